@@ -1,0 +1,126 @@
+//! Reading little-endian numbers without a way to fail half-way.
+
+use crate::{ErrorKind, FormatError, Section};
+
+/// Reads forward through one section; every error carries section and offset.
+#[derive(Clone)]
+pub(crate) struct Reader<'a> {
+    section: Section,
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(section: Section, bytes: &'a [u8]) -> Self {
+        Self {
+            section,
+            bytes,
+            position: 0,
+        }
+    }
+
+    pub(crate) fn position(&self) -> usize {
+        self.position
+    }
+
+    pub(crate) fn error(&self, kind: ErrorKind) -> FormatError {
+        self.error_at(kind, self.position)
+    }
+
+    pub(crate) fn error_at(&self, kind: ErrorKind, offset: usize) -> FormatError {
+        FormatError::new(kind, self.section, offset)
+    }
+
+    /// The next `length` bytes.
+    pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], FormatError> {
+        let end = self.position.checked_add(length);
+        match end.and_then(|end| self.bytes.get(self.position..end)) {
+            Some(taken) => {
+                self.position += length;
+                Ok(taken)
+            }
+            None => Err(self.error(ErrorKind::Truncated)),
+        }
+    }
+
+    /// The next `count` items of `width` bytes each.
+    pub(crate) fn take_items(
+        &mut self,
+        count: usize,
+        width: usize,
+    ) -> Result<&'a [u8], FormatError> {
+        match count.checked_mul(width) {
+            Some(length) => self.take(length),
+            None => Err(self.error(ErrorKind::Truncated)),
+        }
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, FormatError> {
+        Ok(self.take(1)?.first().copied().unwrap_or(0))
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, FormatError> {
+        Ok(u16_at(self.take(2)?, 0))
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, FormatError> {
+        Ok(u32_at(self.take(4)?, 0))
+    }
+
+    /// A 32-bit count or offset as an index.
+    pub(crate) fn index(&mut self) -> Result<usize, FormatError> {
+        Ok(self.u32()? as usize)
+    }
+
+    pub(crate) fn reserved(&mut self, length: usize) -> Result<(), FormatError> {
+        let at = self.position;
+        if self.take(length)?.iter().any(|&byte| byte != 0) {
+            return Err(self.error_at(ErrorKind::Reserved, at));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn rest(&mut self) -> &'a [u8] {
+        let rest = self.bytes.get(self.position..).unwrap_or(&[]);
+        self.position = self.bytes.len();
+        rest
+    }
+
+    pub(crate) fn finish(&self) -> Result<(), FormatError> {
+        if self.position == self.bytes.len() {
+            Ok(())
+        } else {
+            Err(self.error(ErrorKind::Trailing))
+        }
+    }
+}
+
+/// The little-endian `u16` at byte `offset`, or 0 outside of what was checked.
+#[inline]
+pub(crate) fn u16_at(bytes: &[u8], offset: usize) -> u16 {
+    match bytes.get(offset..) {
+        Some([a, b, ..]) => u16::from_le_bytes([*a, *b]),
+        _ => 0,
+    }
+}
+
+/// The little-endian `u32` at byte `offset`, or 0 outside of what was checked.
+#[inline]
+pub(crate) fn u32_at(bytes: &[u8], offset: usize) -> u32 {
+    match bytes.get(offset..) {
+        Some([a, b, c, d, ..]) => u32::from_le_bytes([*a, *b, *c, *d]),
+        _ => 0,
+    }
+}
+
+/// The f16 at item `index`, widened (exact).
+#[inline]
+pub(crate) fn f16_at(bytes: &[u8], index: usize) -> f32 {
+    f16_from_bits(u16_at(bytes, index * 2))
+}
+
+/// Widens an f16 (exact, the same on every target).
+#[inline]
+pub(crate) fn f16_from_bits(bits: u16) -> f32 {
+    half::f16::from_bits(bits).to_f32_const()
+}

@@ -1,0 +1,201 @@
+//! Header, section table and checksums: the outer shape of every `.neuro` file.
+//!
+//! Nothing here knows what a section means, so the same container can hold an
+//! encoder, a decoder or anything that comes later.
+
+use crate::bytes::{Reader, u16_at, u32_at};
+use crate::{ErrorKind, FormatError, Section};
+
+/// The first eight bytes. The high bit and the line ending reveal a transfer that
+/// was not binary.
+pub const MAGIC: [u8; 8] = *b"\x89NEURO\r\n";
+/// The container version written and read here.
+pub const VERSION: u16 = 1;
+/// Bytes of the fixed header.
+pub const HEADER_BYTES: usize = 32;
+/// Bytes of one entry of the section table.
+pub const ENTRY_BYTES: usize = 16;
+/// Sections begin on multiples of this.
+pub const SECTION_ALIGNMENT: usize = 16;
+/// Offset of the checksum over header and table.
+pub const HEADER_CHECKSUM_OFFSET: usize = 16;
+/// Flag of a section that a reader must know to execute the model.
+pub const REQUIRED: u16 = 1;
+
+const CRC_32: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+
+/// CRC-32 (ISO-HDLC, the one of zip and PNG) of the pieces in turn.
+#[must_use]
+pub fn checksum(pieces: &[&[u8]]) -> u32 {
+    let mut digest = CRC_32.digest();
+    for piece in pieces {
+        digest.update(piece);
+    }
+    digest.finalize()
+}
+
+impl Section {
+    /// The number that stands for this section in the table; `None` for the header
+    /// and the table themselves.
+    #[must_use]
+    pub const fn kind(self) -> Option<u16> {
+        match self {
+            Self::Header | Self::Table => None,
+            Self::Manifest => Some(1),
+            Self::Limits => Some(2),
+            Self::Labels => Some(3),
+            Self::Vocabulary => Some(4),
+            Self::Characters => Some(5),
+            Self::Tensors => Some(6),
+            Self::Weights => Some(7),
+            Self::Unknown(kind) => Some(kind),
+        }
+    }
+
+    /// The section a number of the table stands for.
+    #[must_use]
+    pub const fn from_kind(kind: u16) -> Self {
+        match kind {
+            1 => Self::Manifest,
+            2 => Self::Limits,
+            3 => Self::Labels,
+            4 => Self::Vocabulary,
+            5 => Self::Characters,
+            6 => Self::Tensors,
+            7 => Self::Weights,
+            other => Self::Unknown(other),
+        }
+    }
+}
+
+/// One line of the section table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What the section is.
+    pub section: Section,
+    /// Whether a reader must know it.
+    pub required: bool,
+    /// First byte, from the beginning of the file.
+    pub offset: usize,
+    /// Bytes.
+    pub length: usize,
+    /// CRC-32 of those bytes.
+    pub checksum: u32,
+}
+
+/// A file whose header, table and checksums hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Container<'a> {
+    bytes: &'a [u8],
+    table: &'a [u8],
+}
+
+impl<'a> Container<'a> {
+    /// Checks header, section table, gaps and every CRC-32.
+    ///
+    /// # Errors
+    /// [`FormatError`] for the first thing that does not hold.
+    pub fn open(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let mut header = Reader::new(Section::Header, bytes);
+        if header.take(8)? != MAGIC {
+            return Err(header.error_at(ErrorKind::Magic, 0));
+        }
+        let found = header.u16()?;
+        if found != VERSION {
+            return Err(header.error_at(
+                ErrorKind::Version {
+                    found,
+                    known: VERSION,
+                },
+                8,
+            ));
+        }
+        let sections = usize::from(header.u16()?);
+        let stated = header.u32()?;
+        if stated as usize != bytes.len() {
+            let given = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            return Err(header.error_at(ErrorKind::Length { stated, given }, 12));
+        }
+        let expected = header.u32()?;
+        header.reserved(HEADER_BYTES - header.position())?;
+        let table = header.take_items(sections, ENTRY_BYTES)?;
+        let table_end = header.position();
+        let (before, after) = bytes
+            .get(..table_end)
+            .unwrap_or(&[])
+            .split_at_checked(HEADER_CHECKSUM_OFFSET)
+            .unwrap_or((&[], &[]));
+        if checksum(&[before, after.get(4..).unwrap_or(&[])]) != expected {
+            return Err(header.error_at(ErrorKind::Checksum, HEADER_CHECKSUM_OFFSET));
+        }
+        let container = Self { bytes, table };
+        container.check_sections(table_end)?;
+        Ok(container)
+    }
+
+    fn check_sections(&self, table_end: usize) -> Result<(), FormatError> {
+        let mut previous_kind = 0;
+        let mut end = table_end;
+        for (index, entry) in self.entries().enumerate() {
+            let error =
+                |kind, field| FormatError::new(kind, Section::Table, index * ENTRY_BYTES + field);
+            let kind = entry.section.kind().unwrap_or(0);
+            if kind <= previous_kind {
+                return Err(error(ErrorKind::Order, 0));
+            }
+            previous_kind = kind;
+            let flags = u16_at(self.table, index * ENTRY_BYTES + 2);
+            if flags & !REQUIRED != 0 {
+                return Err(error(ErrorKind::Reserved, 2));
+            }
+            if entry.required && matches!(entry.section, Section::Unknown(_)) {
+                return Err(FormatError::new(ErrorKind::Required, entry.section, 0));
+            }
+            if entry.offset != end.next_multiple_of(SECTION_ALIGNMENT) {
+                return Err(error(ErrorKind::Alignment, 4));
+            }
+            let gap = self.bytes.get(end..entry.offset);
+            let body = entry
+                .offset
+                .checked_add(entry.length)
+                .and_then(|end| self.bytes.get(entry.offset..end));
+            let (Some(gap), Some(body)) = (gap, body) else {
+                return Err(error(ErrorKind::Truncated, 8));
+            };
+            if gap.iter().any(|&byte| byte != 0) {
+                return Err(error(ErrorKind::Reserved, 4));
+            }
+            if checksum(&[body]) != entry.checksum {
+                return Err(FormatError::new(ErrorKind::Checksum, entry.section, 0));
+            }
+            end = entry.offset + entry.length;
+        }
+        if end == self.bytes.len() {
+            Ok(())
+        } else {
+            Err(FormatError::new(ErrorKind::Trailing, Section::Header, end))
+        }
+    }
+
+    /// The section table, in file order.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry> + use<'a> {
+        self.table.chunks_exact(ENTRY_BYTES).map(|entry| Entry {
+            section: Section::from_kind(u16_at(entry, 0)),
+            required: u16_at(entry, 2) & REQUIRED != 0,
+            offset: u32_at(entry, 4) as usize,
+            length: u32_at(entry, 8) as usize,
+            checksum: u32_at(entry, 12),
+        })
+    }
+
+    /// The bytes of `section`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Missing`] when the file has none.
+    pub fn section(&self, section: Section) -> Result<&'a [u8], FormatError> {
+        self.entries()
+            .find(|entry| entry.section == section)
+            .and_then(|entry| self.bytes.get(entry.offset..entry.offset + entry.length))
+            .ok_or(FormatError::new(ErrorKind::Missing, section, 0))
+    }
+}

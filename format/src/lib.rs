@@ -1,0 +1,38 @@
+//! The `.neuro` model file, checked once into a borrowed view that cannot fail
+//! afterwards.
+//!
+//! ```text
+//! bytes ── container ──► sections ──► Model::open ──► Model<'a>
+//!          header,       manifest, limits, labels,      embeddings(), layers(),
+//!          table, CRCs   vocabulary, characters,        classifier(), vocabulary(), …
+//!                        tensors, weights
+//! ```
+//!
+//! [`Model::open`] reads every byte it will ever trust: lengths, checksums, index
+//! ranges, scales, row sums. Any bytes give a [`Model`] or a [`FormatError`] that
+//! names the section and the offset; never a panic, no allocation, time linear in
+//! the file. The normative description is `docs/format.md`.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(any(feature = "alloc", test))]
+extern crate alloc;
+
+mod bytes;
+pub mod characters;
+pub mod container;
+pub mod encoder;
+mod error;
+pub mod limits;
+pub mod manifest;
+pub mod strings;
+pub mod tensor;
+#[cfg(feature = "alloc")]
+pub mod writer;
+
+mod model;
+
+pub use error::{ErrorKind, FormatError, Section};
+pub use limits::Limits;
+pub use manifest::Manifest;
+pub use model::Model;

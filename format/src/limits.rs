@@ -1,0 +1,117 @@
+//! The maxima that decide how much scratch memory a model needs.
+//!
+//! They stand in a section of fixed layout, so that a `const fn` can read them
+//! while firmware is compiled; [`crate::Model::open`] checks that each is the
+//! true maximum.
+
+use crate::bytes::Reader;
+use crate::container::{ENTRY_BYTES, HEADER_BYTES, MAGIC};
+use crate::{FormatError, Section};
+
+/// Bytes of the section.
+pub const LIMITS_BYTES: usize = 32;
+
+/// Largest sizes over all layers. Counts, not bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Limits {
+    /// Longest token sequence, special tokens included.
+    pub tokens: usize,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Query (and key) rows of the largest head.
+    pub query: usize,
+    /// Value rows of the largest head.
+    pub value: usize,
+    /// Value rows of all heads of the widest layer.
+    pub context: usize,
+    /// MLP neurons of the widest layer.
+    pub intermediate: usize,
+    /// Classes.
+    pub labels: usize,
+}
+
+impl Limits {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, FormatError> {
+        let mut reader = Reader::new(Section::Limits, bytes);
+        let limits = Self {
+            tokens: reader.index()?,
+            hidden: reader.index()?,
+            query: reader.index()?,
+            value: reader.index()?,
+            context: reader.index()?,
+            intermediate: reader.index()?,
+            labels: reader.index()?,
+        };
+        reader.reserved(4)?;
+        reader.finish()?;
+        Ok(limits)
+    }
+
+    /// The section's bytes.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; LIMITS_BYTES] {
+        let fields = [
+            self.tokens,
+            self.hidden,
+            self.query,
+            self.value,
+            self.context,
+            self.intermediate,
+            self.labels,
+            0,
+        ];
+        let mut bytes = [0; LIMITS_BYTES];
+        for (bytes, field) in bytes.chunks_exact_mut(4).zip(fields) {
+            bytes.copy_from_slice(&u32::try_from(field).unwrap_or(u32::MAX).to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Reads the limits of a file at compile time, for the size of a static.
+    ///
+    /// Only finds the section; [`crate::Model::open`] is what checks a file.
+    ///
+    /// # Panics
+    /// When `file` is not a `.neuro` file with a limits section. In a `const` this
+    /// is a compile error.
+    #[must_use]
+    #[allow(
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a panic in a const is a compile error, which is what is wanted"
+    )]
+    pub const fn of_file(file: &[u8]) -> Self {
+        const fn word(bytes: &[u8], at: usize) -> usize {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize
+        }
+        let mut index = 0;
+        while index < MAGIC.len() {
+            assert!(
+                index < file.len() && file[index] == MAGIC[index],
+                "not a .neuro file"
+            );
+            index += 1;
+        }
+        let sections = u16::from_le_bytes([file[10], file[11]]) as usize;
+        let mut entry = 0;
+        while entry < sections {
+            let at = HEADER_BYTES + entry * ENTRY_BYTES;
+            let kind = u16::from_le_bytes([file[at], file[at + 1]]);
+            if kind == 2 {
+                let at = word(file, at + 4);
+                return Self {
+                    tokens: word(file, at),
+                    hidden: word(file, at + 4),
+                    query: word(file, at + 8),
+                    value: word(file, at + 12),
+                    context: word(file, at + 16),
+                    intermediate: word(file, at + 20),
+                    labels: word(file, at + 24),
+                };
+            }
+            entry += 1;
+        }
+        panic!("the .neuro file has no limits section")
+    }
+}

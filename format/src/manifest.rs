@@ -1,0 +1,141 @@
+//! What the model is: a postcard record with a version of its own.
+//!
+//! Only facts of fixed size live here, so that it decodes without memory. A
+//! change of any field is a new [`VERSION`]: postcard cannot tell an old record
+//! from a damaged one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::Reader;
+use crate::{ErrorKind, FormatError, Section};
+
+/// Manifest version written and read here.
+pub const VERSION: u16 = 1;
+
+/// Everything about a model except its shapes and weights.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest<'a> {
+    /// [`VERSION`].
+    pub version: u16,
+    /// Name the author gave the model.
+    pub name: &'a str,
+    /// What kind of network, with what is needed to execute it.
+    pub architecture: Architecture,
+    /// How text becomes token ids.
+    pub tokenizer: TokenizerSettings,
+    /// Where it comes from.
+    #[serde(borrow)]
+    pub provenance: Provenance<'a>,
+    /// What it scored.
+    pub scores: Scores,
+}
+
+/// The kind of network in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Architecture {
+    /// A post-LayerNorm transformer encoder (BERT's) with a classifier.
+    EncoderClassifier(EncoderSettings),
+}
+
+/// Settings of an encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EncoderSettings {
+    /// Number of layers.
+    pub layers: u16,
+    /// Function between the two MLP matrices.
+    pub activation: Activation,
+    /// How the sequence becomes one vector.
+    pub pooling: Pooling,
+    /// Added to the variance in every LayerNorm.
+    pub norm_epsilon: f32,
+    /// Encoder weights before anything was pruned (Q, K, V, W_O, L_in, L_out).
+    pub dense_weights: u32,
+}
+
+/// Function between the two matrices of an MLP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Activation {
+    /// max(0, x).
+    Relu,
+    /// x·Φ(x), Φ by the logistic form x·σ(√(8/π)·(x + 0.044715·x³)).
+    Gelu,
+}
+
+/// How the sequence becomes one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Pooling {
+    /// Mean over all tokens, special tokens included.
+    Mean,
+    /// The first token.
+    Cls,
+}
+
+/// How text becomes token ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenizerSettings {
+    /// Token for a word that cannot be split into pieces.
+    pub unknown: u16,
+    /// Token at the beginning (`[CLS]`).
+    pub start: u16,
+    /// Token behind each text (`[SEP]`).
+    pub separator: u16,
+    /// A word with more characters is unknown.
+    pub word_characters: u16,
+    /// Whether the model was trained on pairs of texts.
+    pub pair: bool,
+}
+
+/// Where a model comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance<'a> {
+    /// Program and version that wrote the file.
+    pub producer: &'a str,
+    /// Random seed of the run.
+    pub seed: u64,
+    /// SHA-256 of the resolved recipe.
+    pub recipe: [u8; 32],
+    /// SHA-256 of the training data as read.
+    pub data: [u8; 32],
+}
+
+/// Scores in per cent, where they were measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Test accuracy of the dense float model it came from.
+    pub dense_float: Option<f32>,
+    /// Test accuracy of the pruned float model.
+    pub sparse_float: Option<f32>,
+    /// Test accuracy of this file in the runtime.
+    pub runtime: Option<f32>,
+}
+
+impl<'a> Manifest<'a> {
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let reader = Reader::new(Section::Manifest, bytes);
+        let undecodable = |_| reader.error(ErrorKind::Manifest);
+        let (version, _) = postcard::take_from_bytes::<u16>(bytes).map_err(undecodable)?;
+        if version != VERSION {
+            return Err(reader.error(ErrorKind::Version {
+                found: version,
+                known: VERSION,
+            }));
+        }
+        let (manifest, rest) =
+            postcard::take_from_bytes::<Manifest<'a>>(bytes).map_err(undecodable)?;
+        if !rest.is_empty() {
+            return Err(reader.error_at(ErrorKind::Trailing, bytes.len() - rest.len()));
+        }
+        let Architecture::EncoderClassifier(encoder) = manifest.architecture;
+        // Written so that NaN fails too.
+        if !(encoder.norm_epsilon >= 0.0 && encoder.norm_epsilon < 1.0) {
+            return Err(reader.error(ErrorKind::Scale));
+        }
+        if manifest.tokenizer.word_characters > crate::tensor::WORD_CHARACTERS {
+            return Err(reader.error(ErrorKind::Limit));
+        }
+        Ok(manifest)
+    }
+}

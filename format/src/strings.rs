@@ -1,0 +1,186 @@
+//! Many strings, no copies: offsets, then the UTF-8 bytes.
+
+use crate::bytes::{Reader, u16_at, u32_at};
+use crate::{ErrorKind, FormatError};
+
+/// A checked table of non-empty UTF-8 strings.
+///
+/// Bytes: `count: u32`, `width: u32` (2 or 4), `count + 1` offsets of that width
+/// from 0 to the length of the text, the text.
+#[derive(Clone, Copy, Debug)]
+pub struct StringTable<'a> {
+    count: usize,
+    width: usize,
+    offsets: &'a [u8],
+    text: &'a str,
+}
+
+impl<'a> StringTable<'a> {
+    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+        let count = reader.index()?;
+        let width_at = reader.position();
+        let width = reader.index()?;
+        if width != 2 && width != 4 {
+            return Err(reader.error_at(ErrorKind::Tag, width_at));
+        }
+        let offsets_at = reader.position();
+        let offsets = reader.take_items(count.saturating_add(1), width)?;
+        let text_at = reader.position();
+        let mut table = Self {
+            count,
+            width,
+            offsets,
+            text: "",
+        };
+        let length = table.offset(count);
+        let text = reader.take(length)?;
+        table.text = core::str::from_utf8(text)
+            .map_err(|error| reader.error_at(ErrorKind::Text, text_at + error.valid_up_to()))?;
+        if table.offset(0) != 0 {
+            return Err(reader.error_at(ErrorKind::Index, offsets_at));
+        }
+        for index in 0..count {
+            let (start, end) = (table.offset(index), table.offset(index + 1));
+            if start >= end || table.text.get(start..end).is_none() {
+                return Err(reader.error_at(ErrorKind::Text, offsets_at + index * width));
+            }
+        }
+        Ok(table)
+    }
+
+    /// Number of strings.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// String `index`, or `None` outside the table.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&'a str> {
+        if index >= self.count {
+            return None;
+        }
+        self.text.get(self.offset(index)..self.offset(index + 1))
+    }
+
+    /// Every string, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a str> + use<'a> {
+        let table = *self;
+        (0..self.count).map(move |index| table.get(index).unwrap_or(""))
+    }
+
+    /// Byte offset of string `index` from the first.
+    #[inline]
+    fn offset(&self, index: usize) -> usize {
+        if self.width == 2 {
+            usize::from(u16_at(self.offsets, index * 2))
+        } else {
+            u32_at(self.offsets, index * 4) as usize
+        }
+    }
+}
+
+/// The tokenizer's vocabulary: pieces that begin a word, then pieces that
+/// continue one (stored without `##`). A token id is the position in that order.
+#[derive(Clone, Copy, Debug)]
+pub struct Vocabulary<'a> {
+    initial: usize,
+    pieces: StringTable<'a>,
+}
+
+impl<'a> Vocabulary<'a> {
+    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+        let initial_at = reader.position();
+        let initial = reader.index()?;
+        reader.reserved(4)?;
+        let pieces_at = reader.position();
+        let pieces = StringTable::read(reader)?;
+        if initial > pieces.len() {
+            return Err(reader.error_at(ErrorKind::Index, initial_at));
+        }
+        // Both halves ascend strictly by bytes, or binary search is not exact.
+        for index in 1..pieces.len() {
+            if index != initial && pieces.get(index - 1) >= pieces.get(index) {
+                return Err(reader.error_at(ErrorKind::Order, pieces_at + 8));
+            }
+        }
+        Ok(Self { initial, pieces })
+    }
+
+    /// Number of pieces, which is the number of token ids.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Whether the vocabulary is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Number of pieces that begin a word; the others continue one.
+    #[must_use]
+    pub fn initial(&self) -> usize {
+        self.initial
+    }
+
+    /// Piece `id` without `##`, and whether it continues a word.
+    #[must_use]
+    pub fn piece(&self, id: usize) -> Option<(&'a str, bool)> {
+        Some((self.pieces.get(id)?, id >= self.initial))
+    }
+
+    /// The longest piece that `word` begins with: its token id and its length in
+    /// bytes. `continuing` chooses between the two halves.
+    ///
+    /// The candidates stay one contiguous range of the sorted half; each further
+    /// byte of `word` narrows it by two binary searches.
+    #[must_use]
+    pub fn longest_match(&self, word: &str, continuing: bool) -> Option<(usize, usize)> {
+        let (mut low, mut high) = if continuing {
+            (self.initial, self.len())
+        } else {
+            (0, self.initial)
+        };
+        let mut longest = None;
+        for (depth, &byte) in word.as_bytes().iter().enumerate() {
+            let byte_of = |id: usize| {
+                self.pieces
+                    .get(id)
+                    .and_then(|piece| piece.as_bytes().get(depth).copied())
+            };
+            // `None` (a piece that ends here) sorts before every byte.
+            low = partition(low, high, |id| byte_of(id) < Some(byte));
+            high = partition(low, high, |id| byte_of(id) <= Some(byte));
+            let Some(first) = self.pieces.get(low).filter(|_| low < high) else {
+                break;
+            };
+            if first.len() == depth + 1 {
+                longest = Some((low, depth + 1));
+            }
+        }
+        longest
+    }
+}
+
+/// First index in `low..high` for which `before` is false.
+#[inline]
+fn partition(mut low: usize, mut high: usize, before: impl Fn(usize) -> bool) -> usize {
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if before(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}

@@ -1,0 +1,5 @@
+//! Executes `.neuro` models in place, without an allocator.
+#![no_std]
+#![deny(unsafe_code)]
+
+pub mod tokenizer;

@@ -1,0 +1,1 @@
+//! WordPiece with BERT normalisation.
