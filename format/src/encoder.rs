@@ -5,6 +5,10 @@ use crate::manifest::EncoderSettings;
 use crate::tensor::{Embedding, LayoutKind, Matrix, Norm, Record, Role, Tensors};
 use crate::{ErrorKind, FormatError, Section};
 
+/// Longest token sequence a file may state: 13-bit attention weights times int8
+/// values then sum within 32 bits (2,048 · 8,191 · 127 < 2³¹).
+pub const TOKENS_LIMIT: usize = 2048;
+
 /// Tables that turn token ids into the residual stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Embeddings<'a> {
@@ -41,7 +45,7 @@ impl<'a> Layer<'a> {
         tensors
             .records()
             .filter(move |record| record.role == Role::Head && record.layer == layer)
-            .filter_map(move |record| tensors.matrix(&record))
+            .filter_map(move |record| Matrix::view(&record, tensors.weights()).ok())
     }
 }
 
@@ -235,7 +239,7 @@ impl<'a> Encoder<'a> {
         let (tokens, hidden, labels) = (stated.tokens, stated.hidden, stated.labels);
         let limit_error = |at| FormatError::new(ErrorKind::Limit, Section::Limits, at);
         // [CLS] and one [SEP] a text must fit.
-        if tokens < if pair { 3 } else { 2 } || tokens > usize::from(u16::MAX) {
+        if tokens < if pair { 3 } else { 2 } || tokens > TOKENS_LIMIT {
             return Err(limit_error(0));
         }
         if hidden == 0 {

@@ -108,7 +108,7 @@ impl<'a> Vocabulary<'a> {
         // Both halves ascend strictly by bytes, or binary search is not exact.
         for index in 1..pieces.len() {
             if index != initial && pieces.get(index - 1) >= pieces.get(index) {
-                return Err(reader.error_at(ErrorKind::Order, pieces_at + 8));
+                return Err(reader.error_at(ErrorKind::Order, pieces_at + 8 + index * pieces.width));
             }
         }
         Ok(Self { initial, pieces })

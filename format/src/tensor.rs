@@ -610,6 +610,9 @@ impl<'a> Embedding<'a> {
     #[inline]
     #[must_use]
     pub fn row(&self, index: usize) -> (f32, &'a [u8]) {
+        if index >= self.rows {
+            return (0.0, &[]);
+        }
         let start = index * self.cols;
         match self.weights.get(start..start + self.cols) {
             Some(weights) => (f16_at(self.scales, index), weights),
@@ -628,10 +631,13 @@ pub struct Norm<'a> {
 impl<'a> Norm<'a> {
     pub(crate) fn read(record: &Record, section: &'a [u8]) -> Result<Self, FormatError> {
         let norm = Self::view(record, section)?;
-        for (index, (gain, shift)) in norm.iter().enumerate() {
-            if !(gain.is_finite() && shift.is_finite()) {
-                let at = record.offset + index * 2;
-                return Err(FormatError::new(ErrorKind::Scale, Section::Weights, at));
+        let shift_at = record.offset + norm.gain.len();
+        for (numbers, numbers_at) in [(norm.gain, record.offset), (norm.shift, shift_at)] {
+            for index in 0..numbers.len() / 2 {
+                if !f16_at(numbers, index).is_finite() {
+                    let at = numbers_at + index * 2;
+                    return Err(FormatError::new(ErrorKind::Scale, Section::Weights, at));
+                }
             }
         }
         Ok(norm)
@@ -713,11 +719,14 @@ impl<'a> Tensors<'a> {
         self.weights
     }
 
-    /// The view of a matrix record.
+    /// The view of a matrix record; nothing for other layouts.
+    ///
+    /// Anyone can make a [`Record`], so its weights are checked once more.
     #[must_use]
     pub fn matrix(&self, record: &Record) -> Option<Matrix<'a>> {
-        matches!(record.layout, LayoutKind::Dense | LayoutKind::DeltaU8)
-            .then(|| Matrix::view(record, self.weights).ok())
+        let is_matrix = matches!(record.layout, LayoutKind::Dense | LayoutKind::DeltaU8);
+        let fits = is_matrix && record.query_rows <= record.rows / 2;
+        fits.then(|| Matrix::read(record, self.weights).ok())
             .flatten()
     }
 }

@@ -226,7 +226,9 @@ impl ModelSource {
                 continue;
             };
             if matrix.role == Role::Head {
-                let value = matrix.rows.saturating_sub(2 * matrix.query_rows);
+                let value = matrix
+                    .rows
+                    .saturating_sub(matrix.query_rows.saturating_mul(2));
                 limits.query = limits.query.max(matrix.query_rows);
                 limits.value = limits.value.max(value);
                 *context.entry(matrix.layer).or_default() += value;
@@ -313,6 +315,15 @@ impl TensorSource {
             role: self.role(),
             layer: self.place().0,
         };
+        let (rows, cols) = match self {
+            Self::Matrix(matrix) => (matrix.rows, matrix.cols),
+            Self::Embedding(embedding) => (embedding.rows, embedding.cols),
+            Self::Norm(norm) => (1, norm.gain.len()),
+        };
+        // Also keeps every product of the two below from overflowing.
+        if rows.max(cols) > usize::from(u16::MAX) {
+            return Err(WriteError::TooLarge(Section::Tensors));
+        }
         match self {
             Self::Matrix(matrix) => matrix.encode().ok_or(error),
             Self::Embedding(embedding) => embedding.encode().ok_or(error),
@@ -521,7 +532,8 @@ pub enum CharacterOutcome {
 pub struct CharacterMap {
     words: Vec<String>,
     isolated: Vec<String>,
-    /// Outcome code of each scalar value from 0; surrogates are unknown.
+    /// Outcome code of each scalar value from 0; surrogates, and what is beyond
+    /// the end, are unknown.
     codes: Vec<u16>,
 }
 
@@ -548,9 +560,12 @@ impl CharacterMap {
             CharacterOutcome::Isolated(target) => Some(target),
             _ => None,
         });
-        let too_large = WriteError::TooLarge(Section::Characters);
+        if words.len() + isolated.len() > usize::from(u16::MAX - FIRST_TARGET) {
+            return Err(WriteError::TooLarge(Section::Characters));
+        }
         let target_code = |index: usize| {
-            u16::try_from(index + usize::from(FIRST_TARGET)).map_err(|_| too_large.clone())
+            u16::try_from(index + usize::from(FIRST_TARGET))
+                .map_err(|_| WriteError::TooLarge(Section::Characters))
         };
         let find = |targets: &[String], target| targets.binary_search(target).unwrap_or(0);
         let codes = outcomes
@@ -576,11 +591,13 @@ impl CharacterMap {
     fn to_bytes(&self) -> Result<Vec<u8>, WriteError> {
         let section = Section::Characters;
         let mut bytes = string_table(self.words.iter().chain(&self.isolated), section)?;
-        let (ascii, beyond) = self.codes.split_at_checked(ASCII).unwrap_or((&[], &[]));
-        let runs = character_runs(beyond);
+        let runs = character_runs(self.codes.get(ASCII..).unwrap_or(&[]));
         push_u32(&mut bytes, self.words.len(), section)?;
         push_u32(&mut bytes, runs.len(), section)?;
-        bytes.extend(ascii.iter().flat_map(|code| code.to_le_bytes()));
+        // The default map has no codes: every character is unknown.
+        let codes = self.codes.iter().copied();
+        let ascii = codes.chain(core::iter::repeat(UNKNOWN)).take(ASCII);
+        bytes.extend(ascii.flat_map(u16::to_le_bytes));
         bytes.extend(runs);
         Ok(bytes)
     }

@@ -1,5 +1,64 @@
-//! Executes `.neuro` models in place, without an allocator.
+//! Executes `.neuro` models in place: no allocator, no operating system, the same
+//! logits bit for bit on every target.
+//!
+//! ```text
+//! text ─ tokenizer ─► ids ─ encoder ─► logits ─ ranking ─► Classification
+//!                            │
+//!            kernels (int8 products)   math (softmax, GELU, LayerNorm)
+//! ```
+//!
+//! The caller owns all memory. A model file states how much it needs, and
+//! [`include_model!`] makes that number a constant:
+//!
+//! ```ignore
+//! use neuroprune_runtime::{Classifier, Model, Scratch, include_model};
+//!
+//! include_model!("model.neuro");
+//!
+//! let mut scratch = Scratch::<SCRATCH_BYTES>::new();
+//! let model = Model::open(MODEL_FILE)?;
+//! let mut classifier = Classifier::new(&model, &mut scratch)?;
+//! let answer = classifier.classify("turn the lamp off")?;
+//! assert_eq!(answer.label, "light_off");
+//! ```
+//!
+//! Every matrix product is integer arithmetic; the few float functions have one
+//! implementation with a fixed order of operations ([`math`]).
 #![no_std]
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
+mod classifier;
+mod encoder;
+mod error;
+pub mod kernels;
+pub mod math;
+mod plan;
+mod ranking;
 pub mod tokenizer;
+mod trace;
+
+pub use classifier::{Classification, Classifier};
+pub use error::RuntimeError;
+pub use neuroprune_format::{FormatError, Limits, Model};
+pub use plan::{SCRATCH_ALIGNMENT, Scratch, required_scratch};
+pub use ranking::{RANKING, Ranked, Ranking};
+pub use trace::{Stage, Trace};
+
+/// Puts a `.neuro` file into the program.
+///
+/// Expands to two items of the current module: `static MODEL_FILE: &[u8]`, the
+/// file, and `const SCRATCH_BYTES: usize`, the scratch memory that texts of the
+/// model's full length need. The path is relative to the source file, as with
+/// `include_bytes!`. A file that is not a `.neuro` file does not compile.
+#[macro_export]
+macro_rules! include_model {
+    ($path:expr $(,)?) => {
+        /// The model file.
+        pub static MODEL_FILE: &[u8] = include_bytes!($path);
+        /// Bytes of scratch memory the model needs.
+        pub const SCRATCH_BYTES: usize = {
+            let limits = $crate::Limits::of_file(include_bytes!($path));
+            $crate::required_scratch(limits, limits.tokens)
+        };
+    };
+}

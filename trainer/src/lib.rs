@@ -1,1 +1,4 @@
 //! t
+pub mod data;
+pub mod smart_home;
+pub mod vocabulary;

@@ -1,2 +1,71 @@
-//! t
-fn main(){}
+//! Every routine job of the house, one file a job.
+//!
+//! ```text
+//! cargo xtask test      host tests, then the firmware of every board in QEMU
+//! cargo xtask check     formatting, lints, documentation, features, dependencies
+//! cargo xtask firmware  the firmware alone, or one program, or one board
+//! ```
+
+mod boards;
+mod check;
+mod command;
+mod firmware;
+mod setup;
+mod tally;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use setup::Installing;
+use tally::Tally;
+
+/// Every routine job of the house.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    job: Job,
+    /// Do not install missing tools; say what is missing and how to get it.
+    #[arg(long, global = true)]
+    no_install: bool,
+}
+
+#[derive(Subcommand)]
+enum Job {
+    /// Run every test: on this machine, then on every board in QEMU.
+    Test,
+    /// Check formatting, lints, documentation, features and dependencies.
+    Check,
+    /// Build the firmware, run it in QEMU and compare what it prints.
+    Firmware(firmware::Selection),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let installing = if arguments.no_install {
+        Installing::Refused
+    } else {
+        Installing::Allowed
+    };
+    let mut tally = Tally::new();
+    match arguments.job {
+        Job::Test => test::run(installing, &mut tally)?,
+        Job::Check => check::run(installing, &mut tally)?,
+        Job::Firmware(selection) => {
+            setup::ensure(&setup::for_firmware()?, installing)?;
+            firmware::run(&selection, &mut tally)?;
+        }
+    }
+    tally.finish()
+}

@@ -1,0 +1,366 @@
+//! The golden file of format version 1: the writer still makes these bytes, and
+//! the view still reads these values. Golden files of released versions stay for
+//! ever; `NEUROPRUNE_BLESS=1` writes the newest one anew before a release.
+#![cfg(feature = "alloc")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+mod sources;
+mod walk;
+
+use half::f16;
+use neuroprune_format::characters::Outcome;
+use neuroprune_format::manifest::{Activation, Architecture, Pooling};
+use neuroprune_format::tensor::{LayoutKind, Matrix, Role};
+use neuroprune_format::writer::{
+    CharacterMap, EmbeddingSource, MatrixSource, NormSource, TensorSource, WriteError,
+};
+use neuroprune_format::{ErrorKind, FormatError, Limits, Model, Section};
+
+static GOLDEN: &[u8] = include_bytes!("golden/v1.neuro");
+
+#[test]
+fn writer_makes_the_golden_bytes() {
+    let bytes = sources::pair().to_bytes().unwrap();
+    if std::env::var_os("NEUROPRUNE_BLESS").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1.neuro");
+        std::fs::write(path, &bytes).unwrap();
+        return;
+    }
+    assert!(bytes.len() < 8 * 1024);
+    assert!(
+        bytes == GOLDEN,
+        "the writer no longer makes the golden file"
+    );
+}
+
+#[test]
+fn view_reads_the_facts() {
+    let model = Model::open(GOLDEN).unwrap();
+    let manifest = model.manifest();
+    assert_eq!((manifest.version, manifest.name), (1, "Größe"));
+    let Architecture::EncoderClassifier(encoder) = manifest.architecture else {
+        panic!("the golden file is an encoder");
+    };
+    assert_eq!((encoder.layers, encoder.dense_weights), (2, 4_000));
+    assert_eq!(
+        (encoder.activation, encoder.pooling),
+        (Activation::Gelu, Pooling::Mean)
+    );
+    assert_eq!(encoder.norm_epsilon, 1e-5);
+    let tokenizer = manifest.tokenizer;
+    assert_eq!(
+        (tokenizer.start, tokenizer.separator, tokenizer.unknown),
+        (0, 1, 2)
+    );
+    assert!(tokenizer.pair && tokenizer.word_characters == 100);
+    assert_eq!(manifest.provenance.producer, "golden 1");
+    assert_eq!(manifest.provenance.seed, 300);
+    assert_eq!(manifest.provenance.recipe[..4], [0, 1, 2, 3]);
+    assert_eq!(manifest.provenance.data, [0xda; 32]);
+    assert_eq!(manifest.scores.dense_float, Some(91.5));
+    assert_eq!(manifest.scores.sparse_float, None);
+    assert_eq!(manifest.scores.runtime, Some(90.25));
+}
+
+#[test]
+fn limits_are_known_at_compile_time() {
+    const LIMITS: Limits = Limits::of_file(include_bytes!("golden/v1.neuro"));
+    let expected = Limits {
+        tokens: 8,
+        hidden: 6,
+        query: 2,
+        value: 3,
+        context: 4,
+        intermediate: 300,
+        labels: 3,
+    };
+    assert_eq!(LIMITS, expected);
+    assert_eq!(Model::open(GOLDEN).unwrap().limits(), expected);
+}
+
+#[test]
+fn view_reads_the_strings() {
+    let model = Model::open(GOLDEN).unwrap();
+    let labels: Vec<_> = model.labels().iter().collect();
+    assert_eq!(labels, ["ja", "nein", "weiß nicht"]);
+    let vocabulary = model.vocabulary();
+    let pieces: Vec<_> = (0..vocabulary.len())
+        .filter_map(|id| vocabulary.piece(id))
+        .collect();
+    let expected = [
+        ("[CLS]", false),
+        ("[SEP]", false),
+        ("[UNK]", false),
+        ("a", false),
+        ("ab", false),
+        ("café", false),
+        ("straße", false),
+        ("über", false),
+        ("日", false),
+        ("b", true),
+        ("bc", true),
+        ("ße", true),
+        ("é", true),
+    ];
+    assert_eq!(pieces, expected);
+    assert_eq!(vocabulary.initial(), 9);
+    assert_eq!(vocabulary.longest_match("abc", false), Some((4, 2)));
+    assert_eq!(vocabulary.longest_match("acb", false), Some((3, 1)));
+    assert_eq!(vocabulary.longest_match("caf", false), None);
+    assert_eq!(vocabulary.longest_match("straßen", false), Some((6, 7)));
+    assert_eq!(vocabulary.longest_match("bcd", true), Some((10, 2)));
+    assert_eq!(vocabulary.longest_match("ß", true), None);
+}
+
+#[test]
+fn view_reads_the_characters() {
+    let characters = Model::open(GOLDEN).unwrap().characters();
+    for (character, expected) in [
+        ('a', Outcome::Word("a")),
+        ('A', Outcome::Word("a")),
+        ('É', Outcome::Word("é")),
+        ('ß', Outcome::Word("ß")),
+        ('ﬀ', Outcome::Word("ff")),
+        ('日', Outcome::Isolated("日")),
+        ('本', Outcome::IsolatedUnknown),
+        ('\u{4e00}', Outcome::IsolatedUnknown),
+        ('\u{9fff}', Outcome::IsolatedUnknown),
+        ('\u{a000}', Outcome::Unknown),
+        ('.', Outcome::IsolatedUnknown),
+        (' ', Outcome::Space),
+        ('\u{3000}', Outcome::Space),
+        ('\0', Outcome::Dropped),
+        ('\u{301}', Outcome::Dropped),
+        ('z', Outcome::Unknown),
+        ('😀', Outcome::Unknown),
+        ('\u{10ffff}', Outcome::Unknown),
+    ] {
+        assert_eq!(characters.outcome(character), expected, "{character:?}");
+    }
+}
+
+#[test]
+fn view_reads_the_topology() {
+    let model = Model::open(GOLDEN).unwrap();
+    let heads: Vec<Vec<_>> = model
+        .layers()
+        .map(|layer| {
+            let shape = |head: Matrix<'_>| (head.query_rows(), head.value_rows());
+            layer.heads().map(shape).collect()
+        })
+        .collect();
+    assert_eq!(heads, [vec![(2, 2), (1, 2)], vec![(2, 3)]]);
+    let layouts: Vec<_> = model
+        .encoder()
+        .tensors()
+        .records()
+        .map(|record| {
+            (
+                record.role,
+                record.layer,
+                record.head,
+                record.layout,
+                record.flags,
+            )
+        })
+        .collect();
+    use LayoutKind::{DeltaU8, Dense};
+    assert_eq!(layouts.len(), 18);
+    assert_eq!(layouts[4], (Role::Head, 0, 0, Dense, 1 | 2));
+    assert_eq!(layouts[5], (Role::Head, 0, 1, Dense, 1));
+    assert_eq!(layouts[8], (Role::MlpInput, 0, 0, Dense, 1 | 2));
+    assert_eq!(layouts[9], (Role::MlpOutput, 0, 0, Dense, 4));
+    assert_eq!(layouts[11], (Role::Head, 1, 1, Dense, 1));
+    assert_eq!(layouts[14], (Role::MlpInput, 1, 0, DeltaU8, 2));
+    assert_eq!(layouts[15], (Role::MlpOutput, 1, 0, DeltaU8, 2));
+}
+
+#[test]
+fn view_reads_the_weights() {
+    let model = Model::open(GOLDEN).unwrap();
+    let layers: Vec<_> = model.layers().collect();
+    let nonzeros = |matrix: Matrix<'_>| -> Vec<Vec<(usize, i8)>> {
+        matrix
+            .iter()
+            .map(|row| row.weights.nonzeros().collect())
+            .collect()
+    };
+    let scales = |matrix: Matrix<'_>| -> Vec<f32> { matrix.iter().map(|row| row.scale).collect() };
+
+    let outputs = layers[1].mlp_output;
+    assert_eq!(
+        nonzeros(outputs),
+        [
+            vec![(3, 5), (259, -6)],
+            vec![],
+            vec![(7, 100), (299, -127)],
+            vec![],
+            vec![],
+            vec![(44, 1)],
+        ]
+    );
+    assert_eq!(
+        scales(outputs),
+        [0.015625, 0.0, 0.046875, 0.0, 0.0, 0.09375]
+    );
+    assert_eq!(layers[1].mlp_input.count_nonzeros(), 3);
+
+    let head = layers[0].heads().next().unwrap();
+    let cut: Vec<_> = head.iter().map(|row| row.scale == 0.0).collect();
+    assert_eq!(cut, [false, true, false, true, true, false]);
+    let biases: Vec<_> = head.iter().map(|row| row.bias).collect();
+    assert_eq!(
+        biases,
+        [0.125, 0.140625, 0.15625, 0.171875, 0.1875, 0.203125]
+    );
+
+    let named = nonzeros(layers[0].mlp_output);
+    assert_eq!(named[0], [(3, -123), (6, -107), (7, 17), (10, 1)]);
+
+    let embeddings = model.encoder().embeddings();
+    let (scale, row) = embeddings.segment.unwrap().row(1);
+    assert_eq!((scale, row), (0.03125, &[0x95, 17, 54, 0xa5, 1, 38][..]));
+    let gains: Vec<_> = embeddings.norm.iter().collect();
+    assert_eq!(gains[0], (1.0, -0.0625));
+    assert_eq!(gains[5], (1.078125, 0.015625));
+}
+
+/// What is written is what is read, in every layout the writer chooses.
+#[test]
+fn every_source_reads_back() {
+    for (name, source) in sources::all() {
+        let bytes = source.to_bytes().unwrap();
+        let model = Model::open(&bytes).unwrap();
+        walk::walk(&model);
+        let tensors = model.encoder().tensors();
+        assert_eq!(tensors.records().count(), source.tensors.len(), "{name}");
+        for record in tensors.records() {
+            let is_this = |tensor: &&TensorSource| match tensor {
+                TensorSource::Matrix(matrix) => {
+                    (matrix.role, matrix.layer, matrix.head)
+                        == (record.role, record.layer, record.head)
+                }
+                _ => false,
+            };
+            let Some(TensorSource::Matrix(source)) = source.tensors.iter().find(is_this) else {
+                continue;
+            };
+            assert_reads_back(source, &tensors.matrix(&record).unwrap());
+        }
+    }
+}
+
+fn assert_reads_back(source: &MatrixSource, matrix: &Matrix<'_>) {
+    for (index, row) in matrix.iter().enumerate() {
+        let mut weights = vec![0; source.cols];
+        for (column, weight) in row.weights.nonzeros() {
+            weights[column] = weight;
+        }
+        assert_eq!(
+            weights,
+            source.weights[index * source.cols..][..source.cols]
+        );
+        if weights.iter().any(|&weight| weight != 0) {
+            assert_eq!(row.scale, source.scales[index].to_f32());
+        }
+        let bias = source
+            .bias
+            .as_ref()
+            .map_or(0.0, |bias| bias[index].to_f32());
+        assert_eq!(row.bias, bias);
+    }
+}
+
+/// A table with more than 65,535 bytes of text has wide offsets.
+#[test]
+fn long_texts_read_back() {
+    let mut source = sources::bare();
+    source.labels = vec!["é".repeat(20_000), "x".repeat(30_000), "日".repeat(10)];
+    let bytes = source.to_bytes().unwrap();
+    let model = Model::open(&bytes).unwrap();
+    assert!(
+        model
+            .labels()
+            .iter()
+            .eq(source.labels.iter().map(String::as_str))
+    );
+}
+
+#[test]
+fn writer_refuses_what_is_not_a_model() {
+    let mut source = sources::bare();
+    let TensorSource::Embedding(EmbeddingSource { scales, .. }) = &mut source.tensors[0] else {
+        panic!("the first tensor is the token embedding");
+    };
+    scales.pop();
+    let role = Role::TokenEmbedding;
+    assert_eq!(
+        source.to_bytes(),
+        Err(WriteError::Lengths { role, layer: 0 })
+    );
+
+    // Products of these would overflow.
+    for (rows, cols) in [(0, usize::MAX), (usize::MAX, 2), (1 << 16, 1)] {
+        let mut source = sources::bare();
+        source.tensors.push(TensorSource::Matrix(MatrixSource {
+            role: Role::MlpInput,
+            layer: 0,
+            head: 0,
+            rows,
+            cols,
+            query_rows: usize::MAX,
+            weights: Vec::new(),
+            scales: Vec::new(),
+            bias: None,
+            layout: Default::default(),
+        }));
+        let expected = WriteError::TooLarge(Section::Tensors);
+        assert_eq!(source.to_bytes(), Err(expected));
+    }
+
+    let mut source = sources::bare();
+    let is_norm = |tensor: &TensorSource| matches!(tensor, TensorSource::Norm(_));
+    let index = source.tensors.iter().position(is_norm).unwrap();
+    source.tensors[index] = TensorSource::Norm(NormSource {
+        role: Role::EmbeddingNorm,
+        layer: 0,
+        gain: vec![f16::ONE; 6],
+        shift: vec![f16::NAN; 6],
+    });
+    let error = source.to_bytes().unwrap_err();
+    let WriteError::Format(FormatError { kind, section, .. }) = error else {
+        panic!("{error}");
+    };
+    assert_eq!((kind, section), (ErrorKind::Scale, Section::Weights));
+}
+
+#[test]
+fn character_targets_are_counted() {
+    use neuroprune_format::writer::CharacterOutcome::{Unknown, Word};
+    let targets = |count: u32| {
+        CharacterMap::new(move |character| {
+            let index = (character as u32).wrapping_sub(0x1_0000);
+            if index < count {
+                Word(character.into())
+            } else {
+                Unknown
+            }
+        })
+    };
+    let mut source = sources::bare();
+    source.characters = targets(65_531).unwrap();
+    let bytes = source.to_bytes().unwrap();
+    let last = '\u{1fffa}';
+    assert_eq!(
+        Model::open(&bytes).unwrap().characters().outcome(last),
+        Outcome::Word(last.encode_utf8(&mut [0; 4]))
+    );
+    let expected = WriteError::TooLarge(Section::Characters);
+    assert_eq!(targets(65_532), Err(expected));
+}

@@ -1,0 +1,860 @@
+//! Whatever the bytes are, opening them gives a model or an error, and a model
+//! keeps every promise of its view.
+#![cfg(feature = "alloc")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+mod checksums;
+mod sources;
+mod walk;
+
+use neuroprune_format::container::{
+    Container, ENTRY_BYTES, HEADER_BYTES, REQUIRED, SECTION_ALIGNMENT, checksum,
+};
+use neuroprune_format::tensor::{LayoutKind, RECORD_BYTES, Record, Role};
+use neuroprune_format::{ErrorKind, FormatError, Model, Section};
+
+/// Damaged files of the random test; each is opened with its old checksums and
+/// with repaired ones.
+const DAMAGED_FILES: u64 = 120_000;
+/// Values at which something overflows, ends or changes its meaning.
+const EDGES: [u32; 16] = [
+    0,
+    1,
+    2,
+    4,
+    0x7f,
+    0x80,
+    0xff,
+    0x100,
+    0x7fff,
+    0xffff,
+    0x1_0000,
+    0x7fff_ffff,
+    0x8000_0000,
+    0xffff_fff0,
+    0xffff_fffe,
+    0xffff_ffff,
+];
+
+fn files() -> Vec<Vec<u8>> {
+    let sources = sources::all().into_iter();
+    sources
+        .map(|(_, source)| source.to_bytes().unwrap())
+        .collect()
+}
+
+/// Opens `bytes` and, if that works, reads everything.
+fn open(bytes: &[u8]) -> Result<(), FormatError> {
+    let model = Model::open(bytes)?;
+    walk::walk(&model);
+    Ok(())
+}
+
+fn open_repaired(bytes: &mut [u8]) -> Result<(), FormatError> {
+    checksums::repair(bytes);
+    open(bytes)
+}
+
+fn with_length(bytes: &mut [u8]) {
+    let length = u32::try_from(bytes.len()).unwrap();
+    if let Some(field) = bytes.get_mut(12..16) {
+        field.copy_from_slice(&length.to_le_bytes());
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_noticed() {
+    for file in files() {
+        let mut bytes = file.clone();
+        for bit in 0..file.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(open(&bytes).is_err(), "bit {bit}");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        assert_eq!(bytes, file);
+    }
+}
+
+#[test]
+fn every_flipped_bit_behind_good_checksums_is_survived() {
+    for file in files() {
+        for bit in 0..file.len() * 8 {
+            let mut bytes = file.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let _ = open_repaired(&mut bytes);
+        }
+    }
+}
+
+#[test]
+fn every_cut_is_an_error() {
+    for file in files() {
+        for length in 0..file.len() {
+            assert!(open(&file[..length]).is_err(), "{length} bytes");
+            let mut bytes = file[..length].to_vec();
+            with_length(&mut bytes);
+            assert!(open_repaired(&mut bytes).is_err(), "{length} bytes");
+        }
+    }
+}
+
+#[test]
+fn every_cut_of_a_section_is_an_error() {
+    for file in files() {
+        let parts = Parts::of(&file);
+        assert_eq!(parts.to_bytes(), file);
+        for (index, part) in parts.0.iter().enumerate() {
+            for length in 0..part.bytes.len() {
+                let mut cut = parts.clone();
+                cut.0[index].bytes.truncate(length);
+                assert!(
+                    open(&cut.to_bytes()).is_err(),
+                    "section {index}, {length} bytes"
+                );
+            }
+            let mut longer = parts.clone();
+            longer.0[index].bytes.push(0);
+            assert!(
+                open(&longer.to_bytes()).is_err(),
+                "section {index}, one more"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_edge_value_is_survived_everywhere() {
+    for file in files() {
+        for at in 0..file.len() - 4 {
+            for value in EDGES {
+                let mut bytes = file.clone();
+                bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+                let _ = open_repaired(&mut bytes);
+                let mut bytes = file.clone();
+                bytes[at..at + 2].copy_from_slice(&value.to_le_bytes()[..2]);
+                let _ = open_repaired(&mut bytes);
+            }
+        }
+    }
+}
+
+#[test]
+fn random_damage_is_survived() {
+    let files = files();
+    let mut random = Random(0x006e_6575_726f);
+    let mut opened = 0;
+    for _ in 0..DAMAGED_FILES {
+        let file = &files[random.below(files.len())];
+        let mut bytes = file.clone();
+        for _ in 0..=random.below(3) {
+            damage(&mut bytes, &mut random);
+        }
+        let stale = open(&bytes);
+        if random.below(2) == 0 {
+            with_length(&mut bytes);
+        }
+        let repaired = open_repaired(&mut bytes);
+        assert!(stale.is_err() || repaired.is_ok());
+        opened += u64::from(repaired.is_ok());
+    }
+    // Damage that mostly dies in the header would test little.
+    assert!(opened > DAMAGED_FILES / 20, "only {opened} files opened");
+}
+
+/// One change, as far as `bytes` are still long enough for it.
+fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
+    let edge = EDGES[random.below(EDGES.len())].to_le_bytes();
+    let field = match random.below(14) {
+        0 | 1 if !bytes.is_empty() => {
+            let at = random.below(bytes.len());
+            bytes[at] ^= 1 << random.below(8);
+            return;
+        }
+        2 => return bytes.truncate(random.below(bytes.len() + 1)),
+        3 => {
+            let more = random.below(40);
+            return bytes.resize(bytes.len() + more, edge[0]);
+        }
+        4 => [8, 10, 12, 16, 20][random.below(5)],
+        5 => HEADER_BYTES + random.below(7) * ENTRY_BYTES + [0, 2, 4, 8, 12][random.below(5)],
+        // A few bytes of one section, which keeps its place.
+        kind @ 6..=12 => {
+            let sections = [
+                (Section::Tensors, 2),
+                (Section::Limits, 4),
+                (Section::Manifest, 1),
+                (Section::Weights, 1),
+                (Section::Characters, 1),
+                (Section::Vocabulary, 1),
+                (Section::Labels, 1),
+            ];
+            let (section, step) = sections[kind - 6];
+            let entry = HEADER_BYTES + ENTRY_BYTES * (usize::from(section.kind().unwrap()) - 1);
+            let Some(&[a, b, c, d, e, f, g, h]) = bytes.get(entry + 4..entry + 12) else {
+                return;
+            };
+            let offset = u32::from_le_bytes([a, b, c, d]) as usize;
+            let length = u32::from_le_bytes([e, f, g, h]) as usize;
+            offset.saturating_add(random.below(length.max(1)) / step * step)
+        }
+        // One stretch over another.
+        _ => {
+            let length = random.below(40).min(bytes.len());
+            let from = random.below(bytes.len() - length + 1);
+            let to = random.below(bytes.len() - length + 1);
+            return bytes.copy_within(from..from + length, to);
+        }
+    };
+    let width = [1, 2, 4][random.below(3)];
+    let end = field.saturating_add(width);
+    if let Some(field) = bytes.get_mut(field..end) {
+        if random.below(3) == 0 {
+            field[0] = random.next().to_le_bytes()[0];
+        } else {
+            field.copy_from_slice(&edge[..width]);
+        }
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut value = self.0;
+        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        value ^ (value >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound as u64).unwrap()
+    }
+}
+
+/// A file taken apart. Put together here once more, not by the writer, so that the
+/// two check each other.
+#[derive(Clone)]
+struct Parts(Vec<Part>);
+
+#[derive(Clone)]
+struct Part {
+    kind: u16,
+    flags: u16,
+    bytes: Vec<u8>,
+}
+
+impl Parts {
+    fn of(file: &[u8]) -> Self {
+        let container = Container::open(file).unwrap();
+        let part = |entry: neuroprune_format::container::Entry| Part {
+            kind: entry.section.kind().unwrap(),
+            flags: if entry.required { REQUIRED } else { 0 },
+            bytes: container.section(entry.section).unwrap().to_vec(),
+        };
+        Self(container.entries().map(part).collect())
+    }
+
+    fn section(&mut self, section: Section) -> &mut Vec<u8> {
+        let kind = section.kind().unwrap();
+        let part = self.0.iter_mut().find(|part| part.kind == kind);
+        &mut part.unwrap().bytes
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut file = b"\x89NEURO\r\n\x01\0".to_vec();
+        file.extend(u16::try_from(self.0.len()).unwrap().to_le_bytes());
+        file.resize(HEADER_BYTES + self.0.len() * ENTRY_BYTES, 0);
+        for (index, part) in self.0.iter().enumerate() {
+            file.resize(file.len().next_multiple_of(SECTION_ALIGNMENT), 0);
+            let entry = HEADER_BYTES + index * ENTRY_BYTES;
+            let word = |value: usize| u32::try_from(value).unwrap().to_le_bytes();
+            let offset = file.len();
+            file[entry..entry + 2].copy_from_slice(&part.kind.to_le_bytes());
+            file[entry + 2..entry + 4].copy_from_slice(&part.flags.to_le_bytes());
+            file[entry + 4..entry + 8].copy_from_slice(&word(offset));
+            file[entry + 8..entry + 12].copy_from_slice(&word(part.bytes.len()));
+            file[entry + 12..entry + 16].copy_from_slice(&checksum(&[&part.bytes]).to_le_bytes());
+            file.extend(&part.bytes);
+        }
+        with_length(&mut file);
+        checksums::repair(&mut file);
+        file
+    }
+}
+
+/// The error of the model `pair` after `change`.
+#[track_caller]
+fn assert_refused(
+    kind: ErrorKind,
+    section: Section,
+    offset: usize,
+    change: impl FnOnce(&mut Parts),
+) {
+    assert_refused_of(
+        &sources::pair().to_bytes().unwrap(),
+        kind,
+        section,
+        offset,
+        change,
+    );
+}
+
+#[track_caller]
+fn assert_refused_of(
+    file: &[u8],
+    kind: ErrorKind,
+    section: Section,
+    offset: usize,
+    change: impl FnOnce(&mut Parts),
+) {
+    let mut parts = Parts::of(file);
+    change(&mut parts);
+    let offset = u32::try_from(offset).unwrap();
+    let expected = FormatError {
+        kind,
+        section,
+        offset,
+    };
+    assert_eq!(open(&parts.to_bytes()), Err(expected));
+}
+
+/// The error after `value` is written over byte `at` of `section`.
+#[track_caller]
+fn assert_edit(section: Section, at: usize, value: &[u8], kind: ErrorKind, offset: usize) {
+    assert_refused(kind, section, offset, |parts| {
+        parts.section(section)[at..at + value.len()].copy_from_slice(value);
+    });
+}
+
+/// The error of the raw file after `change`; checksums are repaired.
+#[track_caller]
+fn assert_raw(kind: ErrorKind, section: Section, offset: u32, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = sources::pair().to_bytes().unwrap();
+    change(&mut bytes);
+    let expected = FormatError {
+        kind,
+        section,
+        offset,
+    };
+    assert_eq!(open_repaired(&mut bytes), Err(expected));
+}
+
+/// Number and content of a record of the model `pair`.
+fn record(role: Role, layer: u16) -> (usize, Record) {
+    let bytes = sources::pair().to_bytes().unwrap();
+    let tensors = Model::open(&bytes)
+        .unwrap()
+        .encoder()
+        .tensors()
+        .records()
+        .collect::<Vec<_>>();
+    let is_this = |record: &Record| (record.role, record.layer) == (role, layer);
+    let index = tensors.iter().position(is_this).unwrap();
+    (index, tensors[index])
+}
+
+/// Byte of the weights section of the model `pair`, `within` a tensor.
+fn weight_at(role: Role, layer: u16, within: usize) -> usize {
+    record(role, layer).1.offset + within
+}
+
+#[test]
+fn header_errors() {
+    use Section::{Header, Table};
+    assert_raw(ErrorKind::Magic, Header, 0, |bytes| bytes[7] = b'\r');
+    let version = ErrorKind::Version { found: 2, known: 1 };
+    assert_raw(version, Header, 8, |bytes| bytes[8] = 2);
+    let version = ErrorKind::Version { found: 0, known: 1 };
+    assert_raw(version, Header, 8, |bytes| bytes[8] = 0);
+    let given = u32::try_from(sources::pair().to_bytes().unwrap().len()).unwrap();
+    let longer = ErrorKind::Length {
+        stated: given,
+        given: given + 1,
+    };
+    assert_raw(longer, Header, 12, |bytes| bytes.push(0));
+    let shorter = ErrorKind::Length {
+        stated: given,
+        given: given - 1,
+    };
+    assert_raw(shorter, Header, 12, |bytes| bytes.truncate(bytes.len() - 1));
+    assert_raw(ErrorKind::Reserved, Header, 20, |bytes| bytes[31] = 1);
+    assert_raw(ErrorKind::Truncated, Header, 32, |bytes| bytes[11] = 1);
+    assert_raw(ErrorKind::Truncated, Header, 0, |bytes| bytes.truncate(7));
+    assert_raw(ErrorKind::Truncated, Header, 20, |bytes| {
+        bytes.truncate(31);
+        with_length(bytes);
+    });
+    assert_raw(ErrorKind::Trailing, Header, given, |bytes| {
+        bytes.push(0);
+        with_length(bytes);
+    });
+
+    assert_raw(ErrorKind::Order, Table, 0, |bytes| bytes[32] = 0);
+    assert_raw(ErrorKind::Order, Table, 16, |bytes| bytes[48] = 1);
+    assert_raw(ErrorKind::Reserved, Table, 2, |bytes| bytes[34] = 3);
+    assert_raw(ErrorKind::Alignment, Table, 4, |bytes| bytes[36] += 16);
+    assert_raw(ErrorKind::Alignment, Table, 20, |bytes| bytes[52] += 1);
+    assert_raw(ErrorKind::Truncated, Table, 16 * 6 + 8, |bytes| {
+        bytes[138] = 1
+    });
+    assert_raw(ErrorKind::Truncated, Table, 16 * 6 + 8, |bytes| {
+        bytes[136..140].fill(0xff);
+    });
+    // The first byte between manifest and limits.
+    assert_raw(ErrorKind::Reserved, Table, 20, |bytes| {
+        assert_eq!(bytes[254], 0);
+        bytes[254] = 1;
+    });
+}
+
+#[test]
+fn checksum_errors() {
+    let file = sources::pair().to_bytes().unwrap();
+    let assert_stale = |at: usize, section, offset| {
+        let mut bytes = file.clone();
+        bytes[at] ^= 0x10;
+        let kind = ErrorKind::Checksum;
+        let expected = FormatError {
+            kind,
+            section,
+            offset,
+        };
+        assert_eq!(open(&bytes), Err(expected));
+    };
+    assert_stale(16, Section::Header, 16);
+    assert_stale(40, Section::Header, 16);
+    for entry in Container::open(&file).unwrap().entries() {
+        assert_stale(entry.offset, entry.section, 0);
+        assert_stale(entry.offset + entry.length - 1, entry.section, 0);
+    }
+}
+
+#[test]
+fn sections_that_are_not_known() {
+    let part = |kind, flags| Part {
+        kind,
+        flags,
+        bytes: b"later".to_vec(),
+    };
+    let mut parts = Parts::of(&sources::pair().to_bytes().unwrap());
+    parts.0.push(part(8, 0));
+    parts.0.push(part(u16::MAX, 0));
+    assert_eq!(open(&parts.to_bytes()), Ok(()));
+    let section = Section::Unknown(900);
+    assert_refused(ErrorKind::Required, section, 0, |parts| {
+        parts.0.push(part(900, REQUIRED));
+    });
+    // Skipped is not unchecked.
+    let mut bytes = parts.to_bytes();
+    *bytes.last_mut().unwrap() ^= 1;
+    let section = Section::Unknown(u16::MAX);
+    assert_eq!(
+        open(&bytes).map_err(|error| (error.kind, error.section)),
+        Err((ErrorKind::Checksum, section))
+    );
+}
+
+#[test]
+fn every_section_is_needed() {
+    for kind in 1..=7 {
+        let section = Section::from_kind(kind);
+        assert_refused(ErrorKind::Missing, section, 0, |parts| {
+            parts.0.retain(|part| part.kind != kind);
+        });
+    }
+}
+
+#[test]
+fn manifest_errors() {
+    use Section::Manifest;
+    let version = ErrorKind::Version { found: 2, known: 1 };
+    assert_edit(Manifest, 0, &[2], version, 0);
+    assert_edit(Manifest, 1, &[0x7f], ErrorKind::Manifest, 0);
+    assert_edit(Manifest, 2, &[0xff], ErrorKind::Manifest, 0);
+    assert_edit(Manifest, 9, &[1], ErrorKind::Manifest, 0); // architecture
+    assert_edit(Manifest, 11, &[2], ErrorKind::Manifest, 0); // activation
+    assert_edit(Manifest, 12, &[2], ErrorKind::Manifest, 0); // pooling
+    for epsilon in [f32::NAN, -1e-9, 1.0, f32::INFINITY] {
+        assert_edit(Manifest, 13, &epsilon.to_le_bytes(), ErrorKind::Scale, 0);
+    }
+    for id in 19..22 {
+        assert_edit(Manifest, id, &[13], ErrorKind::Index, 0);
+    }
+    assert_edit(Manifest, 22, &[101], ErrorKind::Limit, 0);
+    assert_edit(Manifest, 23, &[2], ErrorKind::Manifest, 0); // pair
+    assert_refused(ErrorKind::Trailing, Manifest, 110, |parts| {
+        parts.section(Manifest).push(0);
+    });
+    assert_refused(ErrorKind::Manifest, Manifest, 0, |parts| {
+        parts.section(Manifest).clear();
+    });
+}
+
+#[test]
+fn limit_errors() {
+    use Section::{Limits, Tensors};
+    // Two for [CLS] and [SEP], three for a pair of texts.
+    assert_edit(Limits, 0, &[2], ErrorKind::Limit, 0);
+    let beyond = u32::try_from(neuroprune_format::encoder::TOKENS_LIMIT + 1).unwrap();
+    assert_edit(Limits, 0, &beyond.to_le_bytes(), ErrorKind::Limit, 0);
+    assert_edit(Limits, 4, &[0], ErrorKind::Limit, 4);
+    for (at, wrong) in [(8, 3), (8, 1), (12, 4), (16, 5), (20, 0x2d)] {
+        assert_edit(Limits, at, &[wrong], ErrorKind::Limit, 8);
+    }
+    assert_edit(Limits, 28, &[1], ErrorKind::Reserved, 28);
+    assert_refused(ErrorKind::Limit, Section::Labels, 0, |parts| {
+        parts.section(Limits)[24] = 4;
+    });
+    assert_refused(ErrorKind::Shape, Tensors, RECORD_BYTES, |parts| {
+        parts.section(Limits)[0] = 9;
+    });
+    assert_refused(ErrorKind::Shape, Tensors, 0, |parts| {
+        parts.section(Limits)[4] = 7;
+    });
+    assert_refused(ErrorKind::Truncated, Limits, 28, |parts| {
+        parts.section(Limits).truncate(31);
+    });
+    assert_refused(ErrorKind::Trailing, Limits, 32, |parts| {
+        parts.section(Limits).push(0);
+    });
+}
+
+#[test]
+fn string_errors() {
+    use Section::{Labels, Vocabulary};
+    assert_edit(Labels, 4, &[3], ErrorKind::Tag, 4);
+    assert_edit(Labels, 0, &[0xff; 4], ErrorKind::Truncated, 8);
+    assert_edit(Labels, 8, &[1], ErrorKind::Index, 8);
+    assert_edit(Labels, 10, &[0], ErrorKind::Text, 8); // an empty string
+    assert_edit(Labels, 12, &[1], ErrorKind::Text, 10); // offsets that descend
+    assert_edit(Labels, 14, &[0x12], ErrorKind::Truncated, 16);
+    assert_edit(Labels, 14, &[0x10], ErrorKind::Trailing, 32);
+    assert_edit(Labels, 12, &[10], ErrorKind::Text, 10); // inside of ß
+    assert_edit(Labels, 25, &[0xff], ErrorKind::Text, 25);
+    assert_refused(ErrorKind::Limit, Labels, 0, |parts| {
+        *parts.section(Labels) = [0, 0, 0, 0, 2, 0, 0, 0, 0, 0].to_vec();
+        parts.section(Section::Limits)[24] = 0;
+    });
+    assert_edit(Vocabulary, 0, &[14], ErrorKind::Index, 0);
+    assert_edit(Vocabulary, 4, &[1], ErrorKind::Reserved, 4);
+    // The halves no longer meet between "日" and "b".
+    assert_edit(Vocabulary, 0, &[8], ErrorKind::Order, 16 + 9 * 2);
+    // "[CLS]" becomes "[TLS]"; pieces may not repeat either.
+    assert_edit(Vocabulary, 45, b"T", ErrorKind::Order, 16 + 2);
+    assert_edit(Vocabulary, 49, b"[CLS]", ErrorKind::Order, 16 + 2);
+}
+
+#[test]
+fn character_errors() {
+    use Section::Characters;
+    let (targets_end, ascii, runs) = (39, 47, 303);
+    assert_edit(Characters, targets_end, &[9], ErrorKind::Index, targets_end);
+    assert_edit(
+        Characters,
+        targets_end + 4,
+        &[0x28],
+        ErrorKind::Truncated,
+        runs,
+    );
+    assert_edit(
+        Characters,
+        targets_end + 4,
+        &[0x26],
+        ErrorKind::Truncated,
+        341,
+    );
+    assert_edit(Characters, ascii + 20, &[12], ErrorKind::Index, ascii + 20);
+    assert_edit(
+        Characters,
+        ascii + 254,
+        &[0xff; 2],
+        ErrorKind::Index,
+        ascii + 254,
+    );
+    assert_edit(Characters, runs, &[1, 0], ErrorKind::Index, runs); // no characters
+    assert_edit(Characters, 341, &[12], ErrorKind::Index, 341);
+    // The last code continues beyond the section.
+    assert_edit(Characters, 341, &[0x80], ErrorKind::Truncated, 341);
+    // Five bytes, and more characters than there are.
+    assert_edit(Characters, runs, &[0xff; 5], ErrorKind::Truncated, runs);
+    assert_edit(
+        Characters,
+        runs,
+        &[0xff, 0xff, 0xff, 0x7f],
+        ErrorKind::Index,
+        runs,
+    );
+    assert_refused(ErrorKind::Trailing, Characters, 342, |parts| {
+        parts.section(Characters).push(0);
+    });
+}
+
+#[test]
+fn record_errors() {
+    use Section::{Tensors, Weights};
+    assert_edit(Tensors, 0, &[0], ErrorKind::Tag, 0);
+    assert_edit(Tensors, 0, &[12], ErrorKind::Tag, 0);
+    assert_edit(Tensors, 1, &[0], ErrorKind::Tag, 1);
+    assert_edit(Tensors, 1, &[5], ErrorKind::Tag, 1);
+    assert_edit(Tensors, 2, &[1], ErrorKind::Tag, 2);
+    assert_edit(Tensors, 3, &[1], ErrorKind::Reserved, 3);
+    assert_edit(Tensors, 28, &[1], ErrorKind::Reserved, 28);
+    assert_edit(Tensors, 10, &[1], ErrorKind::Shape, 8);
+    assert_edit(Tensors, 14, &[1], ErrorKind::Shape, 8);
+    assert_edit(Tensors, 16, &[4], ErrorKind::Alignment, 16);
+    assert_edit(Tensors, 20, &[0xff; 4], ErrorKind::Truncated, 16);
+    assert_edit(Tensors, 24, &[1], ErrorKind::Shape, 0); // query rows of a table
+    assert_edit(Tensors, 6, &[1], ErrorKind::Shape, 0); // head of a table
+    assert_edit(Tensors, RECORD_BYTES, &[1], ErrorKind::Order, RECORD_BYTES);
+    assert_edit(
+        Tensors,
+        RECORD_BYTES,
+        &[3],
+        ErrorKind::Order,
+        2 * RECORD_BYTES,
+    );
+    assert_edit(Tensors, 4, &[1], ErrorKind::Order, RECORD_BYTES);
+
+    let (head, _) = record(Role::Head, 0);
+    let head = head * RECORD_BYTES;
+    assert_edit(Tensors, head + 24, &[4], ErrorKind::Shape, head);
+    assert_edit(Tensors, head + 24, &[0xff; 4], ErrorKind::Shape, head);
+    assert_edit(Tensors, head + 1, &[4, 0], ErrorKind::Shape, head);
+    assert_edit(Tensors, head + 12, &[7], ErrorKind::Shape, head);
+    // One value row less, and W_O is too wide.
+    let (output, _) = record(Role::AttentionOutput, 0);
+    assert_refused(ErrorKind::Shape, Tensors, output * RECORD_BYTES, |parts| {
+        parts.section(Tensors)[head + 24] = 3;
+    });
+    let (norm, _) = record(Role::EmbeddingNorm, 0);
+    let norm = norm * RECORD_BYTES;
+    assert_edit(Tensors, norm + 8, &[2], ErrorKind::Shape, norm);
+    assert_edit(Tensors, norm + 12, &[5], ErrorKind::Shape, norm);
+
+    let (classifier, _) = record(Role::Classifier, 0);
+    let classifier = classifier * RECORD_BYTES;
+    assert_edit(Tensors, classifier + 8, &[4], ErrorKind::Shape, classifier);
+    assert_edit(
+        Tensors,
+        classifier + 4,
+        &[1],
+        ErrorKind::Missing,
+        classifier,
+    );
+    assert_refused(ErrorKind::Missing, Tensors, classifier, |parts| {
+        let records = parts.section(Tensors);
+        records.truncate(classifier);
+        let end = weight_at(Role::MlpNorm, 1, 24);
+        parts.section(Weights).truncate(end);
+    });
+    assert_refused(ErrorKind::Truncated, Tensors, classifier + 24, |parts| {
+        parts.section(Tensors).truncate(classifier + 25);
+    });
+    // A classifier of layer 1 behind that of layer 0.
+    assert_refused(
+        ErrorKind::Trailing,
+        Tensors,
+        classifier + RECORD_BYTES,
+        |parts| {
+            let end = u32::try_from(parts.section(Weights).len()).unwrap();
+            let aligned = end.next_multiple_of(4);
+            parts.section(Weights).resize(aligned as usize, 0);
+            let records = parts.section(Tensors);
+            let mut second = records[classifier..].to_vec();
+            second[4] = 1;
+            second[16..20].copy_from_slice(&aligned.to_le_bytes());
+            second[20..24].fill(0);
+            records.extend(second);
+        },
+    );
+    // Another number of layers in the manifest.
+    assert_refused(ErrorKind::Missing, Tensors, classifier, |parts| {
+        parts.section(Section::Manifest)[10] = 3;
+    });
+    let (second, _) = record(Role::Head, 1);
+    assert_refused(
+        ErrorKind::Missing,
+        Tensors,
+        second * RECORD_BYTES,
+        |parts| {
+            parts.section(Section::Manifest)[10] = 1;
+        },
+    );
+}
+
+#[test]
+fn weight_errors() {
+    use Section::Weights;
+    let bad_scales: [[u8; 2]; 4] = [
+        [0, 0],       // zero
+        [0x00, 0xbc], // −1
+        [0x00, 0x7c], // infinite
+        [0x01, 0x7e], // NaN
+    ];
+    for scale in bad_scales {
+        for (role, layer, within) in [
+            (Role::TokenEmbedding, 0, 24),
+            (Role::Head, 0, 2), // behind row map and padding
+            (Role::AttentionOutput, 0, 4),
+            (Role::MlpOutput, 1, 4),
+        ] {
+            let at = weight_at(role, layer, within);
+            assert_edit(Weights, at, &scale, ErrorKind::Scale, at);
+        }
+    }
+    let infinite = [0x00, 0xfc];
+    for (role, within) in [
+        (Role::AttentionOutput, 12), // bias
+        (Role::EmbeddingNorm, 2),
+        (Role::EmbeddingNorm, 14),
+    ] {
+        let at = weight_at(role, 0, within);
+        assert_edit(Weights, at, &infinite, ErrorKind::Scale, at);
+    }
+    for (role, within) in [
+        (Role::TokenEmbedding, 26),
+        (Role::SegmentEmbedding, 15),
+        (Role::Classifier, 12),
+        (Role::MlpOutput, 22),
+    ] {
+        let at = weight_at(role, 0, within);
+        assert_edit(Weights, at, &[0x80], ErrorKind::Weight, at);
+    }
+
+    // Row map: a bit beyond the rows, a row too many, padding.
+    let map = weight_at(Role::Head, 0, 0);
+    assert_edit(Weights, map, &[0x65], ErrorKind::Reserved, map);
+    assert_edit(Weights, map + 1, &[1], ErrorKind::Reserved, map + 1);
+    assert_edit(Weights, map, &[0x27], ErrorKind::Truncated, map + 22);
+    // One row less leaves weights over.
+    assert_edit(Weights, map, &[0x24], ErrorKind::Trailing, map + 30);
+
+    // Column list: outside, repeated, too long.
+    let columns = weight_at(Role::MlpOutput, 0, 14);
+    assert_edit(Weights, columns + 6, &[12], ErrorKind::Index, columns + 6);
+    assert_edit(Weights, columns + 2, &[3], ErrorKind::Order, columns + 2);
+    assert_edit(
+        Weights,
+        columns - 2,
+        &[0xff; 2],
+        ErrorKind::Truncated,
+        columns,
+    );
+    assert_edit(
+        Weights,
+        columns - 2,
+        &[3],
+        ErrorKind::Trailing,
+        columns + 24,
+    );
+
+    // Between the first head, 38 bytes long, and the second.
+    let (_, head) = record(Role::Head, 0);
+    let end = head.offset + head.length;
+    assert_ne!(end % 4, 0);
+    assert_edit(
+        Weights,
+        end,
+        &[1],
+        ErrorKind::Reserved,
+        end.next_multiple_of(4),
+    );
+    let (_, classifier) = record(Role::Classifier, 0);
+    let length = classifier.offset + classifier.length;
+    assert_refused(ErrorKind::Trailing, Weights, length, |parts| {
+        parts.section(Weights).push(0);
+    });
+}
+
+#[test]
+fn stream_errors() {
+    use Section::Weights;
+    // 3 rows: [3 | 3:5 255:0 1:-6] [3 | 7:100 255:0 37:-127] [1 | 44:1]
+    assert_eq!(record(Role::MlpOutput, 1).1.layout, LayoutKind::DeltaU8);
+    let at = |within: usize| weight_at(Role::MlpOutput, 1, 8 + within);
+    assert_edit(Weights, at(0), &[200], ErrorKind::Truncated, at(0));
+    assert_edit(Weights, at(14), &[0], ErrorKind::Trailing, at(15));
+    assert_edit(Weights, at(14), &[255], ErrorKind::Truncated, at(14));
+    assert_edit(Weights, at(5), &[0], ErrorKind::Order, at(5));
+    assert_edit(Weights, at(12), &[38], ErrorKind::Index, at(12));
+    assert_edit(Weights, at(2), &[0], ErrorKind::Weight, at(2));
+    assert_edit(Weights, at(2), &[0x80], ErrorKind::Weight, at(2));
+    // A bridge that is too short, and one that leads nowhere.
+    assert_edit(Weights, at(3), &[254], ErrorKind::Weight, at(4));
+    assert_edit(Weights, at(15), &[255, 0], ErrorKind::Weight, at(16));
+}
+
+#[test]
+fn row_sum_errors() {
+    // [`sources::wide`] is exactly at the limit.
+    let file = sources::wide().to_bytes().unwrap();
+    let records = Model::open(&file).unwrap().encoder().tensors().records();
+    let matrix = records
+        .into_iter()
+        .find(|record| record.role == Role::MlpOutput);
+    let matrix = matrix.unwrap();
+    // `single` asks for dense matrices; `wide` replaces this one.
+    assert_eq!(matrix.layout, LayoutKind::DeltaU8);
+    // Six scales, then a count of 521 in three bytes.
+    let stream = matrix.offset + 12;
+    let last = stream + 3 + 521 * 2 - 1;
+    assert_refused_of(
+        &file,
+        ErrorKind::RowSum,
+        Section::Weights,
+        stream,
+        |parts| {
+            let weights = parts.section(Section::Weights);
+            assert_eq!(weights[last], 12);
+            weights[last] = 13;
+        },
+    );
+}
+
+/// A record that the file does not contain gets no more trust than a file.
+#[test]
+fn forged_records_are_checked() {
+    let file = sources::pair().to_bytes().unwrap();
+    let tensors = Model::open(&file).unwrap().encoder().tensors();
+    let (_, head) = record(Role::Head, 0);
+    assert!(tensors.matrix(&head).is_some());
+    let query_rows = usize::MAX;
+    assert!(tensors.matrix(&Record { query_rows, ..head }).is_none());
+    // Any stretch of the weights, read as three rows of a stream.
+    let mut accepted = 0;
+    for offset in 0..1_000 {
+        for length in [0, 1, 30, usize::MAX] {
+            for cols in [0, 6, usize::MAX] {
+                let forged = Record {
+                    layout: LayoutKind::DeltaU8,
+                    flags: 0,
+                    rows: 3,
+                    cols,
+                    offset,
+                    length,
+                    query_rows: 1,
+                    ..head
+                };
+                let Some(matrix) = tensors.matrix(&forged) else {
+                    continue;
+                };
+                accepted += 1;
+                for row in matrix.iter() {
+                    assert!(row.scale > 0.0);
+                    let mut nonzeros = row.weights.nonzeros();
+                    assert!(nonzeros.all(|(column, weight)| column < cols && weight != i8::MIN));
+                }
+            }
+        }
+    }
+    // Chance rarely makes three good rows.
+    assert!(accepted < 10, "{accepted}");
+}

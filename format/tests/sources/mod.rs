@@ -1,0 +1,310 @@
+//! Hand-written models that the tests of this crate share.
+#![allow(dead_code, reason = "each test file uses its own part of this module")]
+
+use half::f16;
+use neuroprune_format::manifest::{
+    Activation, EncoderSettings, Pooling, Scores, TokenizerSettings,
+};
+use neuroprune_format::tensor::Role;
+use neuroprune_format::writer::{
+    CharacterMap, CharacterOutcome, EmbeddingSource, LayoutChoice, MatrixSource, ModelSource,
+    NormSource, TensorSource,
+};
+
+/// Every model, by name.
+pub(crate) fn all() -> [(&'static str, ModelSource); 4] {
+    [
+        ("pair", pair()),
+        ("single", single()),
+        ("wide", wide()),
+        ("bare", bare()),
+    ]
+}
+
+/// Text pairs, two layers of two heads, of which head 0 of layer 1 is cut. It has
+/// every layout and every flag: cut rows, a column list, biases, a gap above 255.
+pub(crate) fn pair() -> ModelSource {
+    let (tokens, hidden) = (8, 6);
+    let initial = strings(&[
+        "[CLS]", "[SEP]", "[UNK]", "a", "ab", "café", "straße", "über", "日",
+    ]);
+    let continuation = strings(&["b", "bc", "ße", "é"]);
+    let vocabulary = initial.len() + continuation.len();
+
+    // Layer 0: both heads, the first with a cut query, key and value row.
+    let mut first = head(0, 0, 2, 2, hidden);
+    for row in [1, 3, 4] {
+        clear_row(&mut first, row);
+    }
+    let mut attention = matrix(Role::AttentionOutput, 0, hidden, 4);
+    attention.bias = Some(halves(hidden, 0.25));
+    // 3 of 12 neurons are cut, and with them 3 columns of the next matrix.
+    let mut neurons = matrix(Role::MlpInput, 0, 12, hidden);
+    neurons.bias = Some(halves(12, -0.5));
+    let mut outputs = matrix(Role::MlpOutput, 0, hidden, 12);
+    for neuron in [0, 1, 2, 4, 5, 8, 9, 11] {
+        clear_column(&mut outputs, neuron);
+        if neuron % 4 == 0 {
+            clear_row(&mut neurons, neuron);
+        }
+    }
+
+    // Layer 1: 300 neurons of which 2 are left, 256 apart and more.
+    let mut sparse_neurons = empty(Role::MlpInput, 1, 300, hidden);
+    put(
+        &mut sparse_neurons,
+        &[(3, 0, -127), (3, 5, 1), (299, 2, 64)],
+    );
+    let mut sparse_outputs = empty(Role::MlpOutput, 1, hidden, 300);
+    put(
+        &mut sparse_outputs,
+        &[
+            (0, 3, 5),
+            (0, 259, -6),
+            (2, 7, 100),
+            (2, 299, -127),
+            (5, 44, 1),
+        ],
+    );
+
+    let mut classifier = matrix(Role::Classifier, 0, 3, hidden);
+    classifier.bias = Some(halves(3, 0.0));
+    let tensors = vec![
+        embedding(Role::TokenEmbedding, vocabulary, hidden),
+        embedding(Role::PositionEmbedding, tokens, hidden),
+        embedding(Role::SegmentEmbedding, 2, hidden),
+        norm(Role::EmbeddingNorm, 0, hidden),
+        TensorSource::Matrix(first),
+        TensorSource::Matrix(head(0, 1, 1, 2, hidden)),
+        TensorSource::Matrix(attention),
+        norm(Role::AttentionNorm, 0, hidden),
+        TensorSource::Matrix(neurons),
+        TensorSource::Matrix(outputs),
+        norm(Role::MlpNorm, 0, hidden),
+        TensorSource::Matrix(head(1, 1, 2, 3, hidden)),
+        TensorSource::Matrix(matrix(Role::AttentionOutput, 1, hidden, 3)),
+        norm(Role::AttentionNorm, 1, hidden),
+        TensorSource::Matrix(sparse_neurons),
+        TensorSource::Matrix(sparse_outputs),
+        norm(Role::MlpNorm, 1, hidden),
+        TensorSource::Matrix(classifier),
+    ];
+    ModelSource {
+        name: "Größe".into(),
+        producer: "golden 1".into(),
+        seed: 300,
+        recipe: core::array::from_fn(|index| u8::try_from(index).unwrap()),
+        data: [0xda; 32],
+        scores: Scores {
+            dense_float: Some(91.5),
+            sparse_float: None,
+            runtime: Some(90.25),
+        },
+        encoder: EncoderSettings {
+            layers: 2,
+            activation: Activation::Gelu,
+            pooling: Pooling::Mean,
+            norm_epsilon: 1e-5,
+            dense_weights: 4_000,
+        },
+        tokenizer: TokenizerSettings {
+            unknown: 2,
+            start: 0,
+            separator: 1,
+            word_characters: 100,
+            pair: true,
+        },
+        tokens,
+        hidden,
+        labels: strings(&["ja", "nein", "weiß nicht"]),
+        initial,
+        continuation,
+        characters: CharacterMap::new(character).unwrap(),
+        tensors,
+    }
+}
+
+/// Single texts, one layer without heads, no segments, every weight stored.
+pub(crate) fn single() -> ModelSource {
+    let mut source = pair();
+    source.name = String::new();
+    source.encoder.layers = 1;
+    source.encoder.activation = Activation::Relu;
+    source.encoder.pooling = Pooling::Cls;
+    source.tokenizer.pair = false;
+    source.characters = CharacterMap::default();
+    source.tensors.retain(|tensor| match tensor {
+        TensorSource::Matrix(matrix) => matrix.role != Role::Head && matrix.layer == 0,
+        TensorSource::Norm(norm) => norm.layer == 0,
+        TensorSource::Embedding(embedding) => embedding.role != Role::SegmentEmbedding,
+    });
+    for tensor in &mut source.tensors {
+        if let TensorSource::Matrix(matrix) = tensor {
+            matrix.layout = LayoutChoice::Dense;
+            if matrix.role == Role::AttentionOutput {
+                matrix.cols = 0;
+                matrix.weights.clear();
+            }
+        }
+    }
+    source
+}
+
+/// Like [`single`], with a row of 521 weights whose sum is exactly the limit.
+pub(crate) fn wide() -> ModelSource {
+    let mut source = single();
+    for tensor in &mut source.tensors {
+        if let TensorSource::Matrix(matrix) = tensor {
+            match matrix.role {
+                Role::MlpInput => *matrix = empty(Role::MlpInput, 0, 600, source.hidden),
+                Role::MlpOutput => {
+                    *matrix = empty(Role::MlpOutput, 0, source.hidden, 600);
+                    matrix.weights[..520].fill(-127);
+                    matrix.weights[520] = 12;
+                    // Without these, one dense row would be smaller.
+                    put(
+                        matrix,
+                        &[
+                            (1, 595, 1),
+                            (2, 596, -2),
+                            (3, 597, 3),
+                            (4, 598, -4),
+                            (5, 599, 5),
+                        ],
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+    source
+}
+
+/// No layers at all: embeddings, then the classifier.
+pub(crate) fn bare() -> ModelSource {
+    let mut source = single();
+    source.encoder.layers = 0;
+    source.tensors.retain(|tensor| {
+        !matches!(
+            tensor.role(),
+            Role::AttentionOutput
+                | Role::AttentionNorm
+                | Role::MlpInput
+                | Role::MlpOutput
+                | Role::MlpNorm
+        )
+    });
+    source
+}
+
+/// What [`pair`] makes of characters: a small copy of what BERT does.
+pub(crate) fn character(character: char) -> CharacterOutcome {
+    match character {
+        '\t' | '\n' | ' ' | '\u{a0}' | '\u{3000}' => CharacterOutcome::Space,
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{300}'..='\u{36f}' => CharacterOutcome::Dropped,
+        'A' | 'a' => CharacterOutcome::Word("a".into()),
+        'B' | 'b' => CharacterOutcome::Word("b".into()),
+        'C' | 'c' => CharacterOutcome::Word("c".into()),
+        'F' | 'f' => CharacterOutcome::Word("f".into()),
+        'É' | 'é' => CharacterOutcome::Word("é".into()),
+        'ß' => CharacterOutcome::Word("ß".into()),
+        'ﬀ' => CharacterOutcome::Word("ff".into()),
+        '日' => CharacterOutcome::Isolated("日".into()),
+        '!'..='/' | '\u{4e00}'..='\u{9fff}' => CharacterOutcome::IsolatedUnknown,
+        _ => CharacterOutcome::Unknown,
+    }
+}
+
+fn strings(strings: &[&str]) -> Vec<String> {
+    strings.iter().map(|&string| string.into()).collect()
+}
+
+/// 1/64, 2/64, … : exact in f16.
+fn scales(count: usize) -> Vec<f16> {
+    halves(count, 0.0)
+        .iter()
+        .map(|&half| f16::from_f32(half.to_f32() + 1.0 / 64.0))
+        .collect()
+}
+
+fn halves(count: usize, first: f32) -> Vec<f16> {
+    (0..count)
+        .map(|index| f16::from_f32(first + index as f32 / 64.0))
+        .collect()
+}
+
+/// Nonzero weights, different from row to row and column to column.
+fn weights(rows: usize, cols: usize) -> Vec<i8> {
+    let weight = |at: usize| i8::try_from((at * 37 + 11) % 127).unwrap() + 1;
+    (0..rows * cols)
+        .map(|at| if at % 3 == 0 { -weight(at) } else { weight(at) })
+        .collect()
+}
+
+fn empty(role: Role, layer: u16, rows: usize, cols: usize) -> MatrixSource {
+    MatrixSource {
+        role,
+        layer,
+        head: 0,
+        rows,
+        cols,
+        query_rows: 0,
+        weights: vec![0; rows * cols],
+        scales: scales(rows),
+        bias: None,
+        layout: LayoutChoice::Smallest,
+    }
+}
+
+fn matrix(role: Role, layer: u16, rows: usize, cols: usize) -> MatrixSource {
+    MatrixSource {
+        weights: weights(rows, cols),
+        ..empty(role, layer, rows, cols)
+    }
+}
+
+fn head(layer: u16, head: u16, query: usize, value: usize, hidden: usize) -> MatrixSource {
+    let rows = 2 * query + value;
+    MatrixSource {
+        head,
+        query_rows: query,
+        bias: Some(halves(rows, 0.125)),
+        ..matrix(Role::Head, layer, rows, hidden)
+    }
+}
+
+fn clear_row(matrix: &mut MatrixSource, row: usize) {
+    let cols = matrix.cols;
+    matrix.weights[row * cols..(row + 1) * cols].fill(0);
+}
+
+fn clear_column(matrix: &mut MatrixSource, column: usize) {
+    for row in 0..matrix.rows {
+        matrix.weights[row * matrix.cols + column] = 0;
+    }
+}
+
+fn put(matrix: &mut MatrixSource, weights: &[(usize, usize, i8)]) {
+    for &(row, column, weight) in weights {
+        matrix.weights[row * matrix.cols + column] = weight;
+    }
+}
+
+fn embedding(role: Role, rows: usize, cols: usize) -> TensorSource {
+    TensorSource::Embedding(EmbeddingSource {
+        role,
+        rows,
+        cols,
+        weights: weights(rows, cols),
+        scales: scales(rows),
+    })
+}
+
+fn norm(role: Role, layer: u16, cols: usize) -> TensorSource {
+    TensorSource::Norm(NormSource {
+        role,
+        layer,
+        gain: halves(cols, 1.0),
+        shift: halves(cols, -0.0625),
+    })
+}

@@ -1,0 +1,89 @@
+//! The hex dumps of `docs/format.md` are what the writer makes.
+//!
+//! A dump is a block fenced as <code>```hex NAME</code>; on each line, what follows
+//! a semicolon is explanation.
+#![cfg(feature = "alloc")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+mod sources;
+
+use std::collections::BTreeMap;
+
+use neuroprune_format::container::{Container, ENTRY_BYTES, HEADER_BYTES};
+use neuroprune_format::tensor::Role;
+use neuroprune_format::{Model, Section};
+
+static DOCUMENT: &str = include_str!("../../docs/format.md");
+
+#[test]
+fn document_shows_what_the_writer_makes() {
+    let file = sources::pair().to_bytes().unwrap();
+    let container = Container::open(&file).unwrap();
+    let section = |section| container.section(section).unwrap();
+    let model = Model::open(&file).unwrap();
+    let weights = section(Section::Weights);
+    let record = |role, layer| {
+        let mut records = model.encoder().tensors().records();
+        let index = records.position(|record| (record.role, record.layer) == (role, layer));
+        index.unwrap()
+    };
+    let tensor = |role, layer| {
+        let index = record(role, layer);
+        let record = model.encoder().tensors().records().nth(index).unwrap();
+        &weights[record.offset..record.offset + record.length]
+    };
+    let table_end = HEADER_BYTES + container.entries().len() * ENTRY_BYTES;
+    let output_at = record(Role::MlpOutput, 1) * 32;
+    // Behind targets (39 bytes), two counts and the outcomes of ASCII.
+    let runs = 39 + 8 + 256;
+    let expected = BTreeMap::from([
+        ("header", &file[..HEADER_BYTES]),
+        ("section-table", &file[HEADER_BYTES..table_end]),
+        ("manifest", section(Section::Manifest)),
+        ("limits", section(Section::Limits)),
+        ("string-table", section(Section::Labels)),
+        ("vocabulary", section(Section::Vocabulary)),
+        ("character-runs", &section(Section::Characters)[runs..]),
+        (
+            "tensor-record",
+            &section(Section::Tensors)[output_at..output_at + 32],
+        ),
+        ("row-map", tensor(Role::Head, 0)),
+        ("column-list", tensor(Role::MlpOutput, 0)),
+        ("delta-u8", tensor(Role::MlpOutput, 1)),
+        ("embedding", tensor(Role::SegmentEmbedding, 0)),
+        ("norm", tensor(Role::EmbeddingNorm, 0)),
+    ]);
+    let shown = dumps(DOCUMENT);
+    assert!(shown.keys().eq(expected.keys()), "{:?}", shown.keys());
+    for (name, bytes) in expected {
+        assert_eq!(spaced(&shown[name]), spaced(bytes), "{name}");
+    }
+}
+
+fn dumps(document: &str) -> BTreeMap<&str, Vec<u8>> {
+    let mut dumps = BTreeMap::new();
+    for block in document.split("\n```hex ").skip(1) {
+        let (name, rest) = block.split_once('\n').unwrap();
+        let (lines, _) = rest.split_once("```").unwrap();
+        let bytes = lines
+            .lines()
+            .flat_map(|line| line.split(';').next().unwrap().split_whitespace())
+            .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+            .collect();
+        assert!(dumps.insert(name, bytes).is_none(), "{name} stands twice");
+    }
+    dumps
+}
+
+/// So that a failure prints what belongs into the document.
+fn spaced(bytes: &[u8]) -> String {
+    let bytes: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.join(" ")
+}

@@ -1,0 +1,163 @@
+//! Reads everything a model offers and asserts what an opened file promises.
+
+use neuroprune_format::tensor::{Embedding, LayoutKind, Matrix, Norm, ROW_SUM_LIMIT, RowWeights};
+use neuroprune_format::{Limits, Model};
+
+/// # Panics
+/// When the view breaks a promise.
+pub(crate) fn walk(model: &Model<'_>) {
+    assert_eq!(Limits::of_file(model.bytes()), model.limits());
+    walk_text(model);
+    walk_embeddings(model);
+    walk_layers(model);
+    let tensors = model.encoder().tensors();
+    for record in tensors.records() {
+        let is_matrix = matches!(record.layout, LayoutKind::Dense | LayoutKind::DeltaU8);
+        assert_eq!(tensors.matrix(&record).is_some(), is_matrix);
+    }
+}
+
+fn walk_text(model: &Model<'_>) {
+    let labels = model.labels();
+    assert_eq!(labels.len(), model.limits().labels);
+    assert!(labels.iter().all(|label| !label.is_empty()));
+    assert_eq!(labels.get(labels.len()), None);
+    assert_eq!(labels.get(usize::MAX), None);
+
+    let vocabulary = model.vocabulary();
+    assert!(vocabulary.initial() <= vocabulary.len());
+    assert_eq!(vocabulary.piece(vocabulary.len()), None);
+    assert_eq!(vocabulary.piece(usize::MAX), None);
+    for id in 0..vocabulary.len() {
+        let (piece, continuing) = vocabulary.piece(id).expect("every id has a piece");
+        assert_eq!(
+            vocabulary.longest_match(piece, continuing),
+            Some((id, piece.len()))
+        );
+    }
+    for word in [
+        "",
+        "a",
+        "abc",
+        "abé",
+        "cafés",
+        "straßen",
+        "überb",
+        "日本",
+        "\0",
+        "\u{10ffff}",
+    ] {
+        for continuing in [false, true] {
+            if let Some((id, length)) = vocabulary.longest_match(word, continuing) {
+                assert_eq!(vocabulary.piece(id), Some((&word[..length], continuing)));
+            }
+        }
+    }
+
+    let characters = model.characters();
+    let beyond = "\u{80}\u{9f}\u{a0}ÉßéǄ\u{2ff}\u{300}\u{36f}\u{370}\u{3000}一日\u{9fff}\u{a000}\
+                  \u{d7ff}\u{e000}ﬀ\u{ffff}\u{10000}😀\u{10ffff}";
+    for character in ('\0'..='\u{7f}').chain(beyond.chars()) {
+        use neuroprune_format::characters::Outcome;
+        if let Outcome::Word(text) | Outcome::Isolated(text) = characters.outcome(character) {
+            assert!(!text.is_empty());
+        }
+    }
+}
+
+fn walk_embeddings(model: &Model<'_>) {
+    let limits = model.limits();
+    let embeddings = model.encoder().embeddings();
+    walk_embedding(&embeddings.token, model.vocabulary().len(), limits.hidden);
+    walk_embedding(&embeddings.position, limits.tokens, limits.hidden);
+    if let Some(segment) = embeddings.segment {
+        let texts = if model.manifest().tokenizer.pair {
+            2
+        } else {
+            1
+        };
+        walk_embedding(&segment, texts, limits.hidden);
+    }
+    walk_norm(&embeddings.norm, limits.hidden);
+}
+
+fn walk_layers(model: &Model<'_>) {
+    let limits = model.limits();
+    let mut found = Limits {
+        tokens: limits.tokens,
+        hidden: limits.hidden,
+        labels: limits.labels,
+        ..Limits::default()
+    };
+    let mut layers = 0;
+    for layer in model.layers() {
+        layers += 1;
+        let mut context = 0;
+        for head in layer.heads() {
+            walk_matrix(&head, head.rows(), limits.hidden);
+            assert_eq!(2 * head.query_rows() + head.value_rows(), head.rows());
+            found.query = found.query.max(head.query_rows());
+            found.value = found.value.max(head.value_rows());
+            context += head.value_rows();
+        }
+        let intermediate = layer.mlp_input.rows();
+        found.context = found.context.max(context);
+        found.intermediate = found.intermediate.max(intermediate);
+        walk_matrix(&layer.attention_output, limits.hidden, context);
+        walk_norm(&layer.attention_norm, limits.hidden);
+        walk_matrix(&layer.mlp_input, intermediate, limits.hidden);
+        walk_matrix(&layer.mlp_output, limits.hidden, intermediate);
+        walk_norm(&layer.mlp_norm, limits.hidden);
+    }
+    assert_eq!(layers, model.encoder().settings().layers);
+    assert_eq!(found, limits);
+    walk_matrix(&model.encoder().classifier(), limits.labels, limits.hidden);
+}
+
+fn walk_matrix(matrix: &Matrix<'_>, rows: usize, cols: usize) {
+    assert_eq!((matrix.rows(), matrix.cols()), (rows, cols));
+    let (mut count, mut nonzeros) = (0, 0);
+    for row in matrix.iter() {
+        count += 1;
+        assert!(row.bias.is_finite());
+        let (mut previous, mut sum) = (None, 0);
+        for (column, weight) in row.weights.nonzeros() {
+            assert!(column < cols);
+            assert!(previous < Some(column));
+            assert!(weight != 0 && weight != i8::MIN);
+            previous = Some(column);
+            sum += u32::from(weight.unsigned_abs());
+            nonzeros += 1;
+        }
+        assert!(sum == 0 || row.scale > 0.0);
+        assert!(row.scale >= 0.0 && row.scale.is_finite());
+        match row.weights {
+            RowWeights::Dense(weights) => assert_eq!(weights.len(), cols),
+            RowWeights::Columns(columns, weights) => assert_eq!(columns.len(), 2 * weights.len()),
+            RowWeights::DeltaU8(_) => assert!(sum <= ROW_SUM_LIMIT),
+        }
+    }
+    assert_eq!(count, rows);
+    assert_eq!(matrix.count_nonzeros(), nonzeros);
+}
+
+fn walk_embedding(embedding: &Embedding<'_>, rows: usize, cols: usize) {
+    assert_eq!(embedding.rows(), rows);
+    for row in 0..rows {
+        let (scale, weights) = embedding.row(row);
+        assert!(scale > 0.0 && scale.is_finite());
+        assert_eq!(weights.len(), cols);
+        assert!(weights.iter().all(|&weight| weight != 0x80));
+    }
+    for outside in [rows, usize::MAX / cols, usize::MAX] {
+        assert_eq!(embedding.row(outside), (0.0, &[][..]));
+    }
+}
+
+fn walk_norm(norm: &Norm<'_>, cols: usize) {
+    assert_eq!(norm.iter().count(), cols);
+    assert!(
+        norm.iter()
+            .all(|(gain, shift)| gain.is_finite() && shift.is_finite())
+    );
+}

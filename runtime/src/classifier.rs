@@ -1,0 +1,151 @@
+//! Text in, label out.
+
+use neuroprune_format::Model;
+
+use crate::plan::{Arena, SCRATCH_ALIGNMENT, required_scratch};
+use crate::ranking::{Ranking, rank};
+use crate::tokenizer::Tokenizer;
+use crate::trace::Trace;
+use crate::{RuntimeError, encoder};
+
+/// Classifies texts with one model in memory that the caller owns.
+#[derive(Debug)]
+pub struct Classifier<'m, 's> {
+    model: &'m Model<'m>,
+    tokenizer: Tokenizer<'m>,
+    tokens: usize,
+    scratch: &'s mut [u8],
+}
+
+/// The answer to one text.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Classification<'m> {
+    /// Name of the most probable class.
+    pub label: &'m str,
+    /// Number of that class.
+    pub class: u16,
+    /// Its probability, 0…1.
+    pub probability: f32,
+    /// The most probable classes, first the most probable.
+    pub ranking: Ranking<'m>,
+    /// Tokens the network saw, special tokens included.
+    pub tokens: usize,
+    /// How many of them stand for words the vocabulary cannot spell.
+    pub unknown: usize,
+    /// Whether the text was longer than the network can see.
+    pub truncated: bool,
+}
+
+impl<'m, 's> Classifier<'m, 's> {
+    /// A classifier for texts of the model's full length.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Scratch`] when `scratch` has fewer bytes than
+    /// [`required_scratch`]; a buffer off its boundary loses up to three.
+    pub fn new(model: &'m Model<'m>, scratch: &'s mut [u8]) -> Result<Self, RuntimeError> {
+        Self::with_tokens(model, scratch, model.limits().tokens)
+    }
+
+    /// A classifier that cuts texts at `tokens` tokens, for less scratch memory.
+    ///
+    /// `tokens` is held between the special tokens alone and the model's limit.
+    ///
+    /// # Errors
+    /// As [`Classifier::new`], with the bytes that `tokens` need.
+    pub fn with_tokens(
+        model: &'m Model<'m>,
+        scratch: &'s mut [u8],
+        tokens: usize,
+    ) -> Result<Self, RuntimeError> {
+        let special = if model.manifest().tokenizer.pair {
+            3
+        } else {
+            2
+        };
+        let tokens = tokens.clamp(special, model.limits().tokens);
+        let given = scratch.len();
+        let lost = scratch.as_ptr().align_offset(SCRATCH_ALIGNMENT);
+        let required = required_scratch(model.limits(), tokens);
+        let scratch = scratch
+            .get_mut(lost..)
+            .and_then(|aligned| aligned.get_mut(..required))
+            .ok_or(RuntimeError::Scratch {
+                needed: required.saturating_add(lost),
+                given,
+            })?;
+        Ok(Self {
+            model,
+            tokenizer: Tokenizer::new(model),
+            tokens,
+            scratch,
+        })
+    }
+
+    /// Classifies one text of any length.
+    ///
+    /// # Errors
+    /// [`RuntimeError::PairExpected`] for a model of pairs.
+    pub fn classify(&mut self, text: &str) -> Result<Classification<'m>, RuntimeError> {
+        self.classify_traced(text, None, &mut ())
+    }
+
+    /// Classifies a pair of texts.
+    ///
+    /// # Errors
+    /// [`RuntimeError::SingleExpected`] for a model of single texts.
+    pub fn classify_pair(
+        &mut self,
+        first: &str,
+        second: &str,
+    ) -> Result<Classification<'m>, RuntimeError> {
+        self.classify_traced(first, Some(second), &mut ())
+    }
+
+    /// Classifies a text, or a pair, and shows `trace` every stage.
+    ///
+    /// # Errors
+    /// As [`Classifier::classify`] and [`Classifier::classify_pair`].
+    pub fn classify_traced(
+        &mut self,
+        text: &str,
+        second: Option<&str>,
+        trace: &mut impl Trace,
+    ) -> Result<Classification<'m>, RuntimeError> {
+        match (self.model.manifest().tokenizer.pair, second) {
+            (true, None) => return Err(RuntimeError::PairExpected),
+            (false, Some(_)) => return Err(RuntimeError::SingleExpected),
+            _ => {}
+        }
+        let mut arena = Arena::new(self.scratch);
+        let logits = arena.take(self.model.limits().labels);
+        let hidden = arena.take(self.tokens * self.model.limits().hidden);
+        let region = arena.rest();
+
+        let ids = Arena::new(region).take(self.tokens);
+        let encoding = self.tokenizer.encode(text, second, ids);
+        let ids = ids.get(..encoding.tokens).unwrap_or(&[]);
+        let hidden = encoder::embed(self.model, ids, encoding.first, hidden, trace);
+        encoder::forward(self.model, encoding.tokens, hidden, region, logits, trace);
+
+        let ranking = rank(logits, self.model.labels());
+        let (label, class, probability) = ranking.first().map_or(("", 0, 0.0), |best| {
+            (best.label, best.class, best.probability)
+        });
+        Ok(Classification {
+            label,
+            class,
+            probability,
+            ranking,
+            tokens: encoding.tokens,
+            unknown: encoding.unknown,
+            truncated: encoding.truncated,
+        })
+    }
+
+    /// The logits of the last text, one a class; zeros before the first.
+    #[must_use]
+    pub fn logits(&mut self) -> &[f32] {
+        Arena::new(self.scratch).take(self.model.limits().labels)
+    }
+}

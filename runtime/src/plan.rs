@@ -1,0 +1,268 @@
+//! Scratch memory: what lives when, how large, and where.
+//!
+//! ```text
+//! | logits | hidden [tokens, d] | region                                    |
+//!                               | embed:     ids                            |
+//!                               | attention: context, projected, scales, …  |
+//!                               | MLP:       projected, tiles               |
+//!                               | pool:      pooled, tile                   |
+//! ```
+//! The four uses of the region never live at the same time. Each use is split by
+//! the function whose size function stands beside it.
+
+use core::ops::{Deref, DerefMut};
+
+use crate::kernels::LANES;
+use neuroprune_format::Limits;
+
+/// A buffer on this boundary loses nothing to alignment.
+pub const SCRATCH_ALIGNMENT: usize = 4;
+
+const FLOAT: usize = size_of::<f32>();
+
+/// Scratch memory on the right boundary, for a `static` or the stack.
+#[derive(Debug)]
+#[repr(align(8))]
+pub struct Scratch<const BYTES: usize>([u8; BYTES]);
+
+impl<const BYTES: usize> Scratch<BYTES> {
+    /// Zeroed memory.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self([0; BYTES])
+    }
+}
+
+impl<const BYTES: usize> Default for Scratch<BYTES> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const BYTES: usize> Deref for Scratch<BYTES> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<const BYTES: usize> DerefMut for Scratch<BYTES> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+/// Exact bytes of scratch memory for texts of up to `tokens` tokens, in a buffer
+/// aligned to [`SCRATCH_ALIGNMENT`].
+///
+/// `tokens` above the model's own limit counts as that limit.
+#[must_use]
+pub const fn required_scratch(limits: Limits, tokens: usize) -> usize {
+    let tokens = smaller(tokens, limits.tokens);
+    let fixed = FLOAT * (limits.labels + tokens * limits.hidden);
+    let region = larger(
+        larger(embed_bytes(tokens), attention_bytes(limits, tokens)),
+        larger(mlp_bytes(limits), pool_bytes(limits)),
+    );
+    fixed + region
+}
+
+const fn larger(a: usize, b: usize) -> usize {
+    if a > b { a } else { b }
+}
+
+const fn smaller(a: usize, b: usize) -> usize {
+    if a < b { a } else { b }
+}
+
+const fn embed_bytes(tokens: usize) -> usize {
+    size_of::<u16>() * tokens
+}
+
+/// Rows a projection of the attention may produce: one head, or W_O.
+const fn attention_rows(limits: Limits) -> usize {
+    larger(2 * limits.query + limits.value, limits.hidden)
+}
+
+const fn attention_bytes(limits: Limits, tokens: usize) -> usize {
+    let tiles = tokens.div_ceil(LANES);
+    let floats = tokens * limits.context + attention_rows(limits) * LANES + 5 * tokens;
+    let words = size_of::<i16>() * tokens;
+    let bytes = tiles * LANES * limits.hidden
+        + 2 * tokens * limits.query
+        + tokens * limits.value
+        + limits.context * LANES;
+    FLOAT * floats + words + bytes
+}
+
+const fn mlp_bytes(limits: Limits) -> usize {
+    let rows = larger(limits.intermediate, limits.hidden);
+    FLOAT * rows * LANES + limits.hidden * LANES + limits.intermediate * LANES
+}
+
+const fn pool_bytes(limits: Limits) -> usize {
+    FLOAT * limits.hidden + limits.hidden * LANES
+}
+
+/// Hands out parts of a buffer, first to last.
+pub(crate) struct Arena<'s> {
+    rest: &'s mut [u8],
+}
+
+impl<'s> Arena<'s> {
+    /// `bytes` must begin on [`SCRATCH_ALIGNMENT`].
+    pub(crate) fn new(bytes: &'s mut [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// The next `count` values. Wider types come first, so each part is aligned;
+    /// a part that does not fit would be empty, which the planner excludes.
+    pub(crate) fn take<T: bytemuck::Pod>(&mut self, count: usize) -> &'s mut [T] {
+        let bytes = core::mem::take(&mut self.rest);
+        match bytes.split_at_mut_checked(count * size_of::<T>()) {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                bytemuck::try_cast_slice_mut(taken).unwrap_or(&mut [])
+            }
+            None => &mut [],
+        }
+    }
+
+    /// Everything that is left.
+    pub(crate) fn rest(self) -> &'s mut [u8] {
+        self.rest
+    }
+}
+
+/// Buffers of one layer's attention.
+pub(crate) struct AttentionBuffers<'s> {
+    /// `[tokens, context]`: what the heads read, token by token.
+    pub(crate) context: &'s mut [f32],
+    /// `[rows, 8]`: rows of a projection, for the tokens of one tile.
+    pub(crate) projected: &'s mut [f32],
+    /// Scale of each token's residual stream, query, key and value.
+    pub(crate) tile_scales: &'s mut [f32],
+    pub(crate) query_scales: &'s mut [f32],
+    pub(crate) key_scales: &'s mut [f32],
+    pub(crate) value_scales: &'s mut [f32],
+    /// Attention of one token over all.
+    pub(crate) scores: &'s mut [f32],
+    pub(crate) mixture: &'s mut [i16],
+    /// `[tiles, hidden, 8]`: the quantised residual stream.
+    pub(crate) tiles: &'s mut [i8],
+    /// `[tokens, query]`.
+    pub(crate) queries: &'s mut [i8],
+    /// `[tokens, query]`.
+    pub(crate) keys: &'s mut [i8],
+    /// `[value, tokens]`: one row a value dimension, as the mixing reads it.
+    pub(crate) values: &'s mut [i8],
+    /// `[context, 8]`: the quantised context of one tile.
+    pub(crate) context_tile: &'s mut [i8],
+}
+
+impl<'s> AttentionBuffers<'s> {
+    pub(crate) fn split(region: &'s mut [u8], limits: Limits, tokens: usize) -> Self {
+        let mut arena = Arena::new(region);
+        Self {
+            context: arena.take(tokens * limits.context),
+            projected: arena.take(attention_rows(limits) * LANES),
+            tile_scales: arena.take(tokens),
+            query_scales: arena.take(tokens),
+            key_scales: arena.take(tokens),
+            value_scales: arena.take(tokens),
+            scores: arena.take(tokens),
+            mixture: arena.take(tokens),
+            tiles: arena.take(tokens.div_ceil(LANES) * LANES * limits.hidden),
+            queries: arena.take(tokens * limits.query),
+            keys: arena.take(tokens * limits.query),
+            values: arena.take(tokens * limits.value),
+            context_tile: arena.take(limits.context * LANES),
+        }
+    }
+}
+
+/// Buffers of one layer's MLP.
+pub(crate) struct MlpBuffers<'s> {
+    /// `[rows, 8]`.
+    pub(crate) projected: &'s mut [f32],
+    /// `[hidden, 8]`.
+    pub(crate) input_tile: &'s mut [i8],
+    /// `[intermediate, 8]`.
+    pub(crate) neuron_tile: &'s mut [i8],
+}
+
+impl<'s> MlpBuffers<'s> {
+    pub(crate) fn split(region: &'s mut [u8], limits: Limits) -> Self {
+        let mut arena = Arena::new(region);
+        Self {
+            projected: arena.take(larger(limits.intermediate, limits.hidden) * LANES),
+            input_tile: arena.take(limits.hidden * LANES),
+            neuron_tile: arena.take(limits.intermediate * LANES),
+        }
+    }
+}
+
+/// Buffers of pooling and classifier.
+pub(crate) struct PoolBuffers<'s> {
+    /// `[hidden]`.
+    pub(crate) pooled: &'s mut [f32],
+    /// `[hidden, 8]`, one lane used.
+    pub(crate) tile: &'s mut [i8],
+}
+
+impl<'s> PoolBuffers<'s> {
+    pub(crate) fn split(region: &'s mut [u8], limits: Limits) -> Self {
+        let mut arena = Arena::new(region);
+        Self {
+            pooled: arena.take(limits.hidden),
+            tile: arena.take(limits.hidden * LANES),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Every part has its full length in exactly the planned bytes, and one
+        /// byte less would leave the largest use short.
+        #[test]
+        fn the_plan_is_exact(
+            tokens in 2..70_usize,
+            hidden in 1..40_usize,
+            query in 0..20_usize,
+            value in 0..20_usize,
+            heads in 0..4_usize,
+            intermediate in 0..90_usize,
+            labels in 1..20_usize,
+        ) {
+            let context = heads * value;
+            let limits = Limits { tokens, hidden, query, value, context, intermediate, labels };
+            let needed = required_scratch(limits, tokens);
+            let mut words = [0_u64; 16_384];
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+            prop_assert!(needed <= bytes.len());
+            let mut arena = Arena::new(&mut bytes[..needed]);
+            prop_assert_eq!(arena.take::<f32>(labels).len(), labels);
+            prop_assert_eq!(arena.take::<f32>(tokens * hidden).len(), tokens * hidden);
+            let region = arena.rest();
+            let uses = [
+                embed_bytes(tokens),
+                attention_bytes(limits, tokens),
+                mlp_bytes(limits),
+                pool_bytes(limits),
+            ];
+            prop_assert_eq!(uses.into_iter().max(), Some(region.len()));
+            let attention = AttentionBuffers::split(region, limits, tokens);
+            prop_assert_eq!(attention.values.len(), tokens * value);
+            prop_assert_eq!(attention.context_tile.len(), context * LANES);
+            let mlp = MlpBuffers::split(region, limits);
+            prop_assert_eq!(mlp.neuron_tile.len(), intermediate * LANES);
+            let pool = PoolBuffers::split(region, limits);
+            prop_assert_eq!(pool.tile.len(), hidden * LANES);
+        }
+    }
+}

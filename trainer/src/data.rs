@@ -1,0 +1,329 @@
+//! Labelled text read from files.
+//!
+//! | file name ends in | format |
+//! |---|---|
+//! | `.tsv` | header, then one row a line, split at tabs; a quote is a plain character |
+//! | `.csv` | header, then rows as RFC 4180 has them; a quoted field may hold commas and line ends |
+//! | `.jsonl`, `.ndjson` | one JSON object a line; its keys are the columns |
+//!
+//! Each may also end in `.gz`. Files are UTF-8; a byte order mark, CRLF line ends and
+//! blank lines are accepted. [`Columns`] tells which columns are read.
+//!
+//! A row is either used as it stands or an error that names file, line and what was
+//! expected; nothing is repaired silently. Two allowances: white space around column
+//! names and labels is dropped, and a JSON label may be a number or a boolean.
+//!
+//! ```
+//! use neuroprune_trainer::data::{Format, ReadOptions, parse};
+//!
+//! let file = b"text\tlabel\nlights please\ton\nit is too bright\toff\n";
+//! let data = parse("home.tsv".as_ref(), Format::Tsv, file, &ReadOptions::default(), None)?;
+//! assert_eq!(data.labels, ["off", "on"]);
+//! assert_eq!(data.examples[0].label, 1);
+//! # Ok::<(), neuroprune_trainer::data::DataError>(())
+//! ```
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+use sha2::{Digest as _, Sha256};
+
+mod columns;
+mod delimited;
+mod error;
+mod json_lines;
+mod labels;
+
+pub use columns::{Columns, ResolvedColumns};
+pub use error::{DataError, Problem};
+
+use error::Located;
+use labels::Labels;
+
+/// The largest file that is read, in bytes after decompression (1 GiB). A few
+/// kilobytes of gzip can unpack to any size; this ends in an error rather than in a
+/// machine without memory.
+pub const LARGEST_FILE: u64 = 1 << 30;
+
+/// How many messages of skipped lines [`Dataset::first_skipped`] keeps.
+const SKIPPED_MESSAGES: usize = 5;
+
+/// Every tenth row goes to the dev set of [`Dataset::split_dev`].
+const DEV_PERIOD: usize = 10;
+
+/// One labelled text or pair of texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// The text, or the first of a pair. Never blank.
+    pub text: String,
+    /// The second text of a pair. Never blank; in a data set all examples or none have it.
+    pub pair: Option<String>,
+    /// Class, an index into [`Dataset::labels`].
+    pub label: u32,
+}
+
+/// The examples of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// The file, as named by the caller.
+    pub path: PathBuf,
+    /// At least one; in the order of the file.
+    pub examples: Vec<Example>,
+    /// Names of the classes: those of the file, numbers first and by value, then the
+    /// rest by code point; or the known labels as they were given.
+    pub labels: Vec<String>,
+    /// The columns that were read.
+    pub columns: ResolvedColumns,
+    /// Bad lines passed over; 0 unless [`ReadOptions::skip_bad_lines`].
+    pub skipped: usize,
+    /// What was wrong with the first few of them, one message each.
+    pub first_skipped: Vec<String>,
+    /// SHA-256 of the file after decompression.
+    pub sha256: [u8; 32],
+}
+
+/// How to read a file. The default reads the usual columns and stops at the first bad line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Columns to read, where they are not the usual ones.
+    pub columns: Columns,
+    /// Pass over and count lines that cannot be used instead of stopping. Lines with a
+    /// label that is not known are among them: they drop out of every score. Problems
+    /// of a whole file (header, compression, a quote that never ends) still stop.
+    pub skip_bad_lines: bool,
+    /// The format, where it cannot be told from the file name.
+    pub format: Option<Format>,
+}
+
+/// How a file is laid out; compression is told from the name alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Tab-separated, with header, without quoting.
+    Tsv,
+    /// Comma-separated, with header, RFC 4180 quoting.
+    Csv,
+    /// One JSON object a line.
+    JsonLines,
+}
+
+impl Format {
+    /// The format that the name of a file tells, `.gz` or not, in any case.
+    #[must_use]
+    pub fn of_path(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        match name.rsplit_once('.')?.1 {
+            "tsv" => Some(Self::Tsv),
+            "csv" => Some(Self::Csv),
+            "jsonl" | "ndjson" => Some(Self::JsonLines),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a file.
+///
+/// Without `known_labels` the file is a training set: the classes are the labels in it,
+/// and there must be two at least. With them it is a dev or test set, and every label
+/// must be one of them.
+///
+/// # Errors
+/// When the file cannot be read, a column is missing, a line cannot be used (unless
+/// [`ReadOptions::skip_bad_lines`]), no row is left, or a training set has one class.
+pub fn read(
+    path: &Path,
+    options: &ReadOptions,
+    known_labels: Option<&[String]>,
+) -> Result<Dataset, DataError> {
+    let located = |problem| Located::file(problem).at(path);
+    let format = options.format.or_else(|| Format::of_path(path));
+    let format = format.ok_or_else(|| located(Problem::UnknownFormat))?;
+    let file = File::open(path).map_err(|error| located(Problem::Open(error)))?;
+    let compressed = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+
+    let mut bytes = Vec::new();
+    // One byte more than the limit, to tell a file at the limit from one above it.
+    let limit = LARGEST_FILE + 1;
+    if compressed {
+        let outcome = MultiGzDecoder::new(file)
+            .take(limit)
+            .read_to_end(&mut bytes);
+        outcome.map_err(|error| located(Problem::Gzip(error)))?;
+    } else {
+        let outcome = file.take(limit).read_to_end(&mut bytes);
+        outcome.map_err(|error| located(Problem::Read(error)))?;
+    }
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(located(Problem::TooLarge));
+    }
+    parse(path, format, &bytes, options, known_labels)
+}
+
+/// Reads the decompressed bytes of a file; `path` only names it in messages.
+///
+/// # Errors
+/// As [`read`], less those of opening and decompressing.
+pub fn parse(
+    path: &Path,
+    format: Format,
+    bytes: &[u8],
+    options: &ReadOptions,
+    known_labels: Option<&[String]>,
+) -> Result<Dataset, DataError> {
+    let file_problem = |problem| Located::file(problem).at(path);
+    let content = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let table = match format {
+        Format::Tsv => delimited::tab_separated(content, &options.columns),
+        Format::Csv => delimited::comma_separated(content, &options.columns),
+        Format::JsonLines => json_lines::table(content, &options.columns),
+    };
+    let table = table.map_err(|problem| problem.at(path))?;
+
+    let mut labels = known_labels.map_or_else(Labels::collecting, Labels::known);
+    let mut examples = Vec::with_capacity(table.rows.len());
+    let mut skipped = 0;
+    let mut first_skipped = Vec::new();
+    for row in table.rows {
+        match row.and_then(|row| example(row, &mut labels)) {
+            Ok(example) => examples.push(example),
+            Err(problem) if options.skip_bad_lines => {
+                skipped += 1;
+                if first_skipped.len() < SKIPPED_MESSAGES {
+                    first_skipped.push(problem.at(path).to_string());
+                }
+            }
+            Err(problem) => return Err(problem.at(path)),
+        }
+    }
+
+    if examples.is_empty() {
+        return Err(file_problem(Problem::NoRows { skipped }));
+    }
+    let labels = labels.finish(&mut examples);
+    if let (None, [only]) = (known_labels, labels.as_slice()) {
+        return Err(file_problem(Problem::OneClass {
+            label: only.clone(),
+        }));
+    }
+    Ok(Dataset {
+        path: path.to_owned(),
+        examples,
+        labels,
+        columns: table.columns,
+        skipped,
+        first_skipped,
+        sha256: Sha256::digest(bytes).into(),
+    })
+}
+
+impl Dataset {
+    /// Whether the examples are pairs of texts.
+    #[must_use]
+    pub fn is_pair(&self) -> bool {
+        self.columns.pair.is_some()
+    }
+
+    /// Number of examples of each class, in the order of `labels`.
+    #[must_use]
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.labels.len()];
+        for example in &self.examples {
+            if let Some(count) = counts.get_mut(example.label as usize) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+
+    /// Sets every tenth example aside as a dev set: those with index % 10 = 9, counted
+    /// from 0. The same file always gives the same two parts, `(train, dev)`.
+    ///
+    /// # Errors
+    /// With fewer than ten examples, and when a class would have no example left to
+    /// train on.
+    pub fn split_dev(self) -> Result<(Self, Self), DataError> {
+        let rows = self.examples.len();
+        let mut train = self.without_examples();
+        let mut dev = self.without_examples();
+        for (index, example) in self.examples.into_iter().enumerate() {
+            let part = if index % DEV_PERIOD == DEV_PERIOD - 1 {
+                &mut dev
+            } else {
+                &mut train
+            };
+            part.examples.push(example);
+        }
+
+        if dev.examples.is_empty() {
+            return Err(Located::file(Problem::TooFewToSplit { rows }).at(&train.path));
+        }
+        let counts = train.class_counts();
+        if let Some((label, _)) = train
+            .labels
+            .iter()
+            .zip(counts)
+            .find(|(_, count)| *count == 0)
+        {
+            let problem = Problem::EmptyClass {
+                label: label.clone(),
+            };
+            return Err(Located::file(problem).at(&train.path));
+        }
+        Ok((train, dev))
+    }
+
+    /// Everything but the examples.
+    fn without_examples(&self) -> Self {
+        Self {
+            path: self.path.clone(),
+            examples: Vec::new(),
+            labels: self.labels.clone(),
+            columns: self.columns.clone(),
+            skipped: self.skipped,
+            first_skipped: self.first_skipped.clone(),
+            sha256: self.sha256,
+        }
+    }
+}
+
+/// What a format's reader makes of a file.
+struct Table {
+    columns: ResolvedColumns,
+    /// Rows in order; a line that is no row stands as its problem.
+    rows: Vec<Result<Row, Located>>,
+}
+
+/// The fields of one row, before the label is looked up.
+struct Row {
+    line: usize,
+    text: String,
+    pair: Option<String>,
+    label: String,
+}
+
+/// Checks the fields of a row.
+fn example(row: Row, labels: &mut Labels) -> Result<Example, Located> {
+    let at_line = |problem| Located::line(row.line, problem);
+    if row.text.trim().is_empty() {
+        return Err(at_line(Problem::EmptyField { role: "text" }));
+    }
+    if row.pair.as_ref().is_some_and(|pair| pair.trim().is_empty()) {
+        return Err(at_line(Problem::EmptyField {
+            role: "second text",
+        }));
+    }
+    let name = row.label.trim();
+    if name.is_empty() {
+        return Err(at_line(Problem::EmptyField { role: "label" }));
+    }
+    let label = labels.index_of(name).map_err(at_line)?;
+    Ok(Example {
+        text: row.text,
+        pair: row.pair,
+        label,
+    })
+}

@@ -1,0 +1,110 @@
+//! Which columns hold the text and the label.
+
+use super::error::Problem;
+
+/// Names for the text of a single-text file, the first match wins.
+const TEXT: [&str; 3] = ["text", "sentence", "utterance"];
+/// Names for the two texts of a pair.
+const PAIRS: [(&str, &str); 3] = [
+    ("text_a", "text_b"),
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+];
+/// Names for the label.
+const LABEL: [&str; 2] = ["label", "intent"];
+
+/// The columns to read, by name; `None` means the usual ones.
+///
+/// The usual ones are, in this order and in any case:
+/// - one text: `text`, `sentence`, `utterance`;
+/// - two texts: `text_a` and `text_b`, `sentence1` and `sentence2`, `premise` and
+///   `hypothesis`;
+/// - the label: `label`, `intent`.
+///
+/// A name given here must match exactly. With `text` given and `pair` not, the file is
+/// read as single texts; other columns are ignored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Columns {
+    /// The text, or the first text of a pair.
+    pub text: Option<String>,
+    /// The second text of a pair.
+    pub pair: Option<String>,
+    /// The name of the class.
+    pub label: Option<String>,
+}
+
+/// The columns that were found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedColumns {
+    /// The text, or the first text of a pair.
+    pub text: String,
+    /// The second text of a pair.
+    pub pair: Option<String>,
+    /// The name of the class.
+    pub label: String,
+}
+
+impl Columns {
+    /// Finds the columns among those present.
+    pub(super) fn resolve(&self, present: &[String]) -> Result<ResolvedColumns, Problem> {
+        let (text, pair) = self.resolve_texts(present)?;
+        let label = match &self.label {
+            Some(name) => named(name, present)?,
+            None => LABEL
+                .iter()
+                .find_map(|name| usual(name, present))
+                .ok_or_else(|| missing("\"label\" (or \"intent\")", present))?,
+        };
+        Ok(ResolvedColumns { text, pair, label })
+    }
+
+    fn resolve_texts(&self, present: &[String]) -> Result<(String, Option<String>), Problem> {
+        let single = || TEXT.iter().find_map(|name| usual(name, present));
+        let pair_of = |(first, second): &(&str, &str)| {
+            Some((usual(first, present)?, usual(second, present)?))
+        };
+        let pair = self
+            .pair
+            .as_ref()
+            .map(|name| named(name, present))
+            .transpose()?;
+        if let Some(name) = &self.text {
+            return Ok((named(name, present)?, pair));
+        }
+        if pair.is_some() {
+            let first = || PAIRS.iter().find_map(|(first, _)| usual(first, present));
+            let text = single().or_else(first);
+            let wanted = "\"text\" or \"text_a\" for the first text of the pair";
+            return Ok((text.ok_or_else(|| missing(wanted, present))?, pair));
+        }
+        if let Some(text) = single() {
+            return Ok((text, None));
+        }
+        let found = PAIRS
+            .iter()
+            .find_map(pair_of)
+            .map(|(text, pair)| (text, Some(pair)));
+        found.ok_or_else(|| missing("\"text\" and no pair \"text_a\", \"text_b\"", present))
+    }
+}
+
+fn named(name: &str, present: &[String]) -> Result<String, Problem> {
+    if present.iter().any(|column| column == name) {
+        return Ok(name.to_owned());
+    }
+    Err(missing(&format!("{name:?}"), present))
+}
+
+fn usual(name: &str, present: &[String]) -> Option<String> {
+    present
+        .iter()
+        .find(|column| column.eq_ignore_ascii_case(name))
+        .cloned()
+}
+
+fn missing(wanted: &str, present: &[String]) -> Problem {
+    Problem::MissingColumn {
+        wanted: wanted.to_owned(),
+        present: present.to_vec(),
+    }
+}

@@ -1,0 +1,239 @@
+//! What can be wrong with a data file, and where.
+
+use core::fmt::{self, Display, Formatter};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A data file that cannot be used: which file, which line, what is wrong.
+///
+/// `Display` is one line, ready for a user: `train.tsv, line 3: expected …`.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{}: {problem}", path.display(), OfLine(*line))]
+pub struct DataError {
+    /// The file, as the caller named it.
+    pub path: PathBuf,
+    /// The line from 1, the header being 1 where there is one; `None` for a problem of
+    /// the whole file. A row of several lines has the number of its first.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What is wrong with a file or a line.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The file cannot be opened.
+    #[error("cannot be opened: {0}")]
+    Open(io::Error),
+    /// The file cannot be read to its end.
+    #[error("cannot be read: {0}")]
+    Read(io::Error),
+    /// The file is not a whole gzip stream.
+    #[error("expected a complete gzip file, as the name ends in .gz: {0}")]
+    Gzip(io::Error),
+    /// The file is above [`LARGEST_FILE`](super::LARGEST_FILE).
+    #[error("larger than 1 GiB (after decompression); split it or use a part")]
+    TooLarge,
+    /// The name does not tell the format.
+    #[error(
+        "the name does not tell the format; expected .tsv, .csv, .jsonl or .ndjson, each also with .gz"
+    )]
+    UnknownFormat,
+    /// There is no header, or no line at all.
+    #[error("the file is empty; expected {expected}")]
+    Empty {
+        /// What should stand there.
+        expected: &'static str,
+    },
+    /// No row can be used.
+    #[error("no rows to use{}", OfSkipped(*skipped))]
+    NoRows {
+        /// Lines that were there, but bad.
+        skipped: usize,
+    },
+    /// A training set with a single label.
+    #[error("every row has the label {label:?}; a classifier needs at least 2 classes")]
+    OneClass {
+        /// The only label.
+        label: String,
+    },
+    /// Too few rows to set a tenth aside.
+    #[error(
+        "{rows} rows are too few to set every tenth aside as dev set; expected at least 10, or a dev file of its own"
+    )]
+    TooFewToSplit {
+        /// Rows in the file.
+        rows: usize,
+    },
+    /// The dev split takes every row of a class.
+    #[error(
+        "no row with label {label:?} is left to train on after every tenth row went to the dev set; give a dev file or more rows of that label"
+    )]
+    EmptyClass {
+        /// The label without rows.
+        label: String,
+    },
+    /// A column that was asked for, or one that is always needed, is not there.
+    #[error("no column {wanted}; the columns are {}", Listed(present))]
+    MissingColumn {
+        /// What was looked for, as text for the message.
+        wanted: String,
+        /// The columns of the file.
+        present: Vec<String>,
+    },
+    /// A column that is to be read stands in the header twice.
+    #[error("the column {name:?} stands in the header twice; expected every name once")]
+    DuplicateColumn {
+        /// Its name.
+        name: String,
+    },
+    /// A row with more or fewer fields than the header.
+    #[error("expected {} columns ({}), found {found}", header.len(), Listed(header))]
+    ColumnCount {
+        /// The columns of the header.
+        header: Vec<String>,
+        /// Number of fields in the row.
+        found: usize,
+    },
+    /// A field without content.
+    #[error("the {role} is empty; expected at least one character that is not white space")]
+    EmptyField {
+        /// `text`, `second text` or `label`.
+        role: &'static str,
+    },
+    /// A label outside the known ones.
+    #[error(
+        "unknown label {label:?}; expected one of the training labels {}",
+        Listed(known)
+    )]
+    UnknownLabel {
+        /// The label of the row.
+        label: String,
+        /// The labels that would have been right.
+        known: Vec<String>,
+    },
+    /// Bytes that are not UTF-8.
+    #[error("byte {column} of the line is not valid UTF-8; expected a file in UTF-8")]
+    NotUtf8 {
+        /// Position of the first wrong byte in its line, from 1.
+        column: usize,
+    },
+    /// A quoted CSV field runs to the end of the file.
+    #[error(
+        "a quote opens a field in this row and never closes; expected a second \" after the field"
+    )]
+    UnterminatedQuote,
+    /// A line that is not JSON.
+    #[error("expected a JSON object, but at byte {column}: {message}")]
+    Json {
+        /// Position in the line, from 1.
+        column: usize,
+        /// What the JSON parser says.
+        message: String,
+    },
+    /// A line of JSON that is not an object.
+    #[error("expected a JSON object, found {found}")]
+    NotAnObject {
+        /// What stands there.
+        found: &'static str,
+    },
+    /// An object without one of its keys.
+    #[error("no key {key:?}; the keys are {}", Listed(present))]
+    MissingKey {
+        /// The key.
+        key: String,
+        /// The keys that are there.
+        present: Vec<String>,
+    },
+    /// A value of the wrong type.
+    #[error("expected {expected} for {key:?}, found {found}")]
+    WrongType {
+        /// The key.
+        key: String,
+        /// The types that would have been right.
+        expected: &'static str,
+        /// The type that stands there.
+        found: &'static str,
+    },
+}
+
+/// A problem and its line, before the name of the file is known.
+#[derive(Debug)]
+pub(super) struct Located {
+    line: Option<usize>,
+    problem: Problem,
+}
+
+impl Located {
+    /// A problem of the whole file.
+    pub(super) fn file(problem: Problem) -> Self {
+        Self {
+            line: None,
+            problem,
+        }
+    }
+
+    /// A problem of one line, counted from 1.
+    pub(super) fn line(line: usize, problem: Problem) -> Self {
+        Self {
+            line: Some(line),
+            problem,
+        }
+    }
+
+    /// Adds the file.
+    pub(super) fn at(self, path: &Path) -> DataError {
+        DataError {
+            path: path.to_owned(),
+            line: self.line,
+            problem: self.problem,
+        }
+    }
+}
+
+/// `, line 3`, or nothing.
+struct OfLine(Option<usize>);
+
+impl Display for OfLine {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |line| write!(f, ", line {line}"))
+    }
+}
+
+/// How many lines were skipped, or what should have stood there.
+struct OfSkipped(usize);
+
+impl Display for OfSkipped {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("; expected at least one after the header"),
+            1 => f.write_str("; the only line was skipped as bad"),
+            count => write!(f, "; all {count} lines were skipped as bad"),
+        }
+    }
+}
+
+/// Names in quotes, the tail of a long list as a count.
+struct Listed<'a>(&'a [String]);
+
+impl Listed<'_> {
+    const LONGEST: usize = 30;
+}
+
+impl Display for Listed<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("none");
+        }
+        for (index, name) in self.0.iter().take(Self::LONGEST).enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            // Debug: a line end inside a name must not break the message.
+            write!(f, "{separator}{name:?}")?;
+        }
+        match self.0.len().saturating_sub(Self::LONGEST) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Everything that shapes a run, as a TOML file.
+//!
+//! Every key has a default; a recipe names only what differs. The resolved recipe,
+//! defaults and command-line overrides included, is written beside the model.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// A whole recipe.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// Random seed: same recipe, same data, same seed: same file.
+    pub seed: u64,
+    /// Shape of the network.
+    pub model: ModelRecipe,
+    /// Training of the dense network.
+    pub training: TrainingRecipe,
+    /// NeuroPrune: training of the sparse network.
+    pub pruning: PruningRecipe,
+    /// From floats to int8.
+    pub quantization: QuantizationRecipe,
+}
+
+/// Shape of the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelRecipe {
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Attention heads in a layer.
+    pub heads: usize,
+    /// Neurons in a layer's MLP.
+    pub intermediate: usize,
+    /// WordPiece vocabulary, special tokens included.
+    pub vocabulary: usize,
+    /// Longest token sequence, special tokens included.
+    pub tokens: usize,
+    /// Function between the MLP's matrices.
+    pub activation: ActivationKind,
+    /// How the sequence becomes one vector.
+    pub pooling: PoolingKind,
+}
+
+/// Function between the MLP's matrices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActivationKind {
+    /// max(0, x): the cheapest on a microcontroller.
+    Relu,
+    /// GELU, for networks that were trained with it.
+    Gelu,
+}
+
+/// How the sequence becomes one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PoolingKind {
+    /// Mean over all tokens.
+    Mean,
+    /// The first token.
+    Cls,
+}
+
+/// Training of the dense network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingRecipe {
+    /// Passes over the training data.
+    pub epochs: usize,
+    /// Examples a step.
+    pub batch: usize,
+    /// Peak learning rate (linear warm-up, then linear to zero).
+    pub learning_rate: f64,
+    /// Share of the steps spent warming up.
+    pub warmup: f64,
+    /// AdamW's decoupled weight decay.
+    pub weight_decay: f64,
+    /// Probability that a token is hidden from the model ([UNK]) in training.
+    pub token_dropout: f32,
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+}
+
+/// NeuroPrune: training of the sparse network from the dense one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PruningRecipe {
+    /// Share of encoder weights (Q, K, V, W_O, L_in, L_out) that end as zero.
+    pub sparsity: f64,
+    /// Passes over the training data.
+    pub epochs: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Share of the steps after which no more weights are removed.
+    pub schedule_end: f64,
+    /// Steps from one removal to the next.
+    pub interval: usize,
+    /// What a weight's survival depends on.
+    pub score: ScoreKind,
+    /// Memory of the sensitivity, per step (exponential moving average).
+    pub score_memory: f64,
+    /// MLP: weights of well-connected neurons are cheaper (preferential attachment).
+    pub preferential_attachment: bool,
+    /// Attention: input dimensions die as groups (l_{1,0.5}).
+    pub group_sparsity: bool,
+    /// Attention: heads that say the same are merged.
+    pub head_redundancy: bool,
+    /// Smallest cost of a weight; the cost of a neuron with all its weights.
+    pub cost_floor: f32,
+    /// Largest relative distance of two heads' outputs that counts as the same.
+    pub head_distance: f32,
+    /// Share of the loss that follows the dense network's answers.
+    pub distillation: f64,
+    /// Temperature of those answers.
+    pub temperature: f64,
+}
+
+/// What a weight's survival depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScoreKind {
+    /// Moving average of |w · ∂L/∂w|.
+    Sensitivity,
+    /// |w|.
+    Magnitude,
+}
+
+/// From floats to int8.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuantizationRecipe {
+    /// Training texts whose activations choose the scales; 0 takes the largest weight.
+    pub calibration_texts: usize,
+}
+
+impl Default for ModelRecipe {
+    fn default() -> Self {
+        Self {
+            hidden: 128,
+            layers: 2,
+            heads: 4,
+            intermediate: 512,
+            vocabulary: 1200,
+            tokens: 64,
+            activation: ActivationKind::Relu,
+            pooling: PoolingKind::Mean,
+        }
+    }
+}
+
+impl Default for TrainingRecipe {
+    fn default() -> Self {
+        Self {
+            epochs: 12,
+            batch: 32,
+            learning_rate: 1e-3,
+            warmup: 0.1,
+            weight_decay: 0.01,
+            token_dropout: 0.1,
+            label_smoothing: 0.05,
+        }
+    }
+}
+
+impl Default for PruningRecipe {
+    fn default() -> Self {
+        Self {
+            sparsity: 0.9,
+            epochs: 12,
+            learning_rate: 1e-3,
+            schedule_end: 0.6,
+            interval: 10,
+            score: ScoreKind::Sensitivity,
+            score_memory: 0.95,
+            preferential_attachment: true,
+            group_sparsity: true,
+            head_redundancy: true,
+            cost_floor: 0.2,
+            head_distance: 0.25,
+            distillation: 0.5,
+            temperature: 2.0,
+        }
+    }
+}
+
+impl Default for QuantizationRecipe {
+    fn default() -> Self {
+        Self {
+            calibration_texts: 256,
+        }
+    }
+}
+
+/// Why a recipe cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not a recipe.
+    #[error("{path}: {source}")]
+    Parse {
+        /// The file.
+        path: String,
+        /// What is wrong, with its line.
+        source: Box<toml::de::Error>,
+    },
+    /// A value is outside its range.
+    #[error("recipe key `{key}` is {value}, expected {expected}")]
+    Range {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+}
+
+impl Recipe {
+    /// Reads a recipe file.
+    ///
+    /// # Errors
+    /// [`RecipeError`], with file and line.
+    pub fn read(path: &Path) -> Result<Self, RecipeError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
+            path: name.clone(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|source| RecipeError::Parse {
+            path: name,
+            source: Box::new(source),
+        })
+    }
+
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// [`RecipeError::Range`] for the first value outside.
+    pub fn check(&self) -> Result<(), RecipeError> {
+        let model = &self.model;
+        let training = &self.training;
+        let pruning = &self.pruning;
+        let range = |fits: bool, key, value: String, expected| {
+            if fits {
+                Ok(())
+            } else {
+                Err(RecipeError::Range {
+                    key,
+                    value,
+                    expected,
+                })
+            }
+        };
+        let size = |key, value: usize, largest, expected| {
+            range(
+                (1..=largest).contains(&value),
+                key,
+                value.to_string(),
+                expected,
+            )
+        };
+        size("model.hidden", model.hidden, 4096, "1 to 4096")?;
+        size("model.layers", model.layers, 64, "1 to 64")?;
+        range(
+            model.heads > 0 && model.hidden.is_multiple_of(model.heads),
+            "model.heads",
+            model.heads.to_string(),
+            "a divisor of model.hidden",
+        )?;
+        // The exact dominating set looks at every subset of the heads.
+        size("model.heads", model.heads, 16, "1 to 16")?;
+        size("model.intermediate", model.intermediate, 16384, "1 to 16384")?;
+        range(
+            (16..=60_000).contains(&model.vocabulary),
+            "model.vocabulary",
+            model.vocabulary.to_string(),
+            "16 to 60000",
+        )?;
+        range(
+            (3..=2048).contains(&model.tokens),
+            "model.tokens",
+            model.tokens.to_string(),
+            "3 to 2048",
+        )?;
+        size("training.epochs", training.epochs, 10_000, "1 to 10000")?;
+        size("training.batch", training.batch, 4096, "1 to 4096")?;
+        size("pruning.interval", pruning.interval, 100_000, "1 to 100000")?;
+        let share = |key, value: f64, below: f64, expected| {
+            range(
+                (0.0..=below).contains(&value),
+                key,
+                value.to_string(),
+                expected,
+            )
+        };
+        share("pruning.sparsity", pruning.sparsity, 0.999, "0 to 0.999")?;
+        share("pruning.schedule_end", pruning.schedule_end, 1.0, "0 to 1")?;
+        share("pruning.score_memory", pruning.score_memory, 0.9999, "0 to 0.9999")?;
+        share("pruning.distillation", pruning.distillation, 1.0, "0 to 1")?;
+        share("training.warmup", training.warmup, 1.0, "0 to 1")?;
+        share("training.label_smoothing", training.label_smoothing, 0.9, "0 to 0.9")?;
+        share(
+            "training.token_dropout",
+            f64::from(training.token_dropout),
+            0.9,
+            "0 to 0.9",
+        )?;
+        share("training.learning_rate", training.learning_rate, 1.0, "0 to 1")?;
+        share("pruning.learning_rate", pruning.learning_rate, 1.0, "0 to 1")?;
+        share("training.weight_decay", training.weight_decay, 1.0, "0 to 1")?;
+        range(
+            pruning.temperature > 0.0 && pruning.temperature <= 100.0,
+            "pruning.temperature",
+            pruning.temperature.to_string(),
+            "above 0, up to 100",
+        )?;
+        range(
+            pruning.cost_floor > 0.0 && pruning.cost_floor <= 100.0,
+            "pruning.cost_floor",
+            pruning.cost_floor.to_string(),
+            "above 0, up to 100",
+        )
+    }
+
+    /// The resolved recipe as TOML.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        // Plain structs of numbers and enums always serialise.
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    /// SHA-256 of [`Recipe::to_toml`].
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.to_toml()).into()
+    }
+}

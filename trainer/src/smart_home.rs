@@ -1,0 +1,407 @@
+//! The data set of the quickstart: commands to a smart home, written by a grammar.
+//!
+//! Sixteen intents and [`OUT_OF_SCOPE`], which holds requests that the home cannot do,
+//! many of them in the same words ("who invented the light bulb"). An utterance is a
+//! phrasing with its slots filled: "turn on the {room} {light}". Politeness is put
+//! around it and a typing error into it, each with a probability.
+//!
+//! The test set asks for more than recall. Every intent has phrasings, and every slot
+//! has values, that are held out of training. A test utterance is
+//! - one half: a held-out phrasing with training values;
+//! - three twentieths: a training phrasing with held-out values in all its slots;
+//! - the rest: a held-out phrasing with held-out values.
+//!
+//! So in every test utterance the sentence, the words in it or both were never in
+//! training. The texts are this project's own; none is taken from another data set.
+//!
+//! The same seed always gives the same texts.
+
+use std::collections::HashSet;
+use std::io::{self, BufWriter, Write as _};
+use std::path::Path;
+
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+mod intents;
+mod out_of_scope;
+mod slots;
+mod typos;
+
+use intents::{INTENTS, Intent};
+use slots::{SLOTS, Slot};
+
+/// The label of requests that the home cannot do.
+pub const OUT_OF_SCOPE: &str = out_of_scope::OUT_OF_SCOPE.name;
+
+/// Rows of the usual training set.
+pub const TRAIN_ROWS: usize = 4_000;
+
+/// Rows of the usual test set.
+pub const TEST_ROWS: usize = 800;
+
+/// Sentences to try a trained model on. None of them is in a training or test set, and
+/// the last is out of scope.
+pub const SAMPLES: &[&str] = &[
+    "could you switch the kitchen lights on i'm cooking",
+    "the bedroom is freezing make it 22 degrees",
+    "play some jazz while i clean the living room",
+    "please wake me up at six thirty i have a train to catch",
+    "did anybody lock the back door please lock it",
+    "who came up with the idea of the light switch",
+];
+
+/// Share of out-of-scope rows, in percent; the intents share the rest evenly.
+const OUT_OF_SCOPE_PERCENT: usize = 12;
+
+/// Probabilities, in percent.
+const PREFIX_PERCENT: usize = 30;
+const SUFFIX_PERCENT: usize = 25;
+const TRAIN_TYPO_PERCENT: usize = 8;
+const TEST_TYPO_PERCENT: usize = 16;
+
+/// Before a command.
+const PREFIXES: Held = Held {
+    train: &[
+        "please",
+        "could you",
+        "can you",
+        "would you",
+        "hey",
+        "ok house",
+        "i'd like you to",
+    ],
+    held_out: &["kindly", "be so good and", "house", "quickly"],
+};
+/// Before a remark or a question.
+const CALLS: Held = Held {
+    train: &["hey", "ok house", "listen"],
+    held_out: &["house", "hello", "excuse me"],
+};
+/// After either.
+const SUFFIXES: Held = Held {
+    train: &["please", "now", "thanks", "for me", "right away"],
+    held_out: &["if you can", "when you get a minute", "thank you", "asap"],
+};
+
+/// What training has, and what only the test set has.
+struct Held {
+    train: &'static [&'static str],
+    held_out: &'static [&'static str],
+}
+
+/// Texts with their labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmartHome {
+    /// `(text, label)`, in mixed order.
+    pub train: Vec<(String, String)>,
+    /// `(text, label)`, in mixed order; no text of `train`.
+    pub test: Vec<(String, String)>,
+}
+
+/// The sixteen intents and [`OUT_OF_SCOPE`], in alphabetical order, as a reader of the
+/// file numbers them.
+#[must_use]
+pub fn labels() -> Vec<&'static str> {
+    let mut labels: Vec<_> = classes().map(|class| class.name).collect();
+    labels.sort_unstable();
+    labels
+}
+
+/// Writes `train` and `test` utterances; no text comes twice, neither within a set nor
+/// across them.
+///
+/// The grammar has tens of thousands of texts for every class. A set that asks for more
+/// than there are comes out shorter.
+#[must_use]
+pub fn generate(seed: u64, train: usize, test: usize) -> SmartHome {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    let mut taken = HashSet::new();
+    let train = rows(&mut generator, Part::Train, train, &mut taken);
+    let test = rows(&mut generator, Part::Test, test, &mut taken);
+    SmartHome { train, test }
+}
+
+/// Writes `(text, label)` rows as a file that [`data::read`](crate::data::read) takes.
+/// The file appears whole or not at all. Texts with tabs or line ends in them would
+/// break it; those of [`generate`] have none.
+///
+/// # Errors
+/// When the folder of `path` cannot be written.
+pub fn write_tsv(path: &Path, rows: &[(String, String)]) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private; this one becomes an ordinary file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = BufWriter::new(builder.tempfile_in(folder.unwrap_or(Path::new(".")))?);
+    writeln!(file, "text\tlabel")?;
+    for (text, label) in rows {
+        writeln!(file, "{text}\t{label}")?;
+    }
+    file.into_inner()?.persist(path)?;
+    Ok(())
+}
+
+/// Which set a text is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Train,
+    Test,
+}
+
+fn classes() -> impl Iterator<Item = &'static Intent> {
+    INTENTS.iter().chain([&out_of_scope::OUT_OF_SCOPE])
+}
+
+/// `count` new rows. The next class is drawn in proportion to the rows it still has to
+/// get, which mixes the order and fills every class exactly.
+fn rows(
+    generator: &mut ChaCha8Rng,
+    part: Part,
+    count: usize,
+    taken: &mut HashSet<String>,
+) -> Vec<(String, String)> {
+    let other = count * OUT_OF_SCOPE_PERCENT / 100;
+    let even = |index| (count - other + index) / INTENTS.len();
+    let quotas = (0..INTENTS.len()).map(even).chain([other]);
+    let mut open: Vec<(&Intent, usize)> = classes().zip(quotas).collect();
+    let mut left: usize = open.iter().map(|(_, quota)| quota).sum();
+
+    let mut rows = Vec::with_capacity(left);
+    while left > 0 {
+        let mut drawn = below(generator, left);
+        for (intent, quota) in &mut open {
+            if drawn >= *quota {
+                drawn -= *quota;
+                continue;
+            }
+            match new_text(generator, intent, part, taken) {
+                Some(text) => {
+                    rows.push((text, intent.name.to_owned()));
+                    *quota -= 1;
+                    left -= 1;
+                }
+                None => left -= core::mem::take(quota),
+            }
+            break;
+        }
+    }
+    rows
+}
+
+/// A text that was not there before, or `None` when the grammar seems to have no more.
+fn new_text(
+    generator: &mut ChaCha8Rng,
+    intent: &Intent,
+    part: Part,
+    taken: &mut HashSet<String>,
+) -> Option<String> {
+    const ATTEMPTS: usize = 1_000;
+    for _ in 0..ATTEMPTS {
+        let text = utterance(generator, intent, part);
+        if !SAMPLES.contains(&text.as_str()) && taken.insert(text.clone()) {
+            return Some(text);
+        }
+    }
+    None
+}
+
+fn utterance(generator: &mut ChaCha8Rng, intent: &Intent, part: Part) -> String {
+    let new_values_only = part == Part::Test && chance(generator, 15);
+    let new_values = new_values_only || part == Part::Test && chance(generator, 41);
+    let phrasings = if part == Part::Train || new_values_only {
+        intent.train
+    } else {
+        intent.held_out
+    };
+    let phrasing = loop {
+        let phrasing = pick(generator, phrasings);
+        // New values need a slot to stand in.
+        if !new_values_only || phrasing.contains('{') {
+            break phrasing;
+        }
+    };
+
+    let remark = phrasing.strip_prefix('~');
+    let before = if remark.is_some() { CALLS } else { PREFIXES };
+    let mut text = String::new();
+    if chance(generator, PREFIX_PERCENT) {
+        text += around(generator, part, &before);
+        text.push(' ');
+    }
+    fill(generator, &mut text, remark.unwrap_or(phrasing), new_values);
+    if chance(generator, SUFFIX_PERCENT) {
+        text.push(' ');
+        text += around(generator, part, &SUFFIXES);
+    }
+
+    let percent = if part == Part::Train {
+        TRAIN_TYPO_PERCENT
+    } else {
+        TEST_TYPO_PERCENT
+    };
+    if chance(generator, percent) {
+        typos::with_typo(generator, &text)
+    } else {
+        text
+    }
+}
+
+/// Politeness: half of it new in the test set.
+fn around(generator: &mut ChaCha8Rng, part: Part, held: &Held) -> &'static str {
+    let new = part == Part::Test && chance(generator, 50);
+    pick(generator, if new { held.held_out } else { held.train })
+}
+
+/// Appends a phrasing, its slots filled.
+fn fill(generator: &mut ChaCha8Rng, text: &mut String, phrasing: &str, new_values: bool) {
+    let mut rest = phrasing;
+    while let Some((before, (name, after))) = rest
+        .split_once('{')
+        .and_then(|(before, slot)| Some((before, slot.split_once('}')?)))
+    {
+        text.push_str(before);
+        if let Some(slot) = SLOTS.iter().find(|slot| slot.name == name) {
+            text.push_str(pick(generator, values(slot, new_values)));
+        }
+        rest = after;
+    }
+    text.push_str(rest);
+}
+
+fn values(slot: &Slot, new: bool) -> &'static [&'static str] {
+    if new { slot.held_out } else { slot.train }
+}
+
+fn pick(generator: &mut ChaCha8Rng, choices: &'static [&'static str]) -> &'static str {
+    choices[below(generator, choices.len())]
+}
+
+fn chance(generator: &mut ChaCha8Rng, percent: usize) -> bool {
+    below(generator, 100) < percent
+}
+
+/// A number below `count`, which is not 0. Our own rather than that of `rand`, whose
+/// ways of drawing may change between versions; the bias of 64 bits is below 2⁻⁵⁰.
+fn below(generator: &mut ChaCha8Rng, count: usize) -> usize {
+    #[expect(clippy::cast_possible_truncation, reason = "less than count")]
+    let drawn = (generator.next_u64() % count as u64) as usize;
+    drawn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slot_of_a_phrasing_exists() {
+        for class in classes() {
+            for phrasing in class.train.iter().chain(class.held_out) {
+                let names = phrasing
+                    .split('{')
+                    .skip(1)
+                    .map(|part| part.split_once('}').unwrap().0);
+                for name in names {
+                    assert!(SLOTS.iter().any(|slot| slot.name == name), "{phrasing}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn phrasings_and_values_are_on_one_side_only() {
+        let mut met = HashSet::new();
+        for class in classes() {
+            for phrasing in class.train.iter().chain(class.held_out) {
+                assert!(met.insert(phrasing), "{phrasing} twice");
+            }
+        }
+        for slot in SLOTS {
+            assert!(
+                slot.held_out
+                    .iter()
+                    .all(|value| !slot.train.contains(value)),
+                "{}",
+                slot.name
+            );
+        }
+    }
+
+    #[test]
+    fn held_out_values_never_occur_in_training() {
+        let home = generate(0, 20_000, 0);
+        for slot in SLOTS {
+            for value in slot.held_out {
+                let value = format!(" {value} ");
+                for (text, _) in &home.train {
+                    assert!(!format!(" {text} ").contains(&value), "{value} in {text}");
+                }
+            }
+        }
+    }
+
+    /// All training texts of a phrasing, without politeness.
+    fn training_texts(phrasing: &str) -> Vec<String> {
+        let phrasing = phrasing.trim_start_matches('~');
+        let mut texts = vec![String::new()];
+        for piece in phrasing.split(['{', '}']) {
+            let slot = SLOTS.iter().find(|slot| slot.name == piece);
+            // A word of the phrasing may be the name of a slot; only those in braces are.
+            let slot = slot.filter(|_| phrasing.contains(&format!("{{{piece}}}")));
+            let choices = slot.map_or(vec![piece], |slot| slot.train.to_vec());
+            let longer = |text: &String| -> Vec<String> {
+                choices
+                    .iter()
+                    .map(|choice| format!("{text}{choice}"))
+                    .collect()
+            };
+            texts = texts.iter().flat_map(longer).collect();
+        }
+        texts
+    }
+
+    #[test]
+    fn no_test_text_could_have_been_in_training() {
+        let phrasings = classes().flat_map(|class| class.train);
+        let training: HashSet<String> = phrasings
+            .flat_map(|phrasing| training_texts(phrasing))
+            .collect();
+        assert!(training.contains("turn on the living room ceiling light"));
+        let before = [PREFIXES, CALLS]
+            .map(|held| [held.train, held.held_out].concat())
+            .concat();
+        let after = [SUFFIXES.train, SUFFIXES.held_out].concat();
+
+        for (text, label) in generate(2, 0, 4_000).test {
+            assert!(!text.contains(['{', '}', '~']), "{text}");
+            let with_space = |word: &&str| format!("{word} ");
+            let starts = before
+                .iter()
+                .filter_map(|word| text.strip_prefix(&with_space(word)));
+            for start in starts.chain([text.as_str()]) {
+                let ends = after
+                    .iter()
+                    .filter_map(|word| start.strip_suffix(&format!(" {word}")));
+                for core in ends.chain([start]) {
+                    assert!(!training.contains(core), "{label}: {text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_typo_changes_at_most_one_word() {
+        let mut generator = ChaCha8Rng::seed_from_u64(6);
+        let text = "could you turn on the bedroom lamp at 8 o'clock";
+        for _ in 0..500 {
+            let typed = typos::with_typo(&mut generator, text);
+            let pairs = text.split(' ').zip(typed.split(' '));
+            assert_eq!(text.split(' ').count(), typed.split(' ').count());
+            assert!(pairs.filter(|(a, b)| a != b).count() <= 1, "{typed}");
+        }
+        assert_eq!(typos::with_typo(&mut generator, "go on 8"), "go on 8");
+    }
+}

@@ -1,0 +1,530 @@
+//! The WordPiece vocabulary: training it, and what a model file needs of it.
+//!
+//! ```text
+//! texts ─ train ─► Vocabulary ─ reference ──► the tokenizer as `tokenizers` runs it
+//!                             ├ characters ─► what the file says of each character
+//!                             └ settings ───► what the manifest says
+//! ```
+//!
+//! The runtime's tokenizer and [`Vocabulary::reference`] give the same ids.
+
+mod alphabet;
+mod unicode;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use neuroprune_format::manifest::TokenizerSettings;
+use neuroprune_format::tensor::WORD_CHARACTERS;
+use neuroprune_format::writer::{CharacterMap, CharacterOutcome, WriteError};
+use serde::{Deserialize, Serialize};
+use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
+use tokenizers::processors::template::TemplateProcessing;
+use tokenizers::{AddedToken, Model as _, Trainer as _, TruncationParams};
+
+use unicode::Form;
+
+/// Stands for a word that cannot be split into pieces.
+pub const UNKNOWN: &str = "[UNK]";
+/// Begins a sequence.
+pub const START: &str = "[CLS]";
+/// Ends each text of a sequence.
+pub const SEPARATOR: &str = "[SEP]";
+/// Most pieces a vocabulary may have: the rows of an embedding table.
+pub const SIZE_LIMIT: usize = u16::MAX as usize;
+
+/// The special tokens, in the order of their bytes.
+const SPECIAL: [&str; 3] = [START, SEPARATOR, UNKNOWN];
+/// What marks a piece that continues a word, in the reference's vocabulary.
+const PREFIX: &str = "##";
+/// Pairs of pieces are joined when they occur this often.
+const MIN_FREQUENCY: u64 = 2;
+
+/// The pieces of a WordPiece tokenizer over lower-cased text without accents.
+///
+/// A token id is the position in [`initial`](Self::initial) followed by
+/// [`continuation`](Self::continuation).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Pieces", into = "Pieces")]
+pub struct Vocabulary {
+    pieces: Pieces,
+    special: SpecialIds,
+}
+
+/// A vocabulary as checkpoints store it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Pieces {
+    initial: Vec<String>,
+    continuation: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SpecialIds {
+    unknown: u16,
+    start: u16,
+    separator: u16,
+}
+
+/// Why there is no vocabulary, or no use of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VocabularyError {
+    /// Fewer pieces than special tokens and one character, or too many.
+    #[error("a vocabulary of {0} pieces: 4 to 65535 are possible")]
+    Size(usize),
+    /// The lists of pieces are not sorted, not unique, or lack a special token.
+    #[error("not a vocabulary: pieces must ascend by bytes and include [UNK], [CLS] and [SEP]")]
+    Pieces,
+    /// Fewer tokens than `[CLS]` and `[SEP]`.
+    #[error("sequences of {0} tokens: the special tokens alone are 2")]
+    Tokens(usize),
+    /// A character becomes more than one word and part of a word at once.
+    #[error("U+{:04X} becomes several words when normalised", u32::from(*.0))]
+    Mixed(char),
+    /// The order of these two in a text depends on both, not on each alone.
+    #[error(
+        "normalisation reorders U+{:04X} and U+{:04X}; a vocabulary can have one of them",
+        u32::from(*.0),
+        u32::from(*.1)
+    )]
+    Reordered(char, char),
+    /// More characters than a model file can tell apart.
+    #[error("the table of characters: {0}")]
+    Characters(#[source] WriteError),
+    /// The `tokenizers` crate refused.
+    #[error("tokenizers: {0}")]
+    Tokenizers(#[from] tokenizers::Error),
+}
+
+impl Vocabulary {
+    /// Trains WordPiece on `texts`: at most `size` pieces, special tokens included.
+    ///
+    /// At least half of the pieces are left to strings of several characters; the
+    /// characters that occur most often share the rest. Words with another
+    /// character, or of more than 100 characters, are unknown to such a
+    /// vocabulary, so nothing is learned from them.
+    ///
+    /// The same texts give the same pieces, in whatever order they come.
+    ///
+    /// # Errors
+    /// [`VocabularyError::Size`], or what the `tokenizers` crate says.
+    pub fn train<'t>(
+        texts: impl Iterator<Item = &'t str>,
+        size: usize,
+    ) -> Result<Self, VocabularyError> {
+        if size <= SPECIAL.len() || size > SIZE_LIMIT {
+            return Err(VocabularyError::Size(size));
+        }
+        let mut words = count_words(texts)?;
+        let alphabet = alphabet::choose(&words, (size - SPECIAL.len()).div_ceil(2));
+        words.retain(|word, _| word.chars().all(|character| alphabet.contains(&character)));
+
+        let mut trainer = WordPieceTrainer::builder()
+            .vocab_size(size)
+            .min_frequency(MIN_FREQUENCY)
+            .special_tokens(first_tokens(&words, &alphabet))
+            .show_progress(false)
+            .build();
+        let times = |word: &str| {
+            let count = words.get(word).copied().unwrap_or(0);
+            Ok(vec![word.to_owned(); count])
+        };
+        trainer.feed(words.keys(), times)?;
+        let mut model = WordPiece::default();
+        trainer.train(&mut model)?;
+
+        let (continuation, initial): (BTreeSet<String>, BTreeSet<String>) = model
+            .get_vocab()
+            .into_keys()
+            .partition(|token| token.starts_with(PREFIX));
+        let continuation = continuation
+            .iter()
+            .filter_map(|token| token.strip_prefix(PREFIX));
+        Self::try_from(Pieces {
+            initial: initial.into_iter().collect(),
+            continuation: continuation.map(str::to_owned).collect(),
+        })
+    }
+
+    /// Number of pieces, which is the number of token ids.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pieces.initial.len() + self.pieces.continuation.len()
+    }
+
+    /// Never: there are the special tokens.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Pieces that begin a word, and the special tokens, ascending by bytes.
+    #[must_use]
+    pub fn initial(&self) -> &[String] {
+        &self.pieces.initial
+    }
+
+    /// Pieces that continue a word, without `##`, ascending by bytes.
+    #[must_use]
+    pub fn continuation(&self) -> &[String] {
+        &self.pieces.continuation
+    }
+
+    /// What a model's manifest says of this vocabulary; `pair` is whether the
+    /// model takes pairs of texts.
+    #[must_use]
+    pub fn settings(&self, pair: bool) -> TokenizerSettings {
+        let SpecialIds {
+            unknown,
+            start,
+            separator,
+        } = self.special;
+        TokenizerSettings {
+            unknown,
+            start,
+            separator,
+            word_characters: WORD_CHARACTERS,
+            pair,
+        }
+    }
+
+    /// The tokenizer as the `tokenizers` crate runs it, with these ids.
+    ///
+    /// Sequences are cut to `max_tokens`; a pair needs at least 3, with fewer the
+    /// crate panics. Names of special tokens in a text are text.
+    ///
+    /// # Errors
+    /// [`VocabularyError::Tokens`] with fewer than 2 tokens, or what the
+    /// `tokenizers` crate says.
+    pub fn reference(&self, max_tokens: usize) -> Result<tokenizers::Tokenizer, VocabularyError> {
+        if max_tokens < 2 {
+            return Err(VocabularyError::Tokens(max_tokens));
+        }
+        let template = TemplateProcessing::builder()
+            .try_single(format!("{START} $A {SEPARATOR}"))
+            .and_then(|template| {
+                template.try_pair(format!("{START} $A {SEPARATOR} $B:1 {SEPARATOR}:1"))
+            })
+            .map_err(tokenizers::Error::from)?
+            .special_tokens(vec![
+                (START, u32::from(self.special.start)),
+                (SEPARATOR, u32::from(self.special.separator)),
+            ])
+            .build()
+            .map_err(|error| tokenizers::Error::from(error.to_string()))?;
+        let mut tokenizer = tokenizers::Tokenizer::new(self.word_piece()?);
+        tokenizer.with_normalizer(Some(unicode::normalizer()))?;
+        tokenizer.with_pre_tokenizer(Some(unicode::pre_tokenizer()));
+        tokenizer.with_post_processor(Some(template));
+        tokenizer.with_truncation(Some(TruncationParams {
+            max_length: max_tokens,
+            ..TruncationParams::default()
+        }))?;
+        Ok(tokenizer)
+    }
+
+    /// What normalisation does to each character, as the reference's normaliser
+    /// and pre-tokenizer themselves say, as far as these pieces tell it apart.
+    ///
+    /// Takes about a second: every Unicode character is asked about.
+    ///
+    /// # Errors
+    /// [`VocabularyError::Mixed`] or [`VocabularyError::Reordered`] where a table
+    /// of single characters could not say what the reference does;
+    /// [`VocabularyError::Characters`] with more than 65,531 different targets.
+    pub fn characters(&self) -> Result<CharacterMap, VocabularyError> {
+        let initial = self.initial().iter().map(String::as_str);
+        let initial: HashSet<&str> = initial.filter(|piece| !SPECIAL.contains(piece)).collect();
+        let pieces = initial
+            .iter()
+            .copied()
+            .chain(self.continuation().iter().map(String::as_str));
+        let known: BTreeSet<char> = pieces.flat_map(str::chars).collect();
+        if let Some((one, other)) = alphabet::reordered(&known) {
+            return Err(VocabularyError::Reordered(one, other));
+        }
+        let mut outcomes = Vec::new();
+        unicode::for_each_form(|character, form| {
+            // Surrogates are no characters; they are never asked about.
+            outcomes.resize(character as usize, CharacterOutcome::Unknown);
+            outcomes.push(match form {
+                Form::Dropped => CharacterOutcome::Dropped,
+                Form::Space => CharacterOutcome::Space,
+                Form::Word(text) if text.chars().all(|c| known.contains(&c)) => {
+                    CharacterOutcome::Word(text.to_owned())
+                }
+                Form::Word(_) => CharacterOutcome::Unknown,
+                Form::Isolated(text) if initial.contains(text) => {
+                    CharacterOutcome::Isolated(text.to_owned())
+                }
+                Form::Isolated(_) => CharacterOutcome::IsolatedUnknown,
+            });
+        })?;
+        let outcome = |character: char| {
+            let outcome = outcomes.get(character as usize).cloned();
+            outcome.unwrap_or(CharacterOutcome::Unknown)
+        };
+        CharacterMap::new(outcome).map_err(VocabularyError::Characters)
+    }
+
+    fn word_piece(&self) -> Result<WordPiece, VocabularyError> {
+        let initial = self.initial().iter().cloned();
+        let continuation = self
+            .continuation()
+            .iter()
+            .map(|piece| format!("{PREFIX}{piece}"));
+        let ids: BTreeMap<String, usize> = initial.chain(continuation).zip(0..).collect();
+        let model = serde_json::json!({
+            "type": "WordPiece",
+            "unk_token": UNKNOWN,
+            "continuing_subword_prefix": PREFIX,
+            "max_input_chars_per_word": WORD_CHARACTERS,
+            "vocab": ids,
+        });
+        Ok(WordPiece::from_bytes(model.to_string())?)
+    }
+}
+
+impl TryFrom<Pieces> for Vocabulary {
+    type Error = VocabularyError;
+
+    fn try_from(pieces: Pieces) -> Result<Self, VocabularyError> {
+        let ascends = |half: &[String]| half.is_sorted_by(|one, next| one < next);
+        let Pieces {
+            initial,
+            continuation,
+        } = &pieces;
+        let is_plain = |piece: &String| !piece.is_empty() && !piece.starts_with(PREFIX);
+        if !ascends(initial)
+            || !ascends(continuation)
+            || !initial.iter().chain(continuation).all(is_plain)
+        {
+            return Err(VocabularyError::Pieces);
+        }
+        let size = initial.len() + continuation.len();
+        if size > SIZE_LIMIT {
+            return Err(VocabularyError::Size(size));
+        }
+        let id = |token: &str| {
+            let position = initial.binary_search_by(|piece| piece.as_str().cmp(token));
+            position
+                .ok()
+                .and_then(|position| u16::try_from(position).ok())
+                .ok_or(VocabularyError::Pieces)
+        };
+        let special = SpecialIds {
+            unknown: id(UNKNOWN)?,
+            start: id(START)?,
+            separator: id(SEPARATOR)?,
+        };
+        Ok(Self { pieces, special })
+    }
+}
+
+impl From<Vocabulary> for Pieces {
+    fn from(vocabulary: Vocabulary) -> Self {
+        vocabulary.pieces
+    }
+}
+
+/// How often each word of at most 100 characters occurs.
+fn count_words<'t>(
+    texts: impl Iterator<Item = &'t str>,
+) -> Result<BTreeMap<String, usize>, VocabularyError> {
+    let mut counts = BTreeMap::<String, usize>::new();
+    for text in texts {
+        unicode::for_each_word(text, |word| {
+            if let Some(count) = counts.get_mut(word) {
+                *count += 1;
+            } else if word.chars().count() <= usize::from(WORD_CHARACTERS) {
+                counts.insert(word.to_owned(), 1);
+            }
+        })?;
+    }
+    Ok(counts)
+}
+
+/// The special tokens, then every single character in both of its forms.
+///
+/// Left to itself the trainer numbers the continuing forms in the order in which
+/// its hash map, seeded anew in each process, gives out the words; and numbers
+/// decide between pairs that are equally frequent.
+fn first_tokens(words: &BTreeMap<String, usize>, alphabet: &BTreeSet<char>) -> Vec<AddedToken> {
+    let continuing: BTreeSet<char> = words.keys().flat_map(|word| word.chars().skip(1)).collect();
+    let special = SPECIAL.into_iter().map(str::to_owned);
+    let initial = alphabet.iter().map(char::to_string);
+    let continuing = continuing
+        .iter()
+        .map(|character| format!("{PREFIX}{character}"));
+    special
+        .chain(initial)
+        .chain(continuing)
+        .map(|token| AddedToken::from(token, true))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXTS: [&str; 8] = [
+        "Turn the lamp off, please turn the lamps off.",
+        "Turning off the lamp turned the alarm on!",
+        "Ελληνικά και ελληνική γλώσσα, и русский русская русские",
+        "abab baba abba baab aabb bbaa ababab bababa",
+        "中文 中国 文 日本 한국어 한국 हिन्दी हिन्दी",
+        "\u{1b44}a a\u{1b44} \u{1b44}b b\u{1b44}c \u{302e}a a\u{302e}",
+        "crème brûlée, naïve façade, Ångström, İstanbul",
+        "1 12 123 1234 €5 £7 👍 👍🏽",
+    ];
+
+    fn trained(size: usize) -> Vocabulary {
+        Vocabulary::train(TEXTS.into_iter(), size).unwrap()
+    }
+
+    fn pieces(initial: &[&str], continuation: &[&str]) -> Result<Vocabulary, VocabularyError> {
+        let own = |pieces: &[&str]| pieces.iter().map(|&piece| piece.to_owned()).collect();
+        Vocabulary::try_from(Pieces {
+            initial: own(initial),
+            continuation: own(continuation),
+        })
+    }
+
+    #[test]
+    fn sizes_hold_down_to_a_single_character() {
+        for size in 4..200 {
+            let vocabulary = trained(size);
+            assert!(vocabulary.len() <= size, "{} of {size}", vocabulary.len());
+            // Two places, where a letter needs one for each of its forms.
+            assert!(size < 6 || vocabulary.len() > SPECIAL.len());
+            let characters = vocabulary
+                .initial()
+                .iter()
+                .filter(|piece| piece.chars().count() == 1);
+            assert!(characters.count() <= (size - SPECIAL.len()).div_ceil(2));
+        }
+        for size in [0, 3, SIZE_LIMIT + 1] {
+            let error = Vocabulary::train(TEXTS.into_iter(), size).unwrap_err();
+            assert!(matches!(error, VocabularyError::Size(found) if found == size));
+        }
+        let empty = Vocabulary::train([""].into_iter(), 100).unwrap();
+        assert_eq!(empty.initial(), SPECIAL);
+    }
+
+    #[test]
+    fn ids_are_those_of_the_reference() {
+        let vocabulary = trained(120);
+        let reference = vocabulary.reference(16).unwrap();
+        let initial = vocabulary.initial().iter().cloned();
+        let continuation = vocabulary.continuation().iter();
+        let tokens = initial.chain(continuation.map(|piece| format!("##{piece}")));
+        for (id, token) in (0..).zip(tokens) {
+            assert_eq!(reference.id_to_token(id), Some(token));
+        }
+        let settings = vocabulary.settings(false);
+        for (token, id) in [
+            (UNKNOWN, settings.unknown),
+            (START, settings.start),
+            (SEPARATOR, settings.separator),
+        ] {
+            assert_eq!(reference.token_to_id(token), Some(id.into()));
+        }
+        assert!(matches!(
+            vocabulary.reference(1),
+            Err(VocabularyError::Tokens(1))
+        ));
+    }
+
+    #[test]
+    fn training_is_deterministic() {
+        let first = trained(120);
+        for _ in 0..20 {
+            let again = Vocabulary::train(TEXTS.into_iter().rev(), 120).unwrap();
+            assert_eq!(again, first);
+        }
+    }
+
+    #[test]
+    fn training_is_deterministic_across_processes() {
+        const VARIABLE: &str = "NEUROPRUNE_TEST_PRINTS_VOCABULARY";
+        const NAME: &str = "vocabulary::tests::training_is_deterministic_across_processes";
+        let json = serde_json::to_string(&trained(120)).unwrap();
+        if std::env::var_os(VARIABLE).is_some() {
+            println!("{json}");
+            return;
+        }
+        for _ in 0..3 {
+            let output = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", NAME, "--nocapture"])
+                .env(VARIABLE, "")
+                .output()
+                .unwrap();
+            assert!(output.status.success());
+            assert!(String::from_utf8(output.stdout).unwrap().contains(&json));
+        }
+    }
+
+    #[test]
+    fn checkpoints_store_it() {
+        let vocabulary = trained(120);
+        let json = serde_json::to_string(&vocabulary).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Vocabulary>(&json).unwrap(),
+            vocabulary
+        );
+
+        assert!(pieces(&["[CLS]", "[SEP]", "[UNK]", "a"], &["a", "b"]).is_ok());
+        for (initial, continuation) in [
+            (&["[CLS]", "[UNK]", "[SEP]"][..], &["a"][..]),
+            (&["[CLS]", "[SEP]"], &["a"]),
+            (&["[CLS]", "[SEP]", "[UNK]", "a", "a"], &[]),
+            (&["", "[CLS]", "[SEP]", "[UNK]"], &[]),
+            (&["##a", "[CLS]", "[SEP]", "[UNK]"], &["a"]),
+            (&["[CLS]", "[SEP]", "[UNK]"], &["b", "a"]),
+        ] {
+            let result = pieces(initial, continuation);
+            assert!(
+                matches!(result, Err(VocabularyError::Pieces)),
+                "{initial:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn marks_that_normalisation_reorders_are_refused() {
+        let both = pieces(&["[CLS]", "[SEP]", "[UNK]", "a"], &["\u{1b44}", "\u{302e}"]);
+        let error = both.unwrap().characters().unwrap_err();
+        assert!(matches!(
+            error,
+            VocabularyError::Reordered('\u{302e}', '\u{1b44}')
+        ));
+
+        // Training keeps the one that occurs more often.
+        let vocabulary = trained(300);
+        let has = |piece: &str| vocabulary.continuation().iter().any(|other| other == piece);
+        assert!(has("\u{1b44}") && !has("\u{302e}"));
+        vocabulary.characters().unwrap();
+    }
+
+    /// That a table of single characters can say it at all: none becomes several
+    /// words, and none that ends a word takes part in the order of marks.
+    #[test]
+    fn every_character_has_a_form() {
+        let mut counts = [0_usize; 4];
+        unicode::for_each_form(|character, form| {
+            let (index, becomes) = match form {
+                Form::Dropped => return counts[0] += 1,
+                Form::Space => (1, " "),
+                Form::Word(text) => (2, text),
+                Form::Isolated(text) => (3, text),
+            };
+            counts[index] += 1;
+            for part in becomes.chars().chain([character]) {
+                assert!(index == 2 || !alphabet::is_combining(part), "{character:?}");
+            }
+        })
+        .unwrap();
+        assert_eq!(counts.iter().sum::<usize>(), ('\0'..=char::MAX).count());
+        assert!(counts.iter().all(|&count| count > 20), "{counts:?}");
+        println!("dropped, space, word, isolated: {counts:?}");
+    }
+}

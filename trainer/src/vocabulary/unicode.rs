@@ -1,0 +1,111 @@
+//! What the reference's normaliser and pre-tokenizer do to each character.
+
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::tokenizer::pre_tokenizer::OffsetType;
+use tokenizers::{
+    NormalizedString, Normalizer as _, OffsetReferential, PreTokenizedString, PreTokenizer as _,
+};
+
+use super::VocabularyError;
+
+/// What becomes of a character between two letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form<'w> {
+    /// Nothing.
+    Dropped,
+    /// The end of a word.
+    Space,
+    /// These characters, in the word.
+    Word(&'w str),
+    /// These characters, a word of their own.
+    Isolated(&'w str),
+}
+
+/// Characters that are asked about in one text.
+const BATCH: usize = 512;
+/// Stands before a character; itself whatever is done to text.
+const BEFORE: char = 'x';
+/// Stands behind a character, likewise.
+const BEHIND: char = 'y';
+
+/// Lower-cases, removes accents and control characters, sets Chinese apart.
+pub(super) fn normalizer() -> BertNormalizer {
+    BertNormalizer::new(true, true, None, true)
+}
+
+/// Splits at white space and around punctuation.
+pub(super) fn pre_tokenizer() -> BertPreTokenizer {
+    BertPreTokenizer
+}
+
+/// Calls `visit` with each normalised word of `text`.
+pub(super) fn for_each_word(
+    text: &str,
+    mut visit: impl FnMut(&str),
+) -> Result<(), VocabularyError> {
+    let mut normalized = NormalizedString::from(text);
+    normalizer().normalize(&mut normalized)?;
+    let mut words = PreTokenizedString::from(normalized);
+    pre_tokenizer().pre_tokenize(&mut words)?;
+    for (word, ..) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+        visit(word);
+    }
+    Ok(())
+}
+
+/// Calls `visit` with each character of Unicode, in order, and what becomes of it.
+///
+/// Many characters share one text, each between letters of its own. That changes
+/// nothing: normalisation looks at one character at a time except where it orders
+/// combining marks, and a letter ends that.
+///
+/// # Errors
+/// [`VocabularyError::Mixed`] for a character that is none of the [`Form`]s.
+pub(super) fn for_each_form(mut visit: impl FnMut(char, Form<'_>)) -> Result<(), VocabularyError> {
+    let mut characters = '\0'..=char::MAX;
+    let mut text = String::new();
+    loop {
+        let batch: Vec<char> = characters.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        text.clear();
+        for &character in &batch {
+            text.extend([BEFORE, character, BEHIND, ' ']);
+        }
+        let mut asked = batch.iter().copied();
+        let mut words = Vec::new();
+        let mut mixed = None;
+        for_each_word(&text, |word| {
+            words.push(word.to_owned());
+            if word.ends_with(BEHIND) {
+                match (asked.next(), form(&words)) {
+                    (Some(character), Some(form)) => visit(character, form),
+                    (character, _) => mixed = mixed.or(character),
+                }
+                words.clear();
+            }
+        })?;
+        // Answers that do not add up are those of something that is no `Form`.
+        if let Some(character) = mixed.or(asked.next()) {
+            return Err(VocabularyError::Mixed(character));
+        }
+    }
+}
+
+/// Reads the words that a character between two letters became.
+fn form(words: &[String]) -> Option<Form<'_>> {
+    let is = |word: &str, letter| word.chars().eq([letter]);
+    match words {
+        [before, behind] if is(before, BEFORE) && is(behind, BEHIND) => Some(Form::Space),
+        [before, word, behind] if is(before, BEFORE) && is(behind, BEHIND) => {
+            Some(Form::Isolated(word))
+        }
+        [word] => match word.strip_prefix(BEFORE)?.strip_suffix(BEHIND)? {
+            "" => Some(Form::Dropped),
+            within => Some(Form::Word(within)),
+        },
+        _ => None,
+    }
+}

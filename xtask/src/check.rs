@@ -1,0 +1,141 @@
+//! Formatting, lints, documentation, features and dependencies.
+
+use crate::command::{cargo, repository, run_quietly};
+use crate::setup::{self, Installing};
+use crate::tally::Tally;
+
+/// The workspace with the host programs.
+const ROOT: &str = "Cargo.toml";
+
+/// Workspaces of the checkout, by manifest.
+const MANIFESTS: [&str; 3] = [ROOT, "firmware-examples/Cargo.toml", "fuzz/Cargo.toml"];
+
+/// Sets of features that must build where there is no operating system, each alone
+/// and all together.
+const FEATURES: [(&str, &[&str]); 2] = [
+    ("neuroprune-format", &["", "alloc", "defmt", "alloc,defmt"]),
+    ("neuroprune-runtime", &["", "defmt"]),
+];
+
+/// Host lints are run with these; `cuda` is left out, which needs its compiler.
+const HOST_FEATURES: &str =
+    "neuroprune-format/alloc,neuroprune-format/defmt,neuroprune-runtime/defmt";
+
+/// One for each instruction set with code of its own.
+const FIRMWARE_TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf"];
+
+/// The target with the least: no atomic swap, no float unit.
+const SMALLEST_TARGET: &str = "thumbv6m-none-eabi";
+
+pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<()> {
+    setup::ensure(&setup::for_check()?, installing)?;
+    format(tally);
+    dependencies(tally);
+    features(tally);
+    firmware_lints(tally);
+    tally.suite("clippy: workspace", || {
+        quiet_cargo(&[
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--features",
+            HOST_FEATURES,
+            "--",
+            "-Dwarnings",
+        ])
+    });
+    tally.suite("rustdoc: workspace", || {
+        let mut command = cargo(&["doc", "--quiet", "--workspace", "--no-deps", "--locked"]);
+        run_quietly(command.env("RUSTDOCFLAGS", "-Dwarnings")).map(drop)
+    });
+    Ok(())
+}
+
+fn format(tally: &mut Tally) {
+    for manifest in manifests() {
+        tally.suite(&format!("rustfmt: {manifest}"), || {
+            let mut command = cargo(&["fmt", "--check", "--manifest-path", manifest]);
+            if manifest == ROOT {
+                // Only here: it formats packages outside of the workspace too.
+                command.arg("--all");
+            }
+            run_quietly(&mut command).map(drop)
+        });
+    }
+}
+
+fn dependencies(tally: &mut Tally) {
+    for manifest in manifests() {
+        tally.suite(&format!("dependency policy: {manifest}"), || {
+            deny(manifest, &["check", "licenses", "bans", "sources"])
+        });
+    }
+    let advisories = "security advisories";
+    if deny(ROOT, &["fetch", "db"]).is_err() {
+        tally.skip(advisories, "the advisory database cannot be fetched here");
+        return;
+    }
+    for manifest in manifests() {
+        tally.suite(&format!("{advisories}: {manifest}"), || {
+            deny(manifest, &["--offline", "check", "advisories"])
+        });
+    }
+}
+
+fn deny(manifest: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command = cargo(&["deny", "--locked", "--manifest-path", manifest]);
+    command.args(["--config", "deny.toml"]);
+    run_quietly(command.args(arguments)).map(drop)
+}
+
+fn features(tally: &mut Tally) {
+    for (package, sets) in FEATURES {
+        for set in sets {
+            tally.suite(&format!("features: {package} [{set}]"), || {
+                quiet_cargo(&[
+                    "clippy",
+                    "--quiet",
+                    "--locked",
+                    "--package",
+                    package,
+                    "--no-default-features",
+                    "--features",
+                    set,
+                    "--target",
+                    SMALLEST_TARGET,
+                    "--",
+                    "-Dwarnings",
+                ])
+            });
+        }
+    }
+}
+
+fn firmware_lints(tally: &mut Tally) {
+    for target in FIRMWARE_TARGETS {
+        tally.suite(&format!("clippy: firmware for {target}"), || {
+            quiet_cargo(&[
+                "clippy",
+                "--quiet",
+                "--locked",
+                "--manifest-path",
+                "firmware-examples/Cargo.toml",
+                "--target",
+                target,
+                "--",
+                "-Dwarnings",
+            ])
+        });
+    }
+}
+
+fn manifests() -> impl Iterator<Item = &'static str> {
+    let exists = |manifest: &&str| repository().join(manifest).exists();
+    MANIFESTS.into_iter().filter(exists)
+}
+
+fn quiet_cargo(arguments: &[&str]) -> anyhow::Result<()> {
+    run_quietly(&mut cargo(arguments)).map(drop)
+}

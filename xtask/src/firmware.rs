@@ -1,0 +1,208 @@
+//! Builds every program for every board, runs it in QEMU, compares what it prints.
+//!
+//! `firmware-examples/src/bin/NAME.rs` has its expected output beside it:
+//! `NAME.out`, the same for all boards, or `NAME.BOARD.out`. That of `classify` is
+//! written by this machine running the same model, so that comparing it compares
+//! every bit of every logit between host and board.
+
+mod budget;
+mod emulator;
+mod image;
+mod output;
+mod reference;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+
+use crate::boards::{BOARDS, Board};
+use crate::command::{cargo, repository, run_quietly};
+use crate::tally::Tally;
+use budget::Budgets;
+use image::Image;
+use output::Tolerance;
+
+/// Which firmware, and whether to accept what it prints.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Selection {
+    /// Only this board.
+    #[arg(long)]
+    board: Option<String>,
+    /// Only this program.
+    #[arg(long)]
+    program: Option<String>,
+    /// Write what the programs print as their expected output.
+    #[arg(long)]
+    bless: bool,
+}
+
+/// A program of `firmware-examples/src/bin`.
+struct Program {
+    name: &'static str,
+    /// Whether every board prints the same.
+    same_everywhere: bool,
+    tolerance: Tolerance,
+}
+
+const PROGRAMS: [Program; 3] = [
+    Program {
+        name: "hello",
+        same_everywhere: true,
+        tolerance: Tolerance::Exact,
+    },
+    Program {
+        name: "classify",
+        same_everywhere: true,
+        tolerance: Tolerance::Exact,
+    },
+    Program {
+        name: "footprint",
+        same_everywhere: false,
+        // Symbol names contain a hash of the checkout's path, and the order in
+        // which functions are inlined can follow them.
+        tolerance: Tolerance::Percent(2),
+    },
+];
+
+/// The program that must not pull in the formatting of floats.
+const SMALLEST: &str = "hello";
+
+/// The program whose expected output the host writes.
+const REFERENCE: &str = "classify";
+
+/// Runs what `selection` names; every program on a board is a suite of `tally`.
+pub(crate) fn run(selection: &Selection, tally: &mut Tally) -> anyhow::Result<()> {
+    let folder = repository().join("firmware-examples");
+    let is_chosen =
+        |chosen: &Option<String>, name: &str| chosen.as_ref().is_none_or(|chosen| chosen == name);
+    let boards: Vec<&Board> = BOARDS
+        .iter()
+        .filter(|board| is_chosen(&selection.board, board.name))
+        .collect();
+    let programs: Vec<&Program> = PROGRAMS
+        .iter()
+        .filter(|program| is_chosen(&selection.program, program.name))
+        .collect();
+    ensure!(
+        !boards.is_empty(),
+        "no such board; there are {}",
+        BOARDS.map(|board| board.name).join(", ")
+    );
+    ensure!(
+        !programs.is_empty(),
+        "no such program; there are {}",
+        PROGRAMS.map(|program| program.name).join(", ")
+    );
+
+    let budgets = Budgets::read(&folder)?;
+    let mut expectations = Expectations {
+        folder: &folder,
+        bless: selection.bless,
+        blessed: Vec::new(),
+    };
+    if programs.iter().any(|program| program.name == REFERENCE) {
+        tally.suite("firmware: expected logits are the host's", || {
+            let text = reference::classify(&folder)?;
+            expectations.meet(&format!("{REFERENCE}.out"), &text, Tolerance::Exact)
+        });
+    }
+    println!("---- firmware: every board");
+    println!(
+        "     {:<11} {:<5} {:<10} {:>8} {:>8}",
+        "board", "core", "program", "flash", "RAM"
+    );
+    for board in boards {
+        for program in &programs {
+            let name = format!("firmware: {} on {}", program.name, board.name);
+            let result = try_program(&folder, board, program, &budgets, &mut expectations);
+            let (sizes, error) = match result {
+                Ok(Tried { image, outcome }) => {
+                    let sizes = format!("{:>8} {:>8}", image.flash, image.memory);
+                    (sizes, outcome.err())
+                }
+                Err(error) => (format!("{:>8} {:>8}", "", ""), Some(error)),
+            };
+            let verdict = if error.is_none() { "ok" } else { "FAILED" };
+            println!(
+                "     {:<11} {:<5} {:<10} {sizes}  {verdict}",
+                board.name, board.core, program.name
+            );
+            if let Some(error) = &error {
+                println!("{error:#}");
+            }
+            tally.record(&name, error.is_none());
+        }
+    }
+    Ok(())
+}
+
+/// A program that was built, and whether it did what it should.
+struct Tried {
+    image: Image,
+    outcome: anyhow::Result<()>,
+}
+
+fn try_program(
+    folder: &Path,
+    board: &Board,
+    program: &Program,
+    budgets: &Budgets,
+    expectations: &mut Expectations<'_>,
+) -> anyhow::Result<Tried> {
+    let elf = build(folder, board, program)?;
+    let image = Image::read(&elf)?;
+    let outcome = (|| {
+        if program.name == SMALLEST {
+            image.check_no_float_formatting()?;
+        }
+        budgets.check(program.name, board.name, image.flash)?;
+        let printed = image.decode(&emulator::run(board, &elf)?)?;
+        let file = if program.same_everywhere {
+            format!("{}.out", program.name)
+        } else {
+            format!("{}.{}.out", program.name, board.name)
+        };
+        expectations.meet(&file, &printed, program.tolerance)
+    })();
+    Ok(Tried { image, outcome })
+}
+
+fn build(folder: &Path, board: &Board, program: &Program) -> anyhow::Result<PathBuf> {
+    let mut command = cargo(&["build", "--quiet", "--release", "--locked"]);
+    command
+        .args(["--target", board.target, "--bin", program.name])
+        .arg("--manifest-path")
+        .arg(folder.join("Cargo.toml"))
+        .env("NEUROPRUNE_BOARD", board.name);
+    run_quietly(&mut command)?;
+    let built = folder.join("target").join(board.target).join("release");
+    Ok(built.join(program.name))
+}
+
+/// The files that say what programs must print.
+struct Expectations<'a> {
+    folder: &'a Path,
+    bless: bool,
+    /// Files written in this run: the next board must print the same.
+    blessed: Vec<PathBuf>,
+}
+
+impl Expectations<'_> {
+    /// Compares `printed` with the file, or writes it.
+    fn meet(&mut self, file: &str, printed: &str, tolerance: Tolerance) -> anyhow::Result<()> {
+        let path = self.folder.join("src/bin").join(file);
+        if self.bless && !self.blessed.contains(&path) {
+            fs::write(&path, printed).with_context(|| file.to_owned())?;
+            self.blessed.push(path);
+            return Ok(());
+        }
+        let expected = fs::read_to_string(&path)
+            .with_context(|| format!("{file}: `cargo xtask firmware --bless` writes it"))?;
+        match output::difference(&expected, printed, tolerance) {
+            None => Ok(()),
+            Some(difference) => bail!("{file}: not what was expected\n{difference}"),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Runs an image in QEMU.
+
+use core::time::Duration;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+
+use crate::boards::Board;
+
+/// A program that has not ended by then never will.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the program writes to standard output until it exits with status 0.
+pub(crate) fn run(board: &Board, elf: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut child = Command::new(board.emulator)
+        .args(board.machine)
+        .args(["-display", "none", "-serial", "none", "-monitor", "none"])
+        .args(["-semihosting-config", "enable=on,target=native"])
+        .arg("-icount")
+        .arg(format!("shift={}", board.instruction_shift))
+        .arg("-kernel")
+        .arg(elf)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context(board.emulator)?;
+    let output = collect(child.stdout.take());
+    let errors = collect(child.stderr.take());
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break Some(status);
+        }
+        if Instant::now() >= deadline {
+            child.kill()?;
+            child.wait()?;
+            break None;
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    let output = output.join().unwrap_or_default();
+    let errors = errors.join().unwrap_or_default();
+    let errors = String::from_utf8_lossy(&errors);
+    match status {
+        Some(status) if status.success() => Ok(output),
+        Some(status) => bail!("the program ended with {status}\n{errors}"),
+        None => bail!(
+            "the program did not end within {} s\n{errors}",
+            PATIENCE.as_secs()
+        ),
+    }
+}
+
+/// Reads to the end beside the program, so that it never waits for us.
+fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What came before an error is still worth showing.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        bytes
+    })
+}

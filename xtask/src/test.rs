@@ -1,0 +1,27 @@
+//! Every test: on this machine, then on every board.
+
+use std::env;
+
+use crate::command::{cargo, run_aloud};
+use crate::firmware::{self, Selection};
+use crate::setup::{self, Installing};
+use crate::tally::Tally;
+
+pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<()> {
+    let no_firmware = match setup::ensure(&setup::for_firmware()?, installing) {
+        Ok(()) => None,
+        // Where everything is asked for, half of it must not pass for the whole.
+        Err(error) if installing == Installing::Refused || env::var_os("CI").is_some() => {
+            return Err(error);
+        }
+        Err(error) => Some(format!("{error:#}")),
+    };
+    tally.suite("host: cargo test --workspace", || {
+        run_aloud(&mut cargo(&["test", "--workspace", "--locked", "--quiet"]))
+    });
+    match no_firmware {
+        None => firmware::run(&Selection::default(), tally)?,
+        Some(reason) => tally.skip("firmware", &reason),
+    }
+    Ok(())
+}
