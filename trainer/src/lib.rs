@@ -1,4 +1,32 @@
-//! t
+//! Trains topology-sparse transformers by NeuroPrune and writes `.neuro` model files.
+//!
+//! ```text
+//! data ─► vocabulary ─► batch ─► network (ops) ─► training ─┬─ optimizer
+//!                                                    │      └─ pruning
+//!                                       checkpoint ◄─┤
+//!                                                    ▼
+//!                                quantization ─► export ─► .neuro ─► scoring (runtime)
+//!                                                                       │
+//!                                                     outcome ─► report ◄
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod atomic_file;
+pub mod batch;
+pub mod checkpoint;
 pub mod data;
+pub mod export;
+pub mod inspection;
+pub mod network;
+pub mod ops;
+pub mod optimizer;
+pub mod outcome;
+pub mod parameter;
+pub mod pruning;
+pub mod quantization;
+pub mod random;
+pub mod recipe;
+pub mod scoring;
 pub mod smart_home;
+pub mod training;
 pub mod vocabulary;

@@ -282,7 +282,12 @@ impl Recipe {
         )?;
         // The exact dominating set looks at every subset of the heads.
         size("model.heads", model.heads, 16, "1 to 16")?;
-        size("model.intermediate", model.intermediate, 16384, "1 to 16384")?;
+        size(
+            "model.intermediate",
+            model.intermediate,
+            16384,
+            "1 to 16384",
+        )?;
         range(
             (16..=60_000).contains(&model.vocabulary),
             "model.vocabulary",
@@ -308,19 +313,44 @@ impl Recipe {
         };
         share("pruning.sparsity", pruning.sparsity, 0.999, "0 to 0.999")?;
         share("pruning.schedule_end", pruning.schedule_end, 1.0, "0 to 1")?;
-        share("pruning.score_memory", pruning.score_memory, 0.9999, "0 to 0.9999")?;
+        share(
+            "pruning.score_memory",
+            pruning.score_memory,
+            0.9999,
+            "0 to 0.9999",
+        )?;
         share("pruning.distillation", pruning.distillation, 1.0, "0 to 1")?;
         share("training.warmup", training.warmup, 1.0, "0 to 1")?;
-        share("training.label_smoothing", training.label_smoothing, 0.9, "0 to 0.9")?;
+        share(
+            "training.label_smoothing",
+            training.label_smoothing,
+            0.9,
+            "0 to 0.9",
+        )?;
         share(
             "training.token_dropout",
             f64::from(training.token_dropout),
             0.9,
             "0 to 0.9",
         )?;
-        share("training.learning_rate", training.learning_rate, 1.0, "0 to 1")?;
-        share("pruning.learning_rate", pruning.learning_rate, 1.0, "0 to 1")?;
-        share("training.weight_decay", training.weight_decay, 1.0, "0 to 1")?;
+        share(
+            "training.learning_rate",
+            training.learning_rate,
+            1.0,
+            "0 to 1",
+        )?;
+        share(
+            "pruning.learning_rate",
+            pruning.learning_rate,
+            1.0,
+            "0 to 1",
+        )?;
+        share(
+            "training.weight_decay",
+            training.weight_decay,
+            1.0,
+            "0 to 1",
+        )?;
         range(
             pruning.temperature > 0.0 && pruning.temperature <= 100.0,
             "pruning.temperature",

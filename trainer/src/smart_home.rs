@@ -17,11 +17,13 @@
 //! The same seed always gives the same texts.
 
 use std::collections::HashSet;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+
+use crate::atomic_file;
 
 mod intents;
 mod out_of_scope;
@@ -129,20 +131,12 @@ pub fn generate(seed: u64, train: usize, test: usize) -> SmartHome {
 /// # Errors
 /// When the folder of `path` cannot be written.
 pub fn write_tsv(path: &Path, rows: &[(String, String)]) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private; this one becomes an ordinary file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = BufWriter::new(builder.tempfile_in(folder.unwrap_or(Path::new(".")))?);
+    let mut file = Vec::new();
     writeln!(file, "text\tlabel")?;
     for (text, label) in rows {
         writeln!(file, "{text}\t{label}")?;
     }
-    file.into_inner()?.persist(path)?;
-    Ok(())
+    atomic_file::write(path, &file)
 }
 
 /// Which set a text is for.

@@ -1,0 +1,122 @@
+//! Texts as token ids, and packed batches of them.
+
+use candle_core::{Device, Result, Tensor};
+use rand_chacha::ChaCha8Rng;
+
+use crate::data::{Dataset, Example};
+use crate::ops::Sequences;
+use crate::random::uniform;
+use crate::vocabulary::{Vocabulary, VocabularyError};
+
+/// One text, or pair of texts, as the network sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedExample {
+    /// Token ids, special tokens included.
+    pub ids: Vec<u32>,
+    /// How many of them belong to the first segment.
+    pub first: usize,
+    /// Class.
+    pub label: u32,
+}
+
+/// Examples one below the other: `[tokens of all examples]`.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// Position of each token in its sequence.
+    pub positions: Vec<u32>,
+    /// 0 in the first text, 1 in the second of a pair.
+    pub segments: Vec<u32>,
+    /// Where each example begins and ends.
+    pub sequences: Sequences,
+    /// One class an example.
+    pub labels: Vec<u32>,
+}
+
+/// Token ids of every example, cut to `tokens`.
+///
+/// # Errors
+/// What the `tokenizers` crate says.
+pub fn encode(
+    dataset: &Dataset,
+    vocabulary: &Vocabulary,
+    tokens: usize,
+) -> core::result::Result<Vec<EncodedExample>, VocabularyError> {
+    let tokenizer = vocabulary.reference(tokens)?;
+    let encode = |example: &Example| {
+        let text = example.text.as_str();
+        let encoding = match &example.pair {
+            None => tokenizer.encode(text, true)?,
+            Some(pair) => tokenizer.encode((text, pair.as_str()), true)?,
+        };
+        Ok(EncodedExample {
+            first: encoding
+                .get_type_ids()
+                .iter()
+                .filter(|&&id| id == 0)
+                .count(),
+            ids: encoding.get_ids().to_vec(),
+            label: example.label,
+        })
+    };
+    dataset.examples.iter().map(encode).collect()
+}
+
+impl Batch {
+    /// Packs `examples`.
+    pub fn new<'e>(examples: impl Iterator<Item = &'e EncodedExample> + Clone) -> Self {
+        let mut batch = Self {
+            ids: Vec::new(),
+            positions: Vec::new(),
+            segments: Vec::new(),
+            sequences: Sequences::of_lengths(examples.clone().map(|example| example.ids.len())),
+            labels: examples.clone().map(|example| example.label).collect(),
+        };
+        for example in examples {
+            batch.ids.extend(&example.ids);
+            batch.positions.extend((0..).take(example.ids.len()));
+            let segment = |index: usize| u32::from(index >= example.first);
+            batch.segments.extend((0..example.ids.len()).map(segment));
+        }
+        batch
+    }
+
+    /// Replaces each token but the special ones by `unknown`, with a probability.
+    pub fn drop_tokens(
+        &mut self,
+        probability: f32,
+        special: [u32; 2],
+        unknown: u32,
+        generator: &mut ChaCha8Rng,
+    ) {
+        if probability <= 0.0 {
+            return;
+        }
+        for id in &mut self.ids {
+            if uniform(generator) < probability && !special.contains(id) {
+                *id = unknown;
+            }
+        }
+    }
+
+    /// `[examples, labels]`: 1 at the class, less what smoothing spreads over all.
+    ///
+    /// # Errors
+    /// When memory cannot be had.
+    pub fn targets(&self, labels: usize, smoothing: f64) -> Result<Tensor> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            reason = "a share"
+        )]
+        let (share, smoothing) = ((smoothing / labels as f64) as f32, smoothing as f32);
+        let mut targets = vec![share; self.labels.len() * labels];
+        for (row, &label) in targets.chunks_exact_mut(labels).zip(&self.labels) {
+            if let Some(target) = row.get_mut(label as usize) {
+                *target += 1.0 - smoothing;
+            }
+        }
+        Tensor::from_vec(targets, (self.labels.len(), labels), &Device::Cpu)
+    }
+}

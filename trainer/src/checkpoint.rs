@@ -1,0 +1,292 @@
+//! A run as one file, written at once or not at all.
+//!
+//! A safetensors file: every tensor of the network with its optimiser state, the
+//! finished dense network, and as metadata (key `neuroprune`, JSON) everything else.
+//! A run that is resumed ends with the same bits as one that was never interrupted.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::{Device, Tensor, Var};
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+
+use crate::atomic_file;
+use crate::network::{Network, Shape};
+use crate::parameter::Pruning;
+use crate::pruning::MergedHead;
+use crate::recipe::Recipe;
+use crate::training::{EpochRecord, Phase, Run};
+use crate::vocabulary::Vocabulary;
+
+/// Changes whenever a field does.
+const VERSION: u32 = 1;
+/// Key of the metadata.
+const KEY: &str = "neuroprune";
+
+/// Why a checkpoint cannot be written or used.
+#[derive(Debug, thiserror::Error)]
+#[error("checkpoint {path}: {problem}")]
+pub struct CheckpointError {
+    path: String,
+    problem: Problem,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("{0}")]
+    File(#[from] std::io::Error),
+    #[error("not a whole safetensors file: {0}")]
+    Container(#[from] safetensors::SafeTensorError),
+    #[error("{0}")]
+    Tensor(#[from] candle_core::Error),
+    #[error("its description does not decode: {0}")]
+    State(#[from] serde_json::Error),
+    #[error("written by another program: it has no `{KEY}` description")]
+    Foreign,
+    #[error("version {0}; this program reads version {VERSION}")]
+    Version(u32),
+    #[error("tensor `{0}` is missing")]
+    Missing(String),
+    #[error("tensor `{name}` has shape {found:?}, expected {expected:?}")]
+    Shape {
+        name: String,
+        found: Vec<usize>,
+        expected: Vec<usize>,
+    },
+    #[error("the {0} differ from those it was made with; start anew without --resume")]
+    Differs(&'static str),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Version {
+    version: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    version: u32,
+    recipe: Recipe,
+    vocabulary: Vocabulary,
+    labels: Vec<String>,
+    data: [u8; 32],
+    shape: Shape,
+    layers: Vec<LayerState>,
+    phase: Phase,
+    step: u64,
+    epoch_loss: f64,
+    history: Vec<EpochRecord>,
+    merged: Vec<MergedHead>,
+}
+
+/// What is left of a layer.
+#[derive(Serialize, Deserialize)]
+struct LayerState {
+    heads: Vec<u16>,
+    neurons: usize,
+    projection_columns: Option<Vec<u32>>,
+    mlp_columns: Option<Vec<u32>>,
+}
+
+/// Writes `run` to `path`.
+///
+/// # Errors
+/// When the file cannot be written; what stood there before stays.
+pub fn save(run: &Run, path: &Path) -> Result<(), CheckpointError> {
+    encode(run)
+        .and_then(|bytes| Ok(atomic_file::write(path, &bytes)?))
+        .map_err(|problem| at(path, problem))
+}
+
+/// Reads the run at `path`.
+///
+/// # Errors
+/// When there is none, or it is not whole.
+pub fn load(path: &Path) -> Result<Run, CheckpointError> {
+    let read = || decode(&std::fs::read(path)?);
+    read().map_err(|problem| at(path, problem))
+}
+
+/// Reads the run at `path`, which must have been made from this recipe and data.
+///
+/// # Errors
+/// As [`load`], and where recipe or data differ.
+pub fn resume(path: &Path, recipe: &Recipe, data: [u8; 32]) -> Result<Run, CheckpointError> {
+    let run = load(path)?;
+    let differs = if run.recipe != *recipe {
+        Some("recipe and options")
+    } else if run.data != data {
+        Some("training data")
+    } else {
+        None
+    };
+    match differs {
+        Some(what) => Err(at(path, Problem::Differs(what))),
+        None => Ok(run),
+    }
+}
+
+fn at(path: &Path, problem: Problem) -> CheckpointError {
+    CheckpointError {
+        path: path.display().to_string(),
+        problem,
+    }
+}
+
+fn encode(run: &Run) -> Result<Vec<u8>, Problem> {
+    let layers = run.network.layers.iter().map(|layer| LayerState {
+        heads: layer.heads.clone(),
+        neurons: layer.mlp_input.bias.value.elem_count(),
+        projection_columns: layer.projection.columns.clone(),
+        mlp_columns: layer.mlp_input.columns.clone(),
+    });
+    let state = State {
+        version: VERSION,
+        recipe: run.recipe.clone(),
+        vocabulary: run.vocabulary.clone(),
+        labels: run.labels.clone(),
+        data: run.data,
+        shape: run.network.shape.clone(),
+        layers: layers.collect(),
+        phase: run.phase,
+        step: run.step,
+        epoch_loss: run.epoch_loss,
+        history: run.history.clone(),
+        merged: run.merged.clone(),
+    };
+    let mut tensors = Vec::new();
+    for (name, parameter) in run.network.parameters() {
+        for (suffix, tensor) in parameter.tensors() {
+            tensors.push((format!("network/{name}/{suffix}"), tensor));
+        }
+    }
+    if let Some(dense) = &run.dense {
+        for (name, parameter) in dense.parameters() {
+            tensors.push((format!("dense/{name}/value"), parameter.value.as_tensor()));
+        }
+    }
+    let description = HashMap::from([(KEY.to_owned(), serde_json::to_string(&state)?)]);
+    Ok(safetensors::serialize(tensors, Some(description))?)
+}
+
+fn decode(bytes: &[u8]) -> Result<Run, Problem> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+    let description = metadata.metadata().as_ref();
+    let description = description
+        .and_then(|map| map.get(KEY))
+        .ok_or(Problem::Foreign)?;
+    let Version { version } = serde_json::from_str(description)?;
+    if version != VERSION {
+        return Err(Problem::Version(version));
+    }
+    let state: State = serde_json::from_str(description)?;
+    let mut tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
+
+    let mut network = Network::new(state.shape.clone(), 0)?;
+    for (layer, left) in network.layers.iter_mut().zip(&state.layers) {
+        layer.heads.clone_from(&left.heads);
+        layer
+            .projection
+            .columns
+            .clone_from(&left.projection_columns);
+        layer.mlp_input.columns.clone_from(&left.mlp_columns);
+    }
+    fill(&mut network, &mut tensors, "network", Some(&state.layers))?;
+    let dense = if state.phase == Phase::Dense {
+        None
+    } else {
+        let mut dense = Network::new(state.shape.clone(), 0)?;
+        fill(&mut dense, &mut tensors, "dense", None)?;
+        Some(dense)
+    };
+    Ok(Run {
+        recipe: state.recipe,
+        vocabulary: state.vocabulary,
+        labels: state.labels,
+        data: state.data,
+        network,
+        dense,
+        phase: state.phase,
+        step: state.step,
+        epoch_loss: state.epoch_loss,
+        history: state.history,
+        merged: state.merged,
+    })
+}
+
+/// Replaces every tensor of `network` by the one in the file. With `left`, shapes are
+/// those of what is left, and the optimiser's state is read too.
+fn fill(
+    network: &mut Network,
+    tensors: &mut HashMap<String, Tensor>,
+    prefix: &str,
+    left: Option<&[LayerState]>,
+) -> Result<(), Problem> {
+    let expected = shapes(network, left);
+    let names: Vec<String> = network
+        .parameters()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    let parameters = network.parameters_mut().into_iter();
+    for ((name, expected), parameter) in names.iter().zip(expected).zip(parameters) {
+        let mut take = |suffix: &str| {
+            let name = format!("{prefix}/{name}/{suffix}");
+            match tensors.remove(&name) {
+                Some(tensor) if tensor.dims() == expected => Ok(tensor),
+                Some(tensor) => Err(Problem::Shape {
+                    name,
+                    found: tensor.dims().to_vec(),
+                    expected: expected.clone(),
+                }),
+                None => Err(Problem::Missing(name)),
+            }
+        };
+        parameter.value = Var::from_tensor(&take("value")?)?;
+        if left.is_some() {
+            parameter.moments = [take("first_moment")?, take("second_moment")?];
+            if parameter.pruning.is_some() {
+                parameter.pruning = Some(Pruning {
+                    mask: take("mask")?,
+                    sensitivity: take("sensitivity")?,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Shape of every parameter, as far as the layers are cut.
+fn shapes(network: &Network, left: Option<&[LayerState]>) -> Vec<Vec<usize>> {
+    let full = network.parameters();
+    let full = full.iter().map(|(name, parameter)| {
+        let mut dims = parameter.value.dims().to_vec();
+        let part = name
+            .strip_prefix("layer.")
+            .and_then(|rest| rest.split_once('.'));
+        let Some((layer, part)) = part else {
+            return dims;
+        };
+        let state = layer.parse().ok().and_then(|index: usize| left?.get(index));
+        let Some(state) = state else {
+            return dims;
+        };
+        let context = state.heads.len() * network.shape.head_width();
+        let columns =
+            |columns: &Option<Vec<u32>>| columns.as_ref().map_or(network.shape.hidden, Vec::len);
+        let (rows, cols) = match part {
+            "projection.weight" => (Some(3 * context), Some(columns(&state.projection_columns))),
+            "projection.bias" => (Some(3 * context), None),
+            "attention_output.weight" => (None, Some(context)),
+            "mlp_input.weight" => (Some(state.neurons), Some(columns(&state.mlp_columns))),
+            "mlp_input.bias" => (Some(state.neurons), None),
+            "mlp_output.weight" => (None, Some(state.neurons)),
+            _ => (None, None),
+        };
+        for (dim, new) in dims.iter_mut().zip([rows, cols]) {
+            *dim = new.unwrap_or(*dim);
+        }
+        dims
+    });
+    full.collect()
+}

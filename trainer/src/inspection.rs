@@ -1,0 +1,215 @@
+//! What a `.neuro` file holds, byte by byte.
+
+use neuroprune_format::container::Container;
+use neuroprune_format::manifest::{Activation, Architecture, Pooling};
+use neuroprune_format::tensor::{Record, Role};
+use neuroprune_format::{FormatError, Model};
+use neuroprune_runtime::required_scratch;
+use serde::Serialize;
+
+/// Flash that the runtime's code takes on a Cortex-M4F, text and constants of the
+/// program `hello` (`cargo xtask firmware --board mps2-an386 --program hello`).
+pub const CODE_BYTES: usize = 32_000;
+/// Stack that a classification takes on a Cortex-M4F
+/// (`cargo xtask firmware --board mps2-an386 --program footprint`).
+pub const STACK_BYTES: usize = 2_500;
+
+/// What is in a file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Inspection {
+    /// Name of the model.
+    pub name: String,
+    /// Program and version that wrote it.
+    pub producer: String,
+    /// Random seed of the run.
+    pub seed: u64,
+    /// SHA-256 of the resolved recipe.
+    pub recipe_sha256: String,
+    /// SHA-256 of the training data.
+    pub data_sha256: String,
+    /// Layers.
+    pub layers: u16,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Longest token sequence.
+    pub tokens: usize,
+    /// Pieces of the vocabulary.
+    pub vocabulary: usize,
+    /// Function between the MLP's matrices.
+    pub activation: &'static str,
+    /// How the sequence becomes one vector.
+    pub pooling: &'static str,
+    /// Whether it takes pairs of texts.
+    pub pair: bool,
+    /// Names of the classes.
+    pub labels: Vec<String>,
+    /// Test accuracies in per cent, where they are known.
+    pub scores: ScoreFacts,
+    /// Bytes of the whole file.
+    pub bytes: usize,
+    /// Bytes of each section.
+    pub sections: Vec<SectionFacts>,
+    /// Each tensor.
+    pub tensors: Vec<TensorFacts>,
+    /// Encoder weights before anything was pruned.
+    pub dense_weights: u32,
+    /// Encoder weights that are not zero.
+    pub nonzeros: usize,
+    /// Share of the encoder weights that are zero.
+    pub sparsity: f64,
+    /// Bytes of scratch memory for texts of full length.
+    pub scratch: usize,
+    /// Estimated flash on a Cortex-M4F: file and code.
+    pub flash_estimate: usize,
+    /// Estimated RAM on a Cortex-M4F: scratch and stack.
+    pub ram_estimate: usize,
+}
+
+/// Scores that the file states.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ScoreFacts {
+    /// Of the dense float network.
+    pub dense_float: Option<f32>,
+    /// Of the pruned float network.
+    pub sparse_float: Option<f32>,
+    /// Of the file, in the runtime.
+    pub runtime: Option<f32>,
+}
+
+/// A section's share of the file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SectionFacts {
+    /// Its name.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: usize,
+}
+
+/// A tensor's share of the file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TensorFacts {
+    /// What it is for.
+    pub role: &'static str,
+    /// Its layer, for tensors of layers.
+    pub layer: Option<u16>,
+    /// Its number before pruning, for heads.
+    pub head: Option<u16>,
+    /// Outputs.
+    pub rows: usize,
+    /// Inputs.
+    pub cols: usize,
+    /// How it is laid out.
+    pub layout: &'static str,
+    /// Weights that are not zero, for matrices.
+    pub nonzeros: Option<usize>,
+    /// Bytes in the file.
+    pub bytes: usize,
+    /// Whether sparsity counts its weights.
+    pub is_encoder: bool,
+}
+
+impl Inspection {
+    /// Looks at a file.
+    ///
+    /// # Errors
+    /// When it does not open.
+    pub fn new(bytes: &[u8]) -> Result<Self, FormatError> {
+        let model = Model::open(bytes)?;
+        let manifest = model.manifest();
+        let Architecture::EncoderClassifier(settings) = manifest.architecture else {
+            unreachable!("the only architecture that opens");
+        };
+        let limits = model.limits();
+        let records = model.encoder().tensors().records();
+        let tensors: Vec<TensorFacts> = records
+            .map(|record| tensor_facts(&model, &record))
+            .collect();
+        let encoder = tensors.iter().filter(|tensor| tensor.is_encoder);
+        let nonzeros = encoder.filter_map(|tensor| tensor.nonzeros).sum();
+        let sections = Container::open(bytes)?.entries().map(|entry| SectionFacts {
+            name: entry.section.to_string(),
+            bytes: entry.length,
+        });
+        let scratch = required_scratch(limits, limits.tokens);
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let sparsity = 1.0 - nonzeros as f64 / f64::from(settings.dense_weights.max(1));
+        Ok(Self {
+            name: manifest.name.to_owned(),
+            producer: manifest.provenance.producer.to_owned(),
+            seed: manifest.provenance.seed,
+            recipe_sha256: hex(&manifest.provenance.recipe),
+            data_sha256: hex(&manifest.provenance.data),
+            layers: settings.layers,
+            hidden: limits.hidden,
+            tokens: limits.tokens,
+            vocabulary: model.vocabulary().len(),
+            activation: match settings.activation {
+                Activation::Gelu => "GELU",
+                _ => "ReLU",
+            },
+            pooling: match settings.pooling {
+                Pooling::Cls => "first token",
+                _ => "mean",
+            },
+            pair: manifest.tokenizer.pair,
+            labels: model.labels().iter().map(str::to_owned).collect(),
+            scores: ScoreFacts {
+                dense_float: manifest.scores.dense_float,
+                sparse_float: manifest.scores.sparse_float,
+                runtime: manifest.scores.runtime,
+            },
+            bytes: bytes.len(),
+            sections: sections.collect(),
+            tensors,
+            dense_weights: settings.dense_weights,
+            nonzeros,
+            sparsity,
+            scratch,
+            flash_estimate: bytes.len() + CODE_BYTES,
+            ram_estimate: scratch + STACK_BYTES,
+        })
+    }
+
+    /// Heads that are left, all layers together.
+    #[must_use]
+    pub fn heads(&self) -> usize {
+        self.tensors
+            .iter()
+            .filter(|tensor| tensor.head.is_some())
+            .count()
+    }
+
+    /// Neurons that are left, all layers together.
+    #[must_use]
+    pub fn neurons(&self) -> usize {
+        let inputs = self
+            .tensors
+            .iter()
+            .filter(|t| t.role == Role::MlpInput.name());
+        inputs.map(|tensor| tensor.rows).sum()
+    }
+}
+
+fn tensor_facts(model: &Model<'_>, record: &Record) -> TensorFacts {
+    let matrix = model.encoder().tensors().matrix(record);
+    let is_encoder = matches!(
+        record.role,
+        Role::Head | Role::AttentionOutput | Role::MlpInput | Role::MlpOutput
+    );
+    let in_layer = is_encoder || matches!(record.role, Role::AttentionNorm | Role::MlpNorm);
+    TensorFacts {
+        role: record.role.name(),
+        layer: in_layer.then_some(record.layer),
+        head: (record.role == Role::Head).then_some(record.head),
+        rows: record.rows,
+        cols: record.cols,
+        layout: record.layout.name(),
+        nonzeros: matrix.map(|matrix| matrix.count_nonzeros()),
+        bytes: record.length,
+        is_encoder,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

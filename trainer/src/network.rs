@@ -1,0 +1,471 @@
+//! The encoder in floats, as it is trained: post-LayerNorm (Vaswani et al. 2017;
+//! Devlin et al. 2019), a packed batch in, logits out.
+//!
+//! Every parameter has a name; [`Network::parameters`] lists them in one fixed order,
+//! which is that of the optimiser, of checkpoints and of the pruning threshold.
+
+use candle_core::{Device, Result, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Batch;
+use crate::ops::{Heads, activation, attention, layer_norm, linear};
+use crate::parameter::Parameter;
+use crate::random::{Purpose, initial_values, stream};
+use crate::recipe::{ActivationKind, ModelRecipe, PoolingKind};
+
+/// Standard deviation of fresh embeddings (BERT's).
+const EMBEDDING_DEVIATION: f32 = 0.02;
+
+/// Shape of a network before anything is cut.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shape {
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Heads of a layer.
+    pub heads: usize,
+    /// Neurons of a layer's MLP.
+    pub intermediate: usize,
+    /// Pieces of the vocabulary.
+    pub vocabulary: usize,
+    /// Longest token sequence.
+    pub tokens: usize,
+    /// Classes.
+    pub labels: usize,
+    /// Whether the texts come in pairs.
+    pub pair: bool,
+    /// Function between the MLP's matrices.
+    pub activation: ActivationKind,
+    /// How the sequence becomes one vector.
+    pub pooling: PoolingKind,
+    /// Added to the variance in every LayerNorm.
+    pub norm_epsilon: f32,
+}
+
+impl Shape {
+    /// The shape a recipe asks for.
+    #[must_use]
+    pub fn new(recipe: &ModelRecipe, vocabulary: usize, labels: usize, pair: bool) -> Self {
+        Self {
+            hidden: recipe.hidden,
+            layers: recipe.layers,
+            heads: recipe.heads,
+            intermediate: recipe.intermediate,
+            vocabulary,
+            tokens: recipe.tokens,
+            labels,
+            pair,
+            activation: recipe.activation,
+            pooling: recipe.pooling,
+            norm_epsilon: 1e-5,
+        }
+    }
+
+    /// Dimensions of one head.
+    #[must_use]
+    pub fn head_width(&self) -> usize {
+        self.hidden / self.heads
+    }
+
+    /// Weights of all encoder matrices (Q, K, V, W_O, L_in, L_out): what sparsity is
+    /// a share of.
+    #[must_use]
+    pub fn encoder_weights(&self) -> usize {
+        self.layers * self.hidden * (4 * self.heads * self.head_width() + 2 * self.intermediate)
+    }
+}
+
+/// Gain and shift of a LayerNorm.
+#[derive(Clone, Debug)]
+pub struct Norm {
+    /// `[hidden]`.
+    pub gain: Parameter,
+    /// `[hidden]`.
+    pub shift: Parameter,
+}
+
+/// A matrix with its bias.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// `[rows, columns that are left]`.
+    pub weight: Parameter,
+    /// `[rows]`.
+    pub bias: Parameter,
+    /// Which columns are left, where some were cut.
+    pub columns: Option<Vec<u32>>,
+}
+
+/// One layer. Rows of the projection: all queries, all keys, all values.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Numbers of the heads that are left, as counted before pruning.
+    pub heads: Vec<u16>,
+    /// `[3 · heads · head width, hidden]`.
+    pub projection: Linear,
+    /// `[hidden, heads · head width]`: W_O.
+    pub attention_output: Linear,
+    /// LayerNorm behind attention and residual.
+    pub attention_norm: Norm,
+    /// `[neurons, hidden]`: L_in.
+    pub mlp_input: Linear,
+    /// `[hidden, neurons]`: L_out.
+    pub mlp_output: Linear,
+    /// LayerNorm behind MLP and residual.
+    pub mlp_norm: Norm,
+}
+
+/// The whole network.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Shape before anything was cut.
+    pub shape: Shape,
+    /// `[vocabulary, hidden]`.
+    pub token_embedding: Parameter,
+    /// `[tokens, hidden]`.
+    pub position_embedding: Parameter,
+    /// `[2, hidden]`, for pairs.
+    pub segment_embedding: Option<Parameter>,
+    /// LayerNorm behind the embeddings.
+    pub embedding_norm: Norm,
+    /// The layers.
+    pub layers: Vec<Layer>,
+    /// `[labels, hidden]`.
+    pub classifier: Linear,
+}
+
+/// What goes into each matrix of one layer, `[tokens, columns]`, all columns.
+#[derive(Clone, Debug)]
+pub struct LayerInputs {
+    /// The residual stream, for the projection.
+    pub projection: Tensor,
+    /// The heads' context, for W_O.
+    pub attention_output: Tensor,
+    /// The residual stream, for L_in.
+    pub mlp_input: Tensor,
+    /// The neurons' activations, for L_out.
+    pub mlp_output: Tensor,
+}
+
+/// What a forward pass was asked to keep.
+#[derive(Clone, Debug, Default)]
+pub struct Captured {
+    /// One a layer.
+    pub layers: Vec<LayerInputs>,
+    /// `[sequences, hidden]`, for the classifier.
+    pub pooled: Option<Tensor>,
+}
+
+impl Norm {
+    fn new(width: usize) -> Result<Self> {
+        Ok(Self {
+            gain: Parameter::new(vec![1.0; width], &[width])?,
+            shift: Parameter::new(vec![0.0; width], &[width])?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, epsilon: f32) -> Result<Tensor> {
+        layer_norm(x, &self.gain.value, &self.shift.value, epsilon)
+    }
+}
+
+impl Linear {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match &self.columns {
+            None => linear(x, &self.weight.value, &self.bias.value),
+            Some(columns) => {
+                let columns = Tensor::new(columns.as_slice(), &Device::Cpu)?;
+                let x = x.index_select(&columns, 1)?;
+                linear(&x, &self.weight.value, &self.bias.value)
+            }
+        }
+    }
+}
+
+/// Makes fresh parameters, each from a stream of random numbers of its own.
+struct Initializer {
+    seed: u64,
+    index: u64,
+}
+
+impl Initializer {
+    fn values(&mut self, count: usize, deviation: f32) -> Vec<f32> {
+        let mut generator = stream(self.seed, Purpose::Initialization, self.index);
+        self.index += 1;
+        initial_values(&mut generator, count, deviation)
+    }
+
+    /// Glorot & Bengio 2010: deviation √(2 / (rows + columns)).
+    fn linear(&mut self, rows: usize, cols: usize, is_prunable: bool) -> Result<Linear> {
+        #[expect(clippy::cast_precision_loss, reason = "sizes are below 2²⁴")]
+        let deviation = (2.0 / (rows + cols) as f32).sqrt();
+        let values = self.values(rows * cols, deviation);
+        let weight = if is_prunable {
+            Parameter::prunable(values, &[rows, cols])?
+        } else {
+            Parameter::new(values, &[rows, cols])?
+        };
+        Ok(Linear {
+            weight,
+            bias: Parameter::new(vec![0.0; rows], &[rows])?,
+            columns: None,
+        })
+    }
+
+    fn embedding(&mut self, rows: usize, cols: usize) -> Result<Parameter> {
+        Parameter::new(self.values(rows * cols, EMBEDDING_DEVIATION), &[rows, cols])
+    }
+}
+
+impl Network {
+    /// Fresh weights of this shape.
+    ///
+    /// # Errors
+    /// When memory cannot be had.
+    pub fn new(shape: Shape, seed: u64) -> Result<Self> {
+        let mut initializer = Initializer { seed, index: 0 };
+        let hidden = shape.hidden;
+        let context = shape.heads * shape.head_width();
+        let mut layer = || {
+            // Each part is initialised as the matrix that it is.
+            let mut projection = initializer.linear(context, hidden, true)?;
+            let mut parts = projection.weight.to_vec()?;
+            for _ in 0..2 {
+                parts.extend(initializer.linear(context, hidden, true)?.weight.to_vec()?);
+            }
+            projection.weight = Parameter::prunable(parts, &[3 * context, hidden])?;
+            projection.bias = Parameter::new(vec![0.0; 3 * context], &[3 * context])?;
+            Ok(Layer {
+                heads: (0..).take(shape.heads).collect(),
+                projection,
+                attention_output: initializer.linear(hidden, context, true)?,
+                attention_norm: Norm::new(hidden)?,
+                mlp_input: initializer.linear(shape.intermediate, hidden, true)?,
+                mlp_output: initializer.linear(hidden, shape.intermediate, true)?,
+                mlp_norm: Norm::new(hidden)?,
+            })
+        };
+        let layers = (0..shape.layers).map(|_| layer()).collect::<Result<_>>()?;
+        let segments = if shape.pair { Some(2) } else { None };
+        Ok(Self {
+            token_embedding: initializer.embedding(shape.vocabulary, hidden)?,
+            position_embedding: initializer.embedding(shape.tokens, hidden)?,
+            segment_embedding: segments
+                .map(|rows| initializer.embedding(rows, hidden))
+                .transpose()?,
+            embedding_norm: Norm::new(hidden)?,
+            layers,
+            classifier: initializer.linear(shape.labels, hidden, false)?,
+            shape,
+        })
+    }
+
+    /// Every parameter with its name, in the one fixed order.
+    pub fn parameters(&self) -> Vec<(String, &Parameter)> {
+        let mut list = vec![
+            ("embedding.token".to_owned(), &self.token_embedding),
+            ("embedding.position".to_owned(), &self.position_embedding),
+        ];
+        if let Some(segment) = &self.segment_embedding {
+            list.push(("embedding.segment".to_owned(), segment));
+        }
+        push_norm(&mut list, "embedding.norm", &self.embedding_norm);
+        for (index, layer) in self.layers.iter().enumerate() {
+            let name = |part: &str| format!("layer.{index}.{part}");
+            push_linear(&mut list, &name("projection"), &layer.projection);
+            push_linear(
+                &mut list,
+                &name("attention_output"),
+                &layer.attention_output,
+            );
+            push_norm(&mut list, &name("attention_norm"), &layer.attention_norm);
+            push_linear(&mut list, &name("mlp_input"), &layer.mlp_input);
+            push_linear(&mut list, &name("mlp_output"), &layer.mlp_output);
+            push_norm(&mut list, &name("mlp_norm"), &layer.mlp_norm);
+        }
+        push_linear(&mut list, "classifier", &self.classifier);
+        list
+    }
+
+    /// The parameters of [`Network::parameters`], to be changed.
+    pub fn parameters_mut(&mut self) -> Vec<&mut Parameter> {
+        let mut list = vec![&mut self.token_embedding, &mut self.position_embedding];
+        list.extend(self.segment_embedding.as_mut());
+        list.extend(norm_mut(&mut self.embedding_norm));
+        for layer in &mut self.layers {
+            list.extend(linear_mut(&mut layer.projection));
+            list.extend(linear_mut(&mut layer.attention_output));
+            list.extend(norm_mut(&mut layer.attention_norm));
+            list.extend(linear_mut(&mut layer.mlp_input));
+            list.extend(linear_mut(&mut layer.mlp_output));
+            list.extend(norm_mut(&mut layer.mlp_norm));
+        }
+        list.extend(linear_mut(&mut self.classifier));
+        list
+    }
+
+    /// The same weights with a fresh optimiser.
+    ///
+    /// # Errors
+    /// When memory cannot be had.
+    pub fn restarted(&self) -> Result<Self> {
+        let mut network = self.clone();
+        for parameter in network.parameters_mut() {
+            *parameter = parameter.restarted()?;
+        }
+        Ok(network)
+    }
+
+    /// Encoder weights that are not zero.
+    ///
+    /// # Errors
+    /// When a mask cannot be read.
+    pub fn living_weights(&self) -> Result<usize> {
+        let mut count = 0.0;
+        for (_, parameter) in self.parameters() {
+            if let Some(pruning) = &parameter.pruning {
+                // Counts per matrix are below 2²⁴, where f32 is exact.
+                count += f64::from(pruning.mask.sum_all()?.to_scalar::<f32>()?);
+            }
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count"
+        )]
+        let count = count as usize;
+        Ok(count)
+    }
+
+    /// Neurons that are left, all layers together.
+    #[must_use]
+    pub fn neurons(&self) -> usize {
+        let neurons = |layer: &Layer| layer.mlp_input.bias.value.elem_count();
+        self.layers.iter().map(neurons).sum()
+    }
+
+    /// Share of the encoder weights that are zero, those that were cut included.
+    ///
+    /// # Errors
+    /// When a mask cannot be read.
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    pub fn sparsity(&self) -> Result<f64> {
+        Ok(1.0 - self.living_weights()? as f64 / self.shape.encoder_weights() as f64)
+    }
+
+    /// Logits, `[sequences, labels]`.
+    ///
+    /// # Errors
+    /// When a shape does not fit.
+    pub fn forward(&self, batch: &Batch) -> Result<Tensor> {
+        self.forward_capturing(batch, None)
+    }
+
+    /// [`Network::forward`], keeping what goes into each matrix.
+    ///
+    /// # Errors
+    /// When a shape does not fit.
+    pub fn forward_capturing(
+        &self,
+        batch: &Batch,
+        mut captured: Option<&mut Captured>,
+    ) -> Result<Tensor> {
+        let epsilon = self.shape.norm_epsilon;
+        let lookup = |table: &Parameter, ids: &[u32]| {
+            table
+                .value
+                .index_select(&Tensor::new(ids, &Device::Cpu)?, 0)
+        };
+        // [tokens, hidden]
+        let mut x = lookup(&self.token_embedding, &batch.ids)?;
+        x = (x + lookup(&self.position_embedding, &batch.positions)?)?;
+        if let Some(segment) = &self.segment_embedding {
+            x = (x + lookup(segment, &batch.segments)?)?;
+        }
+        x = self.embedding_norm.forward(&x, epsilon)?;
+        for layer in &self.layers {
+            // [tokens, 3 · context] → [tokens, context] → [tokens, hidden]
+            let projected = layer.projection.forward(&x)?;
+            let context = attention(&projected, self.heads_of(layer), &batch.sequences)?;
+            let update = layer.attention_output.forward(&context)?;
+            let attended = layer.attention_norm.forward(&(&x + update)?, epsilon)?;
+            // [tokens, neurons] → [tokens, hidden]
+            let neurons = layer.mlp_input.forward(&attended)?;
+            let neurons = activation(&neurons, self.shape.activation)?;
+            let update = layer.mlp_output.forward(&neurons)?;
+            let next = layer.mlp_norm.forward(&(&attended + update)?, epsilon)?;
+            if let Some(captured) = captured.as_deref_mut() {
+                captured.layers.push(LayerInputs {
+                    projection: x.detach(),
+                    attention_output: context.detach(),
+                    mlp_input: attended.detach(),
+                    mlp_output: neurons.detach(),
+                });
+            }
+            x = next;
+        }
+        let pooled = self.pool(&x, batch)?;
+        if let Some(captured) = captured {
+            captured.pooled = Some(pooled.detach());
+        }
+        self.classifier.forward(&pooled)
+    }
+
+    /// Shape of the heads that are left in `layer`.
+    #[must_use]
+    pub fn heads_of(&self, layer: &Layer) -> Heads {
+        let width = self.shape.head_width();
+        #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
+        let scale = (width as f32).sqrt().recip();
+        Heads {
+            count: layer.heads.len(),
+            width,
+            scale,
+        }
+    }
+
+    /// `[tokens, hidden]` → `[sequences, hidden]`.
+    fn pool(&self, x: &Tensor, batch: &Batch) -> Result<Tensor> {
+        let sequences = &batch.sequences;
+        let tensor = |ids: Vec<u32>| Tensor::from_vec(ids.clone(), ids.len(), &Device::Cpu);
+        let index = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        match self.shape.pooling {
+            PoolingKind::Cls => {
+                x.index_select(&tensor(sequences.starts().map(index).collect())?, 0)
+            }
+            PoolingKind::Mean => {
+                let owner = sequences.lengths().enumerate();
+                let owner =
+                    owner.flat_map(|(s, (_, length))| core::iter::repeat_n(index(s), length));
+                let owner = tensor(owner.collect())?;
+                let shape = (sequences.count(), self.shape.hidden);
+                let sums = Tensor::zeros(shape, x.dtype(), x.device())?.index_add(&owner, x, 0)?;
+                #[expect(clippy::cast_precision_loss, reason = "lengths are below 2²⁴")]
+                let inverse = sequences
+                    .lengths()
+                    .map(|(_, length)| (length as f32).recip());
+                let inverse: Vec<f32> = inverse.collect();
+                let inverse = Tensor::from_vec(inverse, (sequences.count(), 1), x.device())?;
+                sums.broadcast_mul(&inverse)
+            }
+        }
+    }
+}
+
+fn push_linear<'n>(list: &mut Vec<(String, &'n Parameter)>, name: &str, linear: &'n Linear) {
+    list.push((format!("{name}.weight"), &linear.weight));
+    list.push((format!("{name}.bias"), &linear.bias));
+}
+
+fn push_norm<'n>(list: &mut Vec<(String, &'n Parameter)>, name: &str, norm: &'n Norm) {
+    list.push((format!("{name}.gain"), &norm.gain));
+    list.push((format!("{name}.shift"), &norm.shift));
+}
+
+fn linear_mut(linear: &mut Linear) -> [&mut Parameter; 2] {
+    [&mut linear.weight, &mut linear.bias]
+}
+
+fn norm_mut(norm: &mut Norm) -> [&mut Parameter; 2] {
+    [&mut norm.gain, &mut norm.shift]
+}

@@ -1,0 +1,136 @@
+//! What candle lacks for training an encoder: four operations with a backward.
+//!
+//! candle's own fused LayerNorm and softmax stop gradients silently, and padded
+//! attention would spend most of its time on padding. These work on a **packed**
+//! batch: the tokens of all sequences one below the other, `[tokens, features]`,
+//! with [`Sequences`] telling where each sequence begins.
+//!
+//! Each operation is a candle custom op in a file of its own, with its formula, its
+//! backward and a check of the gradient against differences.
+
+mod activation;
+mod attention;
+mod layer_norm;
+mod linear;
+
+pub use activation::activation;
+pub use attention::{Heads, attention};
+pub use layer_norm::layer_norm;
+pub use linear::linear;
+
+use std::sync::Arc;
+
+use candle_core::{CpuStorage, Layout, Result, bail};
+
+/// Where each sequence of a packed batch begins and ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sequences {
+    /// First token of each sequence, then the number of tokens.
+    offsets: Arc<[usize]>,
+}
+
+impl Sequences {
+    /// Sequences of these lengths, one behind the other.
+    #[must_use]
+    pub fn of_lengths(lengths: impl IntoIterator<Item = usize>) -> Self {
+        let mut end = 0;
+        let ends = lengths.into_iter().map(|length| {
+            end += length;
+            end
+        });
+        Self {
+            offsets: core::iter::once(0).chain(ends).collect(),
+        }
+    }
+
+    /// Number of sequences.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Tokens of all sequences.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.offsets.last().copied().unwrap_or(0)
+    }
+
+    /// First token of each sequence.
+    pub fn starts(&self) -> impl Iterator<Item = usize> + '_ {
+        self.lengths().map(|(start, _)| start)
+    }
+
+    /// First token and length of each sequence.
+    pub fn lengths(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let pairs = self.offsets.iter().zip(self.offsets.iter().skip(1));
+        pairs.map(|(&start, &end)| (start, end - start))
+    }
+
+    /// Cuts `[tokens, width]` into the rows of each sequence.
+    fn split_mut<'a>(&self, mut rows: &'a mut [f32], width: usize) -> Vec<&'a mut [f32]> {
+        let cut = |(_, length): (usize, usize)| {
+            let (head, rest) = core::mem::take(&mut rows).split_at_mut(length * width);
+            rows = rest;
+            head
+        };
+        self.lengths().map(cut).collect()
+    }
+}
+
+/// The values of a contiguous `f32` tensor.
+fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
+        None => bail!(
+            "expected a contiguous tensor, got strides {:?}",
+            layout.stride()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod gradient_check {
+    use candle_core::{Device, Result, Tensor, Var};
+
+    use crate::random::{Purpose, initial_values, stream};
+
+    /// A variable of the given shape with reproducible values of deviation 1.
+    pub(super) fn variable(shape: (usize, usize), index: u64) -> Var {
+        let mut generator = stream(7, Purpose::Initialization, index);
+        let values = initial_values(&mut generator, shape.0 * shape.1, 1.0);
+        Var::from_vec(values, shape, &Device::Cpu).unwrap()
+    }
+
+    /// Compares the gradient of Σ weights·function(variables) with differences.
+    pub(super) fn check(variables: &[Var], function: impl Fn() -> Result<Tensor>) {
+        let weights = {
+            let result = function().unwrap();
+            let mut generator = stream(8, Purpose::Initialization, 0);
+            let values = initial_values(&mut generator, result.elem_count(), 1.0);
+            Tensor::from_vec(values, result.shape(), &Device::Cpu).unwrap()
+        };
+        let objective = || (function()? * &weights)?.sum_all();
+        let gradients = objective().unwrap().backward().unwrap();
+        for (number, variable) in variables.iter().enumerate() {
+            let gradient = gradients.get(variable).expect("a gradient");
+            let gradient = gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let values = variable.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            for (index, &gradient) in gradient.iter().enumerate() {
+                let at = |step: f32| {
+                    let mut moved = values.clone();
+                    moved[index] += step;
+                    let moved = Tensor::from_vec(moved, variable.shape(), &Device::Cpu).unwrap();
+                    variable.set(&moved).unwrap();
+                    f64::from(objective().unwrap().to_scalar::<f32>().unwrap())
+                };
+                let difference = (at(1e-2) - at(-1e-2)) / 2e-2;
+                at(0.0);
+                let error = (difference - f64::from(gradient)).abs();
+                assert!(
+                    error < 1e-2 * (1.0 + difference.abs()),
+                    "variable {number}, element {index}: {gradient}, differences say {difference}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! y = x·Wᵀ + b.
+//!
+//! One operation instead of three: the gradient of W comes out as `[rows, cols]`,
+//! as W is stored, where candle's transpose would add it up column by column.
+
+use candle_core::backend::BackendStorage as _;
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+
+use super::values;
+
+/// `x` `[tokens, cols]`, `weight` `[rows, cols]`, `bias` `[rows]` → `[tokens, rows]`.
+///
+/// # Errors
+/// When the shapes do not fit, or a tensor is not contiguous.
+pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    x.apply_op3(weight, bias, Linear)
+}
+
+struct Linear;
+
+impl CustomOp3 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (tokens, cols) = x_layout.shape().dims2()?;
+        let (rows, weight_cols) = weight_layout.shape().dims2()?;
+        let bias = values(bias, bias_layout)?;
+        if cols != weight_cols || bias.len() != rows {
+            bail!(
+                "linear: x has {cols} columns, W is [{rows}, {weight_cols}], b {}",
+                bias.len()
+            );
+        }
+        let transposed = weight_layout.transpose(0, 1)?;
+        let mut product = x.matmul(weight, (1, tokens, rows, cols), x_layout, &transposed)?;
+        if let CpuStorage::F32(product) = &mut product
+            && rows > 0
+        {
+            for row in product.chunks_exact_mut(rows) {
+                for (y, b) in row.iter_mut().zip(bias) {
+                    *y += b;
+                }
+            }
+        }
+        Ok((product, (tokens, rows).into()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _bias: &Tensor,
+        _result: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let of_x = gradient.matmul(weight)?;
+        let of_weight = gradient.t()?.matmul(x)?;
+        let of_bias = gradient.sum(0)?;
+        Ok((Some(of_x), Some(of_weight), Some(of_bias)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gradient_check::{check, variable};
+    use super::*;
+
+    #[test]
+    fn gradient_is_that_of_differences() {
+        let x = variable((3, 4), 0);
+        let weight = variable((5, 4), 1);
+        let bias = variable((1, 5), 2);
+        check(&[x.clone(), weight.clone(), bias.clone()], || {
+            linear(&x, &weight, &bias.flatten_all()?)
+        });
+    }
+
+    #[test]
+    fn shapes_must_fit() {
+        let x = variable((3, 4), 0);
+        let weight = variable((5, 3), 1);
+        let bias = variable((1, 5), 2).flatten_all().unwrap();
+        let error = linear(&x, &weight, &bias).unwrap_err().to_string();
+        assert!(error.contains("x has 4 columns"), "{error}");
+    }
+}

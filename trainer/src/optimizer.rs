@@ -1,0 +1,237 @@
+//! AdamW (Loshchilov & Hutter 2019) whose state can be saved, masked and cut.
+
+use candle_core::backprop::GradStore;
+use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, bail};
+
+use crate::parameter::Parameter;
+
+const FIRST_DECAY: f32 = 0.9;
+const SECOND_DECAY: f32 = 0.999;
+const EPSILON: f32 = 1e-8;
+
+/// What one step needs beside gradients.
+#[derive(Clone, Copy, Debug)]
+pub struct StepSettings {
+    /// Number of the step, from 1: corrects the bias of young averages.
+    pub number: u64,
+    /// Learning rate.
+    pub learning_rate: f32,
+    /// Decoupled weight decay, for matrices only.
+    pub weight_decay: f32,
+    /// Memory of the sensitivity a step.
+    pub score_memory: f32,
+}
+
+/// Moves every parameter along its gradient. Weights that are masked, their moments
+/// and their sensitivity stay zero.
+///
+/// # Errors
+/// When a parameter has no gradient: a cut graph is a programming error.
+pub fn step(
+    parameters: Vec<&mut Parameter>,
+    gradients: &GradStore,
+    settings: StepSettings,
+) -> Result<()> {
+    for parameter in parameters {
+        let Some(gradient) = gradients.get(&parameter.value) else {
+            bail!(
+                "a parameter of shape {:?} has no gradient",
+                parameter.value.shape()
+            );
+        };
+        let mut gradient = gradient.contiguous()?;
+        let value = parameter.value.as_tensor();
+        if let Some(pruning) = &parameter.pruning {
+            gradient = (gradient * &pruning.mask)?;
+            let memory = settings.score_memory;
+            pruning
+                .sensitivity
+                .inplace_op3(value, &gradient, &Sensitivity { memory })?;
+        }
+        let [first, second] = &parameter.moments;
+        first.inplace_op2(
+            &gradient,
+            &Average {
+                memory: FIRST_DECAY,
+                squared: false,
+            },
+        )?;
+        second.inplace_op2(
+            &gradient,
+            &Average {
+                memory: SECOND_DECAY,
+                squared: true,
+            },
+        )?;
+        let is_matrix = parameter.value.rank() > 1;
+        let update = Update::new(settings, is_matrix);
+        value.inplace_op3(first, second, &update)?;
+    }
+    Ok(())
+}
+
+/// average ← memory·average + (1 − memory)·gradient, or its square.
+struct Average {
+    memory: f32,
+    squared: bool,
+}
+
+impl InplaceOp2 for Average {
+    fn name(&self) -> &'static str {
+        "moving-average"
+    }
+
+    fn cpu_fwd(
+        &self,
+        average: &mut CpuStorage,
+        _: &Layout,
+        gradient: &CpuStorage,
+        _: &Layout,
+    ) -> Result<()> {
+        let (average, gradient) = (slice_mut(average)?, gradient.as_slice::<f32>()?);
+        for (average, &gradient) in average.iter_mut().zip(gradient) {
+            let sample = if self.squared {
+                gradient * gradient
+            } else {
+                gradient
+            };
+            *average = self.memory * *average + (1.0 - self.memory) * sample;
+        }
+        Ok(())
+    }
+}
+
+/// sensitivity ← memory·sensitivity + (1 − memory)·|w·g|.
+struct Sensitivity {
+    memory: f32,
+}
+
+impl InplaceOp3 for Sensitivity {
+    fn name(&self) -> &'static str {
+        "sensitivity"
+    }
+
+    fn cpu_fwd(
+        &self,
+        sensitivity: &mut CpuStorage,
+        _: &Layout,
+        weights: &CpuStorage,
+        _: &Layout,
+        gradient: &CpuStorage,
+        _: &Layout,
+    ) -> Result<()> {
+        let pairs = weights
+            .as_slice::<f32>()?
+            .iter()
+            .zip(gradient.as_slice::<f32>()?);
+        for (sensitivity, (weight, gradient)) in slice_mut(sensitivity)?.iter_mut().zip(pairs) {
+            let sample = (weight * gradient).abs();
+            *sensitivity = self.memory * *sensitivity + (1.0 - self.memory) * sample;
+        }
+        Ok(())
+    }
+}
+
+/// w ← w − rate·(m̂/(√v̂ + ε) + decay·w).
+struct Update {
+    rate: f32,
+    decay: f32,
+    first_correction: f32,
+    second_correction: f32,
+}
+
+impl Update {
+    fn new(settings: StepSettings, is_matrix: bool) -> Self {
+        let power = i32::try_from(settings.number).unwrap_or(i32::MAX);
+        Self {
+            rate: settings.learning_rate,
+            decay: if is_matrix {
+                settings.weight_decay
+            } else {
+                0.0
+            },
+            first_correction: (1.0 - FIRST_DECAY.powi(power)).recip(),
+            second_correction: (1.0 - SECOND_DECAY.powi(power)).recip(),
+        }
+    }
+}
+
+impl InplaceOp3 for Update {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn cpu_fwd(
+        &self,
+        weights: &mut CpuStorage,
+        _: &Layout,
+        first: &CpuStorage,
+        _: &Layout,
+        second: &CpuStorage,
+        _: &Layout,
+    ) -> Result<()> {
+        let moments = first
+            .as_slice::<f32>()?
+            .iter()
+            .zip(second.as_slice::<f32>()?);
+        for (weight, (first, second)) in slice_mut(weights)?.iter_mut().zip(moments) {
+            let first = first * self.first_correction;
+            let second = second * self.second_correction;
+            *weight -= self.rate * (first / (second.sqrt() + EPSILON) + self.decay * *weight);
+        }
+        Ok(())
+    }
+}
+
+/// Parameters and their state are whole tensors, so their storage is theirs alone.
+fn slice_mut(storage: &mut CpuStorage) -> Result<&mut [f32]> {
+    match storage {
+        CpuStorage::F32(values) => Ok(values),
+        _ => bail!("parameters are f32"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Tensor;
+
+    fn settings(number: u64) -> StepSettings {
+        StepSettings {
+            number,
+            learning_rate: 0.1,
+            weight_decay: 0.0,
+            score_memory: 0.5,
+        }
+    }
+
+    #[test]
+    fn finds_the_minimum_of_a_parabola() {
+        let mut parameter = Parameter::new(vec![5.0, -3.0], &[2]).unwrap();
+        for number in 1..=300 {
+            let loss = parameter.value.affine(1.0, -1.0).unwrap().sqr().unwrap();
+            let gradients = loss.sum_all().unwrap().backward().unwrap();
+            step(vec![&mut parameter], &gradients, settings(number)).unwrap();
+        }
+        for value in parameter.to_vec().unwrap() {
+            assert!((value - 1.0).abs() < 0.05, "{value}");
+        }
+    }
+
+    #[test]
+    fn masked_weights_never_move() {
+        let mut parameter = Parameter::prunable(vec![0.0, 2.0], &[1, 2]).unwrap();
+        let pruning = parameter.pruning.as_mut().unwrap();
+        pruning.mask = Tensor::new(&[[0.0_f32, 1.0]], pruning.mask.device()).unwrap();
+        for number in 1..=3 {
+            let loss = parameter.value.affine(1.0, -9.0).unwrap().sqr().unwrap();
+            let gradients = loss.sum_all().unwrap().backward().unwrap();
+            step(vec![&mut parameter], &gradients, settings(number)).unwrap();
+        }
+        let value = parameter.to_vec().unwrap();
+        assert!(value[0] == 0.0 && value[1] > 2.0, "{value:?}");
+        let pruning = parameter.pruning.unwrap();
+        let sensitivity = pruning.sensitivity.to_vec2::<f32>().unwrap();
+        assert!(sensitivity[0][0] == 0.0 && sensitivity[0][1] > 0.0);
+    }
+}

@@ -1,0 +1,113 @@
+//! A trained tensor with everything that must stay beside it.
+//!
+//! Weight, optimiser moments, mask and sensitivity have one shape and are cut
+//! together, so that a network may shrink in the middle of training.
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+
+/// One trained tensor.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// The weights; a leaf of the graph.
+    pub value: Var,
+    /// Moving averages of the gradient and of its square.
+    pub moments: [Tensor; 2],
+    /// Present in matrices of the encoder, which may lose weights.
+    pub pruning: Option<Pruning>,
+}
+
+/// What decides over the weights of a matrix.
+#[derive(Clone, Debug)]
+pub struct Pruning {
+    /// 1 for weights that live, 0 for those that are gone for good.
+    pub mask: Tensor,
+    /// Moving average of |w·∂L/∂w|.
+    pub sensitivity: Tensor,
+}
+
+impl Parameter {
+    /// A parameter with these values that is never pruned.
+    ///
+    /// # Errors
+    /// When the number of values is not that of the shape.
+    pub fn new(values: Vec<f32>, shape: &[usize]) -> Result<Self> {
+        let value = Var::from_vec(values, shape, &Device::Cpu)?;
+        let zeros = || Tensor::zeros(shape, DType::F32, &Device::Cpu);
+        Ok(Self {
+            moments: [zeros()?, zeros()?],
+            pruning: None,
+            value,
+        })
+    }
+
+    /// A matrix whose weights may be pruned.
+    ///
+    /// # Errors
+    /// As [`Parameter::new`].
+    pub fn prunable(values: Vec<f32>, shape: &[usize]) -> Result<Self> {
+        let mut parameter = Self::new(values, shape)?;
+        parameter.pruning = Some(Pruning {
+            mask: Tensor::ones(shape, DType::F32, &Device::Cpu)?,
+            sensitivity: Tensor::zeros(shape, DType::F32, &Device::Cpu)?,
+        });
+        Ok(parameter)
+    }
+
+    /// Same weights and mask; moments and sensitivity begin anew.
+    ///
+    /// # Errors
+    /// When memory cannot be had.
+    pub fn restarted(&self) -> Result<Self> {
+        let restart = |pruning: &Pruning| -> Result<Pruning> {
+            Ok(Pruning {
+                mask: pruning.mask.copy()?,
+                sensitivity: pruning.sensitivity.zeros_like()?,
+            })
+        };
+        Ok(Self {
+            value: Var::from_tensor(&self.value.copy()?)?,
+            moments: [self.value.zeros_like()?, self.value.zeros_like()?],
+            pruning: self.pruning.as_ref().map(restart).transpose()?,
+        })
+    }
+
+    /// The weights as numbers, row by row.
+    ///
+    /// # Errors
+    /// When the tensor cannot be read.
+    pub fn to_vec(&self) -> Result<Vec<f32>> {
+        self.value.flatten_all()?.to_vec1()
+    }
+
+    /// Keeps these rows (dimension 0) or columns (dimension 1), in this order.
+    ///
+    /// # Errors
+    /// When an index points outside.
+    pub fn select(&mut self, kept: &[u32], dimension: usize) -> Result<()> {
+        let kept = Tensor::new(kept, &Device::Cpu)?;
+        let select = |tensor: &Tensor| tensor.index_select(&kept, dimension)?.contiguous();
+        self.value = Var::from_tensor(&select(self.value.as_tensor())?)?;
+        for moment in &mut self.moments {
+            *moment = select(moment)?;
+        }
+        if let Some(pruning) = &mut self.pruning {
+            pruning.mask = select(&pruning.mask)?;
+            pruning.sensitivity = select(&pruning.sensitivity)?;
+        }
+        Ok(())
+    }
+
+    /// Every tensor by the suffix of its name in a checkpoint.
+    pub fn tensors(&self) -> impl Iterator<Item = (&'static str, &Tensor)> {
+        let pruning = self.pruning.as_ref();
+        [
+            ("value", Some(self.value.as_tensor())),
+            ("first_moment", self.moments.first()),
+            ("second_moment", self.moments.last()),
+            ("mask", pruning.map(|pruning| &pruning.mask)),
+            ("sensitivity", pruning.map(|pruning| &pruning.sensitivity)),
+        ]
+        .into_iter()
+        .filter_map(|(name, tensor)| Some((name, tensor?)))
+    }
+}

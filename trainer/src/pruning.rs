@@ -1,0 +1,23 @@
+//! NeuroPrune (Dhurandhar et al., Findings of ACL 2024) in the form of `docs/method.md`.
+//!
+//! | question | file |
+//! |---|---|
+//! | how sparse at this step? | [`schedule`] |
+//! | what does a weight cost? preferential attachment, group sparsity | [`cost`] |
+//! | which weights go? exactly so many, the lowest score for their cost | [`threshold`] |
+//! | which heads say the same? | [`heads`] |
+//! | what is empty and can be cut out of the network? | [`cutting`] |
+//!
+//! A weight that is gone stays gone: its mask is zero, and with it its value, its
+//! moments and its sensitivity.
+
+pub mod cost;
+pub mod cutting;
+pub mod heads;
+pub mod schedule;
+pub mod threshold;
+
+pub use cutting::{Cut, cut};
+pub use heads::{MergedHead, merge_heads};
+pub use schedule::scheduled_sparsity;
+pub use threshold::prune_to;

@@ -1,0 +1,98 @@
+//! What keeping a weight costs: the two penalties of the paper as one number a weight.
+//!
+//! A penalty α·Σ c·|w| pulls on a weight with force c, whatever the weight. With a
+//! sparsity instead of an α, that becomes an order: weights go by score / c, lowest
+//! first.
+//!
+//! - **MLP, preferential attachment** (the weighted l1 of the paper): a row of L_in or
+//!   L_out with degree δ, the share of its weights that live, costs 1 − δ + floor. The
+//!   well-connected stay cheap and connected; the poor die out as whole neurons.
+//! - **Attention, group sparsity** (l_{1,0.5}): an input dimension whose weights over
+//!   all heads sum to n = Σ|A_ij| pulls with 1/√n, relative to the mean dimension. Weak
+//!   input dimensions die as a group.
+//! - **W_O** belongs to neither penalty and costs 1.
+
+use candle_core::Result;
+
+use crate::network::{Layer, Linear, Network};
+use crate::recipe::PruningRecipe;
+
+/// Dimensions whose weights almost vanished would cost without limit.
+const LARGEST_GROUP_COST: f32 = 4.0;
+
+/// Costs of one matrix.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Costs {
+    /// 1 for every weight.
+    Even,
+    /// One a row.
+    Rows(Vec<f32>),
+    /// One a column.
+    Columns(Vec<f32>),
+}
+
+impl Costs {
+    /// Cost of the weight at `row` and `col`.
+    #[must_use]
+    pub fn at(&self, row: usize, col: usize) -> f32 {
+        match self {
+            Self::Even => 1.0,
+            Self::Rows(costs) => costs.get(row).copied().unwrap_or(1.0),
+            Self::Columns(costs) => costs.get(col).copied().unwrap_or(1.0),
+        }
+    }
+}
+
+/// Costs of every prunable matrix, in the order of [`Network::parameters`].
+///
+/// # Errors
+/// When a tensor cannot be read.
+pub fn costs(network: &Network, recipe: &PruningRecipe) -> Result<Vec<Costs>> {
+    let mut list = Vec::new();
+    for layer in &network.layers {
+        let Layer {
+            projection,
+            mlp_input,
+            mlp_output,
+            ..
+        } = layer;
+        list.push(if recipe.group_sparsity {
+            Costs::Columns(group_costs(projection, recipe)?)
+        } else {
+            Costs::Even
+        });
+        list.push(Costs::Even);
+        let shape = &network.shape;
+        for (linear, inputs) in [(mlp_input, shape.hidden), (mlp_output, shape.intermediate)] {
+            list.push(if recipe.preferential_attachment {
+                Costs::Rows(attachment_costs(linear, inputs, recipe)?)
+            } else {
+                Costs::Even
+            });
+        }
+    }
+    Ok(list)
+}
+
+/// floor + 1 − degree of each row; `inputs` counts columns before any were cut.
+fn attachment_costs(linear: &Linear, inputs: usize, recipe: &PruningRecipe) -> Result<Vec<f32>> {
+    let Some(pruning) = &linear.weight.pruning else {
+        return Ok(Vec::new());
+    };
+    #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
+    let inputs = inputs as f32;
+    let living = pruning.mask.sum(1)?.to_vec1::<f32>()?;
+    let cost = |living| recipe.cost_floor + 1.0 - living / inputs;
+    Ok(living.into_iter().map(cost).collect())
+}
+
+/// √(mean / n) of each column, n the sum of its absolute weights.
+fn group_costs(linear: &Linear, recipe: &PruningRecipe) -> Result<Vec<f32>> {
+    let sums = linear.weight.value.abs()?.sum(0)?.to_vec1::<f32>()?;
+    let living = sums.iter().filter(|&&sum| sum > 0.0);
+    #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
+    let mean = living.clone().sum::<f32>() / living.count().max(1) as f32;
+    let cost = |sum: f32| (mean / sum.max(f32::MIN_POSITIVE)).sqrt();
+    let bounded = |sum| cost(sum).clamp(recipe.cost_floor, LARGEST_GROUP_COST);
+    Ok(sums.into_iter().map(bounded).collect())
+}

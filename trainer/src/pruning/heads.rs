@@ -1,0 +1,370 @@
+//! Heads that say the same, merged.
+//!
+//! Redundancy is measured where it matters, on data: how well does a linear map of
+//! head j's outputs predict what head i adds to the residual stream? Two heads may
+//! agree in another basis, so the map is fitted (least squares, with a mean), and its
+//! error is weighed by W_O:
+//!
+//! ```text
+//! distance(i | j)² = tr(W_i R Wᵢᵀ) / tr(W_i C_ii Wᵢᵀ),   R = C_ii − C_ij C_jj⁻¹ C_ji
+//! ```
+//!
+//! C the covariance of the heads' outputs. Head j dominates head i where the distance
+//! is at most the recipe's. The heads that stay are an exact minimum dominating set,
+//! the most important one where several are equally small (the paper's filter is an
+//! approximation without importance). A head that goes is merged into its nearest
+//! survivor on W_O, `W_j += W_i·Mᵀ`: exact where the map is.
+
+use candle_core::{Device, Result, Tensor, Var};
+
+use crate::batch::{Batch, EncodedExample};
+use crate::network::{Captured, Layer, Network};
+use crate::parameter::Parameter;
+
+/// A head that went, and where.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct MergedHead {
+    /// Its layer.
+    pub layer: usize,
+    /// Its number before pruning.
+    pub head: u16,
+    /// The head that took over its part.
+    pub into: u16,
+    /// Relative distance of what it said.
+    pub distance: f32,
+}
+
+/// Merges heads that dominate each other on `examples`.
+///
+/// # Errors
+/// When a tensor cannot be read or made.
+pub fn merge_heads(
+    network: &mut Network,
+    examples: &[EncodedExample],
+    largest_distance: f32,
+) -> Result<Vec<MergedHead>> {
+    let mut captured = Captured::default();
+    let batch = Batch::new(examples.iter());
+    network.forward_capturing(&batch, Some(&mut captured))?;
+    let width = network.shape.head_width();
+    let mut merged = Vec::new();
+    for (number, inputs) in captured.layers.iter().enumerate() {
+        let Some(layer) = network.layers.get_mut(number) else {
+            continue;
+        };
+        let outputs = Outputs::new(&inputs.attention_output, layer, width)?;
+        let fits = outputs.fits();
+        let staying = dominating_set(&fits, &outputs.importance, largest_distance);
+        let going: Vec<usize> = (0..outputs.heads)
+            .filter(|i| !staying.contains(i))
+            .collect();
+        for &i in &going {
+            let nearest = staying.iter().map(|&j| (&fits[i][j], j));
+            let nearest = nearest.min_by(|(a, _), (b, _)| a.distance.total_cmp(&b.distance));
+            let Some((fit, j)) = nearest else { continue };
+            outputs.merge(layer, i, j, fit)?;
+            merged.push(MergedHead {
+                layer: number,
+                head: layer.heads[i],
+                into: layer.heads[j],
+                distance: fit.distance,
+            });
+        }
+        if !going.is_empty() {
+            keep_heads(layer, &staying, width)?;
+        }
+    }
+    Ok(merged)
+}
+
+/// Keeps these heads (positions among those that are left).
+///
+/// # Errors
+/// When a position points outside.
+pub(super) fn keep_heads(layer: &mut Layer, kept: &[usize], width: usize) -> Result<()> {
+    let index = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    let columns = |part: usize| {
+        let first = part * layer.heads.len() * width;
+        kept.iter().flat_map(move |&head| {
+            let start = first + head * width;
+            (start..start + width).map(index)
+        })
+    };
+    let rows: Vec<u32> = (0..3).flat_map(columns).collect();
+    let context: Vec<u32> = columns(0).collect();
+    layer.projection.weight.select(&rows, 0)?;
+    layer.projection.bias.select(&rows, 0)?;
+    layer.attention_output.weight.select(&context, 1)?;
+    layer.heads = kept.iter().map(|&head| layer.heads[head]).collect();
+    Ok(())
+}
+
+/// What the heads of one layer said, as moments.
+struct Outputs {
+    heads: usize,
+    width: usize,
+    /// `[heads · width]`.
+    mean: Vec<f64>,
+    /// `[heads · width, heads · width]`.
+    covariance: Vec<f64>,
+    /// W_OᵀW_O, `[heads · width, heads · width]`.
+    output_gram: Vec<f64>,
+    /// Variance that each head adds to the residual stream.
+    importance: Vec<f64>,
+}
+
+/// How head j predicts head i.
+#[derive(Clone)]
+struct Fit {
+    distance: f32,
+    /// `[width of j, width of i]`: output of i ≈ output of j · map, less the means.
+    map: Vec<f64>,
+}
+
+impl Outputs {
+    fn new(context: &Tensor, layer: &Layer, width: usize) -> Result<Self> {
+        let heads = layer.heads.len();
+        let size = heads * width;
+        let count = context.dim(0)?.max(1);
+        let mean = context.mean(0)?;
+        let centred = context.broadcast_sub(&mean)?;
+        #[expect(clippy::cast_precision_loss, reason = "a count of tokens")]
+        let covariance = (centred.t()?.matmul(&centred)? / count as f64)?;
+        let weight = layer.attention_output.weight.value.as_tensor();
+        let wide = |tensor: Tensor| -> Result<Vec<f64>> {
+            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+            Ok(values.into_iter().map(f64::from).collect())
+        };
+        let mut outputs = Self {
+            heads,
+            width,
+            mean: wide(mean)?,
+            covariance: wide(covariance)?,
+            output_gram: wide(weight.t()?.matmul(weight)?)?,
+            importance: Vec::new(),
+        };
+        let block = |i| outputs.block(&outputs.covariance, i, i);
+        outputs.importance = (0..heads)
+            .map(|i| outputs.through_output(&block(i), i))
+            .collect();
+        debug_assert_eq!(outputs.covariance.len(), size * size);
+        Ok(outputs)
+    }
+
+    /// Block (i, j) of a `[heads · width, heads · width]` matrix, row by row.
+    fn block(&self, matrix: &[f64], i: usize, j: usize) -> Vec<f64> {
+        let size = self.heads * self.width;
+        let rows = i * self.width..(i + 1) * self.width;
+        rows.flat_map(|row| {
+            let start = row * size + j * self.width;
+            matrix[start..start + self.width].iter().copied()
+        })
+        .collect()
+    }
+
+    /// tr(W_i · covariance · W_iᵀ).
+    fn through_output(&self, covariance: &[f64], i: usize) -> f64 {
+        let gram = self.block(&self.output_gram, i, i);
+        gram.iter().zip(covariance).map(|(a, b)| a * b).sum()
+    }
+
+    /// `fits[i][j]`: how j predicts i.
+    fn fits(&self) -> Vec<Vec<Fit>> {
+        let width = self.width;
+        let mut fits = vec![Vec::with_capacity(self.heads); self.heads];
+        for j in 0..self.heads {
+            let mut own = self.block(&self.covariance, j, j);
+            // A ridge: outputs of a sparse head may span less than its width.
+            let trace: f64 = (0..width).map(|a| own[a * width + a]).sum();
+            #[expect(clippy::cast_precision_loss, reason = "a width")]
+            let ridge = 1e-9 * trace / width as f64 + f64::MIN_POSITIVE;
+            for a in 0..width {
+                own[a * width + a] += ridge;
+            }
+            let factor = cholesky(&own, width);
+            for (i, fits) in fits.iter_mut().enumerate() {
+                let shared = self.block(&self.covariance, j, i);
+                let map = solve(&factor, &shared, width);
+                // R = C_ii − C_ij·map
+                let mut rest = self.block(&self.covariance, i, i);
+                for a in 0..width {
+                    for b in 0..width {
+                        let explained =
+                            (0..width).map(|c| shared[c * width + a] * map[c * width + b]);
+                        rest[a * width + b] -= explained.sum::<f64>();
+                    }
+                }
+                let left = self.through_output(&rest, i).max(0.0);
+                let all = self.importance[i];
+                #[expect(clippy::cast_possible_truncation, reason = "a ratio")]
+                let distance = if all > 0.0 {
+                    (left / all).sqrt() as f32
+                } else {
+                    0.0
+                };
+                fits.push(Fit { distance, map });
+            }
+        }
+        fits
+    }
+
+    /// W_j += W_i·mapᵀ, and the bias takes what the means differ by.
+    fn merge(&self, layer: &mut Layer, i: usize, j: usize, fit: &Fit) -> Result<()> {
+        let (size, width) = (self.heads * self.width, self.width);
+        let output = &mut layer.attention_output;
+        let mut weight = output.weight.to_vec()?;
+        let mut bias = output.bias.to_vec()?;
+        for (row, bias) in weight.chunks_exact_mut(size).zip(&mut bias) {
+            let going: Vec<f64> = row[i * width..(i + 1) * width]
+                .iter()
+                .map(|&w| w.into())
+                .collect();
+            let mut constant = 0.0;
+            for (b, going) in going.iter().enumerate() {
+                let predicted: f64 = (0..width)
+                    .map(|a| self.mean[j * width + a] * fit.map[a * width + b])
+                    .sum();
+                constant += going * (self.mean[i * width + b] - predicted);
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "back to f32")]
+            for a in 0..width {
+                let added: f64 = (0..width).map(|b| going[b] * fit.map[a * width + b]).sum();
+                row[j * width + a] += added as f32;
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "back to f32")]
+            let constant = constant as f32;
+            *bias += constant;
+        }
+        output.bias.value.set(&Tensor::new(bias, &Device::Cpu)?)?;
+        revive(&mut output.weight, weight)
+    }
+}
+
+/// Sets new weights. Those that come alive get the sensitivity that their size stands
+/// for in this matrix, so that they compete from the start.
+fn revive(parameter: &mut Parameter, weights: Vec<f32>) -> Result<()> {
+    let shape = parameter.value.shape().clone();
+    let old = parameter.to_vec()?;
+    if let Some(pruning) = &mut parameter.pruning {
+        let mut sensitivity = pruning.sensitivity.flatten_all()?.to_vec1::<f32>()?;
+        let total: f32 = old.iter().map(|w| w.abs()).sum();
+        let rate = sensitivity.iter().sum::<f32>() / total.max(f32::MIN_POSITIVE);
+        for ((sensitivity, old), new) in sensitivity.iter_mut().zip(&old).zip(&weights) {
+            if old != new {
+                *sensitivity = sensitivity.max(new.abs() * rate);
+            }
+        }
+        let mask = weights
+            .iter()
+            .map(|&w| f32::from(w != 0.0))
+            .collect::<Vec<_>>();
+        pruning.mask = Tensor::from_vec(mask, &shape, &Device::Cpu)?;
+        pruning.sensitivity = Tensor::from_vec(sensitivity, &shape, &Device::Cpu)?;
+    }
+    parameter.value = Var::from_tensor(&Tensor::from_vec(weights, &shape, &Device::Cpu)?)?;
+    Ok(())
+}
+
+/// The smallest set of heads such that each other head has one in it at no more than
+/// `largest_distance`; the most important of the smallest.
+fn dominating_set(fits: &[Vec<Fit>], importance: &[f64], largest_distance: f32) -> Vec<usize> {
+    let heads = importance.len();
+    let dominated_by = |i: usize| -> u32 {
+        let near = |j: &usize| i == *j || fits[i][*j].distance <= largest_distance;
+        (0..heads).filter(near).map(|j| 1 << j).sum()
+    };
+    let dominators: Vec<u32> = (0..heads).map(dominated_by).collect();
+    let members = |set: u32| (0..heads).filter(move |j| set >> j & 1 == 1);
+    let weight = |set: u32| members(set).map(|j| importance[j]).sum::<f64>();
+    let sets = (0..1_u32 << heads).filter(|set| dominators.iter().all(|d| d & set != 0));
+    let best = sets.min_by(|&a, &b| {
+        let size = a.count_ones().cmp(&b.count_ones());
+        size.then_with(|| weight(b).total_cmp(&weight(a)))
+    });
+    members(best.unwrap_or(0)).collect()
+}
+
+/// Lower triangle L with L·Lᵀ = `matrix`, positive definite.
+fn cholesky(matrix: &[f64], size: usize) -> Vec<f64> {
+    let mut factor = vec![0.0; size * size];
+    for row in 0..size {
+        for col in 0..=row {
+            let inner = (0..col).map(|k| factor[row * size + k] * factor[col * size + k]);
+            let rest = matrix[row * size + col] - inner.sum::<f64>();
+            factor[row * size + col] = if row == col {
+                rest.max(f64::MIN_POSITIVE).sqrt()
+            } else {
+                rest / factor[col * size + col]
+            };
+        }
+    }
+    factor
+}
+
+/// X with L·Lᵀ·X = `right`, all `[size, size]`.
+fn solve(factor: &[f64], right: &[f64], size: usize) -> Vec<f64> {
+    let mut x = right.to_vec();
+    for col in 0..size {
+        for row in 0..size {
+            let inner = (0..row).map(|k| factor[row * size + k] * x[k * size + col]);
+            x[row * size + col] =
+                (x[row * size + col] - inner.sum::<f64>()) / factor[row * size + row];
+        }
+        for row in (0..size).rev() {
+            let inner = (row + 1..size).map(|k| factor[k * size + row] * x[k * size + col]);
+            x[row * size + col] =
+                (x[row * size + col] - inner.sum::<f64>()) / factor[row * size + row];
+        }
+    }
+    x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fits_of(distances: &[&[f32]]) -> Vec<Vec<Fit>> {
+        let fit = |&distance: &f32| Fit {
+            distance,
+            map: Vec::new(),
+        };
+        distances
+            .iter()
+            .map(|row| row.iter().map(fit).collect())
+            .collect()
+    }
+
+    #[test]
+    fn dominating_set_is_minimal_and_the_most_important() {
+        // 1 predicts 0 and 2; 3 stands alone.
+        let fits = fits_of(&[
+            &[0.0, 0.1, 0.9, 0.9],
+            &[0.9, 0.0, 0.9, 0.9],
+            &[0.9, 0.2, 0.0, 0.9],
+            &[0.9, 0.9, 0.9, 0.0],
+        ]);
+        assert_eq!(dominating_set(&fits, &[9.0, 1.0, 9.0, 1.0], 0.25), [1, 3]);
+        // Each predicts the other: the important one stays.
+        let fits = fits_of(&[&[0.0, 0.1], &[0.1, 0.0]]);
+        assert_eq!(dominating_set(&fits, &[1.0, 2.0], 0.25), [1]);
+        assert_eq!(dominating_set(&fits, &[1.0, 2.0], 0.05), [0, 1]);
+    }
+
+    #[test]
+    fn solves_what_was_multiplied() {
+        let matrix = [4.0, 2.0, 0.6, 2.0, 5.0, 1.0, 0.6, 1.0, 3.0];
+        let x = [1.0, 2.0, 3.0, -4.0, 5.0, 6.0, 7.0, 8.0, -9.0];
+        let product: Vec<f64> = (0..9)
+            .map(|at| {
+                (0..3)
+                    .map(|k| matrix[at / 3 * 3 + k] * x[k * 3 + at % 3])
+                    .sum()
+            })
+            .collect();
+        let solved = solve(&cholesky(&matrix, 3), &product, 3);
+        assert!(
+            solved.iter().zip(x).all(|(a, b)| (a - b).abs() < 1e-9),
+            "{solved:?}"
+        );
+    }
+}

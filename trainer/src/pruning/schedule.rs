@@ -1,0 +1,72 @@
+//! When: cubic in time (Zhu & Gupta 2017), fast while there is much to choose from.
+
+use crate::recipe::PruningRecipe;
+
+/// Steps in which the sensitivity is only watched: the memory of its average.
+fn watching_steps(recipe: &PruningRecipe, last: f64) -> f64 {
+    ((1.0 - recipe.score_memory).max(1e-6).recip()).min(last / 4.0)
+}
+
+/// Share of encoder weights that are zero behind step `step` of `steps`, from 0.
+///
+/// Zero until the score has seen enough, then s·(1 − (1 − t)³) until the end of the
+/// schedule, then exactly the recipe's sparsity.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
+pub fn scheduled_sparsity(recipe: &PruningRecipe, step: u64, steps: u64) -> f64 {
+    let last = (steps as f64 * recipe.schedule_end).floor();
+    let step = (step + 1) as f64;
+    if step >= last {
+        return recipe.sparsity;
+    }
+    let watching = watching_steps(recipe, last);
+    let time = ((step - watching) / (last - watching)).clamp(0.0, 1.0);
+    recipe.sparsity * (1.0 - (1.0 - time).powi(3))
+}
+
+/// Whether weights are removed behind step `step` of `steps`.
+#[must_use]
+pub fn is_due(recipe: &PruningRecipe, step: u64, steps: u64) -> bool {
+    let interval = recipe.interval as u64;
+    let ends = |step| scheduled_sparsity(recipe, step, steps) >= recipe.sparsity;
+    if ends(step) {
+        // Once at the end of the schedule, wherever the interval stands.
+        return step == 0 || !ends(step - 1);
+    }
+    (step + 1).is_multiple_of(interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rises_to_exactly_the_target_and_stays() {
+        let recipe = PruningRecipe {
+            sparsity: 0.9,
+            schedule_end: 0.5,
+            ..PruningRecipe::default()
+        };
+        let at = |step| scheduled_sparsity(&recipe, step, 1000);
+        assert_eq!(at(0), 0.0);
+        assert!((1..1000).all(|step| at(step) >= at(step - 1)));
+        assert!(at(400) < 0.9);
+        assert_eq!((at(499), at(999)), (0.9, 0.9));
+    }
+
+    #[test]
+    fn last_removal_is_at_the_end_of_the_schedule_and_only_there() {
+        let recipe = PruningRecipe {
+            interval: 7,
+            schedule_end: 0.5,
+            ..PruningRecipe::default()
+        };
+        let due: Vec<u64> = (0..1000)
+            .filter(|&step| is_due(&recipe, step, 1000))
+            .collect();
+        assert_eq!(due.last(), Some(&499));
+        assert_eq!(due.first(), Some(&6));
+        // A run of a single step still ends at the target.
+        assert!(is_due(&recipe, 0, 1));
+    }
+}

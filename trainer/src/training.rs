@@ -1,0 +1,490 @@
+//! The run: a dense network, then its sparse twin by NeuroPrune.
+//!
+//! ```text
+//! Run::new ─► step, step, … ─► dense twin kept ─► step + prune, … ─► finished
+//!     ▲              └──────────── checkpoint at any step ──┘
+//!     └─ checkpoint::load
+//! ```
+//!
+//! Nothing depends on time, on threads or on where a run was interrupted: random
+//! numbers are addressed by purpose and step ([`crate::random`]), so a resumed run ends
+//! with the same bits.
+
+use candle_core::{D, Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{Batch, EncodedExample, encode};
+use crate::data::Dataset;
+use crate::network::{Network, Shape};
+use crate::optimizer::{self, StepSettings};
+use crate::pruning::{self, MergedHead, schedule};
+use crate::random::{Purpose, permutation, stream};
+use crate::recipe::Recipe;
+use crate::vocabulary::{Vocabulary, VocabularyError};
+
+/// Examples of one forward pass when nothing is learned.
+const EVALUATION_BATCH: usize = 64;
+/// Training examples on which heads are compared.
+const HEAD_EXAMPLES: usize = 256;
+
+/// Which network is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Every weight there.
+    Dense,
+    /// From the dense network to its sparse twin.
+    Sparse,
+    /// Nothing is left to train.
+    Finished,
+}
+
+impl Phase {
+    /// Name for messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dense => "dense",
+            Self::Sparse => "sparse",
+            Self::Finished => "finished",
+        }
+    }
+}
+
+/// One pass over the training data, as it went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Which network.
+    pub phase: Phase,
+    /// Number of the epoch in its phase, from 1.
+    pub epoch: usize,
+    /// Mean loss over its steps.
+    pub loss: f64,
+    /// Accuracy on the dev set behind it, in per cent.
+    pub dev_accuracy: f64,
+    /// Share of encoder weights that are zero behind it.
+    pub sparsity: f64,
+    /// Heads that are left, all layers together.
+    pub heads: usize,
+    /// Neurons that are left, all layers together.
+    pub neurons: usize,
+}
+
+/// What a run learns from and is watched on.
+#[derive(Clone, Debug)]
+pub struct Examples {
+    /// To learn from.
+    pub train: Vec<EncodedExample>,
+    /// To watch.
+    pub dev: Vec<EncodedExample>,
+}
+
+impl Examples {
+    /// Token ids of both sets.
+    ///
+    /// # Errors
+    /// What the `tokenizers` crate says.
+    pub fn new(
+        train: &Dataset,
+        dev: &Dataset,
+        vocabulary: &Vocabulary,
+        tokens: usize,
+    ) -> Result<Self, TrainingError> {
+        Ok(Self {
+            train: encode(train, vocabulary, tokens)?,
+            dev: encode(dev, vocabulary, tokens)?,
+        })
+    }
+}
+
+/// Why a run cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainingError {
+    /// The loss is not a number any more.
+    #[error(
+        "{} training diverged: the loss is {loss} at step {step}; \
+         try a smaller learning rate (now {learning_rate})", phase.name()
+    )]
+    Diverged {
+        /// In which phase.
+        phase: Phase,
+        /// At which step, from 1.
+        step: u64,
+        /// The loss.
+        loss: f32,
+        /// Learning rate of that step.
+        learning_rate: f64,
+    },
+    /// The vocabulary, or text under it.
+    #[error(transparent)]
+    Vocabulary(#[from] VocabularyError),
+    /// What candle says.
+    #[error("tensors: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// A run at some step.
+#[derive(Debug)]
+pub struct Run {
+    /// The resolved recipe.
+    pub recipe: Recipe,
+    /// The tokenizer's pieces.
+    pub vocabulary: Vocabulary,
+    /// Names of the classes.
+    pub labels: Vec<String>,
+    /// SHA-256 of the training file.
+    pub data: [u8; 32],
+    /// The network being trained.
+    pub network: Network,
+    /// The finished dense network, from the sparse phase on.
+    pub dense: Option<Network>,
+    /// What is being trained.
+    pub phase: Phase,
+    /// Steps done in this phase.
+    pub step: u64,
+    /// Sum of the losses since the epoch began.
+    pub epoch_loss: f64,
+    /// Epochs done.
+    pub history: Vec<EpochRecord>,
+    /// Heads that were merged.
+    pub merged: Vec<MergedHead>,
+}
+
+/// What one step did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepReport {
+    /// The phase it belonged to.
+    pub phase: Phase,
+    /// Steps done in it, this one included.
+    pub step: u64,
+    /// Steps of the whole phase.
+    pub steps: u64,
+    /// Loss of the batch.
+    pub loss: f32,
+    /// The epoch, if this step ended one.
+    pub epoch: Option<EpochRecord>,
+}
+
+/// Answers of the dense network to every training example, `[examples, labels]`.
+#[derive(Debug)]
+pub struct Teacher(Option<Vec<f32>>);
+
+impl Run {
+    /// A run at its beginning: vocabulary trained, weights fresh.
+    ///
+    /// # Errors
+    /// When no vocabulary can be made of the texts.
+    pub fn new(recipe: Recipe, train: &Dataset) -> Result<Self, TrainingError> {
+        let texts = train.examples.iter();
+        let texts = texts.flat_map(|e| [Some(e.text.as_str()), e.pair.as_deref()]);
+        let vocabulary = Vocabulary::train(texts.flatten(), recipe.model.vocabulary)?;
+        let labels = train.labels.clone();
+        let shape = Shape::new(
+            &recipe.model,
+            vocabulary.len(),
+            labels.len(),
+            train.is_pair(),
+        );
+        Ok(Self {
+            network: Network::new(shape, recipe.seed)?,
+            dense: None,
+            vocabulary,
+            labels,
+            data: train.sha256,
+            recipe,
+            phase: Phase::Dense,
+            step: 0,
+            epoch_loss: 0.0,
+            history: Vec::new(),
+            merged: Vec::new(),
+        })
+    }
+
+    /// Steps of the phase that is running.
+    #[must_use]
+    pub fn steps(&self, examples: &Examples) -> u64 {
+        self.steps_of(self.phase, examples)
+    }
+
+    fn steps_of(&self, phase: Phase, examples: &Examples) -> u64 {
+        let epochs = match phase {
+            Phase::Dense => self.recipe.training.epochs,
+            Phase::Sparse => self.recipe.pruning.epochs,
+            Phase::Finished => 0,
+        };
+        self.steps_per_epoch(examples) * epochs as u64
+    }
+
+    fn steps_per_epoch(&self, examples: &Examples) -> u64 {
+        examples.train.len().div_ceil(self.recipe.training.batch) as u64
+    }
+
+    /// What the dense network says of the training data, if the phase wants it.
+    ///
+    /// # Errors
+    /// When a shape does not fit.
+    pub fn teacher(&self, examples: &Examples) -> Result<Teacher, TrainingError> {
+        match &self.dense {
+            Some(dense) if self.recipe.pruning.distillation > 0.0 => {
+                Ok(Teacher(Some(logits(dense, &examples.train)?)))
+            }
+            _ => Ok(Teacher(None)),
+        }
+    }
+
+    /// Runs to the end of the phase, or until `watch` returns false behind a step.
+    /// Returns whether the phase came to its end; then [`Run::phase`] is the next one.
+    ///
+    /// # Errors
+    /// [`TrainingError`]; the run then stands at its last good step.
+    pub fn run_phase(
+        &mut self,
+        examples: &Examples,
+        mut watch: impl FnMut(&Self, &StepReport) -> bool,
+    ) -> Result<bool, TrainingError> {
+        let (phase, steps) = (self.phase, self.steps(examples));
+        let teacher = self.teacher(examples)?;
+        let per_epoch = self.steps_per_epoch(examples);
+        let mut order = Vec::new();
+        let mut order_epoch = u64::MAX;
+        while self.step < steps {
+            let epoch = self.step / per_epoch;
+            if order_epoch != epoch {
+                let index = stream_index(phase, epoch);
+                let mut generator = stream(self.recipe.seed, Purpose::Shuffling, index);
+                order = permutation(&mut generator, examples.train.len());
+                order_epoch = epoch;
+            }
+            let batch = self.recipe.training.batch;
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "below the steps of an epoch"
+            )]
+            let first = (self.step % per_epoch) as usize * batch;
+            let chosen = &order[first..(first + batch).min(order.len())];
+            let loss = self.train_batch(examples, chosen, &teacher, steps)?;
+            if phase == Phase::Sparse {
+                self.prune(steps)?;
+            }
+            self.step += 1;
+            self.epoch_loss += f64::from(loss);
+            let ended = self.step.is_multiple_of(per_epoch);
+            let epoch = ended.then(|| self.end_epoch(examples, steps)).transpose()?;
+            let report = StepReport {
+                phase,
+                step: self.step,
+                steps,
+                loss,
+                epoch,
+            };
+            if !watch(self, &report) && self.step < steps {
+                return Ok(false);
+            }
+        }
+        self.end_phase()?;
+        Ok(true)
+    }
+
+    fn end_phase(&mut self) -> Result<(), TrainingError> {
+        self.step = 0;
+        self.phase = match self.phase {
+            Phase::Dense => {
+                self.dense = Some(self.network.clone());
+                self.network = self.network.restarted()?;
+                Phase::Sparse
+            }
+            _ => Phase::Finished,
+        };
+        Ok(())
+    }
+
+    fn learning_rate(&self, steps: u64) -> f64 {
+        let peak = match self.phase {
+            Phase::Dense => self.recipe.training.learning_rate,
+            _ => self.recipe.pruning.learning_rate,
+        };
+        #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
+        let (step, steps) = ((self.step + 1) as f64, steps as f64);
+        let warmup = (steps * self.recipe.training.warmup).max(1.0);
+        if step <= warmup {
+            peak * step / warmup
+        } else {
+            peak * (1.0 - (step - warmup) / (steps - warmup + 1.0))
+        }
+    }
+
+    fn train_batch(
+        &mut self,
+        examples: &Examples,
+        chosen: &[usize],
+        teacher: &Teacher,
+        steps: u64,
+    ) -> Result<f32, TrainingError> {
+        let training = &self.recipe.training;
+        let mut batch = Batch::new(chosen.iter().map(|&index| &examples.train[index]));
+        let settings = self.vocabulary.settings(self.network.shape.pair);
+        let special = [settings.start.into(), settings.separator.into()];
+        let index = stream_index(self.phase, self.step);
+        let mut generator = stream(self.recipe.seed, Purpose::TokenDropout, index);
+        batch.drop_tokens(
+            training.token_dropout,
+            special,
+            settings.unknown.into(),
+            &mut generator,
+        );
+
+        let labels = self.labels.len();
+        let logits = self.network.forward(&batch)?;
+        let targets = batch.targets(labels, training.label_smoothing)?;
+        let mut loss = cross_entropy(&logits, &targets)?;
+        if let Some(answers) = teacher.of(chosen, labels)? {
+            let pruning = &self.recipe.pruning;
+            let (share, temperature) = (pruning.distillation, pruning.temperature);
+            let softened = (logits / temperature)?;
+            let targets = softmax(&(answers / temperature)?)?;
+            let distilled = cross_entropy(&softened, &targets)?;
+            loss = ((loss * (1.0 - share))? + (distilled * (share * temperature * temperature))?)?;
+        }
+        let value = loss.to_scalar::<f32>()?;
+        let learning_rate = self.learning_rate(steps);
+        if !value.is_finite() {
+            return Err(TrainingError::Diverged {
+                phase: self.phase,
+                step: self.step + 1,
+                loss: value,
+                learning_rate,
+            });
+        }
+        let gradients = loss.backward()?;
+        #[expect(clippy::cast_possible_truncation, reason = "recipe numbers are small")]
+        let settings = StepSettings {
+            number: self.step + 1,
+            learning_rate: learning_rate as f32,
+            weight_decay: training.weight_decay as f32,
+            score_memory: self.recipe.pruning.score_memory as f32,
+        };
+        optimizer::step(self.network.parameters_mut(), &gradients, settings)?;
+        Ok(value)
+    }
+
+    fn prune(&mut self, steps: u64) -> Result<(), TrainingError> {
+        let recipe = &self.recipe.pruning;
+        if schedule::is_due(recipe, self.step, steps) {
+            let sparsity = pruning::scheduled_sparsity(recipe, self.step, steps);
+            pruning::prune_to(&mut self.network, sparsity, recipe)?;
+        }
+        Ok(())
+    }
+
+    /// Merges heads, cuts what is empty, scores the dev set.
+    fn end_epoch(&mut self, examples: &Examples, steps: u64) -> Result<EpochRecord, TrainingError> {
+        if self.phase == Phase::Sparse {
+            let recipe = &self.recipe.pruning;
+            let last = self.step - 1;
+            let sparsity = pruning::scheduled_sparsity(recipe, last, steps);
+            if recipe.head_redundancy && sparsity > 0.0 {
+                let sample = &examples.train[..examples.train.len().min(HEAD_EXAMPLES)];
+                let distance = recipe.head_distance;
+                let merged = pruning::merge_heads(&mut self.network, sample, distance)?;
+                if !merged.is_empty() {
+                    self.merged.extend(merged);
+                    // What the survivors took over must not make up for what went.
+                    pruning::prune_to(&mut self.network, sparsity, recipe)?;
+                }
+            }
+            pruning::cut(&mut self.network)?;
+        }
+        let per_epoch = self.steps_per_epoch(examples);
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "small"
+        )]
+        let record = EpochRecord {
+            phase: self.phase,
+            epoch: (self.step / per_epoch) as usize,
+            loss: self.epoch_loss / per_epoch as f64,
+            dev_accuracy: float_accuracy(&self.network, &examples.dev)?,
+            sparsity: self.network.sparsity()?,
+            heads: self
+                .network
+                .layers
+                .iter()
+                .map(|layer| layer.heads.len())
+                .sum(),
+            neurons: self.network.neurons(),
+        };
+        self.epoch_loss = 0.0;
+        self.history.push(record.clone());
+        Ok(record)
+    }
+}
+
+impl Teacher {
+    fn of(&self, chosen: &[usize], labels: usize) -> candle_core::Result<Option<Tensor>> {
+        let Some(answers) = &self.0 else {
+            return Ok(None);
+        };
+        let rows = chosen
+            .iter()
+            .map(|&index| &answers[index * labels..(index + 1) * labels]);
+        let rows: Vec<f32> = rows.flatten().copied().collect();
+        Tensor::from_vec(rows, (chosen.len(), labels), &Device::Cpu).map(Some)
+    }
+}
+
+/// Each phase has streams of its own.
+fn stream_index(phase: Phase, index: u64) -> u64 {
+    (phase as u64) << 48 | index
+}
+
+/// log of softmax, row by row, from operations that have a backward.
+fn log_softmax(logits: &Tensor) -> candle_core::Result<Tensor> {
+    let largest = logits.max_keepdim(D::Minus1)?.detach();
+    let shifted = logits.broadcast_sub(&largest)?;
+    let sums = shifted.exp()?.sum_keepdim(D::Minus1)?;
+    shifted.broadcast_sub(&sums.log()?)
+}
+
+fn softmax(logits: &Tensor) -> candle_core::Result<Tensor> {
+    log_softmax(logits)?.exp()
+}
+
+/// −Σ targets·log softmax(logits), mean over rows.
+fn cross_entropy(logits: &Tensor, targets: &Tensor) -> candle_core::Result<Tensor> {
+    #[expect(clippy::cast_precision_loss, reason = "a batch")]
+    let rows = logits.dim(0)? as f64;
+    (log_softmax(logits)? * targets)?.sum_all()? / -rows
+}
+
+/// Logits of every example, `[examples, labels]`, row by row.
+///
+/// # Errors
+/// When a shape does not fit.
+pub fn logits(network: &Network, examples: &[EncodedExample]) -> candle_core::Result<Vec<f32>> {
+    let mut all = Vec::with_capacity(examples.len() * network.shape.labels);
+    for part in examples.chunks(EVALUATION_BATCH) {
+        let logits = network.forward(&Batch::new(part.iter()))?.detach();
+        all.extend(logits.flatten_all()?.to_vec1::<f32>()?);
+    }
+    Ok(all)
+}
+
+/// Share of `examples` that the float network gets right, in per cent.
+///
+/// # Errors
+/// When a shape does not fit.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵²")]
+pub fn float_accuracy(network: &Network, examples: &[EncodedExample]) -> candle_core::Result<f64> {
+    let logits = logits(network, examples)?;
+    let rows = logits.chunks_exact(network.shape.labels).zip(examples);
+    let right = rows.filter(|(row, example)| largest(row) == example.label as usize);
+    Ok(100.0 * right.count() as f64 / examples.len().max(1) as f64)
+}
+
+/// Position of the largest value; the first of several.
+fn largest(row: &[f32]) -> usize {
+    let better = |best: usize, index: usize| if row[index] > row[best] { index } else { best };
+    (0..row.len()).fold(0, better)
+}
