@@ -2,7 +2,7 @@
 
 use neuroprune_format::Model;
 
-use crate::plan::{Arena, SCRATCH_ALIGNMENT, required_scratch};
+use crate::plan::{Arena, SCRATCH_ALIGNMENT, held_tokens, required_scratch};
 use crate::ranking::{Ranking, rank};
 use crate::tokenizer::Tokenizer;
 use crate::trace::Trace;
@@ -58,12 +58,7 @@ impl<'m, 's> Classifier<'m, 's> {
         scratch: &'s mut [u8],
         tokens: usize,
     ) -> Result<Self, RuntimeError> {
-        let special = if model.manifest().tokenizer.pair {
-            3
-        } else {
-            2
-        };
-        let tokens = tokens.clamp(special, model.limits().tokens);
+        let tokens = held_tokens(model.limits(), tokens);
         let given = scratch.len();
         let lost = scratch.as_ptr().align_offset(SCRATCH_ALIGNMENT);
         let required = required_scratch(model.limits(), tokens);
@@ -74,6 +69,9 @@ impl<'m, 's> Classifier<'m, 's> {
                 needed: required.saturating_add(lost),
                 given,
             })?;
+        Arena::new(scratch)
+            .take::<f32>(model.limits().labels)
+            .fill(0.0);
         Ok(Self {
             model,
             tokenizer: Tokenizer::new(model),

@@ -60,7 +60,7 @@ pub(crate) fn forward(
     logits: &mut [f32],
     trace: &mut impl Trace,
 ) {
-    for (index, layer) in (0..).zip(model.layers()) {
+    for (index, layer) in (0..=u16::MAX).zip(model.layers()) {
         attention(model, &layer, tokens, hidden, region);
         trace.stage(Stage::Attention(index), hidden);
         mlp(model, &layer, hidden, region);
@@ -199,11 +199,11 @@ fn attend(
             *score = weight * scale;
             largest_weight = largest_weight.max(*score);
         }
-        let inverse = inverse_or_zero(LARGEST_MIXTURE, largest_weight);
+        let inverse = quotient_or_zero(LARGEST_MIXTURE, largest_weight);
         for (mixture, &weight) in buffers.mixture.iter_mut().zip(buffers.scores.iter()) {
             *mixture = narrow_i16(math::nearest(weight * inverse));
         }
-        let scale = largest_weight / (LARGEST_MIXTURE * sum);
+        let scale = quotient_or_zero(largest_weight, LARGEST_MIXTURE * sum);
         let values = buffers.values.chunks_exact(tokens).take(value_rows);
         let context = part_mut(buffers.context, token * context_width + first, value_rows);
         for (context, values) in context.iter_mut().zip(values) {
@@ -324,7 +324,7 @@ fn quantize_vector<'q>(
         let x = if x < 0.0 { -x } else { x };
         if x > largest { x } else { largest }
     });
-    let inverse = inverse_or_zero(LARGEST, largest);
+    let inverse = quotient_or_zero(LARGEST, largest);
     for (q, x) in quantized.zip(values) {
         *q = narrow_i8(math::nearest(x * inverse));
     }
@@ -332,9 +332,9 @@ fn quantize_vector<'q>(
 }
 
 /// `numerator / x`, or zero where that is not a finite number.
-fn inverse_or_zero(numerator: f32, x: f32) -> f32 {
-    let inverse = numerator / x;
-    if inverse.is_finite() { inverse } else { 0.0 }
+fn quotient_or_zero(numerator: f32, x: f32) -> f32 {
+    let quotient = numerator / x;
+    if quotient.is_finite() { quotient } else { 0.0 }
 }
 
 /// An integer sum as a float (rounded to 24 bits, to nearest, everywhere).

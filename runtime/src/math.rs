@@ -2,31 +2,36 @@
 //!
 //! Only additions, multiplications and divisions of `f32` in a fixed order, on top
 //! of `micromath`'s approximations, which are integer arithmetic on the bits. The
-//! errors and costs are in `docs/runtime.md`; the tests below hold the errors.
+//! errors and costs are in `docs/arithmetic.md`; the tests below hold the errors.
 
 use micromath::F32Ext as _;
 
 /// Below this, e^x is less than 2⁻¹²⁶ and counts as zero.
 const EXPONENT_FLOOR: f32 = -87.0;
 
-/// e^x for x ≤ 0. Relative error below 0.3 %.
+/// e^x for x ≤ 0. Relative error below 0.3 %. 0 for NaN, as of ∞ − ∞.
 ///
 /// Softmax divides two such sums and quantises the quotient to 13 bits; see the
-/// measured effect in `docs/runtime.md`.
+/// measured effect in `docs/arithmetic.md`.
 #[inline]
 #[must_use]
 pub fn exponential(x: f32) -> f32 {
-    if x < EXPONENT_FLOOR {
+    // Not `x < …`: NaN must end here too.
+    if !(x >= EXPONENT_FLOOR) {
         return 0.0;
     }
     micromath::F32(x).exp().0
 }
 
 /// 1/√x for x > 0. Relative error below 10⁻⁵: `micromath`'s estimate (3.4 %) and two
-/// Newton steps.
+/// Newton steps. 0 for what is not finite: a file may hold scales whose products
+/// overflow, and its answers must be the same everywhere, as NaNs are not.
 #[inline]
 #[must_use]
 pub fn inverse_square_root(x: f32) -> f32 {
+    if !x.is_finite() {
+        return 0.0;
+    }
     let mut y = x.invsqrt();
     y *= 1.5 - 0.5 * x * y * y;
     y *= 1.5 - 0.5 * x * y * y;
@@ -37,7 +42,7 @@ pub fn inverse_square_root(x: f32) -> f32 {
 #[inline]
 #[must_use]
 pub fn gelu(x: f32) -> f32 {
-    let z = 1.595_769_1 * (x + 0.044_715 * x * x * x);
+    let z = 1.595_769 * (x + 0.044_715 * x * x * x);
     // σ from e^−|z|, so that the exponential never overflows.
     let e = exponential(if z < 0.0 { z } else { -z });
     if z < 0.0 {

@@ -18,6 +18,9 @@ use neuroprune_format::Limits;
 /// A buffer on this boundary loses nothing to alignment.
 pub const SCRATCH_ALIGNMENT: usize = 4;
 
+/// `[CLS]` and a `[SEP]` behind each text of a pair.
+const SPECIAL_TOKENS: usize = 3;
+
 const FLOAT: usize = size_of::<f32>();
 
 /// Scratch memory on the right boundary, for a `static` or the stack.
@@ -56,16 +59,22 @@ impl<const BYTES: usize> DerefMut for Scratch<BYTES> {
 /// Exact bytes of scratch memory for texts of up to `tokens` tokens, in a buffer
 /// aligned to [`SCRATCH_ALIGNMENT`].
 ///
-/// `tokens` above the model's own limit counts as that limit.
+/// `tokens` is held between the special tokens of a pair and the model's own limit, as
+/// [`Classifier::with_tokens`](crate::Classifier::with_tokens) holds it.
 #[must_use]
 pub const fn required_scratch(limits: Limits, tokens: usize) -> usize {
-    let tokens = smaller(tokens, limits.tokens);
+    let tokens = held_tokens(limits, tokens);
     let fixed = FLOAT * (limits.labels + tokens * limits.hidden);
     let region = larger(
         larger(embed_bytes(tokens), attention_bytes(limits, tokens)),
         larger(mlp_bytes(limits), pool_bytes(limits)),
     );
     fixed + region
+}
+
+/// `tokens` between the special tokens of a pair and the model's limit.
+pub(crate) const fn held_tokens(limits: Limits, tokens: usize) -> usize {
+    smaller(larger(tokens, SPECIAL_TOKENS), limits.tokens)
 }
 
 const fn larger(a: usize, b: usize) -> usize {

@@ -30,7 +30,7 @@ pub(crate) fn rank<'m>(logits: &[f32], labels: StringTable<'m>) -> Ranking<'m> {
         .iter()
         .fold(0.0, |sum, &logit| sum + math::exponential(logit - largest));
     let mut ranking = Ranking::new();
-    for ((class, &logit), label) in (0..).zip(logits).zip(labels.iter()) {
+    for ((class, &logit), label) in (0..=u16::MAX).zip(logits).zip(labels.iter()) {
         let probability = math::exponential(logit - largest) / sum;
         // Compare logits, not probabilities: distinct logits can share one.
         let place = ranking

@@ -1,11 +1,9 @@
 //! Texts as token ids, and packed batches of them.
 
 use candle_core::{Device, Result, Tensor};
-use rand_chacha::ChaCha8Rng;
 
 use crate::data::{Dataset, Example};
 use crate::ops::Sequences;
-use crate::random::uniform;
 use crate::vocabulary::{Vocabulary, VocabularyError};
 
 /// One text, or pair of texts, as the network sees it.
@@ -80,24 +78,6 @@ impl Batch {
             batch.segments.extend((0..example.ids.len()).map(segment));
         }
         batch
-    }
-
-    /// Replaces each token but the special ones by `unknown`, with a probability.
-    pub fn drop_tokens(
-        &mut self,
-        probability: f32,
-        special: [u32; 2],
-        unknown: u32,
-        generator: &mut ChaCha8Rng,
-    ) {
-        if probability <= 0.0 {
-            return;
-        }
-        for id in &mut self.ids {
-            if uniform(generator) < probability && !special.contains(id) {
-                *id = unknown;
-            }
-        }
     }
 
     /// `[examples, labels]`: 1 at the class, less what smoothing spreads over all.

@@ -15,7 +15,7 @@ use crate::atomic_file;
 use crate::network::{Network, Shape};
 use crate::parameter::Pruning;
 use crate::pruning::MergedHead;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, RecipeError};
 use crate::training::{EpochRecord, Phase, Run};
 use crate::vocabulary::Vocabulary;
 
@@ -54,6 +54,10 @@ enum Problem {
         found: Vec<usize>,
         expected: Vec<usize>,
     },
+    #[error("{0}")]
+    Recipe(#[from] RecipeError),
+    #[error("the shape of its network is not that of its recipe")]
+    RecipeShape,
     #[error("the {0} differ from those it was made with; start anew without --resume")]
     Differs(&'static str),
 }
@@ -180,6 +184,13 @@ fn decode(bytes: &[u8]) -> Result<Run, Problem> {
         return Err(Problem::Version(version));
     }
     let state: State = serde_json::from_str(description)?;
+    // Sizes are trusted below.
+    state.recipe.check()?;
+    let (vocabulary, labels) = (state.vocabulary.len(), state.labels.len());
+    let shape = Shape::new(&state.recipe.model, vocabulary, labels, state.shape.pair);
+    if shape != state.shape {
+        return Err(Problem::RecipeShape);
+    }
     let mut tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
 
     let mut network = Network::new(state.shape.clone(), 0)?;

@@ -1,2 +1,7 @@
-//! t
-fn main() {}
+//! The command `neuroprune`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    neuroprune_trainer::cli::main()
+}

@@ -324,8 +324,9 @@ impl Network {
         let mut count = 0.0;
         for (_, parameter) in self.parameters() {
             if let Some(pruning) = &parameter.pruning {
-                // Counts per matrix are below 2²⁴, where f32 is exact.
-                count += f64::from(pruning.mask.sum_all()?.to_scalar::<f32>()?);
+                // Row by row: f32 counts exactly up to 2²⁴.
+                let rows = pruning.mask.sum(1)?.to_vec1::<f32>()?;
+                count += rows.into_iter().map(f64::from).sum::<f64>();
             }
         }
         #[expect(

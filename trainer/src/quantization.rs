@@ -8,12 +8,15 @@ use half::f16;
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::batch::{Batch, EncodedExample};
-use crate::network::{Captured, LayerInputs, Network};
+use crate::network::{Captured, Layer, LayerInputs, Network};
+use crate::training::spread;
 
 /// Largest magnitude of a quantised weight.
 const LARGEST: f32 = 127.0;
 /// Scales tried, as shares of the one that the largest weight asks for.
 const SHARES: [f32; 8] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65];
+/// Scales are above zero, those of empty rows too.
+const SMALLEST_SCALE: f16 = f16::MIN_POSITIVE_SUBNORMAL;
 /// Calibration texts of one forward pass.
 const BATCH: usize = 32;
 
@@ -62,34 +65,40 @@ impl Calibration {
         examples: &[EncodedExample],
         texts: usize,
     ) -> candle_core::Result<Self> {
-        let step = examples.len().div_ceil(texts.max(1)).max(1);
-        let chosen: Vec<_> = examples.iter().step_by(step).take(texts).collect();
+        let chosen: Vec<_> = spread(examples, texts).collect();
         let mut calibration = Self::default();
         for part in chosen.chunks(BATCH) {
             let mut captured = Captured::default();
             network.forward_capturing(&Batch::new(part.iter().copied()), Some(&mut captured))?;
-            calibration.add(&captured)?;
+            calibration.add(network, &captured)?;
         }
         Ok(calibration)
     }
 
-    fn add(&mut self, captured: &Captured) -> candle_core::Result<()> {
+    fn add(&mut self, network: &Network, captured: &Captured) -> candle_core::Result<()> {
         let gram = |x: &candle_core::Tensor| -> candle_core::Result<Vec<f32>> {
             x.t()?.matmul(x)?.flatten_all()?.to_vec1()
         };
-        let layer_grams = |inputs: &LayerInputs| -> candle_core::Result<LayerGrams> {
+        let layer_grams = |(layer, inputs): (&Layer, &LayerInputs)| {
+            // The exporter moves the bias of the values behind W_O.
+            let columns = network.heads_of(layer).columns();
+            let bias = layer
+                .projection
+                .bias
+                .value
+                .narrow(0, 2 * columns, columns)?;
+            let context = inputs.attention_output.broadcast_sub(&bias.detach())?;
             Ok(LayerGrams {
                 projection: gram(&inputs.projection)?,
-                attention_output: gram(&inputs.attention_output)?,
+                attention_output: gram(&context)?,
                 mlp_input: gram(&inputs.mlp_input)?,
                 mlp_output: gram(&inputs.mlp_output)?,
             })
         };
-        let layers: Vec<LayerGrams> = captured
-            .layers
-            .iter()
+        let layers = network.layers.iter().zip(&captured.layers);
+        let layers = layers
             .map(layer_grams)
-            .collect::<candle_core::Result<_>>()?;
+            .collect::<candle_core::Result<Vec<_>>>()?;
         let pooled = captured
             .pooled
             .as_ref()
@@ -201,7 +210,7 @@ fn quantize_row(weights: &[f32], gram: Option<&[f32]>) -> (f16, Vec<i8>) {
         .iter()
         .fold(0.0, |largest: f32, w| largest.max(w.abs()));
     let at_share = |share: f32| {
-        let scale = f16::from_f32(largest * share / LARGEST).max(f16::MIN_POSITIVE);
+        let scale = f16::from_f32(largest * share / LARGEST).max(SMALLEST_SCALE);
         (scale, round_row(weights, scale.to_f32()))
     };
     let Some(gram) = gram else {

@@ -13,8 +13,8 @@ pub enum Purpose {
     Initialization,
     /// Order of the examples in epoch `index`.
     Shuffling,
-    /// Tokens hidden from the model in step `index`.
-    TokenDropout,
+    /// Words changed in step `index`.
+    Noise,
 }
 
 /// The generator for one purpose and index.

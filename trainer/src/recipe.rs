@@ -80,8 +80,8 @@ pub struct TrainingRecipe {
     pub warmup: f64,
     /// AdamW's decoupled weight decay.
     pub weight_decay: f64,
-    /// Probability that a token is hidden from the model ([UNK]) in training.
-    pub token_dropout: f32,
+    /// Probability that a word is lost, replaced or moved in training.
+    pub word_noise: f32,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
 }
@@ -161,7 +161,7 @@ impl Default for TrainingRecipe {
             learning_rate: 1e-3,
             warmup: 0.1,
             weight_decay: 0.01,
-            token_dropout: 0.1,
+            word_noise: 0.2,
             label_smoothing: 0.05,
         }
     }
@@ -228,7 +228,67 @@ pub enum RecipeError {
     },
 }
 
+/// The recipes that come with the program.
+const SMALL: &str = include_str!("../../recipes/small.toml");
+const TINY: &str = include_str!("../../recipes/tiny.toml");
+const QUICKSTART: &str = include_str!("../../recipes/quickstart.toml");
+
 impl Recipe {
+    /// The recipe of this name that comes with the program.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        let text = match name {
+            "small" => SMALL,
+            "tiny" => TINY,
+            "quickstart" => QUICKSTART,
+            _ => return None,
+        };
+        // A test reads all of them.
+        toml::from_str(text).ok()
+    }
+
+    /// The recipe of the quickstart.
+    #[must_use]
+    pub fn quickstart() -> Self {
+        Self::by_name("quickstart").unwrap_or_default()
+    }
+
+    /// This recipe with one key changed: `model.hidden`, `64`.
+    ///
+    /// # Errors
+    /// A message when there is no such key, or the value does not fit it.
+    pub fn with(&self, key: &str, value: &str) -> Result<Self, String> {
+        let mut root = toml::Table::try_from(self).map_err(|error| error.to_string())?;
+        let parsed = format!("value = {value}").parse::<toml::Table>().ok();
+        let parsed = parsed.and_then(|mut table| table.remove("value"));
+        // Words need no quotes on a command line.
+        let new = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
+        let (section, name) = match key.rsplit_once('.') {
+            None => (&mut root, key),
+            Some((section, name)) => match root.get_mut(section) {
+                Some(toml::Value::Table(table)) => (table, name),
+                _ => return Err(format!("there is no section `{section}`")),
+            },
+        };
+        let Some(old) = section.get_mut(name) else {
+            let keys = section
+                .keys()
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(", ");
+            return Err(format!("there is no key `{name}` here; there are {keys}"));
+        };
+        *old = match (&*old, new) {
+            #[expect(clippy::cast_precision_loss, reason = "0 and 1, typically")]
+            (toml::Value::Float(_), toml::Value::Integer(whole)) => {
+                toml::Value::Float(whole as f64)
+            }
+            (_, new) => new,
+        };
+        root.try_into()
+            .map_err(|error: toml::de::Error| error.message().to_owned())
+    }
+
     /// Reads a recipe file.
     ///
     /// # Errors
@@ -272,6 +332,12 @@ impl Recipe {
                 expected,
             )
         };
+        range(
+            i64::try_from(self.seed).is_ok(),
+            "seed",
+            self.seed.to_string(),
+            "0 to 9223372036854775807, the whole numbers of TOML",
+        )?;
         size("model.hidden", model.hidden, 4096, "1 to 4096")?;
         size("model.layers", model.layers, 64, "1 to 64")?;
         range(
@@ -302,6 +368,7 @@ impl Recipe {
         )?;
         size("training.epochs", training.epochs, 10_000, "1 to 10000")?;
         size("training.batch", training.batch, 4096, "1 to 4096")?;
+        size("pruning.epochs", pruning.epochs, 10_000, "1 to 10000")?;
         size("pruning.interval", pruning.interval, 100_000, "1 to 100000")?;
         let share = |key, value: f64, below: f64, expected| {
             range(
@@ -311,6 +378,12 @@ impl Recipe {
                 expected,
             )
         };
+        share(
+            "pruning.head_distance",
+            f64::from(pruning.head_distance),
+            10.0,
+            "0 to 10",
+        )?;
         share("pruning.sparsity", pruning.sparsity, 0.999, "0 to 0.999")?;
         share("pruning.schedule_end", pruning.schedule_end, 1.0, "0 to 1")?;
         share(
@@ -328,8 +401,8 @@ impl Recipe {
             "0 to 0.9",
         )?;
         share(
-            "training.token_dropout",
-            f64::from(training.token_dropout),
+            "training.word_noise",
+            f64::from(training.word_noise),
             0.9,
             "0 to 0.9",
         )?;
@@ -358,10 +431,10 @@ impl Recipe {
             "above 0, up to 100",
         )?;
         range(
-            pruning.cost_floor > 0.0 && pruning.cost_floor <= 100.0,
+            (0.001..=4.0).contains(&pruning.cost_floor),
             "pruning.cost_floor",
             pruning.cost_floor.to_string(),
-            "above 0, up to 100",
+            "0.001 to 4",
         )
     }
 
@@ -376,5 +449,56 @@ impl Recipe {
     #[must_use]
     pub fn sha256(&self) -> [u8; 32] {
         Sha256::digest(self.to_toml()).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recipes_that_come_along_are_valid() {
+        for text in [SMALL, TINY, QUICKSTART] {
+            let recipe: Recipe = toml::from_str(text).unwrap();
+            recipe.check().unwrap();
+            assert_eq!(toml::from_str::<Recipe>(&recipe.to_toml()).unwrap(), recipe);
+        }
+    }
+
+    #[test]
+    fn single_keys_can_be_changed() {
+        let recipe = Recipe::default();
+        assert_eq!(recipe.with("model.hidden", "64").unwrap().model.hidden, 64);
+        assert_eq!(recipe.with("seed", "7").unwrap().seed, 7);
+        assert_eq!(
+            recipe
+                .with("pruning.sparsity", "0")
+                .unwrap()
+                .pruning
+                .sparsity,
+            0.0
+        );
+        let gelu = recipe.with("model.activation", "gelu").unwrap();
+        assert_eq!(gelu.model.activation, ActivationKind::Gelu);
+        for (key, value, message) in [
+            ("model.width", "64", "there is no key `width`"),
+            ("shape.hidden", "64", "there is no section `shape`"),
+            ("model.hidden", "wide", "invalid type"),
+            ("model.pooling", "max", "unknown variant"),
+        ] {
+            let error = recipe.with(key, value).unwrap_err();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_outside_their_range_are_named() {
+        let mut recipe = Recipe::default();
+        recipe.pruning.sparsity = 1.5;
+        let error = recipe.check().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "recipe key `pruning.sparsity` is 1.5, expected 0 to 0.999"
+        );
     }
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::{Batch, EncodedExample, encode};
 use crate::data::Dataset;
 use crate::network::{Network, Shape};
+use crate::noise::WordNoise;
 use crate::optimizer::{self, StepSettings};
 use crate::pruning::{self, MergedHead, schedule};
 use crate::random::{Purpose, permutation, stream};
@@ -116,6 +117,9 @@ pub enum TrainingError {
         /// Learning rate of that step.
         learning_rate: f64,
     },
+    /// More classes than a file can tell apart.
+    #[error("the training data has {0} classes; a model can have 65535")]
+    Classes(usize),
     /// The vocabulary, or text under it.
     #[error(transparent)]
     Vocabulary(#[from] VocabularyError),
@@ -180,6 +184,9 @@ impl Run {
         let texts = texts.flat_map(|e| [Some(e.text.as_str()), e.pair.as_deref()]);
         let vocabulary = Vocabulary::train(texts.flatten(), recipe.model.vocabulary)?;
         let labels = train.labels.clone();
+        if labels.len() > usize::from(u16::MAX) {
+            return Err(TrainingError::Classes(labels.len()));
+        }
         let shape = Shape::new(
             &recipe.model,
             vocabulary.len(),
@@ -322,17 +329,13 @@ impl Run {
         steps: u64,
     ) -> Result<f32, TrainingError> {
         let training = &self.recipe.training;
-        let mut batch = Batch::new(chosen.iter().map(|&index| &examples.train[index]));
-        let settings = self.vocabulary.settings(self.network.shape.pair);
-        let special = [settings.start.into(), settings.separator.into()];
+        let noise = WordNoise::new(&self.vocabulary, training.word_noise);
         let index = stream_index(self.phase, self.step);
-        let mut generator = stream(self.recipe.seed, Purpose::TokenDropout, index);
-        batch.drop_tokens(
-            training.token_dropout,
-            special,
-            settings.unknown.into(),
-            &mut generator,
-        );
+        let mut generator = stream(self.recipe.seed, Purpose::Noise, index);
+        let tokens = self.network.shape.tokens;
+        let noisy = |&index: &usize| noise.apply(&examples.train[index], tokens, &mut generator);
+        let noisy: Vec<EncodedExample> = chosen.iter().map(noisy).collect();
+        let batch = Batch::new(noisy.iter());
 
         let labels = self.labels.len();
         let logits = self.network.forward(&batch)?;
@@ -384,7 +387,7 @@ impl Run {
             let last = self.step - 1;
             let sparsity = pruning::scheduled_sparsity(recipe, last, steps);
             if recipe.head_redundancy && sparsity > 0.0 {
-                let sample = &examples.train[..examples.train.len().min(HEAD_EXAMPLES)];
+                let sample = spread(&examples.train, HEAD_EXAMPLES);
                 let distance = recipe.head_distance;
                 let merged = pruning::merge_heads(&mut self.network, sample, distance)?;
                 if !merged.is_empty() {
@@ -437,6 +440,15 @@ impl Teacher {
 /// Each phase has streams of its own.
 fn stream_index(phase: Phase, index: u64) -> u64 {
     (phase as u64) << 48 | index
+}
+
+/// At most `count` of `examples`, evenly spread: files are often sorted by class.
+pub fn spread(
+    examples: &[EncodedExample],
+    count: usize,
+) -> impl Iterator<Item = &EncodedExample> + Clone {
+    let step = examples.len().div_ceil(count.max(1)).max(1);
+    examples.iter().step_by(step).take(count)
 }
 
 /// log of softmax, row by row, from operations that have a backward.

@@ -17,7 +17,7 @@ const FEATURES: [(&str, &[&str]); 2] = [
     ("neuroprune-runtime", &["", "defmt"]),
 ];
 
-/// Host lints are run with these; `cuda` is left out, which needs its compiler.
+/// Host lints are run with these.
 const HOST_FEATURES: &str =
     "neuroprune-format/alloc,neuroprune-format/defmt,neuroprune-runtime/defmt";
 

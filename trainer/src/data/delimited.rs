@@ -1,5 +1,7 @@
 //! Files with a header and one row after the other: TSV and CSV.
 
+use std::sync::Arc;
+
 use csv::{ByteRecord, ReaderBuilder};
 
 use super::error::{Located, Problem};
@@ -142,7 +144,7 @@ fn table(
     let header = records
         .next()
         .ok_or_else(|| Located::file(Problem::Empty { expected }))??;
-    let names: Vec<String> = header
+    let names: Arc<[String]> = header
         .fields
         .iter()
         .map(|name| name.trim().to_owned())
@@ -168,7 +170,7 @@ fn table(
         let found = record.fields.len();
         if found != names.len() {
             let problem = Problem::ColumnCount {
-                header: names.clone(),
+                header: Arc::clone(&names),
                 found,
             };
             return Err(Located::line(record.line, problem));

@@ -3,6 +3,7 @@
 use core::fmt::{self, Display, Formatter};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A data file that cannot be used: which file, which line, what is wrong.
 ///
@@ -91,8 +92,8 @@ pub enum Problem {
     /// A row with more or fewer fields than the header.
     #[error("expected {} columns ({}), found {found}", header.len(), Listed(header))]
     ColumnCount {
-        /// The columns of the header.
-        header: Vec<String>,
+        /// The columns of the header; shared by every bad row of the file.
+        header: Arc<[String]>,
         /// Number of fields in the row.
         found: usize,
     },
@@ -110,8 +111,8 @@ pub enum Problem {
     UnknownLabel {
         /// The label of the row.
         label: String,
-        /// The labels that would have been right.
-        known: Vec<String>,
+        /// The labels that would have been right; shared likewise.
+        known: Arc<[String]>,
     },
     /// Bytes that are not UTF-8.
     #[error("byte {column} of the line is not valid UTF-8; expected a file in UTF-8")]

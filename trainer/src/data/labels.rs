@@ -2,6 +2,7 @@
 
 use core::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::Example;
 use super::error::Problem;
@@ -9,8 +10,9 @@ use super::error::Problem;
 /// The labels met so far, or the only ones allowed.
 pub(super) struct Labels {
     names: Vec<String>,
+    /// The names once more where no other is allowed, for messages.
+    known: Option<Arc<[String]>>,
     index: HashMap<String, u32>,
-    closed: bool,
 }
 
 impl Labels {
@@ -19,7 +21,7 @@ impl Labels {
         Self {
             names: Vec::new(),
             index: HashMap::new(),
-            closed: false,
+            known: None,
         }
     }
 
@@ -32,7 +34,7 @@ impl Labels {
         Self {
             names: names.to_vec(),
             index,
-            closed: true,
+            known: Some(names.into()),
         }
     }
 
@@ -41,11 +43,10 @@ impl Labels {
         if let Some(index) = self.index.get(name) {
             return Ok(*index);
         }
-        if self.closed {
-            let label = name.to_owned();
+        if let Some(known) = &self.known {
             return Err(Problem::UnknownLabel {
-                label,
-                known: self.names.clone(),
+                label: name.to_owned(),
+                known: Arc::clone(known),
             });
         }
         // A file of at most 2³⁰ bytes has fewer than 2³² labels.
@@ -57,7 +58,7 @@ impl Labels {
 
     /// The names in their order; collected ones are sorted and the examples renumbered.
     pub(super) fn finish(self, examples: &mut [Example]) -> Vec<String> {
-        if self.closed {
+        if self.known.is_some() {
             return self.names;
         }
         let mut names = self.names;

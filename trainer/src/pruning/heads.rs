@@ -38,13 +38,13 @@ pub struct MergedHead {
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
-pub fn merge_heads(
+pub fn merge_heads<'e>(
     network: &mut Network,
-    examples: &[EncodedExample],
+    examples: impl Iterator<Item = &'e EncodedExample> + Clone,
     largest_distance: f32,
 ) -> Result<Vec<MergedHead>> {
     let mut captured = Captured::default();
-    let batch = Batch::new(examples.iter());
+    let batch = Batch::new(examples);
     network.forward_capturing(&batch, Some(&mut captured))?;
     let width = network.shape.head_width();
     let mut merged = Vec::new();

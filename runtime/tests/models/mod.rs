@@ -1,0 +1,420 @@
+//! Random models that the tests of this crate share: every shape a pruned encoder
+//! may have, with weights scaled so that the network computes something.
+//!
+//! Everything is a function of a seed. A failing test names its seed, and the same
+//! seed makes the same file again.
+#![allow(dead_code, reason = "each test file uses its own part of this module")]
+
+use core::str::FromStr;
+use std::sync::OnceLock;
+
+use neuroprune_format::manifest::{
+    Activation, EncoderSettings, Pooling, Scores, TokenizerSettings,
+};
+use neuroprune_format::tensor::Role;
+use neuroprune_format::writer::{
+    CharacterMap, CharacterOutcome, EmbeddingSource, LayoutChoice, MatrixSource, ModelSource,
+    NormSource, TensorSource,
+};
+
+/// Token for what the vocabulary cannot spell.
+const UNKNOWN: u16 = 3;
+const START: u16 = 1;
+const SEPARATOR: u16 = 2;
+/// Letters that words are made of.
+const LETTERS: core::ops::RangeInclusive<char> = 'a'..='p';
+/// Pieces: a comma, three special tokens, each letter as beginning and as
+/// continuation.
+const VOCABULARY: usize = 4 + 2 * 16;
+/// Standard deviation of the weights that [`Random::weight`] draws.
+const WEIGHT_DEVIATION: f32 = 73.6;
+
+/// Numbers from a seed: SplitMix64 (Steele et al. 2014).
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// 0…1, without 1. 16 bits, exact in `f32`.
+    fn unit(&mut self) -> f32 {
+        u16::try_from(self.next() >> 48).map_or(0.0, f32::from) / 65_536.0
+    }
+
+    fn between(&mut self, low: f32, high: f32) -> f32 {
+        low + (high - low) * self.unit()
+    }
+
+    pub(crate) fn chance(&mut self, probability: f32) -> bool {
+        self.unit() < probability
+    }
+
+    pub(crate) fn within(&mut self, range: core::ops::RangeInclusive<usize>) -> usize {
+        let count = (range.end() - range.start() + 1) as u64;
+        range.start() + usize::try_from(self.next() % count).unwrap()
+    }
+
+    pub(crate) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.within(0..=choices.len() - 1)]
+    }
+
+    /// ±1…±127.
+    fn weight(&mut self) -> i8 {
+        let weight = i8::try_from(self.within(1..=127)).unwrap();
+        if self.chance(0.5) { weight } else { -weight }
+    }
+}
+
+/// The shape of a model.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    pub(crate) tokens: usize,
+    pub(crate) hidden: usize,
+    pub(crate) labels: usize,
+    pub(crate) layers: Vec<LayerShape>,
+    pub(crate) pair: bool,
+    pub(crate) segment: bool,
+    pub(crate) activation: Activation,
+    pub(crate) pooling: Pooling,
+    pub(crate) norm_epsilon: f32,
+    /// Densities of the encoder's matrices; each draws one.
+    pub(crate) densities: Vec<f32>,
+    /// Share of a matrix's rows and columns that are zero altogether.
+    pub(crate) cut: f32,
+    pub(crate) layout: LayoutChoice,
+}
+
+/// The shape of a layer.
+#[derive(Clone, Debug)]
+pub(crate) struct LayerShape {
+    /// Query and value rows of each head.
+    pub(crate) heads: Vec<(usize, usize)>,
+    pub(crate) intermediate: usize,
+}
+
+impl Shape {
+    /// Any shape: no layers or several, each with no heads or several of unequal
+    /// widths, heads without queries (uniform attention) and without values,
+    /// layers without neurons, every density.
+    pub(crate) fn random(random: &mut Random) -> Self {
+        let pair = random.chance(0.5);
+        Self {
+            tokens: random.within(3..=40),
+            hidden: random.within(16..=48),
+            labels: random.within(1..=24),
+            layers: (0..random.within(0..=4))
+                .map(|_| LayerShape::random(random))
+                .collect(),
+            pair,
+            segment: random.chance(0.7),
+            activation: random.one_of(&[Activation::Relu, Activation::Gelu]),
+            pooling: random.one_of(&[Pooling::Mean, Pooling::Cls]),
+            norm_epsilon: random.one_of(&[1e-12, 1e-5]),
+            densities: vec![0.0, 0.02, 0.1, 0.3, 0.7, 1.0],
+            cut: random.one_of(&[0.0, 0.2, 0.5]),
+            layout: LayoutChoice::Smallest,
+        }
+    }
+
+    /// A small model of single texts that every test may change as it needs.
+    pub(crate) fn small() -> Self {
+        Self {
+            tokens: 12,
+            hidden: 16,
+            labels: 7,
+            layers: vec![
+                LayerShape {
+                    heads: vec![(4, 6), (2, 3)],
+                    intermediate: 30,
+                },
+                LayerShape {
+                    heads: vec![(5, 4)],
+                    intermediate: 20,
+                },
+            ],
+            pair: false,
+            segment: false,
+            activation: Activation::Gelu,
+            pooling: Pooling::Mean,
+            norm_epsilon: 1e-5,
+            densities: vec![0.3, 1.0],
+            cut: 0.2,
+            layout: LayoutChoice::Smallest,
+        }
+    }
+
+    /// [`Shape::small`] for pairs of texts.
+    pub(crate) fn small_pair() -> Self {
+        Self {
+            pair: true,
+            segment: true,
+            ..Self::small()
+        }
+    }
+
+    /// The file of [`Shape::source`].
+    pub(crate) fn file(&self, random: &mut Random) -> Vec<u8> {
+        self.source(random).to_bytes().unwrap()
+    }
+
+    /// A model of this shape.
+    pub(crate) fn source(&self, random: &mut Random) -> ModelSource {
+        let mut tensors = vec![
+            self.embedding(Role::TokenEmbedding, VOCABULARY, random),
+            self.embedding(Role::PositionEmbedding, self.tokens, random),
+            self.norm(Role::EmbeddingNorm, 0, random),
+        ];
+        if self.segment {
+            let rows = if self.pair { 2 } else { 1 };
+            tensors.push(self.embedding(Role::SegmentEmbedding, rows, random));
+        }
+        for (layer, shape) in (0..).zip(&self.layers) {
+            self.push_layer(layer, shape, random, &mut tensors);
+        }
+        // Always with weights: a model without any has nothing to compare.
+        let classifier = matrix(Role::Classifier, 0, self.labels, self.hidden, 0.7, random);
+        tensors.push(TensorSource::Matrix(classifier));
+        for tensor in &mut tensors {
+            if let TensorSource::Matrix(matrix) = tensor {
+                matrix.layout = self.layout;
+            }
+        }
+        ModelSource {
+            name: "random".into(),
+            producer: "test".into(),
+            seed: 0,
+            recipe: [0; 32],
+            data: [0; 32],
+            scores: Scores::default(),
+            encoder: EncoderSettings {
+                layers: u16::try_from(self.layers.len()).unwrap(),
+                activation: self.activation,
+                pooling: self.pooling,
+                norm_epsilon: self.norm_epsilon,
+                dense_weights: 0,
+            },
+            tokenizer: TokenizerSettings {
+                unknown: UNKNOWN,
+                start: START,
+                separator: SEPARATOR,
+                word_characters: 100,
+                pair: self.pair,
+            },
+            tokens: self.tokens,
+            hidden: self.hidden,
+            labels: (0..self.labels)
+                .map(|class| format!("class {class}"))
+                .collect(),
+            initial: [",", "[CLS]", "[SEP]", "[UNK]"]
+                .map(String::from)
+                .into_iter()
+                .chain(LETTERS.map(String::from))
+                .collect(),
+            continuation: LETTERS.map(String::from).collect(),
+            characters: characters().clone(),
+            tensors,
+        }
+    }
+
+    fn push_layer(
+        &self,
+        layer: u16,
+        shape: &LayerShape,
+        random: &mut Random,
+        tensors: &mut Vec<TensorSource>,
+    ) {
+        let context = shape.heads.iter().map(|&(_, value)| value).sum();
+        let mut push = |mut matrix: MatrixSource, random: &mut Random| {
+            clear_some(&mut matrix, self.cut, random);
+            tensors.push(TensorSource::Matrix(matrix));
+        };
+        for (index, &(query, value)) in (0..).zip(&shape.heads) {
+            let density = random.one_of(&self.densities);
+            let rows = 2 * query + value;
+            let mut head = matrix(Role::Head, layer, rows, self.hidden, density, random);
+            // Pruned heads leave gaps in the numbers.
+            head.head = index * 2;
+            head.query_rows = query;
+            // Scores of a few units: attention neither uniform nor all on one token.
+            for scale in &mut head.scales[..query] {
+                *scale = half(f32::from(*scale) * 1.5 / (query as f32).sqrt());
+            }
+            push(head, random);
+        }
+        for (role, rows, cols) in [
+            (Role::AttentionOutput, self.hidden, context),
+            (Role::MlpInput, shape.intermediate, self.hidden),
+            (Role::MlpOutput, self.hidden, shape.intermediate),
+        ] {
+            let density = random.one_of(&self.densities);
+            push(matrix(role, layer, rows, cols, density, random), random);
+        }
+        for role in [Role::AttentionNorm, Role::MlpNorm] {
+            tensors.push(self.norm(role, layer, random));
+        }
+    }
+
+    fn embedding(&self, role: Role, rows: usize, random: &mut Random) -> TensorSource {
+        TensorSource::Embedding(EmbeddingSource {
+            role,
+            rows,
+            cols: self.hidden,
+            weights: (0..rows * self.hidden).map(|_| random.weight()).collect(),
+            scales: (0..rows)
+                .map(|_| half(random.between(0.5, 1.5) / WEIGHT_DEVIATION))
+                .collect(),
+        })
+    }
+
+    fn norm(&self, role: Role, layer: u16, random: &mut Random) -> TensorSource {
+        let mut halves = |low, high| {
+            (0..self.hidden)
+                .map(|_| half(random.between(low, high)))
+                .collect()
+        };
+        TensorSource::Norm(NormSource {
+            role,
+            layer,
+            gain: halves(0.7, 1.3),
+            shift: halves(-0.2, 0.2),
+        })
+    }
+}
+
+impl LayerShape {
+    fn random(random: &mut Random) -> Self {
+        let heads = (0..random.within(0..=4)).map(|_| {
+            let query = random.within(0..=10);
+            // A head has at least one row.
+            let value = random.within(usize::from(query == 0)..=12);
+            (query, value)
+        });
+        let heads = heads.collect();
+        // Above 255 columns a sparse row may need a bridge.
+        let most = random.one_of(&[0, 30, 120, 120, 120, 700]);
+        Self {
+            heads,
+            intermediate: random.within(0..=most),
+        }
+    }
+}
+
+/// The same model with every matrix laid out as `layout`.
+pub(crate) fn laid_out(source: &ModelSource, layout: LayoutChoice) -> Vec<u8> {
+    let mut source = source.clone();
+    for tensor in &mut source.tensors {
+        if let TensorSource::Matrix(matrix) = tensor {
+            matrix.layout = layout;
+        }
+    }
+    source.to_bytes().unwrap()
+}
+
+/// The first matrix with this role.
+pub(crate) fn matrix_mut(source: &mut ModelSource, wanted: Role) -> &mut MatrixSource {
+    let matrices = source.tensors.iter_mut().filter_map(|tensor| match tensor {
+        TensorSource::Matrix(matrix) => Some(matrix),
+        _ => None,
+    });
+    let mut wanted = matrices.filter(|matrix| matrix.role == wanted);
+    wanted.next().unwrap()
+}
+
+/// Words, commas and unknown characters: up to `words` words.
+pub(crate) fn text(words: usize, random: &mut Random) -> String {
+    let mut text = String::new();
+    for _ in 0..random.within(0..=words) {
+        for _ in 0..random.within(1..=4) {
+            let letter = LETTERS.clone().nth(random.within(0..=15)).unwrap();
+            text.push(letter);
+        }
+        text.push_str(random.one_of(&[" ", " ", " ", ", ", "? "]));
+    }
+    text
+}
+
+/// Scratch memory on an eight-byte boundary, every byte `fill`.
+pub(crate) fn scratch(bytes: usize, fill: u8) -> Vec<u64> {
+    vec![u64::from_ne_bytes([fill; 8]); bytes.div_ceil(8)]
+}
+
+/// The nearest `f16`, a type this crate has no dependency to name.
+fn half<F: FromStr<Err: core::fmt::Debug>>(value: f32) -> F {
+    value.to_string().parse().unwrap()
+}
+
+fn characters() -> &'static CharacterMap {
+    // Asking about all characters takes longer than a whole test case.
+    static CHARACTERS: OnceLock<CharacterMap> = OnceLock::new();
+    CHARACTERS.get_or_init(|| {
+        CharacterMap::new(|character| match character {
+            'a'..='p' => CharacterOutcome::Word(character.into()),
+            'A'..='P' => CharacterOutcome::Word(character.to_ascii_lowercase().into()),
+            ' ' | '\n' => CharacterOutcome::Space,
+            ',' => CharacterOutcome::Isolated(",".into()),
+            '?' => CharacterOutcome::IsolatedUnknown,
+            '\u{301}' => CharacterOutcome::Dropped,
+            _ => CharacterOutcome::Unknown,
+        })
+        .unwrap()
+    })
+}
+
+/// Weights of which `density` are not zero, scaled so that inputs of unit variance
+/// give outputs of about unit variance.
+fn matrix(
+    role: Role,
+    layer: u16,
+    rows: usize,
+    cols: usize,
+    density: f32,
+    random: &mut Random,
+) -> MatrixSource {
+    let weights = (0..rows * cols).map(|_| {
+        if random.chance(density) {
+            random.weight()
+        } else {
+            0
+        }
+    });
+    let weights = weights.collect();
+    let terms = (cols as f32 * density).max(1.0);
+    let unit = 1.0 / (WEIGHT_DEVIATION * terms.sqrt());
+    MatrixSource {
+        role,
+        layer,
+        head: 0,
+        rows,
+        cols,
+        query_rows: 0,
+        weights,
+        scales: (0..rows)
+            .map(|_| half(unit * random.between(0.5, 1.5)))
+            .collect(),
+        bias: random.chance(0.7).then(|| {
+            let biases = (0..rows).map(|_| half(random.between(-0.3, 0.3)));
+            biases.collect()
+        }),
+        layout: LayoutChoice::Smallest,
+    }
+}
+
+/// Clears whole rows and whole columns, as structured pruning does.
+fn clear_some(matrix: &mut MatrixSource, share: f32, random: &mut Random) {
+    let rows: Vec<bool> = (0..matrix.rows).map(|_| random.chance(share)).collect();
+    let cols: Vec<bool> = (0..matrix.cols).map(|_| random.chance(share)).collect();
+    for (at, weight) in matrix.weights.iter_mut().enumerate() {
+        if rows[at / matrix.cols] || cols[at % matrix.cols] {
+            *weight = 0;
+        }
+    }
+}

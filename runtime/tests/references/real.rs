@@ -1,0 +1,134 @@
+//! The network in `f64`, straight from the formulas, activations not quantised.
+//!
+//! ```text
+//! x      = LayerNorm(token + position + segment)
+//! x      = LayerNorm(x + W_O·[softmax(q·kᵀ)·v of each head])      Vaswani et al. 2017
+//! x      = LayerNorm(x + L_out·activation(L_in·x))
+//! logits = W·pool(x)
+//! ```
+//! Weights are the file's, dequantised; 1/√d_head is part of the query weights.
+
+use neuroprune_format::encoder::Layer;
+use neuroprune_format::manifest::{Activation, Pooling};
+use neuroprune_format::tensor::{Matrix, Norm};
+use neuroprune_runtime::Model;
+
+/// `ids` is the whole sequence, of which `first` tokens belong to segment 0.
+pub(crate) fn logits(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<f64> {
+    let mut x = embed(model, ids, first);
+    for layer in model.layers() {
+        x = attention(model, &layer, &x);
+        x = mlp(model, &layer, &x);
+    }
+    let pooled = match model.encoder().settings().pooling {
+        Pooling::Cls => x[0].clone(),
+        _ => (0..x[0].len())
+            .map(|feature| x.iter().map(|x| x[feature]).sum::<f64>() / x.len() as f64)
+            .collect(),
+    };
+    apply(&model.encoder().classifier(), &pooled)
+}
+
+fn embed(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<Vec<f64>> {
+    let embeddings = model.encoder().embeddings();
+    let mut x = Vec::new();
+    for (position, &id) in ids.iter().enumerate() {
+        let mut rows = vec![
+            embeddings.token.row(usize::from(id)),
+            embeddings.position.row(position),
+        ];
+        if let Some(segment) = embeddings.segment {
+            rows.push(segment.row(usize::from(position >= first)));
+        }
+        let sum: Vec<f64> = (0..model.limits().hidden)
+            .map(|feature| {
+                let entry = |&(scale, weights): &(f32, &[u8])| {
+                    f64::from(scale) * f64::from(weights[feature].cast_signed())
+                };
+                rows.iter().map(entry).sum()
+            })
+            .collect();
+        x.push(layer_norm(model, embeddings.norm, &sum));
+    }
+    x
+}
+
+fn attention(model: &Model<'_>, layer: &Layer<'_>, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let mut context = vec![Vec::new(); x.len()];
+    for head in layer.heads() {
+        let query_rows = head.query_rows();
+        let projected: Vec<Vec<f64>> = x.iter().map(|x| apply(&head, x)).collect();
+        for (token, context) in projected.iter().zip(&mut context) {
+            let query = &token[..query_rows];
+            let weights: Vec<f64> = projected
+                .iter()
+                .map(|other| dot(query, &other[query_rows..2 * query_rows]).exp())
+                .collect();
+            let sum: f64 = weights.iter().sum();
+            for value in 2 * query_rows..head.rows() {
+                let mixed = weights.iter().zip(&projected);
+                let mixed: f64 = mixed.map(|(weight, other)| weight * other[value]).sum();
+                context.push(mixed / sum);
+            }
+        }
+    }
+    let update = |context: &Vec<f64>| apply(&layer.attention_output, context);
+    x.iter()
+        .zip(context.iter().map(update))
+        .map(|(x, update)| layer_norm(model, layer.attention_norm, &add(x, &update)))
+        .collect()
+}
+
+fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let activation = model.encoder().settings().activation;
+    x.iter()
+        .map(|x| {
+            let mut neurons = apply(&layer.mlp_input, x);
+            for neuron in &mut neurons {
+                *neuron = match activation {
+                    Activation::Gelu => gelu(*neuron),
+                    _ => neuron.max(0.0),
+                };
+            }
+            let update = apply(&layer.mlp_output, &neurons);
+            layer_norm(model, layer.mlp_norm, &add(x, &update))
+        })
+        .collect()
+}
+
+/// x·Φ(x) by Hendrycks and Gimpel 2016: 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
+fn gelu(x: f64) -> f64 {
+    let inner = core::f64::consts::FRAC_2_PI.sqrt() * (x + 0.044_715 * x.powi(3));
+    0.5 * x * (1.0 + inner.tanh())
+}
+
+fn apply(matrix: &Matrix<'_>, x: &[f64]) -> Vec<f64> {
+    assert_eq!(matrix.cols(), x.len());
+    matrix
+        .iter()
+        .map(|row| {
+            let terms = row.weights.nonzeros();
+            let sum: f64 = terms.map(|(col, weight)| f64::from(weight) * x[col]).sum();
+            f64::from(row.scale) * sum + f64::from(row.bias)
+        })
+        .collect()
+}
+
+fn layer_norm(model: &Model<'_>, norm: Norm<'_>, x: &[f64]) -> Vec<f64> {
+    let count = x.len() as f64;
+    let mean = x.iter().sum::<f64>() / count;
+    let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+    let deviation = (variance + f64::from(model.encoder().settings().norm_epsilon)).sqrt();
+    x.iter()
+        .zip(norm.iter())
+        .map(|(x, (gain, shift))| (x - mean) / deviation * f64::from(gain) + f64::from(shift))
+        .collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn add(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a + b).collect()
+}

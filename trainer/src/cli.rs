@@ -1,0 +1,85 @@
+//! The command line: one file a subcommand.
+//!
+//! What a program reads (tables, `--json`) goes to standard output; progress and errors
+//! go to standard error. Exit status: 0 done, 1 failed, 2 wrong use.
+
+mod classify;
+mod evaluate;
+mod inputs;
+mod inspect;
+mod progress;
+mod quickstart;
+mod tables;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Trains transformers that a microcontroller can run.
+///
+/// From labelled text to one small file: a dense encoder is trained, NeuroPrune makes
+/// its sparse twin, and the file is executed in place by a no_std runtime with the same
+/// answers on every target.
+#[derive(Debug, Parser)]
+#[command(name = "neuroprune", version, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  neuroprune quickstart
+  neuroprune train --data train.tsv --test test.tsv --sparsity 0.9 --out model.neuro
+  neuroprune evaluate --model model.neuro --data test.tsv
+  neuroprune classify --model model.neuro \"turn the lamp off\"
+  neuroprune inspect model.neuro";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// See everything once: data, training, pruning, files, answers (under three minutes)
+    Quickstart(quickstart::Quickstart),
+    /// Train a classifier on your own labelled text and prune it
+    Train(Box<train::Train>),
+    /// Measure a model file on labelled text, with the runtime that devices have
+    Evaluate(evaluate::Evaluate),
+    /// Ask a model file about texts
+    Classify(classify::Classify),
+    /// Show what is in a model file, byte by byte
+    Inspect(inspect::Inspect),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Quickstart(command) => command.run(),
+        Command::Train(command) => command.run(),
+        Command::Evaluate(command) => command.run(),
+        Command::Classify(command) => command.run(),
+        Command::Inspect(command) => command.run(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            // A reader that went away (`| head`) is no failure to report.
+            if is_broken_pipe(&error) {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("error: {error:#}");
+            if error.is::<inputs::WrongUse>() || error.is::<crate::recipe::RecipeError>() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref().is_some_and(kind))
+}

@@ -1,0 +1,76 @@
+//! Options that several subcommands share, and reading what they name.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde::Serialize;
+
+use crate::data::{self, Columns, Dataset, ReadOptions};
+
+/// A combination of options that makes no sense: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct WrongUse(pub(super) String);
+
+/// How to read data files.
+#[derive(Args, Debug, Clone, Default)]
+#[command(next_help_heading = "Data files")]
+pub(super) struct DataOptions {
+    /// Column with the text, or the first of a pair [default: text, sentence, utterance]
+    #[arg(long, value_name = "NAME")]
+    text_column: Option<String>,
+    /// Column with the second text of a pair [default: text_b, sentence2, hypothesis]
+    #[arg(long, value_name = "NAME")]
+    pair_column: Option<String>,
+    /// Column with the class [default: label, intent]
+    #[arg(long, value_name = "NAME")]
+    label_column: Option<String>,
+    /// Pass over lines that cannot be used, and count them, instead of stopping
+    #[arg(long)]
+    skip_bad_lines: bool,
+}
+
+impl DataOptions {
+    /// Reads a file; says on standard error what was skipped.
+    pub(super) fn read(&self, path: &Path, labels: Option<&[String]>) -> anyhow::Result<Dataset> {
+        let options = ReadOptions {
+            columns: Columns {
+                text: self.text_column.clone(),
+                pair: self.pair_column.clone(),
+                label: self.label_column.clone(),
+            },
+            skip_bad_lines: self.skip_bad_lines,
+            format: None,
+        };
+        let dataset = data::read(path, &options, labels)?;
+        if dataset.skipped > 0 {
+            eprintln!(
+                "{}: {} bad lines skipped, among them",
+                path.display(),
+                dataset.skipped
+            );
+            for message in &dataset.first_skipped {
+                eprintln!("  {message}");
+            }
+        }
+        Ok(dataset)
+    }
+}
+
+/// The bytes of a model file.
+pub(super) fn read_model(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| path.display().to_string())
+}
+
+/// One JSON object on standard output.
+pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&serde_json::to_string_pretty(value)?)
+}
+
+/// A text and a line end on standard output.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "{text}").context("standard output")
+}

@@ -1,0 +1,123 @@
+//! A bar on a terminal, a line an epoch elsewhere.
+
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::pipeline::Observer;
+use crate::training::{EpochRecord, Phase, StepReport};
+
+/// Share of the new loss in the one that is shown.
+const SMOOTHING: f64 = 0.05;
+
+/// Shows a run on standard error.
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+    is_quiet: bool,
+    loss: Option<f64>,
+    last: Option<EpochRecord>,
+    start: Instant,
+}
+
+impl Progress {
+    pub(super) fn new(is_quiet: bool) -> Self {
+        Self {
+            bar: None,
+            is_quiet,
+            loss: None,
+            last: None,
+            start: Instant::now(),
+        }
+    }
+
+    /// A line that stays.
+    fn line(&self, text: &str) {
+        match &self.bar {
+            _ if self.is_quiet => {}
+            Some(bar) if !bar.is_hidden() => bar.println(text),
+            _ => eprintln!("{text}"),
+        }
+    }
+
+    fn message(&self) -> String {
+        let mut message = String::new();
+        if let Some(loss) = self.loss {
+            message += &format!("loss {loss:.3}");
+        }
+        if let Some(epoch) = &self.last {
+            message += &format!(", dev {:.1} %", epoch.dev_accuracy);
+            if epoch.phase == Phase::Sparse {
+                message += &format!(", {:.1} % zero", 100.0 * epoch.sparsity);
+            }
+        }
+        message
+    }
+}
+
+impl Observer for Progress {
+    fn phase(&mut self, phase: Phase, done: u64, steps: u64) {
+        let target = if self.is_quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
+        let template = "{prefix:>6} {wide_bar:.cyan/dim} {pos}/{len} steps  {msg}  {eta} left";
+        let style = ProgressStyle::with_template(template);
+        let bar = ProgressBar::with_draw_target(Some(steps), target);
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(phase.name());
+        bar.set_position(done);
+        // Steps of an earlier session say nothing about the speed of this one.
+        bar.reset_eta();
+        self.bar = Some(bar);
+        self.loss = None;
+        self.last = None;
+    }
+
+    fn step(&mut self, report: &StepReport) {
+        let loss = f64::from(report.loss);
+        self.loss = Some(
+            self.loss
+                .map_or(loss, |mean| mean + SMOOTHING * (loss - mean)),
+        );
+        if let Some(epoch) = &report.epoch {
+            let mut line = format!(
+                "{:>6} epoch {:>2}: loss {:.3}, dev accuracy {:.2} %",
+                epoch.phase.name(),
+                epoch.epoch,
+                epoch.loss,
+                epoch.dev_accuracy
+            );
+            if epoch.phase == Phase::Sparse {
+                line += &format!(
+                    ", {:.1} % zero, {} heads, {} neurons",
+                    100.0 * epoch.sparsity,
+                    epoch.heads,
+                    epoch.neurons
+                );
+            }
+            line += &format!("  ({:.0} s)", self.start.elapsed().as_secs_f64());
+            self.line(&line);
+            self.last = Some(epoch.clone());
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(report.step);
+            bar.set_message(self.message());
+            if report.step == report.steps {
+                bar.finish_and_clear();
+            }
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        self.line(text);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

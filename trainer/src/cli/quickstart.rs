@@ -1,0 +1,124 @@
+//! `neuroprune quickstart`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use neuroprune_format::Model;
+use serde::Serialize;
+
+use super::classify::{Answer, answer};
+use super::inputs::{print, print_json};
+use super::tables;
+use super::train::{RecipeOptions, train_and_report};
+use crate::data::{ReadOptions, read};
+use crate::outcome::Outcome;
+use crate::pipeline::{Data, Files};
+use crate::recipe::Recipe;
+use crate::smart_home;
+use crate::training::Run;
+
+/// Seed of the data set: the same texts for every model.
+const DATA_SEED: u64 = 1;
+
+/// See everything once, in under three minutes.
+///
+/// Writes a data set of its own (commands to a smart home, made by a grammar; the test
+/// set has phrasings and values that training never saw), trains a dense encoder and its
+/// sparse twin, writes the files, scores them with the runtime that devices have, and
+/// classifies a few sentences.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Quickstart {
+    /// Folder to write to
+    #[arg(long, value_name = "FOLDER", default_value = "quickstart")]
+    out: PathBuf,
+    #[command(flatten)]
+    recipe: RecipeOptions,
+    /// Print the outcome as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// No progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  neuroprune quickstart
+  neuroprune quickstart --sparsity 0.95 --out sparser
+  neuroprune quickstart --recipe tiny        (fits 16 KB of RAM)";
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    outcome: &'a Outcome,
+    answers: Vec<Answer>,
+}
+
+impl Quickstart {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let recipe = self.recipe.resolve(Recipe::quickstart())?;
+        let folder = &self.out;
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        let (rows, test_rows) = (smart_home::TRAIN_ROWS, smart_home::TEST_ROWS);
+        let home = smart_home::generate(DATA_SEED, rows, test_rows);
+        let (train_path, test_path) = (folder.join("train.tsv"), folder.join("test.tsv"));
+        for (path, rows) in [(&train_path, &home.train), (&test_path, &home.test)] {
+            smart_home::write_tsv(path, rows).with_context(|| path.display().to_string())?;
+        }
+        let options = ReadOptions::default();
+        let train = read(&train_path, &options, None)?;
+        let test = read(&test_path, &options, Some(&train.labels))?;
+        if !self.quiet {
+            eprintln!(
+                "{} training and {} test texts, {} classes, in {}",
+                tables::thousands(train.examples.len()),
+                tables::thousands(test.examples.len()),
+                train.labels.len(),
+                folder.display()
+            );
+        }
+        let (train, dev) = train.split_dev()?;
+        let data = Data {
+            train,
+            dev,
+            test: Some(test),
+        };
+        let files = Files {
+            model: folder.join("commands.neuro"),
+        };
+        let run = Run::new(recipe, &data.train)?;
+        let Some(outcome) = train_and_report(run, &data, &files, self.quiet)? else {
+            return Ok(ExitCode::FAILURE);
+        };
+
+        let bytes = std::fs::read(&files.model)?;
+        let model = Model::open(&bytes)?;
+        let answers = smart_home::SAMPLES
+            .iter()
+            .map(|text| answer(&model, text, None));
+        let answers: Vec<Answer> = answers.collect::<anyhow::Result<_>>()?;
+        if self.json {
+            let outcome = &outcome;
+            print_json(&Shown { outcome, answers })?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        print("")?;
+        for answer in &answers {
+            print(&answer.line())?;
+        }
+        print("")?;
+        print(&tables::outcome(&outcome))?;
+        print(&format!(
+            "The test set is made of phrasings and values that training never saw.\n\n\
+             next:  neuroprune classify --model {model} \"turn the lamp off\"\n       \
+             neuroprune inspect {model}\n       \
+             open {report}",
+            model = files.model.display(),
+            report = files.report().display()
+        ))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,222 @@
+//! Tables for people.
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+
+use crate::inspection::Inspection;
+use crate::outcome::Outcome;
+use crate::scoring::Scored;
+
+/// A table with this header; the first column is text, the others are numbers.
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_FULL_CONDENSED)
+        .set_header(header);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// The table at the end of a run.
+pub(super) fn outcome(outcome: &Outcome) -> String {
+    let mut table = table(&[
+        "",
+        "dense float",
+        "dense int8",
+        "sparse float",
+        "sparse int8",
+    ]);
+    let accuracy = &outcome.accuracy;
+    let (dense, sparse) = (&outcome.dense.inspection, &outcome.sparse.inspection);
+    let mut row = |name: &str, cells: [String; 4]| {
+        let cells = cells.into_iter().map(Cell::new);
+        table.add_row(core::iter::once(Cell::new(name)).chain(cells));
+    };
+    let none = String::new;
+    row(
+        &format!(
+            "accuracy, {} {} texts",
+            thousands(outcome.examples),
+            outcome.scored_on
+        ),
+        [
+            percent(accuracy.dense_float),
+            percent(accuracy.dense_int8),
+            percent(accuracy.sparse_float),
+            percent(accuracy.sparse_int8),
+        ],
+    );
+    row(
+        "encoder weights that are zero",
+        [
+            none(),
+            percent(100.0 * dense.sparsity),
+            percent(100.0 * outcome.sparsity),
+            percent(100.0 * sparse.sparsity),
+        ],
+    );
+    row(
+        "heads / neurons",
+        [
+            none(),
+            format!("{} / {}", outcome.heads, outcome.neurons),
+            none(),
+            format!("{} / {}", sparse.heads(), sparse.neurons()),
+        ],
+    );
+    row(
+        "file, bytes",
+        [
+            none(),
+            thousands(dense.bytes),
+            none(),
+            thousands(sparse.bytes),
+        ],
+    );
+    row(
+        "· of these the encoder",
+        [
+            none(),
+            thousands(encoder_bytes(dense)),
+            none(),
+            thousands(encoder_bytes(sparse)),
+        ],
+    );
+    row(
+        "Cortex-M4F flash, bytes (estimate)",
+        [
+            none(),
+            thousands(dense.flash_estimate),
+            none(),
+            thousands(sparse.flash_estimate),
+        ],
+    );
+    row(
+        "Cortex-M4F RAM, bytes (estimate)",
+        [
+            none(),
+            thousands(dense.ram_estimate),
+            none(),
+            thousands(sparse.ram_estimate),
+        ],
+    );
+    row(
+        "training time, s",
+        [
+            format!("{:.0}", outcome.seconds.dense),
+            none(),
+            format!("{:.0}", outcome.seconds.sparse),
+            none(),
+        ],
+    );
+    table.to_string()
+}
+
+fn encoder_bytes(inspection: &Inspection) -> usize {
+    inspection
+        .tensors
+        .iter()
+        .filter(|tensor| tensor.is_encoder)
+        .map(|tensor| tensor.bytes)
+        .sum()
+}
+
+/// Every class and what became of it.
+pub(super) fn classes(scored: &Scored) -> String {
+    let mut table = table(&["class", "texts", "precision", "recall", "F1"]);
+    for class in &scored.classes {
+        table.add_row([
+            class.label.clone(),
+            thousands(class.examples),
+            percent(class.precision),
+            percent(class.recall),
+            percent(class.f1),
+        ]);
+    }
+    table.to_string()
+}
+
+/// The matrices of a file.
+pub(super) fn tensors(inspection: &Inspection) -> String {
+    let header = [
+        "tensor", "layer", "shape", "nonzero", "zero", "layout", "bytes",
+    ];
+    let mut table = table(&header);
+    if let Some(column) = table.column_mut(5) {
+        column.set_cell_alignment(CellAlignment::Left);
+    }
+    for tensor in &inspection.tensors {
+        let name = match tensor.head {
+            Some(head) => format!("{} {head}", tensor.role),
+            None => tensor.role.to_owned(),
+        };
+        let zero = |nonzeros: usize| {
+            #[expect(clippy::cast_precision_loss, reason = "a share")]
+            let share = 1.0 - nonzeros as f64 / (tensor.rows * tensor.cols).max(1) as f64;
+            percent(100.0 * share)
+        };
+        table.add_row([
+            name,
+            tensor
+                .layer
+                .map(|layer| layer.to_string())
+                .unwrap_or_default(),
+            format!("{} × {}", tensor.rows, tensor.cols),
+            tensor.nonzeros.map(thousands).unwrap_or_default(),
+            tensor.nonzeros.map(zero).unwrap_or_default(),
+            tensor.layout.to_owned(),
+            thousands(tensor.bytes),
+        ]);
+    }
+    table.to_string()
+}
+
+/// The sections of a file.
+pub(super) fn sections(inspection: &Inspection) -> String {
+    let mut table = table(&["section", "bytes", "share"]);
+    for section in &inspection.sections {
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let share = section.bytes as f64 / inspection.bytes.max(1) as f64;
+        table.add_row([
+            section.name.clone(),
+            thousands(section.bytes),
+            percent(100.0 * share),
+        ]);
+    }
+    table.add_row([
+        "the file".to_owned(),
+        thousands(inspection.bytes),
+        percent(100.0),
+    ]);
+    table.to_string()
+}
+
+/// `92.37 %`.
+pub(super) fn percent(value: f64) -> String {
+    format!("{value:.2} %")
+}
+
+/// `1,234,567`.
+pub(super) fn thousands(value: usize) -> String {
+    let digits = value.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_stand_in_groups_of_three() {
+        let grouped = [0, 999, 1000, 123_456, 1_234_567].map(thousands);
+        assert_eq!(grouped, ["0", "999", "1,000", "123,456", "1,234,567"]);
+    }
+}

@@ -1,0 +1,226 @@
+//! `neuroprune train`.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::inputs::{DataOptions, WrongUse, print, print_json};
+use super::progress::Progress;
+use super::tables;
+use crate::checkpoint;
+use crate::outcome::Outcome;
+use crate::pipeline::{self, Data, End, Files};
+use crate::recipe::Recipe;
+use crate::training::Run;
+
+/// Train a dense encoder, prune it by NeuroPrune, write the model file.
+///
+/// Data files are .tsv, .csv or .jsonl (each also .gz) with a header that names the
+/// columns: `text` and `label`, or `text_a`, `text_b` and `label` for pairs. Without
+/// --dev every tenth training text is set aside to watch the training; without --test
+/// accuracies are those on the dev set.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Train {
+    /// Labelled texts to learn from
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// Labelled texts to watch the training with
+    #[arg(long, value_name = "FILE")]
+    dev: Option<PathBuf>,
+    /// Labelled texts to measure the finished model on
+    #[arg(long, value_name = "FILE")]
+    test: Option<PathBuf>,
+    /// The model file to write; recipe, checkpoint and report are written beside it
+    #[arg(long, value_name = "FILE", default_value = "model.neuro")]
+    out: PathBuf,
+    #[command(flatten)]
+    recipe: RecipeOptions,
+    /// Go on with the checkpoint of an interrupted run; same options, same data
+    #[arg(long)]
+    resume: bool,
+    /// Print the outcome as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// No progress
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    data_options: DataOptions,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  neuroprune train --data train.tsv --test test.tsv
+  neuroprune train --data train.csv --text-column query --label-column intent --sparsity 0.95
+  neuroprune train --data pairs.jsonl --recipe recipes/small.toml --set model.tokens=48
+  neuroprune train --data train.tsv --resume      (after Ctrl-C, or a power cut)
+
+Files beside model.neuro:
+  model.dense.neuro   the dense twin in int8, to compare
+  model.recipe.toml   everything that shaped the run
+  model.report.html   curves, topology, bytes
+  model.checkpoint    the run, for --resume";
+
+/// What shapes a run.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Recipe")]
+pub(super) struct RecipeOptions {
+    /// A recipe file, or a recipe by name: small, tiny
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    /// Share of the encoder's weights that end as zero, 0 to 0.999 [default: 0.9]
+    #[arg(long, value_name = "SHARE")]
+    sparsity: Option<f64>,
+    /// Random seed: same recipe, data and seed give the same file [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Passes over the training data, dense and sparse each
+    #[arg(long)]
+    epochs: Option<usize>,
+    /// Any other key of the recipe, such as model.hidden=64; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+impl RecipeOptions {
+    /// The resolved recipe: `usual` or the file, then what the options override.
+    pub(super) fn resolve(&self, usual: Recipe) -> anyhow::Result<Recipe> {
+        let mut recipe = match &self.recipe {
+            None => usual,
+            Some(path) => match path.to_str().and_then(Recipe::by_name) {
+                Some(recipe) if !path.exists() => recipe,
+                _ => Recipe::read(path)?,
+            },
+        };
+        for set in &self.sets {
+            let (key, value) = set.split_once('=').ok_or_else(|| {
+                WrongUse(format!(
+                    "--set {set}: expected KEY=VALUE, such as model.hidden=64"
+                ))
+            })?;
+            recipe = recipe
+                .with(key.trim(), value.trim())
+                .map_err(|error| WrongUse(format!("--set {set}: {error}")))?;
+        }
+        if let Some(sparsity) = self.sparsity {
+            recipe.pruning.sparsity = sparsity;
+        }
+        if let Some(seed) = self.seed {
+            recipe.seed = seed;
+        }
+        if let Some(epochs) = self.epochs {
+            recipe.training.epochs = epochs;
+            recipe.pruning.epochs = epochs;
+        }
+        recipe.check()?;
+        Ok(recipe)
+    }
+}
+
+impl Train {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let recipe = self.recipe.resolve(Recipe::default())?;
+        let train = self.data_options.read(&self.data, None)?;
+        let labels = train.labels.clone();
+        let read = |path: &Option<PathBuf>| {
+            let read = |path: &PathBuf| self.data_options.read(path, Some(&labels));
+            path.as_ref().map(read).transpose()
+        };
+        let (dev, test) = (read(&self.dev)?, read(&self.test)?);
+        let (train, dev) = match dev {
+            Some(dev) => (train, dev),
+            None => train.split_dev()?,
+        };
+        for other in core::iter::once(&dev).chain(&test) {
+            if other.is_pair() != train.is_pair() {
+                let kind = |is_pair| {
+                    if is_pair {
+                        "pairs of texts"
+                    } else {
+                        "single texts"
+                    }
+                };
+                anyhow::bail!(
+                    "{}: has {}, but {} has {}",
+                    other.path.display(),
+                    kind(other.is_pair()),
+                    train.path.display(),
+                    kind(train.is_pair())
+                );
+            }
+        }
+        check_out(&self.out)?;
+        let files = Files {
+            model: self.out.clone(),
+        };
+        let data = Data { train, dev, test };
+        let run = if self.resume {
+            checkpoint::resume(&files.checkpoint(), &recipe, data.train.sha256)?
+        } else {
+            Run::new(recipe, &data.train)?
+        };
+        match train_and_report(run, &data, &files, self.quiet)? {
+            None => Ok(ExitCode::FAILURE),
+            Some(outcome) if self.json => {
+                print_json(&outcome)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Some(outcome) => {
+                print(&tables::outcome(&outcome))?;
+                print(&format!("model   {}", files.model.display()))?;
+                print(&format!("report  {}", files.report().display()))?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+/// Fails before an hour of training rather than behind it.
+fn check_out(out: &Path) -> anyhow::Result<()> {
+    if out.extension().is_none_or(|extension| extension != "neuro") {
+        let message = format!(
+            "--out {}: expected a name that ends in .neuro",
+            out.display()
+        );
+        return Err(WrongUse(message).into());
+    }
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    tempfile::tempfile_in(folder).with_context(|| format!("{}: cannot write", folder.display()))?;
+    Ok(())
+}
+
+/// Trains with progress; Ctrl-C saves a checkpoint, says how to go on and gives `None`.
+pub(super) fn train_and_report(
+    run: Run,
+    data: &Data,
+    files: &Files,
+    is_quiet: bool,
+) -> anyhow::Result<Option<Outcome>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        // The second time it is meant.
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })?;
+    let mut progress = Progress::new(is_quiet);
+    match pipeline::train(run, data, files, &mut progress, &stop)? {
+        End::Finished(outcome) => Ok(Some(*outcome)),
+        End::Stopped => {
+            drop(progress);
+            eprintln!(
+                "stopped; the run is saved in {}: the same command with --resume goes on",
+                files.checkpoint().display()
+            );
+            Ok(None)
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! From data files to model files.
+//!
+//! ```text
+//! Data ─► Run ─ dense ─ sparse ─► files: model.neuro            the sparse model
+//!          │                             model.dense.neuro      its dense twin, int8
+//!          └ model.checkpoint            model.recipe.toml      the resolved recipe
+//!                                        model.report.html      curves and topology
+//! ```
+//! Every file appears whole or not at all, and a run that stops can go on.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use neuroprune_format::manifest::Scores;
+use neuroprune_format::writer::{ModelSource, WriteError};
+use neuroprune_format::{FormatError, Model};
+
+use crate::atomic_file;
+use crate::batch::encode;
+use crate::checkpoint::{self, CheckpointError};
+use crate::data::Dataset;
+use crate::export::{ExportError, Form, export};
+use crate::inspection::Inspection;
+use crate::network::Network;
+use crate::outcome::{Accuracies, FileOutcome, Outcome, Seconds};
+use crate::quantization::Calibration;
+use crate::report::{self, ReportError};
+use crate::scoring::{ScoringError, score};
+use crate::training::{Examples, Phase, Run, StepReport, TrainingError, float_accuracy};
+
+/// What a run is made from and measured on.
+#[derive(Clone, Debug)]
+pub struct Data {
+    /// To learn from.
+    pub train: Dataset,
+    /// To watch while training, and to measure on where there is no test set.
+    pub dev: Dataset,
+    /// To measure on, once.
+    pub test: Option<Dataset>,
+}
+
+impl Data {
+    /// The set that accuracies are measured on, and its name.
+    #[must_use]
+    pub fn measured(&self) -> (&Dataset, &'static str) {
+        match &self.test {
+            Some(test) => (test, "test"),
+            None => (&self.dev, "dev"),
+        }
+    }
+}
+
+/// The files of a run, all beside the model.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The model, `NAME.neuro`.
+    pub model: PathBuf,
+}
+
+impl Files {
+    /// Name of the model.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let name = self.model.file_stem().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// The dense twin.
+    #[must_use]
+    pub fn dense(&self) -> PathBuf {
+        self.model.with_extension("dense.neuro")
+    }
+
+    /// The resolved recipe.
+    #[must_use]
+    pub fn recipe(&self) -> PathBuf {
+        self.model.with_extension("recipe.toml")
+    }
+
+    /// The run, to go on with.
+    #[must_use]
+    pub fn checkpoint(&self) -> PathBuf {
+        self.model.with_extension("checkpoint")
+    }
+
+    /// The report.
+    #[must_use]
+    pub fn report(&self) -> PathBuf {
+        self.model.with_extension("report.html")
+    }
+}
+
+/// Why a run did not come to files.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// Training stopped.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+    /// The checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The model cannot be written down.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The model was not scored.
+    #[error("scoring: {0}")]
+    Scoring(#[from] ScoringError),
+    /// The report.
+    #[error("report: {0}")]
+    Report(#[from] ReportError),
+    /// A file cannot be written.
+    #[error("{path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl From<FormatError> for PipelineError {
+    fn from(error: FormatError) -> Self {
+        Self::Scoring(error.into())
+    }
+}
+
+impl From<WriteError> for PipelineError {
+    fn from(error: WriteError) -> Self {
+        Self::Export(error.into())
+    }
+}
+
+impl From<candle_core::Error> for PipelineError {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Training(error.into())
+    }
+}
+
+/// Sees how a run goes.
+pub trait Observer {
+    /// A phase begins or goes on: steps done and steps in all.
+    fn phase(&mut self, phase: Phase, done: u64, steps: u64);
+    /// A step is done.
+    fn step(&mut self, report: &StepReport);
+    /// Something else begins.
+    fn note(&mut self, text: &str);
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum End {
+    /// The files are there.
+    Finished(Box<Outcome>),
+    /// It was asked to stop; the checkpoint is there.
+    Stopped,
+}
+
+/// Trains what is left to train of `run`, then writes and measures the files.
+///
+/// A checkpoint is written behind every epoch, and when `stop` becomes true.
+///
+/// # Errors
+/// [`PipelineError`]; the last checkpoint stays.
+pub fn train(
+    mut run: Run,
+    data: &Data,
+    files: &Files,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<End, PipelineError> {
+    write(&files.recipe(), run.recipe.to_toml().as_bytes())?;
+    let tokens = run.recipe.model.tokens;
+    let examples = Examples::new(&data.train, &data.dev, &run.vocabulary, tokens)?;
+    let mut seconds = Seconds::default();
+    while run.phase != Phase::Finished {
+        let start = Instant::now();
+        let phase = run.phase;
+        observer.phase(phase, run.step, run.steps(&examples));
+        let mut saved = Ok(());
+        let is_over = run.run_phase(&examples, |run, report| {
+            observer.step(report);
+            let stops = stop.load(Ordering::Relaxed);
+            // The end of a phase is saved below, as the beginning of the next.
+            if stops || (report.epoch.is_some() && report.step < report.steps) {
+                saved = checkpoint::save(run, &files.checkpoint());
+            }
+            !stops && saved.is_ok()
+        })?;
+        saved?;
+        if !is_over {
+            return Ok(End::Stopped);
+        }
+        checkpoint::save(&run, &files.checkpoint())?;
+        let spent = start.elapsed().as_secs_f64();
+        match phase {
+            Phase::Dense => seconds.dense = spent,
+            _ => seconds.sparse = spent,
+        }
+        if stop.load(Ordering::Relaxed) && run.phase != Phase::Finished {
+            return Ok(End::Stopped);
+        }
+    }
+    observer.note("quantising, writing and scoring");
+    let outcome = finish(&run, &examples, data, files, seconds)?;
+    Ok(End::Finished(Box::new(outcome)))
+}
+
+/// Writes and measures the files of a finished run.
+fn finish(
+    run: &Run,
+    examples: &Examples,
+    data: &Data,
+    files: &Files,
+    mut seconds: Seconds,
+) -> Result<Outcome, PipelineError> {
+    let start = Instant::now();
+    let (measured, scored_on) = data.measured();
+    let tokens = run.recipe.model.tokens;
+    let encoded = encode(measured, &run.vocabulary, tokens).map_err(TrainingError::from)?;
+    // A finished run has its dense twin; without one the two are the same.
+    let dense = run.dense.as_ref().unwrap_or(&run.network);
+    let dense_float = float_accuracy(dense, &encoded)?;
+    let sparse_float = float_accuracy(&run.network, &encoded)?;
+
+    let texts = run.recipe.quantization.calibration_texts;
+    let make = |network: &Network, form, name: &str, scores| {
+        let calibration = if texts > 0 {
+            Calibration::new(network, &examples.train, texts)?
+        } else {
+            Calibration::default()
+        };
+        let source = export(run, network, &calibration, name, form)?;
+        score_and_write(source, scores, data)
+    };
+    let name = files.name();
+    // Files state test accuracies only.
+    let known = |accuracy: f64| data.test.as_ref().map(|_| narrow(accuracy));
+    let scores = Scores {
+        dense_float: known(dense_float),
+        ..Scores::default()
+    };
+    let (dense_file, dense_int8) = make(dense, Form::Dense, &format!("{name} (dense)"), scores)?;
+    let scores = Scores {
+        sparse_float: known(sparse_float),
+        ..scores
+    };
+    let (sparse_file, sparse_int8) = make(&run.network, Form::Sparse, &name, scores)?;
+    write(&files.dense(), &dense_file)?;
+    write(&files.model, &sparse_file)?;
+    seconds.export = start.elapsed().as_secs_f64();
+
+    let shape = &run.network.shape;
+    let outcome = Outcome {
+        name,
+        scored_on,
+        examples: measured.examples.len(),
+        accuracy: Accuracies {
+            dense_float,
+            dense_int8,
+            sparse_float,
+            sparse_int8,
+        },
+        target_sparsity: run.recipe.pruning.sparsity,
+        sparsity: run.network.sparsity()?,
+        heads: shape.layers * shape.heads,
+        neurons: shape.layers * shape.intermediate,
+        sparse: FileOutcome {
+            path: Some(files.model.clone()),
+            inspection: Inspection::new(&sparse_file)?,
+        },
+        dense: FileOutcome {
+            path: Some(files.dense()),
+            inspection: Inspection::new(&dense_file)?,
+        },
+        merged: run.merged.clone(),
+        history: run.history.clone(),
+        seconds,
+    };
+    let page = report::render(&outcome, &sparse_file)?;
+    write(&files.report(), page.as_bytes())?;
+    Ok(outcome)
+}
+
+/// Scores a file in the runtime; a test score is then written into it.
+fn score_and_write(
+    mut source: ModelSource,
+    scores: Scores,
+    data: &Data,
+) -> Result<(Vec<u8>, f64), PipelineError> {
+    source.scores = scores;
+    let unscored = source.to_bytes()?;
+    let accuracy = score(&Model::open(&unscored)?, data.measured().0)?.accuracy;
+    source.scores.runtime = data.test.as_ref().map(|_| narrow(accuracy));
+    Ok((source.to_bytes()?, accuracy))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
+    atomic_file::write(path, bytes).map_err(|source| PipelineError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "per cents")]
+fn narrow(percent: f64) -> f32 {
+    percent as f32
+}
