@@ -181,7 +181,7 @@ impl Default for PruningRecipe {
             group_sparsity: true,
             head_redundancy: true,
             cost_floor: 0.2,
-            head_distance: 0.25,
+            head_distance: 0.5,
             distillation: 0.5,
             temperature: 2.0,
         }

@@ -1,0 +1,305 @@
+//! NeuroPrune's promises: exact counts, exact zeros, cuts and merges that leave the
+//! answers as they are.
+
+use candle_core::{Device, Tensor, Var};
+use neuroprune_trainer::batch::{Batch, EncodedExample};
+use neuroprune_trainer::network::{Network, Shape};
+use neuroprune_trainer::parameter::Parameter;
+use neuroprune_trainer::pruning::{cut, merge_heads, prune_to};
+use neuroprune_trainer::random::{Purpose, initial_values, stream};
+use neuroprune_trainer::recipe::{
+    ActivationKind, ModelRecipe, PoolingKind, PruningRecipe, ScoreKind,
+};
+
+const HEAD_WIDTH: usize = 4;
+
+fn network(activation: ActivationKind) -> Network {
+    let recipe = ModelRecipe {
+        hidden: 16,
+        layers: 2,
+        heads: 4,
+        intermediate: 24,
+        vocabulary: 50,
+        tokens: 12,
+        activation,
+        pooling: PoolingKind::Mean,
+    };
+    let mut network = Network::new(Shape::new(&recipe, 50, 3, false), 5).unwrap();
+    // Biases and sensitivities as training leaves them, not zero.
+    for (index, parameter) in (100..).zip(network.parameters_mut()) {
+        let count = parameter.value.elem_count();
+        let values = initial_values(&mut stream(1, Purpose::Initialization, index), count, 0.5);
+        if parameter.value.rank() == 1 {
+            let moved = Tensor::from_vec(values.clone(), count, &Device::Cpu).unwrap();
+            let moved = (parameter.value.as_tensor() + moved).unwrap();
+            parameter.value.set(&moved).unwrap();
+        }
+        let shape = parameter.value.shape().clone();
+        if let Some(pruning) = &mut parameter.pruning {
+            let values = values.iter().map(|value| value.abs()).collect::<Vec<_>>();
+            pruning.sensitivity = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+        }
+    }
+    network
+}
+
+fn examples() -> Vec<EncodedExample> {
+    let example = |index: u32| EncodedExample {
+        ids: (0..4 + index % 8)
+            .map(|place| (index * 7 + place * 13) % 50)
+            .collect(),
+        first: 4 + index as usize % 8,
+        label: index % 3,
+    };
+    (0..40).map(example).collect()
+}
+
+fn logits(network: &Network) -> Vec<f32> {
+    let examples = examples();
+    let logits = network.forward(&Batch::new(examples.iter())).unwrap();
+    logits.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn assert_same_answers(before: &[f32], network: &Network, tolerance: f32) {
+    for (before, after) in before.iter().zip(logits(network)) {
+        assert!(
+            (before - after).abs() < tolerance,
+            "{before} became {after}"
+        );
+    }
+}
+
+/// Zeroes rows or columns of a prunable matrix for good.
+fn kill(parameter: &mut Parameter, dies: impl Fn(usize, usize) -> bool) {
+    let (rows, cols) = parameter.value.dims2().unwrap();
+    let places = (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col)));
+    let mask: Vec<f32> = places
+        .map(|(row, col)| f32::from(!dies(row, col)))
+        .collect();
+    let mask = Tensor::from_vec(mask, (rows, cols), &Device::Cpu).unwrap();
+    let value = (parameter.value.as_tensor() * &mask).unwrap();
+    parameter.value = Var::from_tensor(&value).unwrap();
+    let pruning = parameter.pruning.as_mut().unwrap();
+    pruning.mask = (&pruning.mask * mask).unwrap();
+}
+
+#[test]
+fn sparsity_is_exact_and_zeros_are_zero() {
+    for score in [ScoreKind::Sensitivity, ScoreKind::Magnitude] {
+        let recipe = PruningRecipe {
+            score,
+            ..PruningRecipe::default()
+        };
+        let mut network = network(ActivationKind::Relu);
+        let total = network.shape.encoder_weights();
+        for sparsity in [0.0, 0.1, 0.5, 0.5, 0.777, 0.9, 0.99] {
+            prune_to(&mut network, sparsity, &recipe).unwrap();
+            #[expect(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss
+            )]
+            let staying = (total as f64 * (1.0 - sparsity)).round() as usize;
+            assert_eq!(
+                network.living_weights().unwrap(),
+                staying,
+                "{score:?} at {sparsity}"
+            );
+        }
+        for (name, parameter) in network.parameters() {
+            let Some(pruning) = &parameter.pruning else {
+                continue;
+            };
+            let mask = pruning
+                .mask
+                .flatten_all()
+                .unwrap()
+                .to_vec1::<f32>()
+                .unwrap();
+            for (what, tensor) in parameter.tensors() {
+                let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                let lives = values
+                    .iter()
+                    .zip(&mask)
+                    .filter(|(value, mask)| **mask == 0.0 && **value != 0.0);
+                assert_eq!(lives.count(), 0, "{name}/{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_lowest_scores_for_their_cost_go_first() {
+    let recipe = PruningRecipe {
+        preferential_attachment: false,
+        group_sparsity: false,
+        ..PruningRecipe::default()
+    };
+    let mut network = network(ActivationKind::Relu);
+    let scores = |network: &Network| -> Vec<(f32, f32)> {
+        let parameters = network.parameters().into_iter();
+        let prunable = parameters.filter_map(|(_, parameter)| parameter.pruning.as_ref());
+        prunable
+            .flat_map(|pruning| {
+                let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1().unwrap();
+                flat(&pruning.sensitivity)
+                    .into_iter()
+                    .zip(flat(&pruning.mask))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    let before = scores(&network);
+    prune_to(&mut network, 0.6, &recipe).unwrap();
+    let after = scores(&network);
+    let of = |mask: f32| {
+        let pairs = before.iter().zip(&after);
+        pairs
+            .filter(move |(_, after)| after.1 == mask)
+            .map(|(before, _)| before.0)
+    };
+    let highest_gone = of(0.0).fold(0.0, f32::max);
+    let lowest_left = of(1.0).fold(f32::INFINITY, f32::min);
+    assert!(
+        highest_gone <= lowest_left,
+        "{highest_gone} went, {lowest_left} stayed"
+    );
+}
+
+/// Preferential attachment: at the same score the poor row loses, and whole rows die.
+#[test]
+fn attachment_makes_degrees_uneven() {
+    let spread = |preferential_attachment: bool| {
+        let recipe = PruningRecipe {
+            preferential_attachment,
+            ..PruningRecipe::default()
+        };
+        let mut network = network(ActivationKind::Relu);
+        for step in 1..=18 {
+            prune_to(&mut network, 0.05 * f64::from(step), &recipe).unwrap();
+        }
+        let mut total = 0.0;
+        for layer in &network.layers {
+            let mask = &layer.mlp_input.weight.pruning.as_ref().unwrap().mask;
+            let degrees = mask.sum(1).unwrap().to_vec1::<f32>().unwrap();
+            let mean = degrees.iter().sum::<f32>() / 24.0;
+            total += degrees.iter().map(|d| (d - mean) * (d - mean)).sum::<f32>();
+        }
+        total
+    };
+    assert!(
+        spread(true) > 1.5 * spread(false),
+        "{} {}",
+        spread(true),
+        spread(false)
+    );
+}
+
+#[test]
+fn cutting_leaves_the_answers() {
+    for activation in [ActivationKind::Relu, ActivationKind::Gelu] {
+        let mut network = network(activation);
+        let context = 4 * HEAD_WIDTH;
+        let [first, second] = &mut network.layers[..] else {
+            panic!("two layers")
+        };
+        // A head without values, one that nobody reads, silent and unread neurons, and
+        // input dimensions that nobody reads.
+        kill(&mut first.projection.weight, |row, col| {
+            row / HEAD_WIDTH == 2 * 4 + 1 || col % 3 == 0
+        });
+        kill(&mut first.attention_output.weight, |_, col| {
+            col / HEAD_WIDTH == 3
+        });
+        kill(&mut first.mlp_input.weight, |row, col| {
+            row % 5 == 0 || col % 4 == 1
+        });
+        kill(&mut second.mlp_output.weight, |_, col| col < 7);
+        let before = logits(&network);
+        let done = cut(&mut network).unwrap();
+        assert_eq!(done.heads, 2);
+        assert_eq!(done.neurons, 5 + 7);
+        assert_eq!(done.inputs, 6 + 4);
+        let [first, second] = &network.layers[..] else {
+            panic!("two layers")
+        };
+        assert_eq!(first.heads, [0, 2]);
+        assert_eq!(first.projection.weight.value.dims(), [3 * context / 2, 10]);
+        assert_eq!(second.mlp_output.weight.value.dims(), [16, 17]);
+        assert_same_answers(&before, &network, 1e-4);
+        // Nothing is left to cut.
+        assert_eq!(cut(&mut network).unwrap(), Default::default());
+        // A smaller network can still be pruned and run.
+        prune_to(&mut network, 0.95, &PruningRecipe::default()).unwrap();
+        cut(&mut network).unwrap();
+        assert!(logits(&network).iter().all(|logit| logit.is_finite()));
+    }
+}
+
+#[test]
+fn even_a_network_without_weights_answers() {
+    let mut network = network(ActivationKind::Relu);
+    for layer in &mut network.layers {
+        kill(&mut layer.projection.weight, |_, _| true);
+        kill(&mut layer.mlp_input.weight, |_, _| true);
+    }
+    let before = logits(&network);
+    cut(&mut network).unwrap();
+    assert_same_answers(&before, &network, 1e-4);
+}
+
+/// Head 2 says what head 0 says, in another basis: it goes, and no answer changes.
+#[test]
+fn a_head_that_says_the_same_is_merged_without_a_trace() {
+    let mut network = network(ActivationKind::Relu);
+    let context = 4 * HEAD_WIDTH;
+    let layer = &mut network.layers[1];
+    let mut weight = layer.projection.weight.to_vec().unwrap();
+    let mut bias = layer.projection.bias.to_vec().unwrap();
+    // Same queries and keys: same attention.
+    for part in 0..2 {
+        for row in 0..HEAD_WIDTH {
+            let (from, to) = (part * context + row, part * context + 2 * HEAD_WIDTH + row);
+            weight.copy_within(from * 16..(from + 1) * 16, to * 16);
+            bias[to] = bias[from];
+        }
+    }
+    // Values: sums of two rows of head 0, so a change of basis, and other constants.
+    for row in 0..HEAD_WIDTH {
+        let (one, other) = (2 * context + row, 2 * context + (row + 1) % HEAD_WIDTH);
+        let to = 2 * context + 2 * HEAD_WIDTH + row;
+        for col in 0..16 {
+            weight[to * 16 + col] = weight[one * 16 + col] + 0.5 * weight[other * 16 + col];
+        }
+    }
+    let set = |parameter: &mut Parameter, values: Vec<f32>| {
+        let tensor = Tensor::from_vec(values, parameter.value.shape(), &Device::Cpu).unwrap();
+        parameter.value.set(&tensor).unwrap();
+    };
+    set(&mut layer.projection.weight, weight);
+    set(&mut layer.projection.bias, bias);
+
+    let before = logits(&network);
+    let merged = merge_heads(&mut network, examples().iter(), 0.01).unwrap();
+    assert_eq!(merged.len(), 1, "{merged:?}");
+    let (went, into) = (merged[0].head, merged[0].into);
+    assert!(
+        merged[0].layer == 1 && [(0, 2), (2, 0)].contains(&(went, into)),
+        "{merged:?}"
+    );
+    assert_eq!(network.layers[1].heads.len(), 3);
+    assert_same_answers(&before, &network, 1e-3);
+}
+
+#[test]
+fn different_heads_stay() {
+    let mut network = network(ActivationKind::Relu);
+    assert_eq!(
+        merge_heads(&mut network, examples().iter(), 0.01).unwrap(),
+        []
+    );
+    // Everything is predicted within its own size: one head a layer is left.
+    let merged = merge_heads(&mut network, examples().iter(), 1.01).unwrap();
+    assert_eq!(merged.len(), 6);
+    assert!(network.layers.iter().all(|layer| layer.heads.len() == 1));
+}
