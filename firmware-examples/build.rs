@@ -18,7 +18,7 @@ const BOARDS: [(&str, &str); 5] = [
 ];
 
 /// Programs that log through defmt; their strings live in sections of its script.
-const DEFMT_PROGRAMS: [&str; 2] = ["classify", "footprint"];
+const DEFMT_PROGRAMS: [&str; 3] = ["classify", "footprint", "arithmetic"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");

@@ -46,7 +46,7 @@ struct Program {
     tolerance: Tolerance,
 }
 
-const PROGRAMS: [Program; 3] = [
+const PROGRAMS: [Program; 4] = [
     Program {
         name: "hello",
         same_everywhere: true,
@@ -63,6 +63,11 @@ const PROGRAMS: [Program; 3] = [
         // Symbol names contain a hash of the checkout's path, and the order in
         // which functions are inlined can follow them.
         tolerance: Tolerance::Percent(2),
+    },
+    Program {
+        name: "arithmetic",
+        same_everywhere: false,
+        tolerance: Tolerance::Percent(5),
     },
 ];
 
