@@ -20,10 +20,21 @@ const BOARDS: [(&str, &str); 5] = [
 /// Programs that log through defmt; their strings live in sections of its script.
 const DEFMT_PROGRAMS: [&str; 3] = ["classify", "footprint", "arithmetic"];
 
+/// The model of `footprint`: the one named by `NEUROPRUNE_MODEL`, or the usual one.
+fn model() -> Result<String, Box<dyn Error>> {
+    if let Ok(model) = env::var("NEUROPRUNE_MODEL") {
+        return Ok(model);
+    }
+    let folder = env::var("CARGO_MANIFEST_DIR")?;
+    Ok(format!("{folder}/models/commands.neuro"))
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=memory");
     println!("cargo:rerun-if-env-changed=NEUROPRUNE_BOARD");
+    println!("cargo:rerun-if-env-changed=NEUROPRUNE_MODEL");
+    println!("cargo:rustc-env=NEUROPRUNE_MODEL={}", model()?);
     let target = env::var("TARGET")?;
     let board = match env::var("NEUROPRUNE_BOARD") {
         Ok(board) => board,

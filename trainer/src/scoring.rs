@@ -1,7 +1,7 @@
 //! What a `.neuro` file answers, by the runtime that devices have.
 
 use neuroprune_format::{FormatError, Model};
-use neuroprune_runtime::{Classifier, RuntimeError, required_scratch};
+use neuroprune_runtime::{Classifier, RuntimeError, SCRATCH_ALIGNMENT, required_scratch};
 use rayon::iter::ParallelIterator as _;
 use rayon::slice::ParallelSlice as _;
 use serde::Serialize;
@@ -66,7 +66,7 @@ pub enum ScoringError {
 pub fn score(model: &Model<'_>, dataset: &Dataset) -> Result<Scored, ScoringError> {
     let limits = model.limits();
     let classify_part = |part: &[Example]| -> Result<Vec<(u16, bool)>, RuntimeError> {
-        let mut scratch = vec![0; required_scratch(limits, limits.tokens) + 4];
+        let mut scratch = vec![0; required_scratch(limits, limits.tokens) + SCRATCH_ALIGNMENT];
         let mut classifier = Classifier::new(model, &mut scratch)?;
         let mut classify = |example: &Example| {
             let answer = match &example.pair {

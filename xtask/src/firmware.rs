@@ -36,6 +36,9 @@ pub(crate) struct Selection {
     /// Write what the programs print as their expected output.
     #[arg(long)]
     bless: bool,
+    /// Measure this model instead: prints what `footprint` says, compares nothing.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["program", "bless"])]
+    model: Option<PathBuf>,
 }
 
 /// A program of `firmware-examples/src/bin`.
@@ -58,7 +61,7 @@ const PROGRAMS: [Program; 4] = [
         tolerance: Tolerance::Exact,
     },
     Program {
-        name: "footprint",
+        name: FOOTPRINT,
         same_everywhere: false,
         // Symbol names contain a hash of the checkout's path, and the order in
         // which functions are inlined can follow them.
@@ -73,6 +76,9 @@ const PROGRAMS: [Program; 4] = [
 
 /// The program that must not pull in the formatting of floats.
 const SMALLEST: &str = "hello";
+
+/// The program that tells what a model costs.
+const FOOTPRINT: &str = "footprint";
 
 /// The program whose expected output the host writes.
 const REFERENCE: &str = "classify";
@@ -101,6 +107,9 @@ pub(crate) fn run(selection: &Selection, tally: &mut Tally) -> anyhow::Result<()
         PROGRAMS.map(|program| program.name).join(", ")
     );
 
+    if let Some(model) = &selection.model {
+        return measure(&folder, &boards, model, tally);
+    }
     let budgets = Budgets::read(&folder)?;
     let mut expectations = Expectations {
         folder: &folder,
@@ -156,7 +165,7 @@ fn try_program(
     budgets: &Budgets,
     expectations: &mut Expectations<'_>,
 ) -> anyhow::Result<Tried> {
-    let elf = build(folder, board, program)?;
+    let elf = build(folder, board, program.name, None)?;
     let image = Image::read(&elf)?;
     let outcome = (|| {
         if program.name == SMALLEST {
@@ -174,16 +183,46 @@ fn try_program(
     Ok(Tried { image, outcome })
 }
 
-fn build(folder: &Path, board: &Board, program: &Program) -> anyhow::Result<PathBuf> {
+/// What `model` costs on each board.
+fn measure(
+    folder: &Path,
+    boards: &[&Board],
+    model: &Path,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let model = fs::canonicalize(model).with_context(|| model.display().to_string())?;
+    for board in boards {
+        tally.suite(&format!("{FOOTPRINT} on {}", board.name), || {
+            let elf = build(folder, board, FOOTPRINT, Some(&model))?;
+            let image = Image::read(&elf)?;
+            let printed = image.decode(&emulator::run(board, &elf)?)?;
+            print!("{printed}");
+            println!("image: {} bytes of flash", image.flash);
+            println!("statics: {} bytes of RAM", image.memory);
+            Ok(())
+        });
+    }
+    Ok(())
+}
+
+fn build(
+    folder: &Path,
+    board: &Board,
+    program: &str,
+    model: Option<&Path>,
+) -> anyhow::Result<PathBuf> {
     let mut command = cargo(&["build", "--quiet", "--release", "--locked"]);
     command
-        .args(["--target", board.target, "--bin", program.name])
+        .args(["--target", board.target, "--bin", program])
         .arg("--manifest-path")
         .arg(folder.join("Cargo.toml"))
         .env("NEUROPRUNE_BOARD", board.name);
+    if let Some(model) = model {
+        command.env("NEUROPRUNE_MODEL", model);
+    }
     run_quietly(&mut command)?;
     let built = folder.join("target").join(board.target).join("release");
-    Ok(built.join(program.name))
+    Ok(built.join(program))
 }
 
 /// The files that say what programs must print.

@@ -4,8 +4,10 @@
 //! cargo xtask test      host tests, then the firmware of every board in QEMU
 //! cargo xtask check     formatting, lints, documentation, features, dependencies
 //! cargo xtask firmware  the firmware alone, or one program, or one board
+//! cargo xtask accuracy  trains a recipe on real text sets and writes the record
 //! ```
 
+mod accuracy;
 mod boards;
 mod check;
 mod command;
@@ -40,6 +42,8 @@ enum Job {
     Check,
     /// Build the firmware, run it in QEMU and compare what it prints.
     Firmware(firmware::Selection),
+    /// Train a recipe on real text sets and write the record (minutes a run).
+    Accuracy(accuracy::Accuracy),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +70,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             setup::ensure(&setup::for_firmware()?, installing)?;
             firmware::run(&selection, &mut tally)?;
         }
+        Job::Accuracy(job) => return accuracy::run(&job),
     }
     tally.finish()
 }

@@ -8,12 +8,16 @@ use defmt_semihosting as _;
 use neuroprune_runtime::{Classifier, Model, Scratch, include_model};
 use static_cell::ConstStaticCell;
 
-include_model!("../../models/commands.neuro");
+// Any model: `cargo xtask firmware --model FILE`.
+include_model!(env!("NEUROPRUNE_MODEL"));
 
 static SCRATCH: ConstStaticCell<Scratch<SCRATCH_BYTES>> = ConstStaticCell::new(Scratch::new());
 
-/// 16 tokens, [CLS] and [SEP] included.
-const SENTENCE: &str = "could you please turn on the light in the kitchen and the living room now";
+/// Special tokens included; the sentence has more.
+const TOKENS: usize = 16;
+
+const SENTENCE: &str =
+    "could you please be so kind and turn on the light in the kitchen and the living room now";
 
 #[board::entry]
 fn main() -> ! {
@@ -32,7 +36,7 @@ fn main() -> ! {
     let Some(model) = opened else {
         board::fail(&["the model does not open"]);
     };
-    let Ok(mut classifier) = Classifier::new(&model, &mut SCRATCH.take()[..]) else {
+    let Ok(mut classifier) = Classifier::with_tokens(&model, &mut SCRATCH.take()[..], TOKENS) else {
         board::fail(&["the scratch memory is too small"]);
     };
     let mut answer = None;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use neuroprune_format::Model;
-use neuroprune_runtime::{Classifier, required_scratch};
+use neuroprune_runtime::{Classifier, SCRATCH_ALIGNMENT, required_scratch};
 use serde::Serialize;
 
 use super::inputs::{WrongUse, print, print_json, read_model};
@@ -63,7 +63,7 @@ struct Answers {
 /// Classifies one text, or a pair.
 pub(super) fn answer(model: &Model<'_>, text: &str, pair: Option<&str>) -> anyhow::Result<Answer> {
     let limits = model.limits();
-    let mut scratch = vec![0; required_scratch(limits, limits.tokens) + 4];
+    let mut scratch = vec![0; required_scratch(limits, limits.tokens) + SCRATCH_ALIGNMENT];
     let mut classifier = Classifier::new(model, &mut scratch)?;
     let answer = match pair {
         None => classifier.classify(text)?,

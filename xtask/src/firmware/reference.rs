@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use neuroprune_runtime::{Classifier, Model, required_scratch};
+use neuroprune_runtime::{Classifier, Model, SCRATCH_ALIGNMENT, required_scratch};
 
 /// The model that is in the programs.
 pub(crate) fn model_path(folder: &Path) -> PathBuf {
@@ -21,7 +21,7 @@ pub(crate) fn classify(folder: &Path) -> anyhow::Result<String> {
 
     let model = Model::open(&file)?;
     let limits = model.limits();
-    let mut scratch = vec![0; required_scratch(limits, limits.tokens)];
+    let mut scratch = vec![0; required_scratch(limits, limits.tokens) + SCRATCH_ALIGNMENT];
     let mut classifier = Classifier::new(&model, &mut scratch)?;
     let mut text = String::new();
     for sentence in sentences.lines() {
