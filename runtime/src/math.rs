@@ -16,8 +16,7 @@ const EXPONENT_FLOOR: f32 = -87.0;
 #[inline]
 #[must_use]
 pub fn exponential(x: f32) -> f32 {
-    // Not `x < …`: NaN must end here too.
-    if !(x >= EXPONENT_FLOOR) {
+    if x.is_nan() || x < EXPONENT_FLOOR {
         return 0.0;
     }
     micromath::F32(x).exp().0

@@ -20,6 +20,7 @@ pub mod export;
 pub mod inspection;
 pub mod network;
 pub mod noise;
+mod numbers;
 pub mod ops;
 pub mod optimizer;
 pub mod outcome;

@@ -21,8 +21,8 @@ pub struct Outcome {
     pub accuracy: Accuracies,
     /// Share of encoder weights that were to be zero.
     pub target_sparsity: f64,
-    /// Share that is zero in the float network: the target, or a little more where a
-    /// neuron or head that died took living weights with it.
+    /// Share that is zero in the float network: the target, but for the weights of less
+    /// than one neuron or head.
     pub sparsity: f64,
     /// Heads before pruning, all layers together.
     pub heads: usize,

@@ -20,4 +20,4 @@ pub mod threshold;
 pub use cutting::{Cut, cut};
 pub use heads::{MergedHead, merge_heads};
 pub use schedule::scheduled_sparsity;
-pub use threshold::prune_to;
+pub use threshold::{prune_and_cut, prune_to};

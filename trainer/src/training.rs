@@ -375,7 +375,11 @@ impl Run {
         let recipe = &self.recipe.pruning;
         if schedule::is_due(recipe, self.step, steps) {
             let sparsity = pruning::scheduled_sparsity(recipe, self.step, steps);
-            pruning::prune_to(&mut self.network, sparsity, recipe)?;
+            if sparsity >= recipe.sparsity {
+                pruning::prune_and_cut(&mut self.network, sparsity, recipe)?;
+            } else {
+                pruning::prune_to(&mut self.network, sparsity, recipe)?;
+            }
         }
         Ok(())
     }
@@ -386,7 +390,9 @@ impl Run {
             let recipe = &self.recipe.pruning;
             let last = self.step - 1;
             let sparsity = pruning::scheduled_sparsity(recipe, last, steps);
-            if recipe.head_redundancy && sparsity > 0.0 {
+            // Behind the schedule's end a head that goes would leave the rest too sparse.
+            let is_running = sparsity > 0.0 && sparsity < recipe.sparsity;
+            if recipe.head_redundancy && is_running {
                 let sample = spread(&examples.train, HEAD_EXAMPLES);
                 let distance = recipe.head_distance;
                 let merged = pruning::merge_heads(&mut self.network, sample, distance)?;

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor, Var};
 use neuroprune_trainer::batch::{Batch, EncodedExample};
 use neuroprune_trainer::network::{Network, Shape};
 use neuroprune_trainer::parameter::Parameter;
-use neuroprune_trainer::pruning::{cut, merge_heads, prune_to};
+use neuroprune_trainer::pruning::{cut, merge_heads, prune_and_cut, prune_to};
 use neuroprune_trainer::random::{Purpose, initial_values, stream};
 use neuroprune_trainer::recipe::{
     ActivationKind, ModelRecipe, PoolingKind, PruningRecipe, ScoreKind,
@@ -302,4 +302,31 @@ fn different_heads_stay() {
     let merged = merge_heads(&mut network, examples().iter(), 1.01).unwrap();
     assert_eq!(merged.len(), 6);
     assert!(network.layers.iter().all(|layer| layer.heads.len() == 1));
+}
+
+/// Cutting takes weights along that nobody can hear; the count holds behind it.
+#[test]
+fn sparsity_holds_behind_the_cut() {
+    let recipe = PruningRecipe::default();
+    for sparsity in [0.5, 0.8, 0.9, 0.95] {
+        let mut network = network(ActivationKind::Relu);
+        // Half of the neurons hang on a single weight, so that many die.
+        kill(&mut network.layers[0].mlp_input.weight, |row, col| {
+            row % 2 == 0 && col > 0
+        });
+        let wanted = neuroprune_trainer::pruning::threshold::weights_at(&network, sparsity);
+        let untouched = network.clone();
+        let answers = logits(&untouched);
+        let done = prune_and_cut(&mut network, sparsity, &recipe).unwrap();
+        assert!(done.neurons > 0);
+        let left = network.living_weights().unwrap();
+        // Less than a neuron: its row of L_in and its column of L_out.
+        assert!(
+            (wanted - 32..=wanted).contains(&left),
+            "{left} of {wanted} at {sparsity}"
+        );
+        assert_eq!(cut(&mut network).unwrap(), Default::default());
+        // Trials on clones leave the original alone.
+        assert_eq!(logits(&untouched), answers);
+    }
 }

@@ -9,6 +9,7 @@ use neuroprune_format::Model;
 
 use super::inputs::{DataOptions, print, print_json, read_model};
 use super::tables;
+use crate::numbers::thousands;
 use crate::scoring::score;
 
 /// Measure a model file on labelled text, with the runtime that devices have.
@@ -50,13 +51,13 @@ impl Evaluate {
             "accuracy {}, macro F1 {}, {} of {} texts right",
             tables::percent(scored.accuracy),
             tables::percent(scored.macro_f1),
-            tables::thousands(scored.right),
-            tables::thousands(scored.examples)
+            thousands(scored.right),
+            thousands(scored.examples)
         ))?;
         if scored.truncated > 0 {
             print(&format!(
                 "{} texts were longer than the model's {} tokens and were cut",
-                tables::thousands(scored.truncated),
+                thousands(scored.truncated),
                 model.limits().tokens
             ))?;
         }

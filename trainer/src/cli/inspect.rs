@@ -7,8 +7,9 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::inputs::{print, print_json, read_model};
-use super::tables::{self, percent, thousands};
+use super::tables::{self, percent};
 use crate::inspection::Inspection;
+use crate::numbers::thousands;
 
 /// Show what is in a model file, byte by byte.
 #[derive(Args, Debug)]

@@ -13,6 +13,7 @@ use super::inputs::{print, print_json};
 use super::tables;
 use super::train::{RecipeOptions, train_and_report};
 use crate::data::{ReadOptions, read};
+use crate::numbers::thousands;
 use crate::outcome::Outcome;
 use crate::pipeline::{Data, Files};
 use crate::recipe::Recipe;
@@ -74,8 +75,8 @@ impl Quickstart {
         if !self.quiet {
             eprintln!(
                 "{} training and {} test texts, {} classes, in {}",
-                tables::thousands(train.examples.len()),
-                tables::thousands(test.examples.len()),
+                thousands(train.examples.len()),
+                thousands(test.examples.len()),
                 train.labels.len(),
                 folder.display()
             );

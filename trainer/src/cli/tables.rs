@@ -3,6 +3,7 @@
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use crate::inspection::Inspection;
+use crate::numbers::thousands;
 use crate::outcome::Outcome;
 use crate::scoring::Scored;
 
@@ -195,28 +196,4 @@ pub(super) fn sections(inspection: &Inspection) -> String {
 /// `92.37 %`.
 pub(super) fn percent(value: f64) -> String {
     format!("{value:.2} %")
-}
-
-/// `1,234,567`.
-pub(super) fn thousands(value: usize) -> String {
-    let digits = value.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_stand_in_groups_of_three() {
-        let grouped = [0, 999, 1000, 123_456, 1_234_567].map(thousands);
-        assert_eq!(grouped, ["0", "999", "1,000", "123,456", "1,234,567"]);
-    }
 }

@@ -7,7 +7,7 @@
 //!   bias takes that over; one that W_O does not read goes;
 //! - an input dimension that no row of a matrix reads is not gathered.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor, Var};
 
 use super::heads::keep_heads;
 use crate::network::{Layer, Linear, Network};
@@ -115,7 +115,8 @@ fn add_constant(linear: &mut Linear, input: &Tensor) -> Result<()> {
     let weight = linear.weight.value.as_tensor();
     let added = weight.matmul(&input.detach().unsqueeze(1)?)?.squeeze(1)?;
     let bias = (linear.bias.value.as_tensor() + added)?;
-    linear.bias.value.set(&bias.detach())
+    linear.bias.value = Var::from_tensor(&bias.detach())?;
+    Ok(())
 }
 
 fn cut_inputs(linear: &mut Linear) -> Result<usize> {

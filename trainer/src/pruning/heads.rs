@@ -235,7 +235,7 @@ impl Outputs {
             let constant = constant as f32;
             *bias += constant;
         }
-        output.bias.value.set(&Tensor::new(bias, &Device::Cpu)?)?;
+        output.bias.value = Var::from_tensor(&Tensor::new(bias, &Device::Cpu)?)?;
         revive(&mut output.weight, weight)
     }
 }

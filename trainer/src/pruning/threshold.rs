@@ -1,9 +1,10 @@
 //! Which: one threshold over all encoder matrices, solved so that exactly the wanted
 //! number of weights stays.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor, Var};
 
 use super::cost::costs;
+use super::cutting::{Cut, cut};
 use crate::network::Network;
 use crate::parameter::{Parameter, Pruning};
 use crate::recipe::{PruningRecipe, ScoreKind};
@@ -30,14 +31,53 @@ pub fn weights_at(network: &Network, sparsity: f64) -> usize {
 /// Removes the weights with the lowest score for their cost until exactly
 /// `sparsity` of the encoder weights are zero. Returns how many went.
 ///
-/// Among equal scores the first in the order of [`Network::parameters`] stay. Where
+/// Weights that only a neuron or head without the other half of its weights still has
+/// are counted as there; [`prune_and_cut`] sees to them. Among equal scores the first in the order of [`Network::parameters`] stay. Where
 /// the network is already sparser nothing happens.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
 pub fn prune_to(network: &mut Network, sparsity: f64, recipe: &PruningRecipe) -> Result<usize> {
-    let costs = costs(network, recipe)?;
     let staying = weights_at(network, sparsity);
+    prune_down_to(network, staying, recipe)
+}
+
+/// [`prune_to`] and [`cut`] such that `sparsity` holds behind both, as nearly as whole
+/// neurons and heads allow: cutting takes living weights along that nobody can hear any
+/// more, and those make room for others.
+///
+/// # Errors
+/// When a tensor cannot be read or made.
+pub fn prune_and_cut(network: &mut Network, sparsity: f64, recipe: &PruningRecipe) -> Result<Cut> {
+    let wanted = weights_at(network, sparsity);
+    cut(network)?;
+    // The fewest weights to leave such that at least `wanted` are left behind the cut.
+    let (mut low, mut high) = (wanted, network.living_weights()?);
+    while low < high {
+        let middle = low.midpoint(high);
+        let mut trial = network.clone();
+        prune_down_to(&mut trial, middle, recipe)?;
+        cut(&mut trial)?;
+        if trial.living_weights()? < wanted {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    prune_down_to(network, low, recipe)?;
+    let first = cut(network)?;
+    // One neuron more or less is many weights; the surplus goes one by one.
+    prune_down_to(network, wanted, recipe)?;
+    let second = cut(network)?;
+    Ok(Cut {
+        heads: first.heads + second.heads,
+        neurons: first.neurons + second.neurons,
+        inputs: first.inputs + second.inputs,
+    })
+}
+
+fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) -> Result<usize> {
+    let costs = costs(network, recipe)?;
     let mut candidates = Vec::new();
     {
         let parameters = network.parameters();
@@ -106,9 +146,8 @@ fn remove(network: &mut Network, going: &[Candidate]) -> Result<()> {
 pub(super) fn apply_mask(parameter: &mut Parameter) -> Result<()> {
     if let Some(pruning) = &mut parameter.pruning {
         let mask = &pruning.mask;
-        parameter
-            .value
-            .set(&(parameter.value.as_tensor() * mask)?)?;
+        // A new variable: networks that were cloned share the old one.
+        parameter.value = Var::from_tensor(&(parameter.value.as_tensor() * mask)?)?;
         for moment in &mut parameter.moments {
             *moment = (&*moment * mask)?;
         }
