@@ -260,7 +260,7 @@ impl Word {
 mod tests {
     use super::shares;
 
-    /// The case analysis of the reference, as it stands there.
+    /// The case analysis of the reference.
     fn reference_shares(first: usize, second: usize, room: usize) -> (usize, usize) {
         if room == 0 {
             return (0, 0);
@@ -269,12 +269,8 @@ mod tests {
             return (first, second);
         }
         let swap = first > second;
-        let (mut n1, mut n2) = if swap {
-            (second, first)
-        } else {
-            (first, second)
-        };
-        n2 = if n1 > room { n1 } else { n1.max(room - n1) };
+        let mut n1 = first.min(second);
+        let mut n2 = if n1 > room { n1 } else { n1.max(room - n1) };
         if n1 + n2 > room {
             n1 = room / 2;
             n2 = n1 + room % 2;

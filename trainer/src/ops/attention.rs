@@ -232,7 +232,7 @@ mod tests {
     fn gradient_is_that_of_differences() {
         let sequences = Sequences::of_lengths([3, 1, 2]);
         let projected = variable((6, 18), 9);
-        check(&[projected.clone()], || {
+        check(core::slice::from_ref(&projected), || {
             attention(&projected, HEADS, &sequences)
         });
     }
