@@ -1,1 +1,266 @@
-//! t
+//! What the stories share: the real program, a small data set and a fast recipe.
+//!
+//! A story is one file of `tests/`: it says what a user is promised, does what the user
+//! would do, and looks at what the user would see. Nothing here knows how the program
+//! works inside.
+#![forbid(unsafe_code)]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use neuroprune_trainer::smart_home;
+use serde_json::Value;
+
+/// Seed of the small data set.
+const DATA_SEED: u64 = 7;
+/// Rows of its training set.
+const TRAIN_ROWS: usize = 600;
+/// Rows of its test set.
+const TEST_ROWS: usize = 200;
+
+/// A recipe that learns the small data set in about two seconds.
+pub const FAST_RECIPE: &str = "\
+[model]
+hidden = 32
+layers = 2
+heads = 2
+intermediate = 64
+vocabulary = 400
+tokens = 24
+
+[training]
+epochs = 2
+batch = 8
+learning_rate = 3e-3
+
+[pruning]
+sparsity = 0.8
+epochs = 2
+learning_rate = 3e-3
+";
+
+/// The program `neuroprune`, as this build makes it.
+///
+/// It lies beside the folder of the test program. The first call of a process has cargo
+/// bring it up to date, so that no story runs against an older build.
+///
+/// # Panics
+/// When it does not build.
+#[must_use]
+pub fn neuroprune() -> Command {
+    Command::new(program())
+}
+
+/// Where the program is; see [`neuroprune`].
+///
+/// # Panics
+/// When it does not build.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let test = std::env::current_exe().expect("a test knows its own program");
+        let folder = test
+            .ancestors()
+            .nth(2)
+            .expect("tests lie in PROFILE/deps/NAME");
+        let profile = match folder.file_name().and_then(OsStr::to_str) {
+            Some("debug") | None => "dev",
+            Some(name) => name,
+        };
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
+            .args(["build", "--quiet", "--profile", profile])
+            .args(["-p", "neuroprune-trainer", "--bin", "neuroprune"])
+            .current_dir(workspace())
+            .status()
+            .expect("cargo runs");
+        assert!(status.success(), "the program does not build");
+        folder.join(format!("neuroprune{}", std::env::consts::EXE_SUFFIX))
+    })
+}
+
+/// The root of the workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// What a command did.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// Exit status; `None` where a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// The one JSON object on standard output.
+    ///
+    /// # Panics
+    /// When the command failed, or wrote anything else.
+    #[track_caller]
+    #[must_use]
+    pub fn json(&self) -> Value {
+        self.assert_code(0);
+        let value = serde_json::from_str(&self.stdout);
+        let value: Value = value.unwrap_or_else(|error| panic!("{error} in {}", self.stdout));
+        assert!(value.is_object(), "{value}");
+        value
+    }
+
+    /// Fails with all that was said unless the exit status is `code`.
+    ///
+    /// # Panics
+    /// That is how it fails.
+    #[track_caller]
+    pub fn assert_code(&self, code: i32) {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
+    }
+
+    /// Fails unless the exit status is `code` and standard error is an error message
+    /// with each of `parts` in it.
+    ///
+    /// # Panics
+    /// That is how it fails.
+    #[track_caller]
+    pub fn assert_error(&self, code: i32, parts: &[&str]) {
+        self.assert_code(code);
+        assert_eq!(self.stdout, "");
+        assert!(self.stderr.contains("error: "), "{}", self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        for part in parts {
+            assert!(self.stderr.contains(part), "no {part:?} in {}", self.stderr);
+        }
+    }
+}
+
+/// Runs a command to its end, without a terminal.
+///
+/// # Panics
+/// When it does not start, or writes what is not UTF-8.
+#[track_caller]
+pub fn run(command: &mut Command) -> Ran {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts");
+    Ran {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+/// A temporary folder with `train.tsv`, `test.tsv` and `recipe.toml` in it.
+#[derive(Debug)]
+pub struct Folder {
+    folder: tempfile::TempDir,
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Folder {
+    /// A folder with the small data set: commands to a smart home, 17 classes.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let home = smart_home::generate(DATA_SEED, TRAIN_ROWS, TEST_ROWS);
+        for (name, rows) in [("train.tsv", &home.train), ("test.tsv", &home.test)] {
+            smart_home::write_tsv(&folder.path().join(name), rows).expect("a writable folder");
+        }
+        let new = Self { folder };
+        new.write("recipe.toml", FAST_RECIPE);
+        new
+    }
+
+    /// A file of the folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file of the folder.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.path(name), bytes).expect("a writable folder");
+    }
+
+    /// Reads a file of the folder.
+    ///
+    /// # Panics
+    /// When it is not there.
+    #[track_caller]
+    #[must_use]
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Names of the files, sorted.
+    ///
+    /// # Panics
+    /// When the folder cannot be read.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path()).expect("a folder");
+        let names = entries.map(|entry| {
+            let name = entry.expect("an entry").file_name();
+            name.into_string().expect("UTF-8")
+        });
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    /// `neuroprune` with these arguments, in this folder.
+    #[must_use]
+    pub fn neuroprune(&self, arguments: &[&str]) -> Command {
+        let mut command = neuroprune();
+        command.args(arguments).current_dir(self.folder.path());
+        command
+    }
+
+    /// `neuroprune train` on `train.tsv` with `recipe.toml`, then these arguments.
+    #[must_use]
+    pub fn train(&self, arguments: &[&str]) -> Command {
+        let mut command = self.neuroprune(&["train", "--data", "train.tsv"]);
+        command.args(["--recipe", "recipe.toml"]).args(arguments);
+        command
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014): the same choices in every run.
+#[derive(Clone, Debug)]
+pub struct Random(pub u64);
+
+impl Random {
+    /// The next 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut value = self.0;
+        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        value ^ (value >> 31)
+    }
+
+    /// A number below `bound`, which is not 0.
+    pub fn below(&mut self, bound: usize) -> usize {
+        #[expect(clippy::cast_possible_truncation, reason = "below a usize")]
+        let below = (self.bits() % bound as u64) as usize;
+        below
+    }
+}

@@ -12,6 +12,7 @@ use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file;
+use crate::data::Dataset;
 use crate::network::{Network, Shape};
 use crate::parameter::Pruning;
 use crate::pruning::MergedHead;
@@ -74,6 +75,7 @@ struct State {
     vocabulary: Vocabulary,
     labels: Vec<String>,
     data: [u8; 32],
+    examples: [u8; 32],
     shape: Shape,
     layers: Vec<LayerState>,
     phase: Phase,
@@ -111,15 +113,16 @@ pub fn load(path: &Path) -> Result<Run, CheckpointError> {
     read().map_err(|problem| at(path, problem))
 }
 
-/// Reads the run at `path`, which must have been made from this recipe and data.
+/// Reads the run at `path`, which must have been made from this recipe and these
+/// examples, as read and split.
 ///
 /// # Errors
-/// As [`load`], and where recipe or data differ.
-pub fn resume(path: &Path, recipe: &Recipe, data: [u8; 32]) -> Result<Run, CheckpointError> {
+/// As [`load`], and where recipe or examples differ.
+pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, CheckpointError> {
     let run = load(path)?;
     let differs = if run.recipe != *recipe {
         Some("recipe and options")
-    } else if run.data != data {
+    } else if run.examples != train.fingerprint() {
         Some("training data")
     } else {
         None
@@ -150,6 +153,7 @@ fn encode(run: &Run) -> Result<Vec<u8>, Problem> {
         vocabulary: run.vocabulary.clone(),
         labels: run.labels.clone(),
         data: run.data,
+        examples: run.examples,
         shape: run.network.shape.clone(),
         layers: layers.collect(),
         phase: run.phase,
@@ -215,6 +219,7 @@ fn decode(bytes: &[u8]) -> Result<Run, Problem> {
         vocabulary: state.vocabulary,
         labels: state.labels,
         data: state.data,
+        examples: state.examples,
         network,
         dense,
         phase: state.phase,

@@ -36,17 +36,13 @@ Examples:
   neuroprune classify --model model.neuro \"turn the lamp off\"
   neuroprune inspect model.neuro";
 
+// No comments on the variants: clap would take them for the whole help.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// See everything once: data, training, pruning, files, answers (under three minutes)
     Quickstart(quickstart::Quickstart),
-    /// Train a classifier on your own labelled text and prune it
     Train(Box<train::Train>),
-    /// Measure a model file on labelled text, with the runtime that devices have
     Evaluate(evaluate::Evaluate),
-    /// Ask a model file about texts
     Classify(classify::Classify),
-    /// Show what is in a model file, byte by byte
     Inspect(inspect::Inspect),
 }
 
@@ -67,7 +63,7 @@ pub fn main() -> ExitCode {
             if is_broken_pipe(&error) {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", message(&error));
             if error.is::<inputs::WrongUse>() || error.is::<crate::recipe::RecipeError>() {
                 ExitCode::from(2)
             } else {
@@ -75,6 +71,20 @@ pub fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// The error and its causes, less those that it has told already.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(cause.trim_end()) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message.trim_end().to_owned()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

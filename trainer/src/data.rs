@@ -276,6 +276,26 @@ impl Dataset {
         Ok((train, dev))
     }
 
+    /// SHA-256 of what was read: the classes and every example, in order.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        // Lengths in front, so that no two lists of strings run together alike.
+        let mut add = |text: &str| {
+            hasher.update((text.len() as u64).to_le_bytes());
+            hasher.update(text);
+        };
+        for label in &self.labels {
+            add(label);
+        }
+        for example in &self.examples {
+            add(&example.text);
+            add(example.pair.as_deref().unwrap_or_default());
+            add(&example.label.to_string());
+        }
+        hasher.finalize().into()
+    }
+
     /// Everything but the examples.
     fn without_examples(&self) -> Self {
         Self {

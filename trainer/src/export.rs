@@ -11,7 +11,8 @@ use half::f16;
 use neuroprune_format::manifest::{Activation, EncoderSettings, Pooling, Scores};
 use neuroprune_format::tensor::Role;
 use neuroprune_format::writer::{
-    EmbeddingSource, LayoutChoice, MatrixSource, ModelSource, NormSource, TensorSource, WriteError,
+    CharacterMap, EmbeddingSource, LayoutChoice, MatrixSource, ModelSource, NormSource,
+    TensorSource, WriteError,
 };
 use neuroprune_runtime::math;
 
@@ -51,12 +52,15 @@ pub enum Form {
 
 /// A file's source, to be written once more when its scores are known.
 ///
+/// `characters` is the table of the run's vocabulary, which takes a second to make.
+///
 /// # Errors
 /// [`ExportError`].
 pub fn export(
     run: &Run,
     network: &Network,
     calibration: &Calibration,
+    characters: &CharacterMap,
     name: &str,
     form: Form,
 ) -> Result<ModelSource, ExportError> {
@@ -97,7 +101,7 @@ pub fn export(
         labels: run.labels.clone(),
         initial: vocabulary.initial().to_vec(),
         continuation: vocabulary.continuation().to_vec(),
-        characters: vocabulary.characters()?,
+        characters: characters.clone(),
         tensors,
     })
 }

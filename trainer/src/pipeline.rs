@@ -26,6 +26,7 @@ use crate::inspection::Inspection;
 use crate::network::Network;
 use crate::outcome::{Accuracies, FileOutcome, Outcome, Seconds};
 use crate::quantization::Calibration;
+use crate::recipe::Recipe;
 use crate::report::{self, ReportError};
 use crate::scoring::{ScoringError, score};
 use crate::training::{Examples, Phase, Run, StepReport, TrainingError, float_accuracy};
@@ -171,7 +172,10 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<End, PipelineError> {
-    write(&files.recipe(), run.recipe.to_toml().as_bytes())?;
+    // A recipe that says the same already may be the user's own, comments and all.
+    if Recipe::read(&files.recipe()).ok().as_ref() != Some(&run.recipe) {
+        write(&files.recipe(), run.recipe.to_toml().as_bytes())?;
+    }
     let tokens = run.recipe.model.tokens;
     let examples = Examples::new(&data.train, &data.dev, &run.vocabulary, tokens)?;
     let mut seconds = Seconds::default();
@@ -225,6 +229,7 @@ fn finish(
     let dense_float = float_accuracy(dense, &encoded)?;
     let sparse_float = float_accuracy(&run.network, &encoded)?;
 
+    let characters = run.vocabulary.characters().map_err(ExportError::from)?;
     let texts = run.recipe.quantization.calibration_texts;
     let make = |network: &Network, form, name: &str, scores| {
         let calibration = if texts > 0 {
@@ -232,7 +237,7 @@ fn finish(
         } else {
             Calibration::default()
         };
-        let source = export(run, network, &calibration, name, form)?;
+        let source = export(run, network, &calibration, &characters, name, form)?;
         score_and_write(source, scores, data)
     };
     let name = files.name();

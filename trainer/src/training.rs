@@ -139,6 +139,8 @@ pub struct Run {
     pub labels: Vec<String>,
     /// SHA-256 of the training file.
     pub data: [u8; 32],
+    /// [`Dataset::fingerprint`] of the examples learned from.
+    pub examples: [u8; 32],
     /// The network being trained.
     pub network: Network,
     /// The finished dense network, from the sparse phase on.
@@ -199,6 +201,7 @@ impl Run {
             vocabulary,
             labels,
             data: train.sha256,
+            examples: train.fingerprint(),
             recipe,
             phase: Phase::Dense,
             step: 0,

@@ -12,6 +12,7 @@ use super::classify::{Answer, answer};
 use super::inputs::{print, print_json};
 use super::tables;
 use super::train::{RecipeOptions, train_and_report};
+use crate::checkpoint;
 use crate::data::{ReadOptions, read};
 use crate::numbers::thousands;
 use crate::outcome::Outcome;
@@ -35,14 +36,18 @@ pub(super) struct Quickstart {
     /// Folder to write to
     #[arg(long, value_name = "FOLDER", default_value = "quickstart")]
     out: PathBuf,
-    #[command(flatten)]
-    recipe: RecipeOptions,
+    /// Go on with the checkpoint of an interrupted run; same options
+    #[arg(long)]
+    resume: bool,
     /// Print the outcome as one JSON object
     #[arg(long)]
     json: bool,
     /// No progress
     #[arg(long, short)]
     quiet: bool,
+    // Last: a heading holds for all options behind it.
+    #[command(flatten)]
+    recipe: RecipeOptions,
 }
 
 const EXAMPLES: &str = "\
@@ -90,7 +95,11 @@ impl Quickstart {
         let files = Files {
             model: folder.join("commands.neuro"),
         };
-        let run = Run::new(recipe, &data.train)?;
+        let run = if self.resume {
+            checkpoint::resume(&files.checkpoint(), &recipe, &data.train)?
+        } else {
+            Run::new(recipe, &data.train)?
+        };
         let Some(outcome) = train_and_report(run, &data, &files, self.quiet)? else {
             return Ok(ExitCode::FAILURE);
         };

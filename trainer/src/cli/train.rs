@@ -38,8 +38,6 @@ pub(super) struct Train {
     /// The model file to write; recipe, checkpoint and report are written beside it
     #[arg(long, value_name = "FILE", default_value = "model.neuro")]
     out: PathBuf,
-    #[command(flatten)]
-    recipe: RecipeOptions,
     /// Go on with the checkpoint of an interrupted run; same options, same data
     #[arg(long)]
     resume: bool,
@@ -49,6 +47,9 @@ pub(super) struct Train {
     /// No progress
     #[arg(long, short)]
     quiet: bool,
+    // Last: a heading holds for all options behind it.
+    #[command(flatten)]
+    recipe: RecipeOptions,
     #[command(flatten)]
     data_options: DataOptions,
 }
@@ -70,7 +71,7 @@ Files beside model.neuro:
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Recipe")]
 pub(super) struct RecipeOptions {
-    /// A recipe file, or a recipe by name: small, tiny
+    /// A recipe file, or one by name: small, tiny, quickstart
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
     /// Share of the encoder's weights that end as zero, 0 to 0.999 [default: 0.9]
@@ -160,7 +161,7 @@ impl Train {
         };
         let data = Data { train, dev, test };
         let run = if self.resume {
-            checkpoint::resume(&files.checkpoint(), &recipe, data.train.sha256)?
+            checkpoint::resume(&files.checkpoint(), &recipe, &data.train)?
         } else {
             Run::new(recipe, &data.train)?
         };
@@ -189,6 +190,11 @@ fn check_out(out: &Path) -> anyhow::Result<()> {
         );
         return Err(WrongUse(message).into());
     }
+    anyhow::ensure!(
+        !out.is_dir(),
+        "{}: is a folder, expected a file",
+        out.display()
+    );
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;

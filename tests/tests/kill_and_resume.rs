@@ -1,0 +1,342 @@
+//! A run may die at any moment.
+//!
+//! A user is promised that a power cut costs at most one epoch: every file is there
+//! whole or not at all, `--resume` goes on with the last checkpoint, and what comes out
+//! is the file of a run that nothing ever happened to, byte for byte. Ctrl-C saves
+//! first and says how to go on. A checkpoint that does not belong to the command, or
+//! is damaged, is refused by name.
+#![cfg(unix)]
+
+use core::time::Duration;
+use std::ffi::OsStr;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::time::{Instant, SystemTime};
+
+use neuroprune_format::Model;
+use neuroprune_tests::{Folder, Ran, Random, run};
+use neuroprune_trainer::checkpoint;
+use neuroprune_trainer::training::Phase;
+
+/// How long anything may take that takes a second.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const OUTPUTS: [&str; 5] = [
+    "model.checkpoint",
+    "model.dense.neuro",
+    "model.neuro",
+    "model.recipe.toml",
+    "model.report.html",
+];
+
+/// Epochs that leave time to press Ctrl-C.
+const LONG: [&str; 2] = ["--epochs", "6"];
+
+/// The run of these stories.
+fn train(folder: &Folder) -> Command {
+    folder.train(&["--test", "test.tsv", "--quiet"])
+}
+
+/// Goes on where there is a checkpoint, begins where there is none.
+fn go_on(folder: &Folder) -> Command {
+    let mut command = train(folder);
+    if folder.path("model.checkpoint").exists() {
+        command.arg("--resume");
+    }
+    command
+}
+
+fn start(command: &mut Command) -> Child {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command.stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until `condition` holds; whether it did before the program ended.
+fn wait_until(child: &mut Child, mut condition: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    loop {
+        if condition() {
+            return true;
+        }
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        assert!(start.elapsed() < PATIENCE, "nothing happens");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whatever has the name of an output is that output, and whole.
+fn assert_whole(folder: &Folder) {
+    for name in folder.names() {
+        assert!(
+            OUTPUTS.contains(&name.as_str()) || !name.contains("model"),
+            "{name} was left behind"
+        );
+        let path = folder.path(&name);
+        match path.extension().and_then(OsStr::to_str) {
+            Some("neuro") => drop(Model::open(&fs::read(&path).unwrap()).unwrap()),
+            Some("checkpoint") => drop(checkpoint::load(&path).unwrap()),
+            Some("html") => assert!(folder.read(&name).trim_ascii_end().ends_with(b"</html>")),
+            _ => {}
+        }
+    }
+    if let Ok(recipe) = fs::read_to_string(folder.path("model.recipe.toml")) {
+        assert!(recipe.contains("calibration_texts"), "{recipe}");
+    }
+}
+
+/// When the checkpoint was last put in its place.
+fn modified(folder: &Folder) -> Option<SystemTime> {
+    fs::metadata(folder.path("model.checkpoint"))
+        .and_then(|data| data.modified())
+        .ok()
+}
+
+/// The half-written files of a checkpoint's size, those that a kill left behind too.
+fn half_written(folder: &Folder) -> Vec<String> {
+    let mut names = folder.names();
+    names.retain(|name| {
+        // Gone again between the listing and here: not half written any more.
+        let length = fs::metadata(folder.path(name)).map_or(0, |data| data.len());
+        name.starts_with(".tmp") && length > 50_000
+    });
+    names
+}
+
+/// A run that is killed again and again.
+struct Life {
+    folder: Folder,
+    kills: usize,
+}
+
+impl Life {
+    fn new() -> Self {
+        Self {
+            folder: Folder::new(),
+            kills: 0,
+        }
+    }
+
+    /// Goes on and is killed when `condition` holds, unless the end comes first.
+    fn killed_when(&mut self, mut condition: impl FnMut(&Folder) -> bool) {
+        let mut child = start(&mut go_on(&self.folder));
+        wait_until(&mut child, || condition(&self.folder));
+        child.kill().unwrap();
+        // A signal leaves no exit status.
+        self.kills += usize::from(child.wait().unwrap().code().is_none());
+        assert_whole(&self.folder);
+    }
+
+    /// Goes on to the end, and gives what `whole` gave.
+    fn finish(&self, whole: &Folder) {
+        run(&mut go_on(&self.folder)).assert_code(0);
+        assert_whole(&self.folder);
+        for name in ["model.neuro", "model.dense.neuro", "model.checkpoint"] {
+            assert!(whole.read(name) == self.folder.read(name), "{name} differs");
+        }
+    }
+}
+
+#[test]
+fn killed_at_any_moment() {
+    let whole = Folder::new();
+    let begin = Instant::now();
+    run(&mut train(&whole)).assert_code(0);
+    let duration = begin.elapsed();
+    assert_eq!(whole.names().len(), 8, "{:?}", whole.names());
+
+    // At moments of interest.
+    let mut life = Life::new();
+    life.killed_when(|folder| folder.path("model.recipe.toml").exists());
+    for _ in 0..3 {
+        // A checkpoint is half written: no harm to the one before.
+        let left = half_written(&life.folder);
+        life.killed_when(|folder| half_written(folder) != left);
+        // A checkpoint was put in its place.
+        let before = modified(&life.folder);
+        life.killed_when(|folder| modified(folder) != before);
+    }
+    life.killed_when(|folder| folder.path("model.dense.neuro").exists());
+    assert!(life.kills >= 4, "only {} kills", life.kills);
+    life.finish(&whole);
+
+    // Anywhere: mostly in the training, then also behind it.
+    let mut life = Life::new();
+    let mut random = Random(0x6b69_6c6c);
+    for permille in [200, 200, 300, 500, 900] {
+        let delay = duration.mul_f64(random.below(permille) as f64 / 1000.0);
+        let begin = Instant::now();
+        life.killed_when(|_| begin.elapsed() >= delay);
+    }
+    assert!(life.kills >= 2, "only {} kills", life.kills);
+    life.finish(&whole);
+
+    // A finished run that is resumed writes its files once more.
+    fs::remove_file(whole.path("model.neuro")).unwrap();
+    run(train(&whole).arg("--resume")).assert_code(0);
+    assert!(whole.read("model.neuro") == life.folder.read("model.neuro"));
+}
+
+/// Presses Ctrl-C once the training has begun.
+fn interrupted(folder: &Folder, command: &mut Command) -> Ran {
+    let mut child = start(command);
+    assert!(wait_until(&mut child, || {
+        folder
+            .names()
+            .iter()
+            .any(|name| name.ends_with("recipe.toml") && name != "recipe.toml")
+    }));
+    let status = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(status.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[test]
+fn interrupted_by_ctrl_c() {
+    let whole = Folder::new();
+    run(train(&whole).args(LONG)).assert_code(0);
+
+    let folder = Folder::new();
+    let stopped = interrupted(&folder, train(&folder).args(LONG));
+    stopped.assert_code(1);
+    assert_eq!(stopped.stdout, "");
+    for part in ["--resume", "model.checkpoint"] {
+        assert!(stopped.stderr.contains(part), "{}", stopped.stderr);
+    }
+    assert_whole(&folder);
+    let saved = checkpoint::load(&folder.path("model.checkpoint")).unwrap();
+    assert_ne!(saved.phase, Phase::Finished);
+    assert!(saved.step > 0 || saved.phase == Phase::Sparse);
+    assert!(!folder.path("model.neuro").exists());
+
+    run(train(&folder).args(LONG).arg("--resume")).assert_code(0);
+    assert!(whole.read("model.neuro") == folder.read("model.neuro"));
+    assert_eq!(folder.names(), whole.names());
+}
+
+/// What the quickstart says about going on must be something it can do.
+#[test]
+fn an_interrupted_quickstart_can_go_on_as_it_says() {
+    let folder = Folder::new();
+    let home = Folder::new();
+    let mut command = home.neuroprune(&["quickstart", "--quiet", "--out"]);
+    let stopped = interrupted(&folder, command.arg(folder.path("")));
+    stopped.assert_code(1);
+    assert!(folder.path("commands.checkpoint").exists());
+    if stopped.stderr.contains("the same command with --resume") {
+        let help = run(&mut home.neuroprune(&["quickstart", "--help"]));
+        let text = &stopped.stderr;
+        assert!(help.stdout.contains("--resume"), "no --resume, but: {text}");
+    }
+}
+
+/// A folder with a run that stopped behind its first steps.
+fn stopped() -> Folder {
+    let folder = Folder::new();
+    interrupted(&folder, train(&folder).args(LONG)).assert_code(1);
+    folder
+}
+
+#[test]
+fn another_run_is_not_gone_on_with() {
+    let folder = stopped();
+    let text = String::from_utf8(folder.read("train.tsv")).unwrap();
+    let shorter: Vec<&str> = text.lines().take(500).collect();
+    folder.write("shorter.tsv", shorter.join("\n"));
+    let before = folder.read("model.checkpoint");
+
+    let resume = |arguments: &[&str]| {
+        let mut command = train(&folder);
+        run(command.args(LONG).arg("--resume").args(arguments))
+    };
+    let refused = |arguments: &[&str], what: &str| {
+        resume(arguments).assert_error(1, &["model.checkpoint", what, "differ"]);
+    };
+    refused(&["--seed", "9"], "recipe");
+    refused(&["--set", "pruning.sparsity=0.7"], "recipe");
+    let mut command = folder.neuroprune(&["train", "--data", "shorter.tsv", "--resume"]);
+    command.args(["--recipe", "recipe.toml"]).args(LONG);
+    run(&mut command).assert_error(1, &["model.checkpoint", "training data", "differ"]);
+    // It is still there for the right command.
+    assert!(before == folder.read("model.checkpoint"));
+}
+
+/// The same file read in another way is other data too.
+#[test]
+fn the_same_file_read_otherwise_is_other_data() {
+    let folder = Folder::new();
+    // Two columns to learn from: the class, and its first letter.
+    let text = String::from_utf8(folder.read("train.tsv")).unwrap();
+    let rows = text.lines().skip(1).map(|row| {
+        let (_, label) = row.split_once('\t').unwrap();
+        format!("{row}\t{}\n", &label[..1])
+    });
+    folder.write(
+        "train.tsv",
+        "text\tlabel\tletter\n".to_owned() + &rows.collect::<String>(),
+    );
+    let command = || {
+        let mut command = folder.train(&LONG);
+        command.args(["--quiet", "--resume"]);
+        command
+    };
+    interrupted(&folder, &mut folder.train(&LONG)).assert_code(1);
+    let refused = |command: &mut Command| {
+        run(command).assert_error(1, &["model.checkpoint", "differ"]);
+    };
+    refused(command().args(["--label-column", "letter"]));
+    // With a dev set of its own, the training set keeps every row.
+    refused(command().args(["--dev", "test.tsv"]));
+}
+
+#[test]
+fn damaged_checkpoints_are_refused_by_name() {
+    let folder = stopped();
+    let good = folder.read("model.checkpoint");
+    let path = folder.path("model.checkpoint");
+    let mut random = Random(0x63_6b70);
+    let mut garbage = good.clone();
+    for byte in &mut garbage[8..400] {
+        *byte = random.bits().to_le_bytes()[0];
+    }
+    let version = b"\\\"version\\\":";
+    let at = good
+        .windows(version.len())
+        .position(|window| window == version);
+    let mut later = good.clone();
+    later[at.expect("a version") + version.len()] = b'9';
+    let cases: [(&str, &[u8], &str); 6] = [
+        ("empty", &[], "not a whole"),
+        ("a few bytes", &good[..5], "not a whole"),
+        ("half", &good[..good.len() / 2], "not a whole"),
+        ("all but one", &good[..good.len() - 1], "not a whole"),
+        ("garbage", &garbage, "not a whole"),
+        ("of a later version", &later, "version 9"),
+    ];
+    for (name, bytes, what) in cases {
+        folder.write("model.checkpoint", bytes);
+        let ran = run(train(&folder).arg("--resume"));
+        assert_eq!(ran.code, Some(1), "{name}: {}", ran.stderr);
+        ran.assert_error(1, &["model.checkpoint", what]);
+        // Nothing was written over it.
+        assert!(folder.read("model.checkpoint") == bytes, "{name}");
+    }
+    fs::remove_file(&path).unwrap();
+    run(train(&folder).arg("--resume")).assert_error(1, &["model.checkpoint", "No such file"]);
+
+    // Cut anywhere: a message, never a panic.
+    for _ in 0..200 {
+        let length = random.below(good.len());
+        folder.write("model.checkpoint", &good[..length]);
+        let error = checkpoint::load(&path).expect_err("a cut file");
+        assert!(error.to_string().contains("model.checkpoint"), "{error}");
+    }
+}
