@@ -4,7 +4,7 @@
 //! [`Matrix`] is read row by row; cut rows are rows without weights, so that a
 //! kernel has one path for all of them.
 
-use crate::bytes::{Reader, f16_at, f16_from_bits, u16_at};
+use crate::bytes::{Reader, f16_at, f16_from_bits, is_finite_f16, u16_at};
 use crate::{ErrorKind, FormatError, Section};
 
 /// Bytes of one record of the directory.
@@ -333,14 +333,13 @@ impl<'a> Matrix<'a> {
         let error = |kind, at: usize| FormatError::new(kind, Section::Weights, at);
         let scales_at = record.offset + self.row_map.map_or(0, |map| map.len().next_multiple_of(2));
         for index in 0..self.scales.len() / 2 {
-            let scale = f16_at(self.scales, index);
-            if !(scale > 0.0 && scale.is_finite()) {
+            if !is_scale(u16_at(self.scales, index * 2)) {
                 return Err(error(ErrorKind::Scale, scales_at + index * 2));
             }
         }
         let bias_at = scales_at + self.scales.len();
         for index in 0..self.bias.len() / 2 {
-            if !f16_at(self.bias, index).is_finite() {
+            if !is_finite_f16(u16_at(self.bias, index * 2)) {
                 return Err(error(ErrorKind::Scale, bias_at + index * 2));
             }
         }
@@ -404,9 +403,12 @@ impl<'a> Matrix<'a> {
     #[must_use]
     pub fn iter(&self) -> Rows<'a> {
         Rows {
-            matrix: *self,
             row: 0,
-            stored: 0,
+            rows: self.rows,
+            row_map: self.row_map,
+            scales: self.scales,
+            bias: self.bias,
+            layout: self.weights,
             rest: match self.weights {
                 Weights::Dense { weights, .. } => weights,
                 Weights::DeltaU8(stream) => stream,
@@ -424,10 +426,14 @@ impl<'a> Matrix<'a> {
 /// Iterator over the rows of a [`Matrix`].
 #[derive(Clone, Debug)]
 pub struct Rows<'a> {
-    matrix: Matrix<'a>,
     row: usize,
-    stored: usize,
+    rows: usize,
+    row_map: Option<&'a [u8]>,
+    /// Scales of the stored rows, biases and weights that are still to come.
+    scales: &'a [u8],
+    bias: &'a [u8],
     rest: &'a [u8],
+    layout: Weights<'a>,
 }
 
 impl<'a> Iterator for Rows<'a> {
@@ -435,11 +441,11 @@ impl<'a> Iterator for Rows<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Row<'a>> {
-        if self.row == self.matrix.rows {
+        if self.row == self.rows {
             return None;
         }
-        let bias = f16_at(self.matrix.bias, self.row);
-        let cut = self.matrix.row_map.is_some_and(|map| !bit(map, self.row));
+        let bias = take_f16(&mut self.bias);
+        let cut = self.row_map.is_some_and(|map| !bit(map, self.row));
         self.row += 1;
         if cut {
             let weights = RowWeights::DeltaU8(&[]);
@@ -449,9 +455,8 @@ impl<'a> Iterator for Rows<'a> {
                 weights,
             });
         }
-        let scale = f16_at(self.matrix.scales, self.stored);
-        self.stored += 1;
-        let weights = match self.matrix.weights {
+        let scale = take_f16(&mut self.scales);
+        let weights = match self.layout {
             Weights::Dense {
                 columns, stored, ..
             } => {
@@ -471,6 +476,18 @@ impl<'a> Iterator for Rows<'a> {
             bias,
             weights,
         })
+    }
+}
+
+/// The next f16, or 0 behind the last.
+#[inline]
+fn take_f16(rest: &mut &[u8]) -> f32 {
+    match rest.split_first_chunk::<2>() {
+        Some((bits, after)) => {
+            *rest = after;
+            f16_from_bits(u16::from_le_bytes(*bits))
+        }
+        None => 0.0,
     }
 }
 
@@ -538,6 +555,11 @@ fn check_stream(stream: &[u8], rows: usize, cols: usize) -> Result<(), (ErrorKin
     }
 }
 
+/// Whether an f16 is above zero and finite.
+fn is_scale(bits: u16) -> bool {
+    bits != 0 && bits & 0x8000 == 0 && is_finite_f16(bits)
+}
+
 #[inline]
 fn bit(map: &[u8], index: usize) -> bool {
     map.get(index / 8)
@@ -573,8 +595,7 @@ impl<'a> Embedding<'a> {
     pub(crate) fn read(record: &Record, section: &'a [u8]) -> Result<Self, FormatError> {
         let embedding = Self::view(record, section)?;
         for index in 0..embedding.rows {
-            let scale = f16_at(embedding.scales, index);
-            if !(scale > 0.0 && scale.is_finite()) {
+            if !is_scale(u16_at(embedding.scales, index * 2)) {
                 let at = record.offset + index * 2;
                 return Err(FormatError::new(ErrorKind::Scale, Section::Weights, at));
             }
@@ -634,7 +655,7 @@ impl<'a> Norm<'a> {
         let shift_at = record.offset + norm.gain.len();
         for (numbers, numbers_at) in [(norm.gain, record.offset), (norm.shift, shift_at)] {
             for index in 0..numbers.len() / 2 {
-                if !f16_at(numbers, index).is_finite() {
+                if !is_finite_f16(u16_at(numbers, index * 2)) {
                     let at = numbers_at + index * 2;
                     return Err(FormatError::new(ErrorKind::Scale, Section::Weights, at));
                 }
@@ -654,11 +675,10 @@ impl<'a> Norm<'a> {
     /// (gain, shift) of each feature.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (f32, f32)> + use<'a> {
-        let widen = |pair: &[u8]| f16_from_bits(u16_at(pair, 0));
-        self.gain
-            .chunks_exact(2)
-            .map(widen)
-            .zip(self.shift.chunks_exact(2).map(widen))
+        let widen = |pair: &[u8; 2]| f16_from_bits(u16::from_le_bytes(*pair));
+        let (gain, _) = self.gain.as_chunks::<2>();
+        let (shift, _) = self.shift.as_chunks::<2>();
+        gain.iter().map(widen).zip(shift.iter().map(widen))
     }
 }
 

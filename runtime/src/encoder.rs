@@ -10,7 +10,7 @@ use neuroprune_format::encoder::Layer;
 use neuroprune_format::manifest::{Activation, Pooling};
 use neuroprune_format::tensor::{Matrix, Norm};
 
-use crate::kernels::{self, LANES, Lanes};
+use crate::kernels::{self, Feature, LANES, Lanes};
 use crate::math;
 use crate::plan::{AttentionBuffers, MlpBuffers, PoolBuffers};
 use crate::trace::{Stage, Trace};
@@ -89,7 +89,7 @@ pub(crate) fn forward(
         }
     }
     trace.stage(Stage::Pooled, pooled);
-    let scales = quantize(Source::tokens(pooled, width), tile);
+    let scales = quantize_tokens(pooled, width, tile);
     kernels::multiply(&model.encoder().classifier(), tile, |row, weights, sums| {
         let (scale, sum) = (lane(&scales, 0), lane(&sums, 0));
         if let Some(logit) = logits.get_mut(row) {
@@ -111,10 +111,10 @@ fn attention(
     let context_width = layer.attention_output.cols();
 
     // The residual stream as tiles, kept for all heads.
-    let tiles = buffers.tiles.chunks_exact_mut(LANES * width);
+    let tiles = buffers.tiles.chunks_exact_mut(width);
     let tile_scales = buffers.tile_scales.chunks_mut(LANES);
     for ((x, tile), kept) in hidden.chunks(LANES * width).zip(tiles).zip(tile_scales) {
-        let scales = quantize(Source::tokens(x, width), tile);
+        let scales = quantize_tokens(x, width, tile);
         for (kept, scale) in kept.iter_mut().zip(scales) {
             *kept = scale;
         }
@@ -127,43 +127,58 @@ fn attention(
         first += head.value_rows();
     }
 
-    let tile = part_mut(buffers.context_tile, 0, context_width * LANES);
+    let tile = part_mut(buffers.context_tile, 0, context_width);
     for (index, x) in hidden.chunks_mut(LANES * width).enumerate() {
         let start = index * LANES * context_width;
         let length = x.len() / width * context_width;
         let context = part(buffers.context, start, length);
-        let scales = quantize(Source::tokens(context, context_width), tile);
+        let scales = quantize_tokens(context, context_width, tile);
         project(&layer.attention_output, tile, &scales, buffers.projected);
         add_and_norm(model, x, buffers.projected, layer.attention_norm);
     }
 }
 
 /// Queries, keys and values of one head, quantised with one scale a token each.
+///
+/// Queries lie token by token; keys in tiles of eight tokens, as a product reads them;
+/// values dimension by dimension.
 fn project_head(head: &Matrix<'_>, width: usize, buffers: &mut AttentionBuffers<'_>) {
     let (query_rows, value_rows) = (head.query_rows(), head.value_rows());
     let tokens = buffers.tile_scales.len();
-    let tiles = buffers.tiles.chunks_exact(LANES * width);
+    let tiles = buffers.tiles.chunks_exact(width);
     for (index, (tile, kept)) in tiles.zip(buffers.tile_scales.chunks(LANES)).enumerate() {
         let mut scales = [0.0; LANES];
         for (scale, &kept) in scales.iter_mut().zip(kept) {
             *scale = kept;
         }
         project(head, tile, &scales, buffers.projected);
+        let rows = part(buffers.projected, 0, (2 * query_rows + value_rows) * LANES);
+        let (queries, rest) = rows
+            .split_at_checked(query_rows * LANES)
+            .unwrap_or((&[], &[]));
+        let (keys, values) = rest
+            .split_at_checked(query_rows * LANES)
+            .unwrap_or((&[], &[]));
+
+        let key_tile = part_mut(buffers.keys, index * query_rows, query_rows);
+        let scales = quantize_tile(keys, key_tile);
+        set_all(buffers.key_scales, index * LANES, &scales);
+        let (scales, inverses) = scales_of_tile(queries, LARGEST);
+        set_all(buffers.query_scales, index * LANES, &scales);
+        let (scales, value_inverses) = scales_of_tile(values, LARGEST);
+        set_all(buffers.value_scales, index * LANES, &scales);
         for lane in 0..kept.len() {
             let token = index * LANES + lane;
-            let column = |first: usize| {
-                let rows = buffers.projected.chunks_exact(LANES).skip(first);
-                rows.map(move |row| row.get(lane).copied().unwrap_or(0.0))
-            };
             let query = part_mut(buffers.queries, token * query_rows, query_rows);
-            let scale = quantize_vector(column(0).take(query_rows), query.iter_mut());
-            set(buffers.query_scales, token, scale);
-            let key = part_mut(buffers.keys, token * query_rows, query_rows);
-            let scale = quantize_vector(column(query_rows).take(query_rows), key.iter_mut());
-            set(buffers.key_scales, token, scale);
-            let value = buffers.values.iter_mut().skip(token).step_by(tokens);
-            let scale = quantize_vector(column(2 * query_rows).take(value_rows), value);
-            set(buffers.value_scales, token, scale);
+            let inverse = at(&inverses, lane);
+            for (q, row) in query.iter_mut().zip(queries.chunks_exact(LANES)) {
+                *q = math::nearest_byte(at(row, lane) * inverse).cast_unsigned();
+            }
+            let inverse = at(&value_inverses, lane);
+            let column = buffers.values.iter_mut().skip(token).step_by(tokens);
+            for (v, row) in column.zip(values.chunks_exact(LANES)) {
+                *v = i16::from(math::nearest_byte(at(row, lane) * inverse));
+            }
         }
     }
 }
@@ -184,12 +199,15 @@ fn attend(
         let query = part(buffers.queries, token * query_rows, query_rows);
         let query_scale = at(buffers.query_scales, token);
         let mut largest = f32::NEG_INFINITY;
-        for other in 0..tokens {
-            let key = part(buffers.keys, other * query_rows, query_rows);
-            let scale = query_scale * at(buffers.key_scales, other);
-            let score = float(kernels::dot(query, key)) * scale;
-            set(buffers.scores, other, score);
-            largest = largest.max(score);
+        let scores = buffers.scores.chunks_mut(LANES);
+        let key_scales = buffers.key_scales.chunks(LANES);
+        for (index, (scores, key_scales)) in scores.zip(key_scales).enumerate() {
+            let keys = part(buffers.keys, index * query_rows, query_rows);
+            let sums = kernels::dense_row(query, keys);
+            for ((score, &key_scale), sum) in scores.iter_mut().zip(key_scales).zip(sums) {
+                *score = float(sum) * (query_scale * key_scale);
+                largest = if *score > largest { *score } else { largest };
+            }
         }
         let mut sum = 0.0;
         let mut largest_weight = 0.0_f32;
@@ -197,7 +215,11 @@ fn attend(
             let weight = math::exponential(*score - largest);
             sum += weight;
             *score = weight * scale;
-            largest_weight = largest_weight.max(*score);
+            largest_weight = if *score > largest_weight {
+                *score
+            } else {
+                largest_weight
+            };
         }
         let inverse = quotient_or_zero(LARGEST_MIXTURE, largest_weight);
         for (mixture, &weight) in buffers.mixture.iter_mut().zip(buffers.scores.iter()) {
@@ -222,25 +244,26 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, hidden: &mut [f32], region: &mut [u
         neuron_tile,
     } = MlpBuffers::split(region, model.limits());
     let neurons = layer.mlp_input.rows();
-    let neuron_tile = part_mut(neuron_tile, 0, neurons * LANES);
+    let neuron_tile = part_mut(neuron_tile, 0, neurons);
     for x in hidden.chunks_mut(LANES * width) {
-        let scales = quantize(Source::tokens(x, width), input_tile);
+        let scales = quantize_tokens(x, width, input_tile);
         project(&layer.mlp_input, input_tile, &scales, projected);
         let activations = part_mut(projected, 0, neurons * LANES);
         for value in activations.iter_mut() {
             *value = match activation {
                 Activation::Gelu => math::gelu(*value),
-                _ => value.max(0.0),
+                _ => math::rectify(*value),
             };
         }
-        let scales = quantize(Source::tile(activations), neuron_tile);
+        let scales = quantize_tile(activations, neuron_tile);
         project(&layer.mlp_output, neuron_tile, &scales, projected);
         add_and_norm(model, x, projected, layer.mlp_norm);
     }
 }
 
 /// Multiplies and scales back: `[rows, 8]` of `f32`.
-fn project(matrix: &Matrix<'_>, tile: &[i8], scales: &Lanes<f32>, output: &mut [f32]) {
+#[inline(never)]
+fn project(matrix: &Matrix<'_>, tile: &[Feature], scales: &Lanes<f32>, output: &mut [f32]) {
     kernels::multiply(matrix, tile, |row, weights, sums| {
         let output = part_mut(output, row * LANES, LANES);
         for ((y, sum), scale) in output.iter_mut().zip(sums).zip(scales) {
@@ -261,74 +284,86 @@ fn add_and_norm(model: &Model<'_>, x: &mut [f32], update: &[f32], norm: Norm<'_>
     }
 }
 
-/// Floats of up to eight tokens, either token by token or feature by feature.
-#[derive(Clone, Copy)]
-struct Source<'a> {
-    values: &'a [f32],
-    features: usize,
-    feature_step: usize,
-    token_step: usize,
-}
-
-impl<'a> Source<'a> {
-    /// `[tokens, features]`.
-    fn tokens(values: &'a [f32], features: usize) -> Self {
-        Self {
-            values,
-            features,
-            feature_step: 1,
-            token_step: features,
-        }
-    }
-
-    /// `[features, 8]`.
-    fn tile(values: &'a [f32]) -> Self {
-        Self {
-            values,
-            features: values.len() / LANES,
-            feature_step: LANES,
-            token_step: 1,
-        }
-    }
-
-    /// The features of one token; nothing for a lane without a token.
-    fn token(self, lane: usize) -> impl Iterator<Item = f32> + Clone + use<'a> {
-        let values = self.values.get(lane * self.token_step..).unwrap_or(&[]);
-        let step = self.feature_step;
-        values.iter().step_by(step).take(self.features).copied()
-    }
-}
-
-/// Quantises up to eight tokens into `[features, 8]`; returns their scales. Lanes
+/// Quantises up to eight tokens, `[tokens, features]`; returns their scales. Lanes
 /// without a token are zero, with scale zero.
-fn quantize(source: Source<'_>, tile: &mut [i8]) -> Lanes<f32> {
+///
+/// Symmetric int8, x ≈ scale · q with |q| ≤ 127, never −128.
+#[inline(never)]
+fn quantize_tokens(x: &[f32], features: usize, tile: &mut [Feature]) -> Lanes<f32> {
     let mut scales = [0.0; LANES];
-    for (lane, scale) in scales.iter_mut().enumerate() {
-        let lanes = tile.iter_mut().skip(lane).step_by(LANES);
-        let token = source.token(lane);
-        if token.clone().next().is_none() {
-            lanes.for_each(|x| *x = 0);
-        } else {
-            *scale = quantize_vector(token, lanes);
+    let mut inverses = [0.0; LANES];
+    let lanes = scales.iter_mut().zip(&mut inverses);
+    // Heads may have no values left, and then there is no feature.
+    for (x, (scale, inverse)) in x.chunks_exact(features.max(1)).zip(lanes) {
+        let largest = x
+            .iter()
+            .fold(0, |largest, x| math::magnitude(*x).max(largest));
+        (*scale, *inverse) = scale_and_inverse(largest, LARGEST);
+    }
+    for pair in 0..LANES / 2 {
+        // A lane without a token reads the first one and makes zeros of it.
+        let lane = |lane: usize| match part(x, lane * features, features) {
+            [] => (part(x, 0, features), 0.0),
+            x => (x, at(&inverses, lane)),
+        };
+        quantize_pair(tile, pair, lane(2 * pair), lane(2 * pair + 1));
+    }
+    scales
+}
+
+/// Two tokens, each with what it is multiplied by, into their lanes.
+#[inline(never)]
+fn quantize_pair(
+    tile: &mut [Feature],
+    pair: usize,
+    (even, even_inverse): (&[f32], f32),
+    (odd, odd_inverse): (&[f32], f32),
+) {
+    for ((feature, even), odd) in tile.iter_mut().zip(even).zip(odd) {
+        let even = math::nearest_byte(even * even_inverse);
+        let odd = math::nearest_byte(odd * odd_inverse);
+        kernels::set_pair(feature, pair, even, odd);
+    }
+}
+
+/// [`quantize_tokens`] of `[features, 8]`.
+#[inline(never)]
+fn quantize_tile(x: &[f32], tile: &mut [Feature]) -> Lanes<f32> {
+    let (scales, inverses) = scales_of_tile(x, LARGEST);
+    for (feature, x) in tile.iter_mut().zip(x.chunks_exact(LANES)) {
+        let lanes = x.chunks_exact(2).zip(inverses.chunks_exact(2));
+        for (pair, (x, inverse)) in lanes.enumerate() {
+            if let (&[even, odd], &[even_inverse, odd_inverse]) = (x, inverse) {
+                let even = math::nearest_byte(even * even_inverse);
+                let odd = math::nearest_byte(odd * odd_inverse);
+                kernels::set_pair(feature, pair, even, odd);
+            }
         }
     }
     scales
 }
 
-/// Symmetric int8: x ≈ scale · q with |q| ≤ 127, never −128. Returns the scale.
-fn quantize_vector<'q>(
-    values: impl Iterator<Item = f32> + Clone,
-    quantized: impl Iterator<Item = &'q mut i8>,
-) -> f32 {
-    let largest = values.clone().fold(0.0, |largest: f32, x| {
-        let x = if x < 0.0 { -x } else { x };
-        if x > largest { x } else { largest }
-    });
-    let inverse = quotient_or_zero(LARGEST, largest);
-    for (q, x) in quantized.zip(values) {
-        *q = narrow_i8(math::nearest(x * inverse));
+/// Scale and its inverse of each token of `[features, 8]`.
+#[inline(never)]
+fn scales_of_tile(x: &[f32], steps: f32) -> (Lanes<f32>, Lanes<f32>) {
+    let mut largest = [0; LANES];
+    for x in x.chunks_exact(LANES) {
+        for (largest, x) in largest.iter_mut().zip(x) {
+            *largest = math::magnitude(*x).max(*largest);
+        }
     }
-    largest / LARGEST
+    let mut scales = [0.0; LANES];
+    let mut inverses = [0.0; LANES];
+    for ((largest, scale), inverse) in largest.into_iter().zip(&mut scales).zip(&mut inverses) {
+        (*scale, *inverse) = scale_and_inverse(largest, steps);
+    }
+    (scales, inverses)
+}
+
+/// The value of one step where `largest` (a [`math::magnitude`]) takes `steps`.
+fn scale_and_inverse(largest: u32, steps: f32) -> (f32, f32) {
+    let largest = f32::from_bits(largest);
+    (largest / steps, quotient_or_zero(steps, largest))
 }
 
 /// `numerator / x`, or zero where that is not a finite number.
@@ -347,11 +382,6 @@ fn float(sum: i32) -> f32 {
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "clamped")]
-fn narrow_i8(value: i32) -> i8 {
-    value.clamp(-127, 127) as i8
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "clamped")]
 fn narrow_i16(value: i32) -> i16 {
     value.clamp(0, 8191) as i16
 }
@@ -364,9 +394,10 @@ fn lane<T: Copy + Default>(lanes: &Lanes<T>, index: usize) -> T {
     lanes.get(index).copied().unwrap_or_default()
 }
 
-fn set(values: &mut [f32], index: usize, value: f32) {
-    if let Some(slot) = values.get_mut(index) {
-        *slot = value;
+/// Copies lanes to `values` from `start` on, as many as there is room for.
+fn set_all(values: &mut [f32], start: usize, lanes: &Lanes<f32>) {
+    for (value, lane) in values.iter_mut().skip(start).zip(lanes) {
+        *value = *lane;
     }
 }
 

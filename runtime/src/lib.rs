@@ -25,7 +25,8 @@
 //! Every matrix product is integer arithmetic; the few float functions have one
 //! implementation with a fixed order of operations ([`math`]).
 #![no_std]
-#![forbid(unsafe_code)]
+// Only kernels for an instruction set lift it, each file with its reason.
+#![deny(unsafe_code)]
 
 mod classifier;
 mod encoder;
@@ -40,7 +41,7 @@ mod trace;
 pub use classifier::{Classification, Classifier};
 pub use error::RuntimeError;
 pub use neuroprune_format::{FormatError, Limits, Model};
-pub use plan::{SCRATCH_ALIGNMENT, Scratch, required_scratch};
+pub use plan::{SCRATCH_ALIGNMENT, Scratch, required_scratch, required_scratch_with};
 pub use ranking::{RANKING, Ranked, Ranking};
 pub use trace::{Stage, Trace};
 

@@ -12,7 +12,7 @@
 
 use core::ops::{Deref, DerefMut};
 
-use crate::kernels::LANES;
+use crate::kernels::{FEATURE_BYTES, Feature, LANES};
 use neuroprune_format::Limits;
 
 /// A buffer on this boundary loses nothing to alignment.
@@ -63,11 +63,25 @@ impl<const BYTES: usize> DerefMut for Scratch<BYTES> {
 /// [`Classifier::with_tokens`](crate::Classifier::with_tokens) holds it.
 #[must_use]
 pub const fn required_scratch(limits: Limits, tokens: usize) -> usize {
+    required_scratch_with(limits, tokens, FEATURE_BYTES)
+}
+
+/// [`required_scratch`] of a target whose kernels take `feature_bytes` for a feature of
+/// eight tokens: [`kernels::FEATURE_BYTES`](crate::kernels::FEATURE_BYTES) there, 8 for the
+/// scalar kernels, 16 for those of pairs (Cortex-M4, M7, M33, M55).
+#[must_use]
+pub const fn required_scratch_with(limits: Limits, tokens: usize, feature_bytes: usize) -> usize {
     let tokens = held_tokens(limits, tokens);
     let fixed = FLOAT * (limits.labels + tokens * limits.hidden);
     let region = larger(
-        larger(embed_bytes(tokens), attention_bytes(limits, tokens)),
-        larger(mlp_bytes(limits), pool_bytes(limits)),
+        larger(
+            embed_bytes(tokens),
+            attention_bytes(limits, tokens, feature_bytes),
+        ),
+        larger(
+            mlp_bytes(limits, feature_bytes),
+            pool_bytes(limits, feature_bytes),
+        ),
     );
     fixed + region
 }
@@ -94,24 +108,21 @@ const fn attention_rows(limits: Limits) -> usize {
     larger(2 * limits.query + limits.value, limits.hidden)
 }
 
-const fn attention_bytes(limits: Limits, tokens: usize) -> usize {
+const fn attention_bytes(limits: Limits, tokens: usize, feature_bytes: usize) -> usize {
     let tiles = tokens.div_ceil(LANES);
     let floats = tokens * limits.context + attention_rows(limits) * LANES + 5 * tokens;
-    let words = size_of::<i16>() * tokens;
-    let bytes = tiles * LANES * limits.hidden
-        + 2 * tokens * limits.query
-        + tokens * limits.value
-        + limits.context * LANES;
-    FLOAT * floats + words + bytes
+    let features = tiles * limits.hidden + tiles * limits.query + limits.context;
+    let halves = tokens + tokens * limits.value;
+    FLOAT * floats + feature_bytes * features + size_of::<i16>() * halves + tokens * limits.query
 }
 
-const fn mlp_bytes(limits: Limits) -> usize {
+const fn mlp_bytes(limits: Limits, feature_bytes: usize) -> usize {
     let rows = larger(limits.intermediate, limits.hidden);
-    FLOAT * rows * LANES + limits.hidden * LANES + limits.intermediate * LANES
+    FLOAT * rows * LANES + feature_bytes * (limits.hidden + limits.intermediate)
 }
 
-const fn pool_bytes(limits: Limits) -> usize {
-    FLOAT * limits.hidden + limits.hidden * LANES
+const fn pool_bytes(limits: Limits, feature_bytes: usize) -> usize {
+    (FLOAT + feature_bytes) * limits.hidden
 }
 
 /// Hands out parts of a buffer, first to last.
@@ -157,17 +168,17 @@ pub(crate) struct AttentionBuffers<'s> {
     pub(crate) value_scales: &'s mut [f32],
     /// Attention of one token over all.
     pub(crate) scores: &'s mut [f32],
+    /// `[tiles, hidden]`: the quantised residual stream.
+    pub(crate) tiles: &'s mut [Feature],
+    /// `[tiles, query]`.
+    pub(crate) keys: &'s mut [Feature],
+    /// `[context]`: the quantised context of one tile.
+    pub(crate) context_tile: &'s mut [Feature],
     pub(crate) mixture: &'s mut [i16],
-    /// `[tiles, hidden, 8]`: the quantised residual stream.
-    pub(crate) tiles: &'s mut [i8],
-    /// `[tokens, query]`.
-    pub(crate) queries: &'s mut [i8],
-    /// `[tokens, query]`.
-    pub(crate) keys: &'s mut [i8],
     /// `[value, tokens]`: one row a value dimension, as the mixing reads it.
-    pub(crate) values: &'s mut [i8],
-    /// `[context, 8]`: the quantised context of one tile.
-    pub(crate) context_tile: &'s mut [i8],
+    pub(crate) values: &'s mut [i16],
+    /// `[tokens, query]`, the bytes of `i8`.
+    pub(crate) queries: &'s mut [u8],
 }
 
 impl<'s> AttentionBuffers<'s> {
@@ -181,12 +192,12 @@ impl<'s> AttentionBuffers<'s> {
             key_scales: arena.take(tokens),
             value_scales: arena.take(tokens),
             scores: arena.take(tokens),
+            tiles: arena.take(tokens.div_ceil(LANES) * limits.hidden),
+            keys: arena.take(tokens.div_ceil(LANES) * limits.query),
+            context_tile: arena.take(limits.context),
             mixture: arena.take(tokens),
-            tiles: arena.take(tokens.div_ceil(LANES) * LANES * limits.hidden),
-            queries: arena.take(tokens * limits.query),
-            keys: arena.take(tokens * limits.query),
             values: arena.take(tokens * limits.value),
-            context_tile: arena.take(limits.context * LANES),
+            queries: arena.take(tokens * limits.query),
         }
     }
 }
@@ -195,10 +206,10 @@ impl<'s> AttentionBuffers<'s> {
 pub(crate) struct MlpBuffers<'s> {
     /// `[rows, 8]`.
     pub(crate) projected: &'s mut [f32],
-    /// `[hidden, 8]`.
-    pub(crate) input_tile: &'s mut [i8],
-    /// `[intermediate, 8]`.
-    pub(crate) neuron_tile: &'s mut [i8],
+    /// `[hidden]`.
+    pub(crate) input_tile: &'s mut [Feature],
+    /// `[intermediate]`.
+    pub(crate) neuron_tile: &'s mut [Feature],
 }
 
 impl<'s> MlpBuffers<'s> {
@@ -206,8 +217,8 @@ impl<'s> MlpBuffers<'s> {
         let mut arena = Arena::new(region);
         Self {
             projected: arena.take(larger(limits.intermediate, limits.hidden) * LANES),
-            input_tile: arena.take(limits.hidden * LANES),
-            neuron_tile: arena.take(limits.intermediate * LANES),
+            input_tile: arena.take(limits.hidden),
+            neuron_tile: arena.take(limits.intermediate),
         }
     }
 }
@@ -216,8 +227,8 @@ impl<'s> MlpBuffers<'s> {
 pub(crate) struct PoolBuffers<'s> {
     /// `[hidden]`.
     pub(crate) pooled: &'s mut [f32],
-    /// `[hidden, 8]`, one lane used.
-    pub(crate) tile: &'s mut [i8],
+    /// `[hidden]`, one lane used.
+    pub(crate) tile: &'s mut [Feature],
 }
 
 impl<'s> PoolBuffers<'s> {
@@ -225,7 +236,7 @@ impl<'s> PoolBuffers<'s> {
         let mut arena = Arena::new(region);
         Self {
             pooled: arena.take(limits.hidden),
-            tile: arena.take(limits.hidden * LANES),
+            tile: arena.take(limits.hidden),
         }
     }
 }
@@ -260,18 +271,19 @@ mod tests {
             let region = arena.rest();
             let uses = [
                 embed_bytes(tokens),
-                attention_bytes(limits, tokens),
-                mlp_bytes(limits),
-                pool_bytes(limits),
+                attention_bytes(limits, tokens, FEATURE_BYTES),
+                mlp_bytes(limits, FEATURE_BYTES),
+                pool_bytes(limits, FEATURE_BYTES),
             ];
             prop_assert_eq!(uses.into_iter().max(), Some(region.len()));
             let attention = AttentionBuffers::split(region, limits, tokens);
             prop_assert_eq!(attention.values.len(), tokens * value);
-            prop_assert_eq!(attention.context_tile.len(), context * LANES);
+            prop_assert_eq!(attention.queries.len(), tokens * query);
+            prop_assert_eq!(attention.context_tile.len(), context);
             let mlp = MlpBuffers::split(region, limits);
-            prop_assert_eq!(mlp.neuron_tile.len(), intermediate * LANES);
+            prop_assert_eq!(mlp.neuron_tile.len(), intermediate);
             let pool = PoolBuffers::split(region, limits);
-            prop_assert_eq!(pool.tile.len(), hidden * LANES);
+            prop_assert_eq!(pool.tile.len(), hidden);
         }
     }
 }

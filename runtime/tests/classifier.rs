@@ -109,8 +109,9 @@ fn scratch_is_exact_at_every_alignment() {
 
 /// The stated size is not merely enough: a text of full length writes its last byte,
 /// whichever stage of whichever layer needs the most. (The byte is the same whatever
-/// was there before, so it was written.) Only a model without layers is given more
-/// than it uses: the limits do not tell it from one whose layers are empty.
+/// was there before, so it was written.) Only a model without layers, or without heads
+/// in any, is given more than it uses: the limits do not tell it from one whose layers
+/// are empty, and the attention of one token over the others is planned for.
 #[test]
 fn scratch_is_used_to_the_last_byte() {
     for number in 0..200 {
@@ -121,8 +122,12 @@ fn scratch_is_used_to_the_last_byte() {
         }
         let file = shape.file(&mut random);
         let model = Model::open(&file).unwrap();
+        let limits = model.limits();
+        if limits.query + limits.value == 0 {
+            continue;
+        }
         let tokens = random.within(3..=shape.tokens);
-        let needed = required_scratch(model.limits(), tokens);
+        let needed = required_scratch(limits, tokens);
         let text = "abc ".repeat(tokens);
         let last = [0x00, 0xff].map(|fill| {
             let mut words = models::scratch(needed, fill);

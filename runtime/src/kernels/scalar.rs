@@ -4,74 +4,92 @@ use neuroprune_format::tensor::{Matrix, Row, RowWeights};
 
 use super::{LANES, Lanes};
 
-/// Multiplies `matrix`, `[rows, cols]`, with one tile, `[cols, 8]`.
+/// One feature of eight tokens.
+pub type Feature = [i8; LANES];
+
+/// Sets tokens 2·`pair` and 2·`pair` + 1 of a feature.
+#[inline]
+pub fn set_pair(feature: &mut Feature, pair: usize, even: i8, odd: i8) {
+    if let Some(lanes) = feature.get_mut(2 * pair..2 * pair + 2) {
+        lanes.copy_from_slice(&[even, odd]);
+    }
+}
+
+/// Multiplies `matrix`, `[rows, cols]`, with one tile, `[cols]` features.
 ///
 /// `emit` gets each row's number, the row, and Σ w·x of the eight tokens. Sums fit:
 /// at most 65,535 columns of |w·x| ≤ 127².
 #[inline]
 pub fn multiply(
     matrix: &Matrix<'_>,
-    tile: &[i8],
+    tile: &[Feature],
     mut emit: impl FnMut(usize, Row<'_>, Lanes<i32>),
 ) {
     for (index, row) in matrix.iter().enumerate() {
-        let mut sums = [0; LANES];
-        match row.weights {
-            RowWeights::Dense(weights) => {
-                for (&weight, lanes) in weights.iter().zip(tile.chunks_exact(LANES)) {
-                    accumulate(&mut sums, weight.cast_signed(), lanes);
-                }
-            }
-            RowWeights::Columns(columns, weights) => {
-                for (column, &weight) in columns.chunks_exact(2).zip(weights) {
-                    let &[low, high] = column else { break };
-                    let column = usize::from(u16::from_le_bytes([low, high]));
-                    accumulate(&mut sums, weight.cast_signed(), lanes(tile, column));
-                }
-            }
-            RowWeights::DeltaU8(pairs) => {
-                let mut column = 0;
-                for pair in pairs.chunks_exact(2) {
-                    let &[step, weight] = pair else { break };
-                    column += usize::from(step);
-                    accumulate(&mut sums, weight.cast_signed(), lanes(tile, column));
-                }
-            }
-        }
+        let sums = match row.weights {
+            RowWeights::Dense(weights) => dense_row(weights, tile),
+            RowWeights::Columns(columns, weights) => listed_row(columns, weights, tile),
+            RowWeights::DeltaU8(pairs) => delta_row(pairs, tile),
+        };
         emit(index, row, sums);
     }
 }
 
+/// Σ w·x of a row with a weight (as its byte) for each feature.
 #[inline]
-fn lanes(tile: &[i8], column: usize) -> &[i8] {
-    tile.get(column * LANES..(column + 1) * LANES)
-        .unwrap_or(&[])
+#[must_use]
+pub fn dense_row(weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
+    let mut sums = [0; LANES];
+    for (&weight, feature) in weights.iter().zip(tile) {
+        accumulate(&mut sums, weight, feature);
+    }
+    sums
+}
+
+/// Σ w·x of a row with a weight for each column of a list of `u16`.
+#[must_use]
+pub fn listed_row(columns: &[u8], weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
+    let mut sums = [0; LANES];
+    for (column, &weight) in columns.chunks_exact(2).zip(weights) {
+        let &[low, high] = column else { break };
+        let column = usize::from(u16::from_le_bytes([low, high]));
+        if let Some(feature) = tile.get(column) {
+            accumulate(&mut sums, weight, feature);
+        }
+    }
+    sums
+}
+
+/// Σ w·x of a row of (column step, weight) pairs.
+#[must_use]
+pub fn delta_row(pairs: &[u8], tile: &[Feature]) -> Lanes<i32> {
+    let mut sums = [0; LANES];
+    let mut column = 0;
+    for pair in pairs.chunks_exact(2) {
+        let &[step, weight] = pair else { break };
+        column += usize::from(step);
+        if let Some(feature) = tile.get(column) {
+            accumulate(&mut sums, weight, feature);
+        }
+    }
+    sums
 }
 
 #[inline]
-fn accumulate(sums: &mut Lanes<i32>, weight: i8, lanes: &[i8]) {
-    let weight = i32::from(weight);
-    for (sum, &x) in sums.iter_mut().zip(lanes) {
+fn accumulate(sums: &mut Lanes<i32>, weight: u8, feature: &Feature) {
+    let weight = i32::from(weight.cast_signed());
+    for (sum, &x) in sums.iter_mut().zip(feature) {
         *sum += weight * i32::from(x);
     }
 }
 
-/// Σ a·b of two vectors: a query against a key.
-#[inline]
-#[must_use]
-pub fn dot(a: &[i8], b: &[i8]) -> i32 {
-    a.iter()
-        .zip(b)
-        .map(|(&a, &b)| i32::from(a) * i32::from(b))
-        .sum()
-}
-
-/// Σ p·v of attention weights (0…8,191) and one value dimension over all tokens.
+/// Σ p·v of attention weights (0…8,191) and one value dimension (−127…127) over all
+/// tokens.
 ///
 /// Fits for up to 2,064 tokens.
 #[inline]
 #[must_use]
-pub fn mix(weights: &[i16], values: &[i8]) -> i32 {
+pub fn mix(weights: &[i16], values: &[i16]) -> i32 {
     weights
         .iter()
         .zip(values)

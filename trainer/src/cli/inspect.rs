@@ -82,8 +82,9 @@ fn describe(inspection: &Inspection) -> String {
         tables::sections(inspection),
         String::new(),
         format!(
-            "scratch memory      {} bytes, exactly",
-            thousands(inspection.scratch)
+            "scratch memory      {} bytes, exactly; {} on Cortex-M4, M7, M33, M55",
+            thousands(inspection.scratch),
+            thousands(inspection.scratch_cortex_m4)
         ),
         format!(
             "Cortex-M4F flash    {} bytes, estimated",
