@@ -246,6 +246,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// The worked example of `docs/memory.md`.
+    #[test]
+    fn the_documents_example_holds() {
+        let limits = Limits {
+            tokens: 64,
+            hidden: 128,
+            query: 32,
+            value: 32,
+            context: 128,
+            intermediate: 512,
+            labels: 17,
+        };
+        assert_eq!(required_scratch_with(limits, 64, 8), 88_516);
+        assert_eq!(required_scratch_with(limits, 64, 16), 99_780);
+        assert_eq!(required_scratch_with(limits, 8, 16), 30_788);
+    }
+
     proptest! {
         /// Every part has its full length in exactly the planned bytes, and one
         /// byte less would leave the largest use short.
