@@ -138,9 +138,41 @@ pub(crate) fn is_finite_f16(bits: u16) -> bool {
     bits & 0x7c00 != 0x7c00
 }
 
+/// Position of the first `i8` of −128, four bytes at a time.
+#[inline(never)]
+pub(crate) fn position_of_lowest(bytes: &[u8]) -> Option<usize> {
+    const ONES: u32 = 0x0101_0101;
+    const LOWEST: u32 = 0x8080_8080;
+    let (words, _) = bytes.as_chunks::<4>();
+    // A byte of `x` is zero where the byte was −128; subtracting one borrows only there,
+    // or above such a byte.
+    let has_lowest = |word: &[u8; 4]| {
+        let x = u32::from_le_bytes(*word) ^ LOWEST;
+        x.wrapping_sub(ONES) & !x & LOWEST != 0
+    };
+    let clean = words.iter().take_while(|word| !has_lowest(word)).count() * 4;
+    let rest = bytes.get(clean..).unwrap_or(&[]);
+    rest.iter()
+        .position(|&byte| byte == 0x80)
+        .map(|at| clean + at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lowest_byte_is_found_wherever_it_is() {
+        assert_eq!(position_of_lowest(&[]), None);
+        for filler in [0x00, 0x01, 0x7f, 0x81, 0xff] {
+            let mut bytes = [filler; 23];
+            assert_eq!(position_of_lowest(&bytes), None);
+            for at in (0..bytes.len()).rev() {
+                bytes[at] = 0x80;
+                assert_eq!(position_of_lowest(&bytes), Some(at));
+            }
+        }
+    }
 
     #[test]
     fn widening_is_exact_for_every_finite_f16() {

@@ -4,7 +4,7 @@
 //! [`Matrix`] is read row by row; cut rows are rows without weights, so that a
 //! kernel has one path for all of them.
 
-use crate::bytes::{Reader, f16_at, f16_from_bits, is_finite_f16, u16_at};
+use crate::bytes::{Reader, f16_at, f16_from_bits, is_finite_f16, position_of_lowest, u16_at};
 use crate::{ErrorKind, FormatError, Section};
 
 /// Bytes of one record of the directory.
@@ -361,7 +361,7 @@ impl<'a> Matrix<'a> {
                     previous = Some(column);
                 }
                 let weights_at = record.offset + record.length - weights.len();
-                match weights.iter().position(|&weight| weight == 0x80) {
+                match position_of_lowest(weights) {
                     Some(at) => Err(error(ErrorKind::Weight, weights_at + at)),
                     None => Ok(()),
                 }
@@ -600,7 +600,7 @@ impl<'a> Embedding<'a> {
                 return Err(FormatError::new(ErrorKind::Scale, Section::Weights, at));
             }
         }
-        if let Some(at) = embedding.weights.iter().position(|&weight| weight == 0x80) {
+        if let Some(at) = position_of_lowest(embedding.weights) {
             let at = record.offset + embedding.scales.len() + at;
             return Err(FormatError::new(ErrorKind::Weight, Section::Weights, at));
         }

@@ -10,9 +10,9 @@ use neuroprune_format::encoder::Layer;
 use neuroprune_format::manifest::{Activation, Pooling};
 use neuroprune_format::tensor::{Matrix, Norm};
 
-use crate::kernels::{self, Feature, LANES, Lanes};
+use crate::kernels::{self, Feature, LANES, Lanes, MIXED};
 use crate::math;
-use crate::plan::{AttentionBuffers, MlpBuffers, PoolBuffers};
+use crate::plan::{self, AttentionBuffers, MlpBuffers, PoolBuffers};
 use crate::trace::{Stage, Trace};
 
 /// Largest magnitude of a quantised activation.
@@ -120,6 +120,10 @@ fn attention(
         }
     }
 
+    if let Some(last) = buffers.mixture.last_mut() {
+        // Behind an odd number of tokens.
+        *last = 0;
+    }
     let mut first = 0;
     for head in layer.heads() {
         project_head(&head, width, &mut buffers);
@@ -141,10 +145,10 @@ fn attention(
 /// Queries, keys and values of one head, quantised with one scale a token each.
 ///
 /// Queries lie token by token; keys in tiles of eight tokens, as a product reads them;
-/// values dimension by dimension.
+/// values as a mixture of tokens reads them.
 fn project_head(head: &Matrix<'_>, width: usize, buffers: &mut AttentionBuffers<'_>) {
     let (query_rows, value_rows) = (head.query_rows(), head.value_rows());
-    let tokens = buffers.tile_scales.len();
+    let stride = plan::value_stride(value_rows);
     let tiles = buffers.tiles.chunks_exact(width);
     for (index, (tile, kept)) in tiles.zip(buffers.tile_scales.chunks(LANES)).enumerate() {
         let mut scales = [0.0; LANES];
@@ -175,9 +179,11 @@ fn project_head(head: &Matrix<'_>, width: usize, buffers: &mut AttentionBuffers<
                 *q = math::nearest_byte(at(row, lane) * inverse).cast_unsigned();
             }
             let inverse = at(&value_inverses, lane);
-            let column = buffers.values.iter_mut().skip(token).step_by(tokens);
-            for (v, row) in column.zip(values.chunks_exact(LANES)) {
-                *v = i16::from(math::nearest_byte(at(row, lane) * inverse));
+            let words = part_mut(buffers.values, token / 2 * stride, stride);
+            // Dimensions that only fill up are mixed too, and must not overflow.
+            words.iter_mut().skip(value_rows).for_each(|word| *word = 0);
+            for (word, row) in words.iter_mut().zip(values.chunks_exact(LANES)) {
+                kernels::set_value(word, token, math::nearest_byte(at(row, lane) * inverse));
             }
         }
     }
@@ -226,10 +232,13 @@ fn attend(
             *mixture = narrow_i16(math::nearest(weight * inverse));
         }
         let scale = quotient_or_zero(largest_weight, LARGEST_MIXTURE * sum);
-        let values = buffers.values.chunks_exact(tokens).take(value_rows);
+        let stride = plan::value_stride(value_rows);
         let context = part_mut(buffers.context, token * context_width + first, value_rows);
-        for (context, values) in context.iter_mut().zip(values) {
-            *context = float(kernels::mix(buffers.mixture, values)) * scale;
+        for (index, context) in context.chunks_mut(MIXED).enumerate() {
+            let sums = kernels::mix(buffers.mixture, buffers.values, stride, index * MIXED);
+            for (context, sum) in context.iter_mut().zip(sums) {
+                *context = float(sum) * scale;
+            }
         }
     }
 }

@@ -34,5 +34,24 @@ pub const LANES: usize = 8;
 /// One value a token of a tile.
 pub type Lanes<T> = [T; LANES];
 
+/// Value dimensions that are mixed at once.
+pub const MIXED: usize = 4;
+
+/// Sets one dimension of `token` in a word that holds it for two tokens, the even one in
+/// the low half.
+#[inline]
+pub fn set_value(word: &mut u32, token: usize, value: i8) {
+    let half = u32::from(i16::from(value).cast_unsigned());
+    let shift = if token.is_multiple_of(2) { 0 } else { 16 };
+    *word = *word & !(0xffff << shift) | half << shift;
+}
+
+/// One dimension of two tokens.
+#[inline]
+fn values(word: u32) -> [i16; 2] {
+    let [a, b, c, d] = word.to_le_bytes();
+    [i16::from_le_bytes([a, b]), i16::from_le_bytes([c, d])]
+}
+
 /// Bytes that a feature of eight tokens takes on this target.
 pub const FEATURE_BYTES: usize = size_of::<Feature>();

@@ -12,7 +12,7 @@
 
 use core::ops::{Deref, DerefMut};
 
-use crate::kernels::{FEATURE_BYTES, Feature, LANES};
+use crate::kernels::{FEATURE_BYTES, Feature, LANES, MIXED};
 use neuroprune_format::Limits;
 
 /// A buffer on this boundary loses nothing to alignment.
@@ -108,12 +108,23 @@ const fn attention_rows(limits: Limits) -> usize {
     larger(2 * limits.query + limits.value, limits.hidden)
 }
 
+/// Words of the values of two tokens: as many as are mixed at once, or a multiple.
+pub(crate) const fn value_stride(value_rows: usize) -> usize {
+    value_rows.next_multiple_of(MIXED)
+}
+
 const fn attention_bytes(limits: Limits, tokens: usize, feature_bytes: usize) -> usize {
     let tiles = tokens.div_ceil(LANES);
     let floats = tokens * limits.context + attention_rows(limits) * LANES + 5 * tokens;
     let features = tiles * limits.hidden + tiles * limits.query + limits.context;
-    let halves = tokens + tokens * limits.value;
-    FLOAT * floats + feature_bytes * features + size_of::<i16>() * halves + tokens * limits.query
+    let pairs = tokens.div_ceil(2);
+    let words = pairs * value_stride(limits.value);
+    let halves = 2 * pairs;
+    FLOAT * floats
+        + feature_bytes * features
+        + size_of::<u32>() * words
+        + size_of::<i16>() * halves
+        + tokens * limits.query
 }
 
 const fn mlp_bytes(limits: Limits, feature_bytes: usize) -> usize {
@@ -174,9 +185,10 @@ pub(crate) struct AttentionBuffers<'s> {
     pub(crate) keys: &'s mut [Feature],
     /// `[context]`: the quantised context of one tile.
     pub(crate) context_tile: &'s mut [Feature],
+    /// `[⌈tokens / 2⌉, value stride]`: dimensions of two tokens, as the mixing reads them.
+    pub(crate) values: &'s mut [u32],
+    /// One weight a token, and a zero where the number of tokens is odd.
     pub(crate) mixture: &'s mut [i16],
-    /// `[value, tokens]`: one row a value dimension, as the mixing reads it.
-    pub(crate) values: &'s mut [i16],
     /// `[tokens, query]`, the bytes of `i8`.
     pub(crate) queries: &'s mut [u8],
 }
@@ -195,8 +207,8 @@ impl<'s> AttentionBuffers<'s> {
             tiles: arena.take(tokens.div_ceil(LANES) * limits.hidden),
             keys: arena.take(tokens.div_ceil(LANES) * limits.query),
             context_tile: arena.take(limits.context),
-            mixture: arena.take(tokens),
-            values: arena.take(tokens * limits.value),
+            values: arena.take(tokens.div_ceil(2) * value_stride(limits.value)),
+            mixture: arena.take(2 * tokens.div_ceil(2)),
             queries: arena.take(tokens * limits.query),
         }
     }
@@ -294,7 +306,8 @@ mod tests {
             ];
             prop_assert_eq!(uses.into_iter().max(), Some(region.len()));
             let attention = AttentionBuffers::split(region, limits, tokens);
-            prop_assert_eq!(attention.values.len(), tokens * value);
+            let words = tokens.div_ceil(2) * value.next_multiple_of(MIXED);
+            prop_assert_eq!(attention.values.len(), words);
             prop_assert_eq!(attention.queries.len(), tokens * query);
             prop_assert_eq!(attention.context_tile.len(), context);
             let mlp = MlpBuffers::split(region, limits);

@@ -298,8 +298,11 @@ fn largest_sums_fit() {
     let largest = 65_535 * 127 * 127;
     assert_eq!(sums[0], [-largest; kernels::LANES]);
     assert_eq!(sums[15], [largest; kernels::LANES]);
-    let mixed = kernels::mix(&[8191; 2048], &[-127; 2048]);
-    assert_eq!(mixed, -2048 * 8191 * 127);
+    let mut word = 0;
+    kernels::set_value(&mut word, 0, -127);
+    kernels::set_value(&mut word, 1, -127);
+    let mixed = kernels::mix(&[8191; 2048], &[word; 1024 * 8], 8, 4);
+    assert_eq!(mixed, [-2048 * 8191 * 127; kernels::MIXED]);
 
     // The network as a whole, for a few tokens: neurons are slow.
     let (ids, first) = encode(&model, "ab cd", None, 2048);

@@ -4,53 +4,64 @@
 
 use core::arch::global_asm;
 
+use super::MIXED;
+
 /// See [`super::scalar::mix`].
 #[inline]
 #[must_use]
-pub fn mix(weights: &[i16], values: &[i16]) -> i32 {
-    let count = weights.len().min(values.len());
-    // SAFETY: `count` is within both slices.
-    unsafe { neuroprune_mix(weights.as_ptr(), values.as_ptr(), count) }
+pub fn mix(weights: &[i16], values: &[u32], stride: usize, first: usize) -> [i32; MIXED] {
+    let mut sums = [0; MIXED];
+    let pairs = weights.len() / 2;
+    // The last word that is read, and all before it, are within `values`.
+    let fits = first + MIXED <= stride && pairs * stride <= values.len();
+    if pairs > 0 && fits {
+        // SAFETY: `fits`; `weights` has two numbers a pair, `sums` the four words written.
+        unsafe {
+            let values = values.as_ptr().add(first);
+            neuroprune_mix(weights.as_ptr(), values, stride, pairs, sums.as_mut_ptr());
+        }
+    }
+    sums
 }
 
 unsafe extern "C" {
-    /// Reads `count` numbers from each.
-    fn neuroprune_mix(weights: *const i16, values: *const i16, count: usize) -> i32;
+    /// Reads `2 * pairs` weights, at least two, and four words for each pair.
+    fn neuroprune_mix(
+        weights: *const i16,
+        values: *const u32,
+        stride: usize,
+        pairs: usize,
+        sums: *mut i32,
+    );
 }
 
+// r0 weights, r1 values, r2 stride in bytes, r3 pairs; r4…r7 the sums, r8 two weights,
+// r9…r12 their values.
 global_asm!(
     ".syntax unified",
     ".thumb",
-    // Two products an instruction; a word may lie on any boundary of two bytes.
     ".section .text.neuroprune_mix, \"ax\", %progbits",
     ".global neuroprune_mix",
     ".type neuroprune_mix, %function",
     ".thumb_func",
     "neuroprune_mix:",
-    "push {{r4, r5}}",
-    "movs r3, #0",
-    "subs r2, #4",
-    "blo 2f",
+    "push {{r4-r11, lr}}",
+    "lsls r2, r2, #2",
+    "movs r4, #0",
+    "movs r5, #0",
+    "movs r6, #0",
+    "movs r7, #0",
     "1:",
-    "ldr r4, [r0], #4",
-    "ldr r5, [r1], #4",
-    "smlad r3, r4, r5, r3",
-    "ldr r4, [r0], #4",
-    "ldr r5, [r1], #4",
-    "subs r2, #4",
-    "smlad r3, r4, r5, r3",
-    "bhs 1b",
-    "2:",
-    "adds r2, #4",
-    "beq 4f",
-    "3:",
-    "ldrsh r4, [r0], #2",
-    "ldrsh r5, [r1], #2",
-    "subs r2, #1",
-    "mla r3, r4, r5, r3",
-    "bne 3b",
-    "4:",
-    "mov r0, r3",
-    "pop {{r4, r5}}",
-    "bx lr",
+    "ldr r8, [r0], #4",
+    "ldm r1, {{r9-r12}}",
+    "add r1, r2",
+    "smlad r4, r8, r9, r4",
+    "smlad r5, r8, r10, r5",
+    "smlad r6, r8, r11, r6",
+    "smlad r7, r8, r12, r7",
+    "subs r3, #1",
+    "bne 1b",
+    "ldr r0, [sp, #36]",
+    "stm r0, {{r4-r7}}",
+    "pop {{r4-r11, pc}}",
 );

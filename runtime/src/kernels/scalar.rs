@@ -2,7 +2,7 @@
 
 use neuroprune_format::tensor::{Matrix, Row, RowWeights};
 
-use super::{LANES, Lanes};
+use super::{LANES, Lanes, MIXED};
 
 /// One feature of eight tokens.
 pub type Feature = [i8; LANES];
@@ -83,16 +83,22 @@ fn accumulate(sums: &mut Lanes<i32>, weight: u8, feature: &Feature) {
     }
 }
 
-/// Σ p·v of attention weights (0…8,191) and one value dimension (−127…127) over all
-/// tokens.
+/// Σ p·v of attention weights (0…8,191) and four value dimensions (−127…127).
 ///
-/// Fits for up to 2,064 tokens.
+/// `weights` has an even length; `values` holds for each two tokens `stride` dimensions,
+/// see [`set_value`](super::set_value). Sums fit for up to 2,064 tokens.
 #[inline]
 #[must_use]
-pub fn mix(weights: &[i16], values: &[i16]) -> i32 {
-    weights
-        .iter()
-        .zip(values)
-        .map(|(&p, &v)| i32::from(p) * i32::from(v))
-        .sum()
+pub fn mix(weights: &[i16], values: &[u32], stride: usize, first: usize) -> [i32; MIXED] {
+    let mut sums = [0; MIXED];
+    let rows = values.chunks_exact(stride.max(1));
+    for (weights, row) in weights.chunks_exact(2).zip(rows) {
+        let &[even, odd] = weights else { break };
+        let values = row.get(first..).unwrap_or(&[]);
+        for (sum, &value) in sums.iter_mut().zip(values) {
+            let [even_value, odd_value] = super::values(value);
+            *sum += i32::from(even) * i32::from(even_value) + i32::from(odd) * i32::from(odd_value);
+        }
+    }
+    sums
 }
