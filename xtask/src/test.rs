@@ -17,7 +17,13 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
         Err(error) => Some(format!("{error:#}")),
     };
     tally.suite("host: cargo test --workspace", || {
-        run_aloud(&mut cargo(&["test", "--workspace", "--locked", "--quiet"]))
+        run_aloud(&mut cargo(&[
+            "test",
+            "--workspace",
+            "--locked",
+            "--quiet",
+            "--no-fail-fast",
+        ]))
     });
     match no_firmware {
         None => firmware::run(&Selection::default(), tally)?,
