@@ -167,9 +167,9 @@ fn project_head(head: &Matrix<'_>, width: usize, buffers: &mut AttentionBuffers<
         let key_tile = part_mut(buffers.keys, index * query_rows, query_rows);
         let scales = quantize_tile(keys, key_tile);
         set_all(buffers.key_scales, index * LANES, &scales);
-        let (scales, inverses) = scales_of_tile(queries, LARGEST);
+        let (scales, inverses) = scales_of_tile(queries);
         set_all(buffers.query_scales, index * LANES, &scales);
-        let (scales, value_inverses) = scales_of_tile(values, LARGEST);
+        let (scales, value_inverses) = scales_of_tile(values);
         set_all(buffers.value_scales, index * LANES, &scales);
         for lane in 0..kept.len() {
             let token = index * LANES + lane;
@@ -307,7 +307,7 @@ fn quantize_tokens(x: &[f32], features: usize, tile: &mut [Feature]) -> Lanes<f3
         let largest = x
             .iter()
             .fold(0, |largest, x| math::magnitude(*x).max(largest));
-        (*scale, *inverse) = scale_and_inverse(largest, LARGEST);
+        (*scale, *inverse) = scale_and_inverse(largest);
     }
     for pair in 0..LANES / 2 {
         // A lane without a token reads the first one and makes zeros of it.
@@ -338,7 +338,7 @@ fn quantize_pair(
 /// [`quantize_tokens`] of `[features, 8]`.
 #[inline(never)]
 fn quantize_tile(x: &[f32], tile: &mut [Feature]) -> Lanes<f32> {
-    let (scales, inverses) = scales_of_tile(x, LARGEST);
+    let (scales, inverses) = scales_of_tile(x);
     for (feature, x) in tile.iter_mut().zip(x.chunks_exact(LANES)) {
         let lanes = x.chunks_exact(2).zip(inverses.chunks_exact(2));
         for (pair, (x, inverse)) in lanes.enumerate() {
@@ -354,7 +354,7 @@ fn quantize_tile(x: &[f32], tile: &mut [Feature]) -> Lanes<f32> {
 
 /// Scale and its inverse of each token of `[features, 8]`.
 #[inline(never)]
-fn scales_of_tile(x: &[f32], steps: f32) -> (Lanes<f32>, Lanes<f32>) {
+fn scales_of_tile(x: &[f32]) -> (Lanes<f32>, Lanes<f32>) {
     let mut largest = [0; LANES];
     for x in x.chunks_exact(LANES) {
         for (largest, x) in largest.iter_mut().zip(x) {
@@ -364,15 +364,16 @@ fn scales_of_tile(x: &[f32], steps: f32) -> (Lanes<f32>, Lanes<f32>) {
     let mut scales = [0.0; LANES];
     let mut inverses = [0.0; LANES];
     for ((largest, scale), inverse) in largest.into_iter().zip(&mut scales).zip(&mut inverses) {
-        (*scale, *inverse) = scale_and_inverse(largest, steps);
+        (*scale, *inverse) = scale_and_inverse(largest);
     }
     (scales, inverses)
 }
 
-/// The value of one step where `largest` (a [`math::magnitude`]) takes `steps`.
-fn scale_and_inverse(largest: u32, steps: f32) -> (f32, f32) {
+/// The value of one step where `largest` (a [`math::magnitude`]) takes 127 steps, and its
+/// inverse.
+fn scale_and_inverse(largest: u32) -> (f32, f32) {
     let largest = f32::from_bits(largest);
-    (largest / steps, quotient_or_zero(steps, largest))
+    (largest / LARGEST, quotient_or_zero(LARGEST, largest))
 }
 
 /// `numerator / x`, or zero where that is not a finite number.

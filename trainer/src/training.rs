@@ -214,11 +214,7 @@ impl Run {
     /// Steps of the phase that is running.
     #[must_use]
     pub fn steps(&self, examples: &Examples) -> u64 {
-        self.steps_of(self.phase, examples)
-    }
-
-    fn steps_of(&self, phase: Phase, examples: &Examples) -> u64 {
-        let epochs = match phase {
+        let epochs = match self.phase {
             Phase::Dense => self.recipe.training.epochs,
             Phase::Sparse => self.recipe.pruning.epochs,
             Phase::Finished => 0,

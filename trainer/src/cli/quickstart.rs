@@ -11,15 +11,13 @@ use serde::Serialize;
 use super::classify::{Answer, answer};
 use super::inputs::{print, print_json};
 use super::tables;
-use super::train::{RecipeOptions, train_and_report};
-use crate::checkpoint;
+use super::train::{RecipeOptions, begin, train_and_report};
 use crate::data::{ReadOptions, read};
 use crate::numbers::thousands;
 use crate::outcome::Outcome;
 use crate::pipeline::{Data, Files};
 use crate::recipe::Recipe;
 use crate::smart_home;
-use crate::training::Run;
 
 /// Seed of the data set: the same texts for every model.
 const DATA_SEED: u64 = 1;
@@ -95,11 +93,7 @@ impl Quickstart {
         let files = Files {
             model: folder.join("commands.neuro"),
         };
-        let run = if self.resume {
-            checkpoint::resume(&files.checkpoint(), &recipe, &data.train)?
-        } else {
-            Run::new(recipe, &data.train)?
-        };
+        let run = begin(self.resume, recipe, &files, &data)?;
         let Some(outcome) = train_and_report(run, &data, &files, self.quiet)? else {
             return Ok(ExitCode::FAILURE);
         };

@@ -160,11 +160,7 @@ impl Train {
             model: self.out.clone(),
         };
         let data = Data { train, dev, test };
-        let run = if self.resume {
-            checkpoint::resume(&files.checkpoint(), &recipe, &data.train)?
-        } else {
-            Run::new(recipe, &data.train)?
-        };
+        let run = begin(self.resume, recipe, &files, &data)?;
         match train_and_report(run, &data, &files, self.quiet)? {
             None => Ok(ExitCode::FAILURE),
             Some(outcome) if self.json => {
@@ -200,6 +196,23 @@ fn check_out(out: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     tempfile::tempfile_in(folder).with_context(|| format!("{}: cannot write", folder.display()))?;
     Ok(())
+}
+
+/// A new run, or the one that was interrupted.
+pub(super) fn begin(
+    resume: bool,
+    recipe: Recipe,
+    files: &Files,
+    data: &Data,
+) -> anyhow::Result<Run> {
+    if resume {
+        return Ok(checkpoint::resume(
+            &files.checkpoint(),
+            &recipe,
+            &data.train,
+        )?);
+    }
+    Ok(Run::new(recipe, &data.train)?)
 }
 
 /// Trains with progress; Ctrl-C saves a checkpoint, says how to go on and gives `None`.
