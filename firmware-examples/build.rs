@@ -17,6 +17,9 @@ const BOARDS: [(&str, &str); 5] = [
     ("riscv32imac-unknown-none-elf", "virt"),
 ];
 
+/// The board whose memory holds the small cases of the bench only.
+const SMALL_BOARD: &str = "microbit";
+
 /// Programs that log through defmt; their strings live in sections of its script.
 const DEFMT_PROGRAMS: [&str; 3] = ["classify", "footprint", "arithmetic"];
 
@@ -51,6 +54,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = env::var("OUT_DIR")?;
     fs::write(Path::new(&out).join("memory.x"), map)?;
     println!("cargo:rustc-link-search={out}");
+    println!("cargo:rustc-check-cfg=cfg(small_memory)");
+    if board == SMALL_BOARD {
+        println!("cargo:rustc-cfg=small_memory");
+    }
 
     if target.starts_with("riscv") {
         // On Cortex-M link.x includes the map by itself.

@@ -2,6 +2,8 @@
 
 use core::panic::PanicInfo;
 
+use crate::numbers::decimal;
+
 /// Names the place only: formatting the message would link `core::fmt`.
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
@@ -11,22 +13,6 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     let mut digits = [b'0'; 10];
     let line = decimal(location.line(), &mut digits);
     crate::fail(&["panic at ", location.file(), ":", line])
-}
-
-fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &str {
-    let mut first = digits.len();
-    for (position, digit) in digits.iter_mut().enumerate().rev() {
-        if let Ok(value) = u8::try_from(number % 10) {
-            *digit = b'0' + value;
-        }
-        first = position;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    let digits = digits.get(first..).unwrap_or(&[]);
-    core::str::from_utf8(digits).unwrap_or("?")
 }
 
 /// # Safety

@@ -1,11 +1,14 @@
-//! What the programs need of a board: a way in, a way out, and two instruments.
+//! What the programs need of a board: a way in, a way out, and instruments.
 //!
 //! Everything else of a program is `neuroprune-runtime` and would look the same in
 //! a product.
 #![no_std]
 
 mod faults;
+pub mod files;
 pub mod instructions;
+pub mod numbers;
+pub mod regions;
 pub mod stack;
 
 // Linked for the critical section that defmt's logger and static cells stand on.
