@@ -6,8 +6,8 @@
 //! every bit of every logit between host and board.
 
 mod budget;
-mod emulator;
-mod image;
+pub(crate) mod emulator;
+pub(crate) mod image;
 mod output;
 mod reference;
 
@@ -211,9 +211,20 @@ fn build(
     program: &str,
     model: Option<&Path>,
 ) -> anyhow::Result<PathBuf> {
+    Ok(build_all(folder, board, &[program], model)?.join(program))
+}
+
+/// Builds programs for a board; returns the folder that they are in then.
+pub(crate) fn build_all(
+    folder: &Path,
+    board: &Board,
+    programs: &[&str],
+    model: Option<&Path>,
+) -> anyhow::Result<PathBuf> {
     let mut command = cargo(&["build", "--quiet", "--release", "--locked"]);
     command
-        .args(["--target", board.target, "--bin", program])
+        .args(["--target", board.target])
+        .args(programs.iter().flat_map(|program| ["--bin", program]))
         .arg("--manifest-path")
         .arg(folder.join("Cargo.toml"))
         .env("NEUROPRUNE_BOARD", board.name);
@@ -221,8 +232,7 @@ fn build(
         command.env("NEUROPRUNE_MODEL", model);
     }
     run_quietly(&mut command)?;
-    let built = folder.join("target").join(board.target).join("release");
-    Ok(built.join(program))
+    Ok(folder.join("target").join(board.target).join("release"))
 }
 
 /// The files that say what programs must print.

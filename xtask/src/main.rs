@@ -4,10 +4,12 @@
 //! cargo xtask test      host tests, then the firmware of every board in QEMU
 //! cargo xtask check     formatting, lints, documentation, features, dependencies
 //! cargo xtask firmware  the firmware alone, or one program, or one board
+//! cargo xtask bench     counts instructions in QEMU, compares with budgets, writes records
 //! cargo xtask accuracy  trains a recipe on real text sets and writes the record
 //! ```
 
 mod accuracy;
+mod bench;
 mod boards;
 mod check;
 mod command;
@@ -42,6 +44,8 @@ enum Job {
     Check,
     /// Build the firmware, run it in QEMU and compare what it prints.
     Firmware(firmware::Selection),
+    /// Count instructions in QEMU, compare with the budgets, write the records.
+    Bench(bench::Bench),
     /// Train a recipe on real text sets and write the record (minutes a run).
     Accuracy(accuracy::Accuracy),
 }
@@ -69,6 +73,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Job::Firmware(selection) => {
             setup::ensure(&setup::for_firmware()?, installing)?;
             firmware::run(&selection, &mut tally)?;
+        }
+        Job::Bench(job) => {
+            setup::ensure(&setup::for_firmware()?, installing)?;
+            bench::run(&job, &mut tally)?;
         }
         Job::Accuracy(job) => return accuracy::run(&job),
     }

@@ -3,6 +3,7 @@
 use std::env;
 use std::path::PathBuf;
 
+use crate::bench;
 use crate::command::{cargo, repository, run_aloud};
 use crate::firmware::{self, Selection};
 use crate::setup::{self, Installing};
@@ -34,7 +35,10 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
         );
     }
     match no_firmware {
-        None => firmware::run(&Selection::default(), tally)?,
+        None => {
+            firmware::run(&Selection::default(), tally)?;
+            bench::test(tally)?;
+        }
         Some(reason) => tally.skip("firmware", &reason),
     }
     Ok(())

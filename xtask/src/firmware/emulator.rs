@@ -14,14 +14,20 @@ use crate::boards::Board;
 /// A program that has not ended by then never will.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the program writes to standard output until it exits with status 0.
+/// What the program writes to standard output until it exits with status 0; each
+/// instruction takes the same time, so that the board's timer counts them.
 pub(crate) fn run(board: &Board, elf: &Path) -> anyhow::Result<Vec<u8>> {
+    let shift = format!("shift={}", board.instruction_shift);
+    run_with(board, elf, &["-icount".to_owned(), shift])
+}
+
+/// As [`run`], with these arguments for QEMU in place of its timing.
+pub(crate) fn run_with(board: &Board, elf: &Path, arguments: &[String]) -> anyhow::Result<Vec<u8>> {
     let mut child = Command::new(board.emulator)
         .args(board.machine)
         .args(["-display", "none", "-serial", "none", "-monitor", "none"])
         .args(["-semihosting-config", "enable=on,target=native"])
-        .arg("-icount")
-        .arg(format!("shift={}", board.instruction_shift))
+        .args(arguments)
         .arg("-kernel")
         .arg(elf)
         .stdin(Stdio::null())

@@ -62,6 +62,17 @@ impl Image {
         Ok(())
     }
 
+    /// Address of a symbol.
+    ///
+    /// # Errors
+    /// Where there is none of this name.
+    pub(crate) fn address(&self, name: &str) -> anyhow::Result<u64> {
+        let elf = parse(&self.bytes)?;
+        let symbol = elf.symbols().find(|symbol| symbol.name() == Ok(name));
+        let symbol = symbol.with_context(|| format!("the program has no symbol {name}"))?;
+        Ok(symbol.address())
+    }
+
     /// What the program printed: its log decoded if it has one, else as it is.
     pub(crate) fn decode(&self, output: &[u8]) -> anyhow::Result<String> {
         let logs = parse(&self.bytes)?.section_by_name(LOG_SECTION).is_some();

@@ -1,0 +1,328 @@
+//! The models that are measured: matrices of known density, and a whole synthetic one.
+//!
+//! Random, from a fixed seed: every run writes the same bytes.
+
+use anyhow::Context;
+use half::f16;
+use neuroprune_format::manifest::{
+    Activation, EncoderSettings, Pooling, Scores, TokenizerSettings,
+};
+use neuroprune_format::tensor::{LayoutKind, Role};
+use neuroprune_format::writer::{
+    CharacterMap, CharacterOutcome, EmbeddingSource, LayoutChoice, MatrixSource, ModelSource,
+    NormSource, TensorSource,
+};
+
+/// How the matrices of a case are stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    /// Name in tables and keys.
+    pub(crate) name: &'static str,
+    kind: LayoutKind,
+    choice: LayoutChoice,
+    /// Weights side by side that are zero together, as training would form them.
+    block: usize,
+}
+
+/// The layouts that are measured, dense first: to add one, a row.
+pub(crate) const LAYOUTS: [Layout; 2] = [
+    Layout {
+        name: "dense",
+        kind: LayoutKind::Dense,
+        choice: LayoutChoice::Dense,
+        block: 1,
+    },
+    Layout {
+        name: "delta-u8",
+        kind: LayoutKind::DeltaU8,
+        choice: LayoutChoice::Smallest,
+        block: 1,
+    },
+];
+
+impl Layout {
+    /// Whether zeros are stored like any other weight.
+    pub(crate) fn is_dense(&self) -> bool {
+        self.kind == LayoutKind::Dense
+    }
+}
+
+/// Widths of a layer whose matrices are cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Widths {
+    /// Of the residual stream.
+    pub(crate) hidden: usize,
+    /// Of the MLP.
+    pub(crate) intermediate: usize,
+}
+
+/// A matrix that is measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Matrix {
+    /// As `bench_matrices` names its region.
+    pub(crate) region: String,
+    pub(crate) inputs: u64,
+    pub(crate) outputs: u64,
+    pub(crate) layout: &'static str,
+    /// Nonzero weights, per cent.
+    pub(crate) density: u64,
+    pub(crate) nonzeros: u64,
+    /// Bytes in the file: weights, scales, whatever tells where the weights belong.
+    pub(crate) bytes: u64,
+}
+
+/// A model of one layer of `widths` with `density` per cent of nonzero weights, and the
+/// matrices in it; nothing where the writer does not choose this layout.
+pub(crate) fn matrices(
+    widths: Widths,
+    layout: &Layout,
+    density: u64,
+) -> anyhow::Result<Option<(Vec<u8>, Vec<Matrix>)>> {
+    let Widths {
+        hidden,
+        intermediate,
+    } = widths;
+    let mut random = Random(1 + density);
+    let name = format!("{hidden}-{intermediate} {} {density}", layout.name);
+    let mut matrix = |role, rows, cols| {
+        let weights = weights(&mut random, rows, cols, density, layout.block);
+        matrix_source(role, 0, rows, cols, weights, layout.choice)
+    };
+    // A head of values only is a plain square matrix.
+    let parts = [
+        matrix(Role::Head, hidden, hidden),
+        matrix(Role::MlpInput, intermediate, hidden),
+        matrix(Role::MlpOutput, hidden, intermediate),
+    ];
+    let nonzeros = parts.each_ref().map(|part| {
+        let nonzeros = part.weights.iter().filter(|&&weight| weight != 0);
+        nonzeros.count() as u64
+    });
+    let output = vec![0; hidden * hidden];
+    let output = matrix_source(
+        Role::AttentionOutput,
+        0,
+        hidden,
+        hidden,
+        output,
+        LayoutChoice::Smallest,
+    );
+    let tensors = parts.into_iter().chain([output]).map(TensorSource::Matrix);
+    let file = model(&name, hidden, 2, &["class"], 1, tensors.collect())?;
+    let opened = neuroprune_format::Model::open(&file)?;
+    let roles = [
+        (Role::Head, "square"),
+        (Role::MlpInput, "in"),
+        (Role::MlpOutput, "out"),
+    ];
+    let mut cases = Vec::new();
+    for ((role, region), nonzeros) in roles.into_iter().zip(nonzeros) {
+        let mut records = opened.encoder().tensors().records();
+        let record = records.find(|record| record.role == role);
+        let record = record.with_context(|| format!("{name}: no {}", role.name()))?;
+        if record.layout != layout.kind {
+            return Ok(None);
+        }
+        cases.push(Matrix {
+            region: format!("{name} {region}"),
+            inputs: record.cols as u64,
+            outputs: record.rows as u64,
+            layout: layout.name,
+            density,
+            nonzeros,
+            bytes: record.length as u64,
+        });
+    }
+    Ok(Some((file, cases)))
+}
+
+/// Two layers of width 128, four heads, 512 neurons, 17 classes; nine of ten weights are
+/// zero, anywhere.
+pub(crate) fn synthetic() -> anyhow::Result<Vec<u8>> {
+    const HIDDEN: usize = 128;
+    const HEAD: usize = 32;
+    const DENSITY: u64 = 10;
+    let mut random = Random(7);
+    let mut tensors = Vec::new();
+    for layer in 0..2 {
+        let mut push = |role, head, rows, cols| {
+            let weights = weights(&mut random, rows, cols, DENSITY, 1);
+            let layout = LayoutChoice::Smallest;
+            let mut matrix = matrix_source(role, layer, rows, cols, weights, layout);
+            if role == Role::Head {
+                matrix.head = head;
+                matrix.query_rows = HEAD;
+            }
+            tensors.push(TensorSource::Matrix(matrix));
+        };
+        for head in 0..4 {
+            push(Role::Head, head, 3 * HEAD, HIDDEN);
+        }
+        push(Role::AttentionOutput, 0, HIDDEN, HIDDEN);
+        push(Role::MlpInput, 0, 512, HIDDEN);
+        push(Role::MlpOutput, 0, HIDDEN, 512);
+    }
+    let labels: Vec<String> = (0..17).map(|class| format!("class {class}")).collect();
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    model("synthetic", HIDDEN, 16, &labels, 2, tensors)
+}
+
+/// Words of the sentence in `bench_model`, so that each is one token.
+const WORDS: &str =
+    "could you please be so kind and turn on the light in the kitchen and the living room now";
+
+/// The file of a model with these layers.
+fn model(
+    name: &str,
+    hidden: usize,
+    tokens: usize,
+    labels: &[&str],
+    layers: u16,
+    mut tensors: Vec<TensorSource>,
+) -> anyhow::Result<Vec<u8>> {
+    let letters = || ('a'..='z').map(String::from);
+    let mut initial: Vec<String> = ["[CLS]", "[SEP]", "[UNK]"].map(String::from).to_vec();
+    initial.extend(letters());
+    initial.extend(WORDS.split(' ').map(String::from));
+    initial.sort();
+    initial.dedup();
+    let continuation: Vec<String> = letters().collect();
+
+    let mut random = Random(3);
+    for (role, rows) in [
+        (Role::TokenEmbedding, initial.len() + continuation.len()),
+        (Role::PositionEmbedding, tokens),
+    ] {
+        tensors.push(TensorSource::Embedding(EmbeddingSource {
+            role,
+            rows,
+            cols: hidden,
+            weights: weights(&mut random, rows, hidden, 100, 1),
+            scales: vec![f16::from_f32(0.01); rows],
+        }));
+    }
+    let norms =
+        (0..layers).flat_map(|layer| [(Role::AttentionNorm, layer), (Role::MlpNorm, layer)]);
+    for (role, layer) in norms.chain([(Role::EmbeddingNorm, 0)]) {
+        tensors.push(TensorSource::Norm(NormSource {
+            role,
+            layer,
+            gain: vec![f16::ONE; hidden],
+            shift: vec![f16::ZERO; hidden],
+        }));
+    }
+    let rows = labels.len();
+    let classifier = weights(&mut random, rows, hidden, 100, 1);
+    let layout = LayoutChoice::Smallest;
+    tensors.push(TensorSource::Matrix(matrix_source(
+        Role::Classifier,
+        0,
+        rows,
+        hidden,
+        classifier,
+        layout,
+    )));
+
+    let source = ModelSource {
+        name: name.to_owned(),
+        producer: "cargo xtask bench".to_owned(),
+        seed: 0,
+        recipe: [0; 32],
+        data: [0; 32],
+        scores: Scores::default(),
+        encoder: EncoderSettings {
+            layers,
+            activation: Activation::Gelu,
+            pooling: Pooling::Mean,
+            norm_epsilon: 1e-5,
+            dense_weights: 0,
+        },
+        tokenizer: TokenizerSettings {
+            unknown: 2,
+            start: 0,
+            separator: 1,
+            word_characters: 100,
+            pair: false,
+        },
+        tokens,
+        hidden,
+        labels: labels.iter().map(|&label| label.to_owned()).collect(),
+        initial,
+        continuation,
+        characters: CharacterMap::new(|character| match character {
+            ' ' => CharacterOutcome::Space,
+            'a'..='z' => CharacterOutcome::Word(character.to_string()),
+            _ => CharacterOutcome::Unknown,
+        })?,
+        tensors,
+    };
+    source.to_bytes().with_context(|| name.to_owned())
+}
+
+fn matrix_source(
+    role: Role,
+    layer: u16,
+    rows: usize,
+    cols: usize,
+    weights: Vec<i8>,
+    layout: LayoutChoice,
+) -> MatrixSource {
+    MatrixSource {
+        role,
+        layer,
+        head: 0,
+        rows,
+        cols,
+        query_rows: 0,
+        weights,
+        scales: vec![f16::from_f32(0.002); rows],
+        bias: None,
+        layout,
+    }
+}
+
+/// −100…100, of which exactly `density` per cent (to the nearest block) are not zero.
+fn weights(random: &mut Random, rows: usize, cols: usize, density: u64, block: usize) -> Vec<i8> {
+    let blocks = rows * cols / block;
+    let mut left = (blocks as u64 * density + 50) / 100;
+    let mut weights = Vec::with_capacity(rows * cols);
+    for behind in (1..=blocks as u64).rev() {
+        // Each choice of `left` of those still to come is as likely as any other.
+        let is_kept = random.below(behind) < left;
+        left -= u64::from(is_kept);
+        for _ in 0..block {
+            let magnitude = i8::try_from(1 + random.below(100)).unwrap_or(1);
+            let sign = if random.below(2) == 0 { 1 } else { -1 };
+            weights.push(if is_kept { sign * magnitude } else { 0 });
+        }
+    }
+    weights
+}
+
+/// xorshift64* (Vigna 2014): enough for masks, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    /// A number below `limit`.
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) % limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn density_is_exact() {
+        for (density, block) in [(10, 1), (100, 1), (2, 2), (5, 4)] {
+            let weights = weights(&mut Random(1), 40, 100, density, block);
+            let nonzeros = weights.iter().filter(|&&weight| weight != 0).count() as u64;
+            assert_eq!(weights.len(), 4000);
+            assert_eq!(nonzeros, 40 * density);
+        }
+    }
+}
