@@ -21,7 +21,7 @@ use crate::training::{EpochRecord, Phase, Run};
 use crate::vocabulary::Vocabulary;
 
 /// Changes whenever a field does.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Key of the metadata.
 const KEY: &str = "neuroprune";
 

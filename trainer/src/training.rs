@@ -393,15 +393,14 @@ impl Run {
             let is_running = sparsity > 0.0 && sparsity < recipe.sparsity;
             if recipe.head_redundancy && is_running {
                 let sample = spread(&examples.train, HEAD_EXAMPLES);
-                let distance = recipe.head_distance;
-                let merged = pruning::merge_heads(&mut self.network, sample, distance)?;
+                let merged = pruning::merge_heads(&mut self.network, sample, recipe)?;
                 if !merged.is_empty() {
                     self.merged.extend(merged);
                     // What the survivors took over must not make up for what went.
                     pruning::prune_to(&mut self.network, sparsity, recipe)?;
                 }
             }
-            pruning::cut(&mut self.network)?;
+            pruning::cut(&mut self.network, recipe.blocks)?;
         }
         let per_epoch = self.steps_per_epoch(examples);
         #[expect(

@@ -17,9 +17,11 @@
 
 use candle_core::{Device, Result, Tensor, Var};
 
+use super::blocks::make_whole;
 use crate::batch::{Batch, EncodedExample};
 use crate::network::{Captured, Layer, Network};
 use crate::parameter::Parameter;
+use crate::recipe::PruningRecipe;
 
 /// A head that went, and where.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -34,14 +36,15 @@ pub struct MergedHead {
     pub distance: f32,
 }
 
-/// Merges heads that dominate each other on `examples`.
+/// Merges heads that dominate each other on `examples`, at no more than the recipe's
+/// `head_distance`.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
 pub fn merge_heads<'e>(
     network: &mut Network,
     examples: impl Iterator<Item = &'e EncodedExample> + Clone,
-    largest_distance: f32,
+    recipe: &PruningRecipe,
 ) -> Result<Vec<MergedHead>> {
     let mut captured = Captured::default();
     let batch = Batch::new(examples);
@@ -54,7 +57,7 @@ pub fn merge_heads<'e>(
         };
         let outputs = Outputs::new(&inputs.attention_output, layer, width)?;
         let fits = outputs.fits();
-        let staying = dominating_set(&fits, &outputs.importance, largest_distance);
+        let staying = dominating_set(&fits, &outputs.importance, recipe.head_distance);
         let going: Vec<usize> = (0..outputs.heads)
             .filter(|i| !staying.contains(i))
             .collect();
@@ -72,6 +75,7 @@ pub fn merge_heads<'e>(
         }
         if !going.is_empty() {
             keep_heads(layer, &staying, width)?;
+            make_whole(&mut layer.attention_output.weight, recipe.blocks.width())?;
         }
     }
     Ok(merged)
