@@ -8,12 +8,16 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::target::Target;
+
 /// A whole recipe.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
     /// Random seed: same recipe, same data, same seed: same file.
     pub seed: u64,
+    /// Where the model is to run: what the file's layouts are chosen for.
+    pub target: Target,
     /// Shape of the network.
     pub model: ModelRecipe,
     /// Training of the dense network.
@@ -520,6 +524,8 @@ mod tests {
         let recipe = Recipe::default();
         assert_eq!(recipe.with("model.hidden", "64").unwrap().model.hidden, 64);
         assert_eq!(recipe.with("seed", "7").unwrap().seed, 7);
+        let moved = recipe.with("target", "x86-64").unwrap();
+        assert_eq!(moved.target, Target::X86_64);
         assert_eq!(
             recipe
                 .with("pruning.sparsity", "0")
