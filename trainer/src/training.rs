@@ -20,7 +20,7 @@ use crate::noise::WordNoise;
 use crate::optimizer::{self, StepSettings};
 use crate::pruning::{self, MergedHead, schedule};
 use crate::random::{Purpose, permutation, stream};
-use crate::recipe::Recipe;
+use crate::recipe::{Blocks, Recipe};
 use crate::vocabulary::{Vocabulary, VocabularyError};
 
 /// Examples of one forward pass when nothing is learned.
@@ -378,6 +378,11 @@ impl Run {
                 pruning::prune_and_cut(&mut self.network, sparsity, recipe)?;
             } else {
                 pruning::prune_to(&mut self.network, sparsity, recipe)?;
+                // Rows of few blocks die in numbers. What only they needed must not count as
+                // living until the epoch ends, or that cut would overshoot the schedule.
+                if recipe.blocks != Blocks::One {
+                    pruning::cut(&mut self.network, recipe.blocks)?;
+                }
             }
         }
         Ok(())

@@ -30,6 +30,14 @@ pub struct Cut {
     pub inputs: usize,
 }
 
+impl Cut {
+    pub(super) fn add(&mut self, more: Self) {
+        self.heads += more.heads;
+        self.neurons += more.neurons;
+        self.inputs += more.inputs;
+    }
+}
+
 /// Cuts everything that is empty.
 ///
 /// # Errors

@@ -61,7 +61,30 @@ pub fn prune_to(network: &mut Network, sparsity: f64, recipe: &PruningRecipe) ->
 pub fn prune_and_cut(network: &mut Network, sparsity: f64, recipe: &PruningRecipe) -> Result<Cut> {
     let wanted = weights_at(network, sparsity);
     cut(network, recipe.blocks)?;
-    // The fewest weights to leave such that at least `wanted` are left behind the cut.
+    let mut done = Cut::default();
+    // Once without blocks. A cut that makes blocks whole may leave more than was asked for;
+    // to take all of that at once would empty neurons by the dozen.
+    loop {
+        let staying = fewest_for(network, wanted, recipe)?;
+        prune_down_to(network, staying, recipe)?;
+        done.add(cut(network, recipe.blocks)?);
+        if network.living_weights()? <= staying {
+            break;
+        }
+    }
+    // One neuron more or less is many weights; the surplus goes group by group.
+    loop {
+        prune_down_to(network, wanted, recipe)?;
+        let more = cut(network, recipe.blocks)?;
+        if more == Cut::default() {
+            return Ok(done);
+        }
+        done.add(more);
+    }
+}
+
+/// The fewest weights to leave such that at least `wanted` are left behind the cut.
+fn fewest_for(network: &Network, wanted: usize, recipe: &PruningRecipe) -> Result<usize> {
     let (mut low, mut high) = (wanted, network.living_weights()?);
     while low < high {
         let middle = low.midpoint(high);
@@ -74,20 +97,7 @@ pub fn prune_and_cut(network: &mut Network, sparsity: f64, recipe: &PruningRecip
             high = middle;
         }
     }
-    prune_down_to(network, low, recipe)?;
-    let mut done = cut(network, recipe.blocks)?;
-    // One neuron more or less is many weights; the surplus goes group by group. Where that
-    // empties neurons, blocks that are made whole may be a surplus once more.
-    loop {
-        prune_down_to(network, wanted, recipe)?;
-        let more = cut(network, recipe.blocks)?;
-        if more == Cut::default() {
-            return Ok(done);
-        }
-        done.heads += more.heads;
-        done.neurons += more.neurons;
-        done.inputs += more.inputs;
-    }
+    Ok(low)
 }
 
 fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) -> Result<usize> {
