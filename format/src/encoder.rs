@@ -150,7 +150,6 @@ impl<'a, I: Iterator<Item = Record>> Cursor<'a, I> {
         rows: Option<usize>,
         cols: usize,
     ) -> Result<Matrix<'a>, FormatError> {
-        let is_matrix = matches!(record.layout, LayoutKind::Dense | LayoutKind::DeltaU8);
         let is_head = record.role == Role::Head;
         let query_fits = if is_head {
             record.query_rows <= record.rows / 2 && record.rows > 0
@@ -158,7 +157,7 @@ impl<'a, I: Iterator<Item = Record>> Cursor<'a, I> {
             record.query_rows == 0 && record.head == 0
         };
         let fits = record.cols == cols && rows.is_none_or(|rows| rows == record.rows);
-        if !(is_matrix && query_fits && fits) {
+        if !(record.layout.is_matrix() && query_fits && fits) {
             return Err(self.shape_error());
         }
         A::matrix(record, self.weights)

@@ -603,7 +603,7 @@ fn record_errors() {
     assert_edit(Tensors, 0, &[0], ErrorKind::Tag, 0);
     assert_edit(Tensors, 0, &[12], ErrorKind::Tag, 0);
     assert_edit(Tensors, 1, &[0], ErrorKind::Tag, 1);
-    assert_edit(Tensors, 1, &[5], ErrorKind::Tag, 1);
+    assert_edit(Tensors, 1, &[8], ErrorKind::Tag, 1);
     assert_edit(Tensors, 2, &[1], ErrorKind::Tag, 2);
     assert_edit(Tensors, 3, &[1], ErrorKind::Reserved, 3);
     assert_edit(Tensors, 28, &[1], ErrorKind::Reserved, 28);

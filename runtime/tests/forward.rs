@@ -157,16 +157,18 @@ fn layouts_give_the_same_logits() {
         let smallest = models::laid_out(&source, LayoutChoice::Smallest);
         let dense = models::laid_out(&source, LayoutChoice::Dense);
         smaller += u64::from(smallest.len() < dense.len());
+        let others =
+            models::SPARSE.map(|layout| models::laid_out(&source, models::preferred(layout)));
         let text = models::text(30, &mut random);
         let second = shape.pair.then(|| models::text(20, &mut random));
-        let [smallest, dense] = [smallest, dense].map(|file| {
-            bits(&logits(
-                &Model::open(&file).unwrap(),
-                &text,
-                second.as_deref(),
-            ))
-        });
-        assert_eq!(smallest, dense, "case {number}");
+        let logits = |file: &[u8]| {
+            let model = Model::open(file).unwrap();
+            bits(&logits(&model, &text, second.as_deref()))
+        };
+        let expected = logits(&dense);
+        for file in others.iter().chain([&smallest]) {
+            assert_eq!(logits(file), expected, "case {number}");
+        }
     }
     assert!(smaller > CASES / 2, "the layouts differ in {smaller} cases");
 }
@@ -179,6 +181,9 @@ fn random_models_have_every_layout_and_shape() {
         ("dense rows", 0),
         ("listed columns", 0),
         ("delta-u8 rows", 0),
+        ("bitmap rows", 0),
+        ("rows of 1×2 blocks", 0),
+        ("rows of 1×4 blocks", 0),
         ("bridged gap", 0),
         ("cut row", 0),
         ("cut row with a bias", 0),
@@ -259,6 +264,9 @@ fn random_models_have_every_layout_and_shape() {
                         let bridge = pairs.chunks_exact(2).any(|pair| pair == [u8::MAX, 0]);
                         see("bridged gap", bridge);
                     }
+                    RowWeights::Bitmap { bits, .. } => see("bitmap rows", !bits.is_empty()),
+                    RowWeights::Blocks2(blocks) => see("rows of 1×2 blocks", !blocks.is_empty()),
+                    RowWeights::Blocks4(blocks) => see("rows of 1×4 blocks", !blocks.is_empty()),
                 }
             }
         }

@@ -24,7 +24,7 @@ const OUTCOME_KEYS: &str = "name scored_on examples accuracy target_sparsity spa
      heads neurons sparse dense merged history seconds";
 const INSPECTION_KEYS: &str = "name producer seed recipe_sha256 data_sha256 layers hidden \
      tokens vocabulary activation pooling pair labels scores bytes sections tensors \
-     dense_weights nonzeros sparsity scratch scratch_cortex_m4 \
+     dense_weights nonzeros sparsity layouts_for target work scratch scratch_cortex_m4 \
      flash_estimate ram_estimate";
 const SCORED_KEYS: &str = "examples right accuracy macro_f1 truncated classes";
 const CLASS_KEYS: &str = "label examples answered right precision recall f1";
@@ -224,7 +224,8 @@ fn single_texts() {
     let inspection = run(&mut folder.neuroprune(&["inspect", "model.neuro", "--json"])).json();
     assert_keys(&inspection, INSPECTION_KEYS);
     assert_keys(&inspection["sections"][0], "name bytes");
-    let tensor = "role layer head rows cols layout nonzeros bytes is_encoder";
+    let tensor = "role layer head rows cols layout nonzeros density bytes bytes_per_nonzero \
+         work is_encoder";
     assert_keys(&inspection["tensors"][0], tensor);
     let limits = model.limits();
     assert_eq!(

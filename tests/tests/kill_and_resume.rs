@@ -262,6 +262,7 @@ fn another_run_is_not_gone_on_with() {
     };
     refused(&["--seed", "9"], "recipe");
     refused(&["--set", "pruning.sparsity=0.7"], "recipe");
+    refused(&["--blocks", "1x4"], "recipe");
     let mut command = folder.neuroprune(&["train", "--data", "shorter.tsv", "--resume"]);
     command.args(["--recipe", "recipe.toml"]).args(LONG);
     run(&mut command).assert_error(1, &["model.checkpoint", "training data", "differ"]);

@@ -21,7 +21,7 @@ use crate::training::{EpochRecord, Phase, Run};
 use crate::vocabulary::Vocabulary;
 
 /// Changes whenever a field does.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Key of the metadata.
 const KEY: &str = "neuroprune";
 
@@ -114,12 +114,14 @@ pub fn load(path: &Path) -> Result<Run, CheckpointError> {
 }
 
 /// Reads the run at `path`, which must have been made from this recipe and these
-/// examples, as read and split.
+/// examples, as read and split. Only the target may be another: training does not know
+/// it, and a finished run can be written for each.
 ///
 /// # Errors
 /// As [`load`], and where recipe or examples differ.
 pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, CheckpointError> {
-    let run = load(path)?;
+    let mut run = load(path)?;
+    run.recipe.target = recipe.target;
     let differs = if run.recipe != *recipe {
         Some("recipe and options")
     } else if run.examples != train.fingerprint() {

@@ -20,11 +20,14 @@ use crate::network::{Layer, Linear, Network, Norm, Shape};
 use crate::parameter::Parameter;
 use crate::quantization::{Calibration, LayerGrams, QuantizedMatrix};
 use crate::recipe::{ActivationKind, PoolingKind};
+use crate::target::Target;
 use crate::training::Run;
 use crate::vocabulary::VocabularyError;
 
 /// Program and version that writes files.
 pub const PRODUCER: &str = concat!("neuroprune ", env!("CARGO_PKG_VERSION"));
+/// Stands in a file between [`PRODUCER`] and the name of a target.
+const LAYOUTS_FOR: &str = ", layouts for ";
 
 /// Why there is no file.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +49,8 @@ pub enum ExportError {
 pub enum Form {
     /// Every weight, zeros too, and nothing cut.
     Dense,
-    /// As small as it gets.
-    Sparse,
+    /// Cut, and in the layouts that are cheapest on this target.
+    Sparse(Target),
 }
 
 /// A file's source, to be written once more when its scores are known.
@@ -77,7 +80,7 @@ pub fn export(
     for (number, layer) in (0..).zip(&network.layers) {
         let grams = calibration.layers.get(usize::from(number));
         let mut quantized = QuantizedLayer::new(layer, network, grams)?;
-        if form == Form::Sparse {
+        if form != Form::Dense {
             quantized.cut(shape.activation);
         }
         tensors.extend(quantized.into_tensors(number, form));
@@ -89,7 +92,10 @@ pub fn export(
     tensors.push(classifier.into_tensor(Role::Classifier, 0, 0, 0, form));
     Ok(ModelSource {
         name: name.to_owned(),
-        producer: PRODUCER.to_owned(),
+        producer: match form {
+            Form::Dense => PRODUCER.to_owned(),
+            Form::Sparse(target) => format!("{PRODUCER}{LAYOUTS_FOR}{}", target.name()),
+        },
         seed: run.recipe.seed,
         recipe: run.recipe.sha256(),
         data: run.data,
@@ -104,6 +110,13 @@ pub fn export(
         characters: characters.clone(),
         tensors,
     })
+}
+
+/// The target that a file's layouts were chosen for, if it says so.
+#[must_use]
+pub fn target_of(producer: &str) -> Option<Target> {
+    let (_, name) = producer.split_once(LAYOUTS_FOR)?;
+    Target::ALL.into_iter().find(|target| target.name() == name)
 }
 
 fn settings(shape: &Shape) -> EncoderSettings {
@@ -293,7 +306,7 @@ impl QuantizedMatrix {
             scales: self.scales,
             layout: match form {
                 Form::Dense => LayoutChoice::Dense,
-                Form::Sparse => LayoutChoice::Smallest,
+                Form::Sparse(target) => LayoutChoice::Cheapest(target.costs()),
             },
         })
     }

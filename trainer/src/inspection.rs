@@ -8,6 +8,9 @@ use neuroprune_runtime::kernels::{pairs, scalar};
 use neuroprune_runtime::required_scratch_with;
 use serde::Serialize;
 
+use crate::export::target_of;
+use crate::target::Target;
+
 /// Flash that a program needs beside the model on a Cortex-M4F: what the budget in
 /// `firmware-examples/budgets.toml` allows the program `hello`, which the firmware job
 /// holds it to.
@@ -15,6 +18,9 @@ pub const CODE_BYTES: usize = 49_000;
 /// Stack of the program `footprint` on a Cortex-M4F, rounded up; its expected output is
 /// in `firmware-examples/src/bin/footprint.mps2-an386.out`.
 pub const STACK_BYTES: usize = 3_500;
+
+/// Tiles of eight tokens in a text of 16.
+const TILES: u64 = 2;
 
 /// What is in a file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -59,6 +65,12 @@ pub struct Inspection {
     pub nonzeros: usize,
     /// Share of the encoder weights that are zero.
     pub sparsity: f64,
+    /// The target that the layouts were chosen for, where the file says so.
+    pub layouts_for: Option<&'static str>,
+    /// The target that work is estimated for.
+    pub target: &'static str,
+    /// Estimated instructions of all matrix products of a text of 16 tokens.
+    pub work: u64,
     /// Bytes of scratch memory for texts of full length, on targets with scalar kernels.
     pub scratch: usize,
     /// Likewise, on Cortex-M4, M7, M33 and M55.
@@ -106,30 +118,47 @@ pub struct TensorFacts {
     pub layout: &'static str,
     /// Weights that are not zero, for matrices.
     pub nonzeros: Option<usize>,
+    /// Their share of all weights.
+    pub density: Option<f64>,
     /// Bytes in the file.
     pub bytes: usize,
+    /// Those divided by the weights that are not zero.
+    pub bytes_per_nonzero: Option<f64>,
+    /// Estimated instructions for a text of 16 tokens, for matrices.
+    pub work: Option<u64>,
     /// Whether sparsity counts its weights.
     pub is_encoder: bool,
 }
 
 impl Inspection {
-    /// Looks at a file.
+    /// Looks at a file; work is that on the target of its layouts, or else portable.
     ///
     /// # Errors
     /// When it does not open.
     pub fn new(bytes: &[u8]) -> Result<Self, FormatError> {
+        Self::on(bytes, None)
+    }
+
+    /// Looks at a file, with the work it is on `target`.
+    ///
+    /// # Errors
+    /// When it does not open.
+    pub fn on(bytes: &[u8], target: Option<Target>) -> Result<Self, FormatError> {
         let model = Model::open(bytes)?;
         let manifest = model.manifest();
+        let layouts_for = target_of(manifest.provenance.producer);
+        let target = target.or(layouts_for).unwrap_or_default();
         let Architecture::EncoderClassifier(settings) = manifest.architecture else {
             unreachable!("the only architecture that opens");
         };
         let limits = model.limits();
         let records = model.encoder().tensors().records();
         let tensors: Vec<TensorFacts> = records
-            .map(|record| tensor_facts(&model, &record))
+            .map(|record| tensor_facts(&model, &record, target))
             .collect();
         let encoder = tensors.iter().filter(|tensor| tensor.is_encoder);
         let nonzeros = encoder.filter_map(|tensor| tensor.nonzeros).sum();
+        let work = tensors.iter().filter_map(|tensor| tensor.work).sum();
         let sections = Container::open(bytes)?.entries().map(|entry| SectionFacts {
             name: entry.section.to_string(),
             bytes: entry.length,
@@ -169,6 +198,9 @@ impl Inspection {
             dense_weights: settings.dense_weights,
             nonzeros,
             sparsity,
+            layouts_for: layouts_for.map(Target::name),
+            target: target.name(),
+            work,
             scratch: scratch(size_of::<scalar::Feature>()),
             scratch_cortex_m4,
             flash_estimate: bytes.len() + CODE_BYTES,
@@ -196,13 +228,18 @@ impl Inspection {
     }
 }
 
-fn tensor_facts(model: &Model<'_>, record: &Record) -> TensorFacts {
+fn tensor_facts(model: &Model<'_>, record: &Record, target: Target) -> TensorFacts {
     let matrix = model.encoder().tensors().matrix(record);
     let is_encoder = matches!(
         record.role,
         Role::Head | Role::AttentionOutput | Role::MlpInput | Role::MlpOutput
     );
     let in_layer = is_encoder || matches!(record.role, Role::AttentionNorm | Role::MlpNorm);
+    let nonzeros = matrix.map(|matrix| matrix.count_nonzeros());
+    // The classifier sees one vector, which is a tile of its own.
+    let tiles = if is_encoder { TILES } else { 1 };
+    #[expect(clippy::cast_precision_loss, reason = "shares of counts below 2⁵²")]
+    let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
     TensorFacts {
         role: record.role.name(),
         layer: in_layer.then_some(record.layer),
@@ -210,8 +247,11 @@ fn tensor_facts(model: &Model<'_>, record: &Record) -> TensorFacts {
         rows: record.rows,
         cols: record.cols,
         layout: record.layout.name(),
-        nonzeros: matrix.map(|matrix| matrix.count_nonzeros()),
+        nonzeros,
+        density: nonzeros.map(|nonzeros| share(nonzeros, record.rows * record.cols)),
         bytes: record.length,
+        bytes_per_nonzero: nonzeros.map(|nonzeros| share(record.length, nonzeros)),
+        work: matrix.map(|matrix| tiles * target.work(&matrix)),
         is_encoder,
     }
 }

@@ -33,5 +33,6 @@ pub mod recipe;
 pub mod report;
 pub mod scoring;
 pub mod smart_home;
+pub mod target;
 pub mod training;
 pub mod vocabulary;

@@ -252,7 +252,8 @@ fn finish(
         sparse_float: known(sparse_float),
         ..scores
     };
-    let (sparse_file, sparse_int8) = make(&run.network, Form::Sparse, &name, scores)?;
+    let form = Form::Sparse(run.recipe.target);
+    let (sparse_file, sparse_int8) = make(&run.network, form, &name, scores)?;
     write(&files.dense(), &dense_file)?;
     write(&files.model, &sparse_file)?;
     seconds.export = start.elapsed().as_secs_f64();

@@ -5,12 +5,15 @@
 //! | how sparse at this step? | [`schedule`] |
 //! | what does a weight cost? preferential attachment, group sparsity | [`cost`] |
 //! | which weights go? exactly so many, the lowest score for their cost | [`threshold`] |
+//! | what lives and dies together? | [`blocks`] |
 //! | which heads say the same? | [`heads`] |
 //! | what is empty and can be cut out of the network? | [`cutting`] |
 //!
 //! A weight that is gone stays gone: its mask is zero, and with it its value, its
-//! moments and its sensitivity.
+//! moments and its sensitivity. Two things give weights back: a head that is merged into
+//! another, and a group of weights that must be whole.
 
+mod blocks;
 pub mod cost;
 pub mod cutting;
 pub mod heads;

@@ -8,12 +8,16 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::target::Target;
+
 /// A whole recipe.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
     /// Random seed: same recipe, same data, same seed: same file.
     pub seed: u64,
+    /// Where the model is to run: what the file's layouts are chosen for.
+    pub target: Target,
     /// Shape of the network.
     pub model: ModelRecipe,
     /// Training of the dense network.
@@ -100,6 +104,8 @@ pub struct PruningRecipe {
     pub schedule_end: f64,
     /// Steps from one removal to the next.
     pub interval: usize,
+    /// What is removed and kept as one.
+    pub blocks: Blocks,
     /// What a weight's survival depends on.
     pub score: ScoreKind,
     /// Memory of the sensitivity, per step (exponential moving average).
@@ -118,6 +124,46 @@ pub struct PruningRecipe {
     pub distillation: f64,
     /// Temperature of those answers.
     pub temperature: f64,
+}
+
+/// What is removed and kept as one: neighbouring inputs of one output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+pub enum Blocks {
+    /// Each weight for itself.
+    #[default]
+    #[serde(rename = "1x1")]
+    #[value(name = "1x1")]
+    One,
+    /// Pairs.
+    #[serde(rename = "1x2")]
+    #[value(name = "1x2")]
+    Two,
+    /// Groups of four.
+    #[serde(rename = "1x4")]
+    #[value(name = "1x4")]
+    Four,
+}
+
+impl Blocks {
+    /// Weights of one block.
+    #[must_use]
+    pub fn width(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+            Self::Four => 4,
+        }
+    }
+
+    /// The name in recipes, `1x4`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::One => "1x1",
+            Self::Two => "1x2",
+            Self::Four => "1x4",
+        }
+    }
 }
 
 /// What a weight's survival depends on.
@@ -175,6 +221,7 @@ impl Default for PruningRecipe {
             learning_rate: 1e-3,
             schedule_end: 0.6,
             interval: 10,
+            blocks: Blocks::One,
             score: ScoreKind::Sensitivity,
             score_memory: 0.95,
             preferential_attachment: true,
@@ -348,6 +395,13 @@ impl Recipe {
         )?;
         // The exact dominating set looks at every subset of the heads.
         size("model.heads", model.heads, 16, "1 to 16")?;
+        // Or a head that goes would tear blocks of W_O.
+        range(
+            (model.hidden / model.heads).is_multiple_of(pruning.blocks.width()),
+            "pruning.blocks",
+            pruning.blocks.name().to_owned(),
+            "blocks whose width divides that of a head, model.hidden / model.heads",
+        )?;
         size(
             "model.intermediate",
             model.intermediate,
@@ -470,6 +524,8 @@ mod tests {
         let recipe = Recipe::default();
         assert_eq!(recipe.with("model.hidden", "64").unwrap().model.hidden, 64);
         assert_eq!(recipe.with("seed", "7").unwrap().seed, 7);
+        let moved = recipe.with("target", "x86-64").unwrap();
+        assert_eq!(moved.target, Target::X86_64);
         assert_eq!(
             recipe
                 .with("pruning.sparsity", "0")
@@ -480,11 +536,14 @@ mod tests {
         );
         let gelu = recipe.with("model.activation", "gelu").unwrap();
         assert_eq!(gelu.model.activation, ActivationKind::Gelu);
+        let blocks = recipe.with("pruning.blocks", "1x4").unwrap();
+        assert_eq!(blocks.pruning.blocks, Blocks::Four);
         for (key, value, message) in [
             ("model.width", "64", "there is no key `width`"),
             ("shape.hidden", "64", "there is no section `shape`"),
             ("model.hidden", "wide", "invalid type"),
             ("model.pooling", "max", "unknown variant"),
+            ("pruning.blocks", "2x1", "unknown variant"),
         ] {
             let error = recipe.with(key, value).unwrap_err();
             assert!(error.contains(message), "{error}");
@@ -500,5 +559,26 @@ mod tests {
             error,
             "recipe key `pruning.sparsity` is 1.5, expected 0 to 0.999"
         );
+    }
+
+    #[test]
+    fn blocks_must_fit_into_a_head() {
+        let mut recipe = Recipe::default();
+        recipe.pruning.blocks = Blocks::Four;
+        recipe.check().unwrap();
+        recipe.model.heads = 2;
+        recipe.model.hidden = 60;
+        let error = recipe.check().unwrap_err().to_string();
+        assert!(error.contains("`pruning.blocks` is 1x4"), "{error}");
+        recipe.pruning.blocks = Blocks::Two;
+        recipe.check().unwrap();
+    }
+
+    #[test]
+    fn names_of_blocks_are_those_of_recipes() {
+        for blocks in [Blocks::One, Blocks::Two, Blocks::Four] {
+            let recipe = Recipe::default().with("pruning.blocks", blocks.name());
+            assert_eq!(recipe.unwrap().pruning.blocks, blocks);
+        }
     }
 }

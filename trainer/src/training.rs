@@ -20,7 +20,7 @@ use crate::noise::WordNoise;
 use crate::optimizer::{self, StepSettings};
 use crate::pruning::{self, MergedHead, schedule};
 use crate::random::{Purpose, permutation, stream};
-use crate::recipe::Recipe;
+use crate::recipe::{Blocks, Recipe};
 use crate::vocabulary::{Vocabulary, VocabularyError};
 
 /// Examples of one forward pass when nothing is learned.
@@ -378,6 +378,11 @@ impl Run {
                 pruning::prune_and_cut(&mut self.network, sparsity, recipe)?;
             } else {
                 pruning::prune_to(&mut self.network, sparsity, recipe)?;
+                // Rows of few blocks die in numbers. What only they needed must not count as
+                // living until the epoch ends, or that cut would overshoot the schedule.
+                if recipe.blocks != Blocks::One {
+                    pruning::cut(&mut self.network, recipe.blocks)?;
+                }
             }
         }
         Ok(())
@@ -393,15 +398,14 @@ impl Run {
             let is_running = sparsity > 0.0 && sparsity < recipe.sparsity;
             if recipe.head_redundancy && is_running {
                 let sample = spread(&examples.train, HEAD_EXAMPLES);
-                let distance = recipe.head_distance;
-                let merged = pruning::merge_heads(&mut self.network, sample, distance)?;
+                let merged = pruning::merge_heads(&mut self.network, sample, recipe)?;
                 if !merged.is_empty() {
                     self.merged.extend(merged);
                     // What the survivors took over must not make up for what went.
                     pruning::prune_to(&mut self.network, sparsity, recipe)?;
                 }
             }
-            pruning::cut(&mut self.network)?;
+            pruning::cut(&mut self.network, recipe.blocks)?;
         }
         let per_epoch = self.steps_per_epoch(examples);
         #[expect(

@@ -5,11 +5,14 @@ use candle_core::{Device, Tensor, Var};
 use neuroprune_trainer::batch::{Batch, EncodedExample};
 use neuroprune_trainer::network::{Network, Shape};
 use neuroprune_trainer::parameter::Parameter;
+use neuroprune_trainer::pruning::threshold::weights_at;
 use neuroprune_trainer::pruning::{cut, merge_heads, prune_and_cut, prune_to};
 use neuroprune_trainer::random::{Purpose, initial_values, stream};
 use neuroprune_trainer::recipe::{
-    ActivationKind, ModelRecipe, PoolingKind, PruningRecipe, ScoreKind,
+    ActivationKind, Blocks, ModelRecipe, PoolingKind, PruningRecipe, ScoreKind,
 };
+
+use proptest::prelude::*;
 
 const HEAD_WIDTH: usize = 4;
 
@@ -41,6 +44,13 @@ fn network(activation: ActivationKind) -> Network {
         }
     }
     network
+}
+
+fn merging(head_distance: f32) -> PruningRecipe {
+    PruningRecipe {
+        head_distance,
+        ..PruningRecipe::default()
+    }
 }
 
 fn examples() -> Vec<EncodedExample> {
@@ -216,7 +226,7 @@ fn cutting_leaves_the_answers() {
         });
         kill(&mut second.mlp_output.weight, |_, col| col < 7);
         let before = logits(&network);
-        let done = cut(&mut network).unwrap();
+        let done = cut(&mut network, Blocks::One).unwrap();
         assert_eq!(done.heads, 2);
         assert_eq!(done.neurons, 5 + 7);
         assert_eq!(done.inputs, 6 + 4);
@@ -228,10 +238,10 @@ fn cutting_leaves_the_answers() {
         assert_eq!(second.mlp_output.weight.value.dims(), [16, 17]);
         assert_same_answers(&before, &network, 1e-4);
         // Nothing is left to cut.
-        assert_eq!(cut(&mut network).unwrap(), Default::default());
+        assert_eq!(cut(&mut network, Blocks::One).unwrap(), Default::default());
         // A smaller network can still be pruned and run.
         prune_to(&mut network, 0.95, &PruningRecipe::default()).unwrap();
-        cut(&mut network).unwrap();
+        cut(&mut network, Blocks::One).unwrap();
         assert!(logits(&network).iter().all(|logit| logit.is_finite()));
     }
 }
@@ -244,7 +254,7 @@ fn even_a_network_without_weights_answers() {
         kill(&mut layer.mlp_input.weight, |_, _| true);
     }
     let before = logits(&network);
-    cut(&mut network).unwrap();
+    cut(&mut network, Blocks::One).unwrap();
     assert_same_answers(&before, &network, 1e-4);
 }
 
@@ -280,7 +290,7 @@ fn a_head_that_says_the_same_is_merged_without_a_trace() {
     set(&mut layer.projection.bias, bias);
 
     let before = logits(&network);
-    let merged = merge_heads(&mut network, examples().iter(), 0.01).unwrap();
+    let merged = merge_heads(&mut network, examples().iter(), &merging(0.01)).unwrap();
     assert_eq!(merged.len(), 1, "{merged:?}");
     let (went, into) = (merged[0].head, merged[0].into);
     assert!(
@@ -295,11 +305,11 @@ fn a_head_that_says_the_same_is_merged_without_a_trace() {
 fn different_heads_stay() {
     let mut network = network(ActivationKind::Relu);
     assert_eq!(
-        merge_heads(&mut network, examples().iter(), 0.01).unwrap(),
+        merge_heads(&mut network, examples().iter(), &merging(0.01)).unwrap(),
         []
     );
     // Everything is predicted within its own size: one head a layer is left.
-    let merged = merge_heads(&mut network, examples().iter(), 1.01).unwrap();
+    let merged = merge_heads(&mut network, examples().iter(), &merging(1.01)).unwrap();
     assert_eq!(merged.len(), 6);
     assert!(network.layers.iter().all(|layer| layer.heads.len() == 1));
 }
@@ -314,7 +324,7 @@ fn sparsity_holds_behind_the_cut() {
         kill(&mut network.layers[0].mlp_input.weight, |row, col| {
             row % 2 == 0 && col > 0
         });
-        let wanted = neuroprune_trainer::pruning::threshold::weights_at(&network, sparsity);
+        let wanted = weights_at(&network, sparsity);
         let untouched = network.clone();
         let answers = logits(&untouched);
         let done = prune_and_cut(&mut network, sparsity, &recipe).unwrap();
@@ -325,8 +335,117 @@ fn sparsity_holds_behind_the_cut() {
             (wanted - 32..=wanted).contains(&left),
             "{left} of {wanted} at {sparsity}"
         );
-        assert_eq!(cut(&mut network).unwrap(), Default::default());
+        assert_eq!(cut(&mut network, Blocks::One).unwrap(), Default::default());
         // Trials on clones leave the original alone.
         assert_eq!(logits(&untouched), answers);
     }
+}
+
+/// Every group of every matrix lives or is gone, and what is gone is zero.
+#[track_caller]
+fn assert_whole(network: &Network, blocks: Blocks) {
+    for (name, parameter) in network.parameters() {
+        let Some(pruning) = &parameter.pruning else {
+            continue;
+        };
+        let values = parameter.value.to_vec2::<f32>().unwrap();
+        let masks = pruning.mask.to_vec2::<f32>().unwrap();
+        for (values, masks) in values.iter().zip(&masks) {
+            for group in masks.chunks(blocks.width()) {
+                assert!(group.iter().all(|&mask| mask == group[0]), "{name}");
+            }
+            let ghosts = values.iter().zip(masks);
+            let mut ghosts = ghosts.filter(|(value, mask)| **mask == 0.0 && **value != 0.0);
+            assert_eq!(ghosts.next(), None, "{name}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Whatever dies and in which order: blocks stay whole, the target is met to less than
+    /// a block by a removal, to less than a neuron and a block behind the last cut, and
+    /// each cut leaves the answers.
+    #[test]
+    fn blocks_stay_whole(
+        blocks in prop_oneof![Just(Blocks::One), Just(Blocks::Two), Just(Blocks::Four)],
+        removals in proptest::collection::vec(0.05_f64..0.9, 1..4),
+        last in 0.5_f64..0.97,
+        dying in proptest::collection::vec(any::<bool>(), 24),
+        head in 0..4_usize,
+    ) {
+        let recipe = PruningRecipe { blocks, head_distance: 0.9, ..PruningRecipe::default() };
+        let width = blocks.width();
+        let mut network = network(ActivationKind::Relu);
+        kill(&mut network.layers[0].mlp_input.weight, |row, _| dying[row]);
+        kill(&mut network.layers[1].projection.weight, |row, _| {
+            row / HEAD_WIDTH == 2 * 4 + head
+        });
+        for sparsity in removals {
+            let before = network.living_weights().unwrap();
+            let wanted = weights_at(&network, sparsity);
+            prune_to(&mut network, sparsity, &recipe).unwrap();
+            let left = network.living_weights().unwrap();
+            prop_assert!(left <= wanted && (left + width > wanted || left == before));
+            assert_whole(&network, blocks);
+            let answers = logits(&network);
+            cut(&mut network, blocks).unwrap();
+            assert_whole(&network, blocks);
+            assert_same_answers(&answers, &network, 1e-3);
+            prop_assert_eq!(cut(&mut network, blocks).unwrap(), Default::default());
+            merge_heads(&mut network, examples().iter(), &recipe).unwrap();
+            assert_whole(&network, blocks);
+        }
+        let before = network.living_weights().unwrap();
+        let wanted = weights_at(&network, last);
+        prune_and_cut(&mut network, last, &recipe).unwrap();
+        assert_whole(&network, blocks);
+        let left = network.living_weights().unwrap();
+        // A row of L_in, a column of L_out, a block.
+        prop_assert!(left <= wanted && (left + 32 + width > wanted || before < wanted));
+        prop_assert_eq!(cut(&mut network, blocks).unwrap(), Default::default());
+        prop_assert!(logits(&network).iter().all(|logit| logit.is_finite()));
+    }
+}
+
+/// The group that goes is the one whose scores have the smallest mean square.
+#[test]
+fn the_lowest_blocks_go_first() {
+    let recipe = PruningRecipe {
+        blocks: Blocks::Two,
+        preferential_attachment: false,
+        group_sparsity: false,
+        ..PruningRecipe::default()
+    };
+    let mut network = network(ActivationKind::Relu);
+    let blocks = |network: &Network| -> Vec<(f32, bool)> {
+        let parameters = network.parameters().into_iter();
+        let prunable = parameters.filter_map(|(_, parameter)| parameter.pruning.as_ref());
+        let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        prunable
+            .flat_map(|pruning| {
+                let (scores, mask) = (flat(&pruning.sensitivity), flat(&pruning.mask));
+                let pairs = scores.chunks(2).zip(mask.chunks(2));
+                pairs
+                    .map(|(s, mask)| (s[0].hypot(s[1]), mask[0] != 0.0))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    let before = blocks(&network);
+    prune_to(&mut network, 0.6, &recipe).unwrap();
+    let after = blocks(&network);
+    let of = |lives: bool| {
+        let pairs = before.iter().zip(&after);
+        pairs
+            .filter(move |(_, after)| after.1 == lives)
+            .map(|(before, _)| before.0)
+    };
+    let highest_gone = of(false).fold(0.0, f32::max);
+    let lowest_left = of(true).fold(f32::INFINITY, f32::min);
+    assert!(
+        highest_gone <= lowest_left,
+        "{highest_gone} went, {lowest_left} stayed"
+    );
 }

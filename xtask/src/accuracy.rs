@@ -25,6 +25,12 @@ pub(crate) struct Accuracy {
     /// The recipe, by name.
     #[arg(long, default_value = "small")]
     recipe: String,
+    /// Blocks to prune by, each a row of the table.
+    #[arg(long, value_delimiter = ',', default_value = "1x1")]
+    blocks: Vec<String>,
+    /// The target that layouts are chosen for and work is estimated on.
+    #[arg(long, default_value = "cortex-m4")]
+    target: String,
     /// Seeds 0, 1, … of each set.
     #[arg(long, default_value_t = 3)]
     seeds: u32,
@@ -54,6 +60,7 @@ struct Accuracies {
 struct File {
     bytes: f64,
     scratch: f64,
+    work: f64,
 }
 
 #[derive(Deserialize)]
@@ -71,33 +78,51 @@ pub(crate) fn run(job: &Accuracy) -> anyhow::Result<()> {
         "neuroprune",
     ]))?;
     fs::create_dir_all(&job.out).with_context(|| job.out.display().to_string())?;
+    let blocks = match job.blocks.as_slice() {
+        [one] if one == "1x1" => String::new(),
+        blocks => format!(" --blocks {}", blocks.join(",")),
+    };
     let mut record = format!(
         "# Recipe `{recipe}` on real text\n\n\
          From random weights, no pretrained checkpoint. Official splits; accuracies in per cent \
-         on the test set, mean ± standard deviation of {seeds} seeds; bytes and times are means. \
-         int8 is the exported file in the no_std runtime.\n\n\
-         `cargo xtask accuracy --sets FOLDER --names {names} --recipe {recipe} --seeds {seeds}`\n\n\
-         | set | dense float | sparse float | sparse int8 | zero | dense int8 file | sparse file | \
-         scratch | training, s |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+         on the test set, mean ± standard deviation of {seeds}; bytes and times are means. \
+         int8 is the exported file in the no_std runtime. Work: what `inspect` estimates for the \
+         matrices, 16 tokens, on {target}.\n\n\
+         `cargo xtask accuracy --sets FOLDER --names {names} --recipe {recipe}{blocks} \
+         --target {target} --seeds {count}`\n\n\
+         | set | blocks | dense float | sparse float | sparse int8 | zero | dense int8 file | \
+         sparse file | work | scratch | training, s |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
         recipe = job.recipe,
+        target = job.target,
         names = job.names.join(","),
-        seeds = job.seeds,
+        count = job.seeds,
+        seeds = match job.seeds {
+            1 => "one seed, so without a spread".to_owned(),
+            seeds => format!("{seeds} seeds"),
+        },
     );
     for name in &job.names {
-        let outcomes = (0..job.seeds).map(|seed| train(job, name, seed));
-        let row = row(name, &outcomes.collect::<anyhow::Result<Vec<_>>>()?);
-        println!("{}", row.trim_end());
-        record += &row;
+        for blocks in &job.blocks {
+            let outcomes = (0..job.seeds).map(|seed| train(job, name, blocks, seed));
+            let row = row(name, blocks, &outcomes.collect::<anyhow::Result<Vec<_>>>()?);
+            println!("{}", row.trim_end());
+            record += &row;
+        }
     }
-    let path = repository()
-        .join("benchmarks")
-        .join(format!("{}.md", job.recipe));
+    // A comparison of blocks is a record of its own.
+    let file = if blocks.is_empty() {
+        format!("{}.md", job.recipe)
+    } else {
+        format!("{}-blocks.md", job.recipe)
+    };
+    let path = repository().join("benchmarks").join(file);
     fs::create_dir_all(repository().join("benchmarks"))?;
     fs::write(&path, record).with_context(|| path.display().to_string())?;
     Ok(())
 }
 
-fn train(job: &Accuracy, name: &str, seed: u32) -> anyhow::Result<Outcome> {
+fn train(job: &Accuracy, name: &str, blocks: &str, seed: u32) -> anyhow::Result<Outcome> {
     let folder = job.sets.join(name);
     let split = |split: &str| {
         let names = [format!("{split}.tsv"), format!("{split}.tsv.gz")];
@@ -115,6 +140,10 @@ fn train(job: &Accuracy, name: &str, seed: u32) -> anyhow::Result<Outcome> {
         &job.recipe,
         "--seed",
         &seed.to_string(),
+        "--blocks",
+        blocks,
+        "--target",
+        &job.target,
     ]);
     command
         .arg("--data")
@@ -125,36 +154,42 @@ fn train(job: &Accuracy, name: &str, seed: u32) -> anyhow::Result<Outcome> {
     if let Some(dev) = split("dev") {
         command.arg("--dev").arg(dev);
     }
-    command.arg("--out").arg(out_file(&job.out, name, seed));
+    command
+        .arg("--out")
+        .arg(out_file(&job.out, name, blocks, seed));
     let json = run_quietly(&mut command)?;
     let outcome: Outcome = serde_json::from_str(&json).context("what train --json printed")?;
     ensure!(outcome.sparse.bytes > 0.0, "{name}: an empty file");
     println!(
-        "{name}, seed {seed}: dense {:.2}, sparse {:.2}, int8 {:.2}",
+        "{name}, {blocks}, seed {seed}: dense {:.2}, sparse {:.2}, int8 {:.2}",
         outcome.accuracy.dense_float, outcome.accuracy.sparse_float, outcome.accuracy.sparse_int8
     );
     Ok(outcome)
 }
 
-fn out_file(out: &Path, name: &str, seed: u32) -> PathBuf {
-    out.join(format!("{name}-{seed}.neuro"))
+fn out_file(out: &Path, name: &str, blocks: &str, seed: u32) -> PathBuf {
+    out.join(format!("{name}-{blocks}-{seed}.neuro"))
 }
 
-fn row(name: &str, outcomes: &[Outcome]) -> String {
+fn row(name: &str, blocks: &str, outcomes: &[Outcome]) -> String {
     let of = |value: fn(&Outcome) -> f64| outcomes.iter().map(value).collect::<Vec<_>>();
     let spread = |value| {
         let (mean, deviation) = mean_and_deviation(&of(value));
+        if outcomes.len() == 1 {
+            return format!("{mean:.2}");
+        }
         format!("{mean:.2} ± {deviation:.2}")
     };
     let mean = |value| mean_and_deviation(&of(value)).0;
     format!(
-        "| {name} | {} | {} | {} | {:.2} % | {:.0} | {:.0} | {:.0} | {:.0} |\n",
+        "| {name} | {blocks} | {} | {} | {} | {:.2} % | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |\n",
         spread(|o| o.accuracy.dense_float),
         spread(|o| o.accuracy.sparse_float),
         spread(|o| o.accuracy.sparse_int8),
         100.0 * mean(|o| o.sparsity),
         mean(|o| o.dense.bytes),
         mean(|o| o.sparse.bytes),
+        mean(|o| o.sparse.work),
         mean(|o| o.sparse.scratch),
         mean(|o| o.seconds.dense + o.seconds.sparse),
     )

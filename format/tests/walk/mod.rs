@@ -1,6 +1,6 @@
 //! Reads everything a model offers and asserts what an opened file promises.
 
-use neuroprune_format::tensor::{Embedding, LayoutKind, Matrix, Norm, ROW_SUM_LIMIT, RowWeights};
+use neuroprune_format::tensor::{Embedding, Matrix, Norm, ROW_SUM_LIMIT, RowWeights};
 use neuroprune_format::{Limits, Model};
 
 /// # Panics
@@ -12,7 +12,7 @@ pub(crate) fn walk(model: &Model<'_>) {
     walk_layers(model);
     let tensors = model.encoder().tensors();
     for record in tensors.records() {
-        let is_matrix = matches!(record.layout, LayoutKind::Dense | LayoutKind::DeltaU8);
+        let is_matrix = record.layout.is_matrix();
         assert_eq!(tensors.matrix(&record).is_some(), is_matrix);
     }
 }
@@ -135,10 +135,28 @@ fn walk_matrix(matrix: &Matrix<'_>, rows: usize, cols: usize) {
             RowWeights::Dense(weights) => assert_eq!(weights.len(), cols),
             RowWeights::Columns(columns, weights) => assert_eq!(columns.len(), 2 * weights.len()),
             RowWeights::DeltaU8(_) => assert!(sum <= ROW_SUM_LIMIT),
+            RowWeights::Bitmap { bits, weights } => {
+                assert!(sum <= ROW_SUM_LIMIT);
+                assert_eq!(bits.len(), cols.div_ceil(8));
+                assert_eq!(weights.len(), row.weights.nonzeros().count());
+            }
+            RowWeights::Blocks2(blocks) => walk_blocks(blocks, 2, cols, sum),
+            RowWeights::Blocks4(blocks) => walk_blocks(blocks, 4, cols, sum),
         }
     }
     assert_eq!(count, rows);
     assert_eq!(matrix.count_nonzeros(), nonzeros);
+}
+
+/// A kernel reads every column of a block, whatever its weight.
+fn walk_blocks(blocks: &[u8], width: usize, cols: usize, sum: u32) {
+    assert!(sum <= ROW_SUM_LIMIT);
+    assert_eq!(blocks.len() % (1 + width), 0);
+    let mut start = 0;
+    for block in blocks.chunks_exact(1 + width) {
+        start += usize::from(block[0]);
+        assert!(start + width <= cols);
+    }
 }
 
 fn walk_embedding(embedding: &Embedding<'_>, rows: usize, cols: usize) {

@@ -46,6 +46,20 @@ unsafe extern "C" {
     fn neuroprune_delta_row(pairs: *const u8, count: usize, tile: *const Feature, sums: *mut i32);
     /// Reads `count` bytes at `weights` and `count` features.
     fn neuroprune_dense_row(weights: *const u8, count: usize, tile: *const Feature, sums: *mut i32);
+    /// Reads `3 * count` bytes at `blocks`, and two features a block as the steps say.
+    fn neuroprune_blocks2_row(
+        blocks: *const u8,
+        count: usize,
+        tile: *const Feature,
+        sums: *mut i32,
+    );
+    /// Reads `5 * count` bytes at `blocks`, and four features a block as the steps say.
+    fn neuroprune_blocks4_row(
+        blocks: *const u8,
+        count: usize,
+        tile: *const Feature,
+        sums: *mut i32,
+    );
 }
 
 impl Rows for Assembly {
@@ -73,6 +87,28 @@ impl Rows for Assembly {
                 tile.as_ptr(),
                 sums.as_mut_ptr(),
             );
+        }
+        sums
+    }
+
+    #[inline]
+    fn blocks2(blocks: &[u8], tile: &[Feature]) -> Lanes<i32> {
+        let mut sums = [0; LANES];
+        let count = blocks.len() / 3;
+        // SAFETY: as in `delta`: `Model::open` checked that each block ends within `cols`.
+        unsafe {
+            neuroprune_blocks2_row(blocks.as_ptr(), count, tile.as_ptr(), sums.as_mut_ptr());
+        }
+        sums
+    }
+
+    #[inline]
+    fn blocks4(blocks: &[u8], tile: &[Feature]) -> Lanes<i32> {
+        let mut sums = [0; LANES];
+        let count = blocks.len() / 5;
+        // SAFETY: as in `blocks2`.
+        unsafe {
+            neuroprune_blocks4_row(blocks.as_ptr(), count, tile.as_ptr(), sums.as_mut_ptr());
         }
         sums
     }
@@ -115,10 +151,49 @@ global_asm!(
     "add r2, r2, r12, lsl #4",
     "np_products",
     ".endm",
+    // The features of neighbouring columns: reading one moves on to the next.
+    ".macro np_next_products",
+    "ldrd r12, lr, [r2], #8",
+    "smlal r4, r5, r3, r12",
+    "smlal r6, r7, r3, lr",
+    "ldrd r12, lr, [r2], #8",
+    "smlal r8, r9, r3, r12",
+    "smlal r10, r11, r3, lr",
+    ".endm",
     ".macro np_dense_step offset",
     "ldrsb r3, [r0, #\\offset]",
-    "np_products",
-    "adds r2, #16",
+    "np_next_products",
+    ".endm",
+    // A block steps to its first column and leaves r2 there.
+    ".macro np_blocks_row width",
+    "push {{r3-r11, lr}}",
+    "np_clear",
+    "mov r3, #\\width + 1",
+    "mla r1, r1, r3, r0",
+    "cmp r0, r1",
+    "beq 2f",
+    "1:",
+    "ldrb r12, [r0], #\\width + 1",
+    "add r2, r2, r12, lsl #4",
+    "np_block_weight \\width, 0",
+    "np_block_weight \\width, 1",
+    ".if \\width == 4",
+    "np_block_weight \\width, 2",
+    "np_block_weight \\width, 3",
+    ".endif",
+    "cmp r0, r1",
+    "bne 1b",
+    "2:",
+    "np_finish",
+    ".endm",
+    ".macro np_block_weight width, index",
+    "ldrsb r3, [r0, #\\index - \\width]",
+    "ldrd r12, lr, [r2, #16 * \\index]",
+    "smlal r4, r5, r3, r12",
+    "smlal r6, r7, r3, lr",
+    "ldrd r12, lr, [r2, #16 * \\index + 8]",
+    "smlal r8, r9, r3, r12",
+    "smlal r10, r11, r3, lr",
     ".endm",
     ".macro np_finish",
     "ldr r3, [sp], #4",
@@ -192,4 +267,16 @@ global_asm!(
     "bne 3b",
     "4:",
     "np_finish",
+    ".section .text.neuroprune_blocks2_row, \"ax\", %progbits",
+    ".global neuroprune_blocks2_row",
+    ".type neuroprune_blocks2_row, %function",
+    ".thumb_func",
+    "neuroprune_blocks2_row:",
+    "np_blocks_row 2",
+    ".section .text.neuroprune_blocks4_row, \"ax\", %progbits",
+    ".global neuroprune_blocks4_row",
+    ".type neuroprune_blocks4_row, %function",
+    ".thumb_func",
+    "neuroprune_blocks4_row:",
+    "np_blocks_row 4",
 );

@@ -36,6 +36,24 @@ pub trait Rows {
     /// Σ w·x of (column step, weight) pairs, Σ|w| at most
     /// [`ROW_SUM_LIMIT`](neuroprune_format::tensor::ROW_SUM_LIMIT).
     fn delta(pairs: &[u8], tile: &[Feature]) -> Lanes<i32>;
+
+    /// Σ w·x of a weight for each bit that is set, likewise.
+    #[inline]
+    fn bitmap(bits: &[u8], weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
+        bitmap_row(bits, weights, tile)
+    }
+
+    /// Σ w·x of (column step, 2 weights) blocks, likewise.
+    #[inline]
+    fn blocks2(blocks: &[u8], tile: &[Feature]) -> Lanes<i32> {
+        block_row::<2>(blocks, tile)
+    }
+
+    /// Σ w·x of (column step, 4 weights) blocks, likewise.
+    #[inline]
+    fn blocks4(blocks: &[u8], tile: &[Feature]) -> Lanes<i32> {
+        block_row::<4>(blocks, tile)
+    }
 }
 
 /// Plain Rust.
@@ -77,6 +95,9 @@ pub fn multiply<R: Rows>(
             RowWeights::Dense(weights) => dense_row::<R>(weights, tile),
             RowWeights::Columns(columns, weights) => listed_row(columns, weights, tile),
             RowWeights::DeltaU8(pairs) => R::delta(pairs, tile),
+            RowWeights::Bitmap { bits, weights } => R::bitmap(bits, weights, tile),
+            RowWeights::Blocks2(blocks) => R::blocks2(blocks, tile),
+            RowWeights::Blocks4(blocks) => R::blocks4(blocks, tile),
         };
         emit(index, row, sums);
     }
@@ -112,6 +133,43 @@ pub fn listed_row(columns: &[u8], weights: &[u8], tile: &[Feature]) -> Lanes<i32
         add(&mut all, lanes(sums));
     }
     all
+}
+
+/// Rows of a bitmap in plain Rust: 32 columns at a time, from one set bit to the next.
+#[must_use]
+pub fn bitmap_row(bits: &[u8], weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
+    let mut sums = [0; WORDS];
+    let mut weights = weights.iter();
+    for (bits, tile) in bits.chunks(4).zip(tile.chunks(32)) {
+        let mut word = bits
+            .iter()
+            .rfold(0, |word: u32, &byte| word << 8 | u32::from(byte));
+        while word != 0 {
+            let column = word.trailing_zeros() as usize;
+            word &= word - 1;
+            if let (Some(&weight), Some(feature)) = (weights.next(), tile.get(column)) {
+                accumulate(&mut sums, weight, feature);
+            }
+        }
+    }
+    lanes(sums)
+}
+
+/// Rows of blocks in plain Rust.
+#[must_use]
+pub fn block_row<const N: usize>(blocks: &[u8], tile: &[Feature]) -> Lanes<i32> {
+    let mut sums = [0; WORDS];
+    let mut column = 0;
+    for block in blocks.chunks_exact(1 + N) {
+        let Some((&step, weights)) = block.split_first() else {
+            break;
+        };
+        column += usize::from(step);
+        for (&weight, feature) in weights.iter().zip(tile.get(column..).unwrap_or(&[])) {
+            accumulate(&mut sums, weight, feature);
+        }
+    }
+    lanes(sums)
 }
 
 fn add(sums: &mut Lanes<i32>, more: Lanes<i32>) {

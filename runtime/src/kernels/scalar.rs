@@ -30,6 +30,9 @@ pub fn multiply(
             RowWeights::Dense(weights) => dense_row(weights, tile),
             RowWeights::Columns(columns, weights) => listed_row(columns, weights, tile),
             RowWeights::DeltaU8(pairs) => delta_row(pairs, tile),
+            RowWeights::Bitmap { bits, weights } => bitmap_row(bits, weights, tile),
+            RowWeights::Blocks2(blocks) => block_row::<2>(blocks, tile),
+            RowWeights::Blocks4(blocks) => block_row::<4>(blocks, tile),
         };
         emit(index, row, sums);
     }
@@ -69,6 +72,39 @@ pub fn delta_row(pairs: &[u8], tile: &[Feature]) -> Lanes<i32> {
         let &[step, weight] = pair else { break };
         column += usize::from(step);
         if let Some(feature) = tile.get(column) {
+            accumulate(&mut sums, weight, feature);
+        }
+    }
+    sums
+}
+
+/// Σ w·x of a row with a weight for each bit that is set.
+#[must_use]
+pub fn bitmap_row(bits: &[u8], weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
+    let mut sums = [0; LANES];
+    let mut weights = weights.iter();
+    for (column, feature) in tile.iter().enumerate() {
+        let byte = bits.get(column / 8).copied().unwrap_or(0);
+        if byte >> (column % 8) & 1 != 0
+            && let Some(&weight) = weights.next()
+        {
+            accumulate(&mut sums, weight, feature);
+        }
+    }
+    sums
+}
+
+/// Σ w·x of a row of (column step, `N` weights) blocks.
+#[must_use]
+pub fn block_row<const N: usize>(blocks: &[u8], tile: &[Feature]) -> Lanes<i32> {
+    let mut sums = [0; LANES];
+    let mut column = 0;
+    for block in blocks.chunks_exact(1 + N) {
+        let Some((&step, weights)) = block.split_first() else {
+            break;
+        };
+        column += usize::from(step);
+        for (&weight, feature) in weights.iter().zip(tile.get(column..).unwrap_or(&[])) {
             accumulate(&mut sums, weight, feature);
         }
     }

@@ -11,10 +11,10 @@ use std::sync::OnceLock;
 use neuroprune_format::manifest::{
     Activation, EncoderSettings, Pooling, Scores, TokenizerSettings,
 };
-use neuroprune_format::tensor::Role;
+use neuroprune_format::tensor::{LayoutKind, Role};
 use neuroprune_format::writer::{
-    CharacterMap, CharacterOutcome, EmbeddingSource, LayoutChoice, MatrixSource, ModelSource,
-    NormSource, TensorSource,
+    CharacterMap, CharacterOutcome, EmbeddingSource, LayoutChoice, LayoutCosts, MatrixSource,
+    ModelSource, NormSource, TensorSource,
 };
 
 /// Token for what the vocabulary cannot spell.
@@ -121,7 +121,13 @@ impl Shape {
             norm_epsilon: random.one_of(&[1e-12, 1e-5]),
             densities: vec![0.0, 0.02, 0.1, 0.3, 0.7, 1.0],
             cut: random.one_of(&[0.0, 0.2, 0.5]),
-            layout: LayoutChoice::Smallest,
+            layout: random.one_of(&[
+                LayoutChoice::Smallest,
+                LayoutChoice::Smallest,
+                preferred(LayoutKind::Bitmap),
+                preferred(LayoutKind::Blocks2),
+                preferred(LayoutKind::Blocks4),
+            ]),
         }
     }
 
@@ -306,6 +312,36 @@ impl LayerShape {
             intermediate: random.within(0..=most),
         }
     }
+}
+
+/// Layouts that store few zeros or none.
+pub(crate) const SPARSE: [LayoutKind; 4] = [
+    LayoutKind::DeltaU8,
+    LayoutKind::Bitmap,
+    LayoutKind::Blocks2,
+    LayoutKind::Blocks4,
+];
+
+/// This layout wherever a matrix can have it.
+pub(crate) fn preferred(layout: LayoutKind) -> LayoutChoice {
+    let mut costs = LayoutCosts {
+        dense: 1,
+        columns: 1,
+        delta_u8: 1,
+        bitmap: 1,
+        bitmap_byte: 0,
+        blocks2: 1,
+        blocks4: 1,
+        row: 0,
+    };
+    match layout {
+        LayoutKind::DeltaU8 => costs.delta_u8 = 0,
+        LayoutKind::Bitmap => costs.bitmap = 0,
+        LayoutKind::Blocks2 => costs.blocks2 = 0,
+        LayoutKind::Blocks4 => costs.blocks4 = 0,
+        _ => (costs.dense, costs.columns) = (0, 0),
+    }
+    LayoutChoice::Cheapest(costs)
 }
 
 /// The same model with every matrix laid out as `layout`.

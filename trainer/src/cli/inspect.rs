@@ -10,6 +10,7 @@ use super::inputs::{print, print_json, read_model};
 use super::tables::{self, percent};
 use crate::inspection::Inspection;
 use crate::numbers::thousands;
+use crate::target::Target;
 
 /// Show what is in a model file, byte by byte.
 #[derive(Args, Debug)]
@@ -18,6 +19,9 @@ pub(super) struct Inspect {
     /// The model file
     #[arg(value_name = "FILE", default_value = "model.neuro")]
     model: PathBuf,
+    /// Estimate the work on this target [default: that of the file's layouts]
+    #[arg(long, value_name = "TARGET")]
+    target: Option<Target>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -26,13 +30,15 @@ pub(super) struct Inspect {
 const EXAMPLES: &str = "\
 Examples:
   neuroprune inspect model.neuro
+  neuroprune inspect model.neuro --target cortex-m4
   neuroprune inspect model.neuro --json | jq .scratch";
 
 impl Inspect {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let path = &self.model;
         let bytes = read_model(path)?;
-        let inspection = Inspection::new(&bytes).with_context(|| path.display().to_string())?;
+        let inspection = Inspection::on(&bytes, self.target);
+        let inspection = inspection.with_context(|| path.display().to_string())?;
         if self.json {
             print_json(&inspection)?;
         } else {
@@ -81,6 +87,19 @@ fn describe(inspection: &Inspection) -> String {
         tables::tensors(inspection),
         tables::sections(inspection),
         String::new(),
+        format!(
+            "work                {} instructions in the matrices, 16 tokens, estimated for {}",
+            thousands(usize::try_from(inspection.work).unwrap_or(usize::MAX)),
+            inspection.target
+        ),
+        format!(
+            "layouts             {}",
+            inspection
+                .layouts_for
+                .map_or("not chosen for a target".to_owned(), |target| format!(
+                    "chosen for {target}"
+                ))
+        ),
         format!(
             "scratch memory      {} bytes, exactly; {} on Cortex-M4, M7, M33, M55",
             thousands(inspection.scratch),

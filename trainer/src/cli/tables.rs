@@ -141,7 +141,15 @@ pub(super) fn classes(scored: &Scored) -> String {
 /// The matrices of a file.
 pub(super) fn tensors(inspection: &Inspection) -> String {
     let header = [
-        "tensor", "layer", "shape", "nonzero", "zero", "layout", "bytes",
+        "tensor",
+        "layer",
+        "shape",
+        "nonzero",
+        "density",
+        "layout",
+        "bytes",
+        "a nonzero",
+        "work",
     ];
     let mut table = table(&header);
     if let Some(column) = table.column_mut(5) {
@@ -152,11 +160,9 @@ pub(super) fn tensors(inspection: &Inspection) -> String {
             Some(head) => format!("{} {head}", tensor.role),
             None => tensor.role.to_owned(),
         };
-        let zero = |nonzeros: usize| {
-            #[expect(clippy::cast_precision_loss, reason = "a share")]
-            let share = 1.0 - nonzeros as f64 / (tensor.rows * tensor.cols).max(1) as f64;
-            percent(100.0 * share)
-        };
+        let density = tensor.density.map(|share| percent(100.0 * share));
+        let each = tensor.bytes_per_nonzero.map(|bytes| format!("{bytes:.2}"));
+        let work = tensor.work.and_then(|work| usize::try_from(work).ok());
         table.add_row([
             name,
             tensor
@@ -165,9 +171,11 @@ pub(super) fn tensors(inspection: &Inspection) -> String {
                 .unwrap_or_default(),
             format!("{} × {}", tensor.rows, tensor.cols),
             tensor.nonzeros.map(thousands).unwrap_or_default(),
-            tensor.nonzeros.map(zero).unwrap_or_default(),
+            density.unwrap_or_default(),
             tensor.layout.to_owned(),
             thousands(tensor.bytes),
+            each.unwrap_or_default(),
+            work.map(thousands).unwrap_or_default(),
         ]);
     }
     table.to_string()

@@ -14,7 +14,8 @@ use super::tables;
 use crate::checkpoint;
 use crate::outcome::Outcome;
 use crate::pipeline::{self, Data, End, Files};
-use crate::recipe::Recipe;
+use crate::recipe::{Blocks, Recipe};
+use crate::target::Target;
 use crate::training::Run;
 
 /// Train a dense encoder, prune it by NeuroPrune, write the model file.
@@ -60,6 +61,7 @@ Examples:
   neuroprune train --data train.csv --text-column query --label-column intent --sparsity 0.95
   neuroprune train --data pairs.jsonl --recipe recipes/small.toml --set model.tokens=48
   neuroprune train --data train.tsv --resume      (after Ctrl-C, or a power cut)
+  neuroprune train --data train.tsv --blocks 1x4 --target cortex-m4
 
 Files beside model.neuro:
   model.dense.neuro   the dense twin in int8, to compare
@@ -77,6 +79,12 @@ pub(super) struct RecipeOptions {
     /// Share of the encoder's weights that end as zero, 0 to 0.999 [default: 0.9]
     #[arg(long, value_name = "SHARE")]
     sparsity: Option<f64>,
+    /// Neighbouring inputs of an output that are removed and kept as one [default: 1x1]
+    #[arg(long, value_name = "SHAPE")]
+    blocks: Option<Blocks>,
+    /// Where the model is to run; its layouts are chosen for that [default: portable]
+    #[arg(long, value_name = "TARGET")]
+    target: Option<Target>,
     /// Random seed: same recipe, data and seed give the same file [default: 0]
     #[arg(long)]
     seed: Option<u64>,
@@ -110,6 +118,12 @@ impl RecipeOptions {
         }
         if let Some(sparsity) = self.sparsity {
             recipe.pruning.sparsity = sparsity;
+        }
+        if let Some(blocks) = self.blocks {
+            recipe.pruning.blocks = blocks;
+        }
+        if let Some(target) = self.target {
+            recipe.target = target;
         }
         if let Some(seed) = self.seed {
             recipe.seed = seed;

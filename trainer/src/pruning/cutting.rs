@@ -6,14 +6,18 @@
 //! - a head whose values are empty says the same for every token, its value bias: W_O's
 //!   bias takes that over; one that W_O does not read goes;
 //! - an input dimension that no row of a matrix reads is not gathered.
+//!
+//! With blocks wider than 1 neurons change places so that blocks of L_out stay whole
+//! ([`super::blocks`]); that leaves the function as it is too.
 
 use candle_core::{Device, Result, Tensor, Var};
 
+use super::blocks::{make_whole, regroup};
 use super::heads::keep_heads;
 use crate::network::{Layer, Linear, Network};
 use crate::ops::activation;
 use crate::parameter::Parameter;
-use crate::recipe::ActivationKind;
+use crate::recipe::{ActivationKind, Blocks};
 
 /// What was cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,17 +30,25 @@ pub struct Cut {
     pub inputs: usize,
 }
 
+impl Cut {
+    pub(super) fn add(&mut self, more: Self) {
+        self.heads += more.heads;
+        self.neurons += more.neurons;
+        self.inputs += more.inputs;
+    }
+}
+
 /// Cuts everything that is empty.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
-pub fn cut(network: &mut Network) -> Result<Cut> {
+pub fn cut(network: &mut Network, blocks: Blocks) -> Result<Cut> {
     let mut cut = Cut::default();
     let width = network.shape.head_width();
     let kind = network.shape.activation;
     for layer in &mut network.layers {
         cut.heads += cut_heads(layer, width)?;
-        cut.neurons += cut_neurons(layer, kind)?;
+        cut.neurons += cut_neurons(layer, kind, blocks)?;
         for linear in [&mut layer.projection, &mut layer.mlp_input] {
             cut.inputs += cut_inputs(linear)?;
         }
@@ -84,7 +96,7 @@ fn cut_heads(layer: &mut Layer, width: usize) -> Result<usize> {
     Ok(heads - kept.len())
 }
 
-fn cut_neurons(layer: &mut Layer, kind: ActivationKind) -> Result<usize> {
+fn cut_neurons(layer: &mut Layer, kind: ActivationKind, blocks: Blocks) -> Result<usize> {
     let rows = living(&layer.mlp_input.weight, 1)?;
     let columns = living(&layer.mlp_output.weight, 0)?;
     let keeps = |(row, column): (&f32, &f32)| *row > 0.0 && *column > 0.0;
@@ -93,10 +105,7 @@ fn cut_neurons(layer: &mut Layer, kind: ActivationKind) -> Result<usize> {
         *first = true;
     }
     let neurons = keeps.len();
-    let kept: Vec<u32> = (0..)
-        .zip(&keeps)
-        .filter_map(|(n, &keep)| keep.then_some(n))
-        .collect();
+    let kept = regroup(&keeps, blocks.width());
     if kept.len() == neurons {
         return Ok(0);
     }
@@ -107,6 +116,7 @@ fn cut_neurons(layer: &mut Layer, kind: ActivationKind) -> Result<usize> {
     layer.mlp_input.weight.select(&kept, 0)?;
     layer.mlp_input.bias.select(&kept, 0)?;
     layer.mlp_output.weight.select(&kept, 1)?;
+    make_whole(&mut layer.mlp_output.weight, blocks.width())?;
     Ok(neurons - kept.len())
 }
 

@@ -17,9 +17,14 @@
 
 use candle_core::{Device, Result, Tensor, Var};
 
+use super::blocks::make_whole;
 use crate::batch::{Batch, EncodedExample};
 use crate::network::{Captured, Layer, Network};
 use crate::parameter::Parameter;
+use crate::recipe::PruningRecipe;
+
+/// Share of its variance that a dimension must have for itself to be told from rounding.
+const DEPENDENT: f64 = 1e-6;
 
 /// A head that went, and where.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -34,14 +39,15 @@ pub struct MergedHead {
     pub distance: f32,
 }
 
-/// Merges heads that dominate each other on `examples`.
+/// Merges heads that dominate each other on `examples`, at no more than the recipe's
+/// `head_distance`.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
 pub fn merge_heads<'e>(
     network: &mut Network,
     examples: impl Iterator<Item = &'e EncodedExample> + Clone,
-    largest_distance: f32,
+    recipe: &PruningRecipe,
 ) -> Result<Vec<MergedHead>> {
     let mut captured = Captured::default();
     let batch = Batch::new(examples);
@@ -54,7 +60,7 @@ pub fn merge_heads<'e>(
         };
         let outputs = Outputs::new(&inputs.attention_output, layer, width)?;
         let fits = outputs.fits();
-        let staying = dominating_set(&fits, &outputs.importance, largest_distance);
+        let staying = dominating_set(&fits, &outputs.importance, recipe.head_distance);
         let going: Vec<usize> = (0..outputs.heads)
             .filter(|i| !staying.contains(i))
             .collect();
@@ -72,6 +78,7 @@ pub fn merge_heads<'e>(
         }
         if !going.is_empty() {
             keep_heads(layer, &staying, width)?;
+            make_whole(&mut layer.attention_output.weight, recipe.blocks.width())?;
         }
     }
     Ok(merged)
@@ -284,7 +291,11 @@ fn dominating_set(fits: &[Vec<Fit>], importance: &[f64], largest_distance: f32) 
     members(best.unwrap_or(0)).collect()
 }
 
-/// Lower triangle L with L·Lᵀ = `matrix`, positive definite.
+/// Lower triangle L with L·Lᵀ = `matrix`, but for dimensions that those before them say
+/// already: these get an infinite diagonal, with which [`solve`] leaves them out.
+///
+/// Covariances are as exact as f32. What is left of a dependent dimension is rounding, of
+/// either sign, and a quotient of it would be anything.
 fn cholesky(matrix: &[f64], size: usize) -> Vec<f64> {
     let mut factor = vec![0.0; size * size];
     for row in 0..size {
@@ -292,7 +303,11 @@ fn cholesky(matrix: &[f64], size: usize) -> Vec<f64> {
             let inner = (0..col).map(|k| factor[row * size + k] * factor[col * size + k]);
             let rest = matrix[row * size + col] - inner.sum::<f64>();
             factor[row * size + col] = if row == col {
-                rest.max(f64::MIN_POSITIVE).sqrt()
+                if rest > DEPENDENT * matrix[row * size + row] {
+                    rest.sqrt()
+                } else {
+                    f64::INFINITY
+                }
             } else {
                 rest / factor[col * size + col]
             };
@@ -348,6 +363,31 @@ mod tests {
         let fits = fits_of(&[&[0.0, 0.1], &[0.1, 0.0]]);
         assert_eq!(dominating_set(&fits, &[1.0, 2.0], 0.25), [1]);
         assert_eq!(dominating_set(&fits, &[1.0, 2.0], 0.05), [0, 1]);
+    }
+
+    /// Outputs that are multiples of one another, as exact as f32.
+    #[test]
+    fn dependent_dimensions_are_left_out() {
+        let outputs = [0.3_f32, -1.1, 0.7, 2.3];
+        let mut matrix: Vec<f64> = (0..16)
+            .map(|at| f64::from(outputs[at / 4] * outputs[at % 4]))
+            .collect();
+        for noise in [-1e-7, 1e-7] {
+            for a in 1..4 {
+                matrix[a * 5] *= 1.0 + noise;
+            }
+            let right: Vec<f64> = (0..16)
+                .map(|at| f64::from(outputs[at / 4]) * f64::from(outputs[at % 4] + 1.0))
+                .collect();
+            let map = solve(&cholesky(&matrix, 4), &right, 4);
+            assert!(map.iter().all(|x| x.abs() < 20.0), "{map:?}");
+            for col in 0..4 {
+                let said: f64 = (0..4)
+                    .map(|k| f64::from(outputs[k]) * map[k * 4 + col])
+                    .sum();
+                assert!((said - f64::from(outputs[col] + 1.0)).abs() < 1e-5);
+            }
+        }
     }
 
     #[test]

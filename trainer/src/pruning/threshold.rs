@@ -1,5 +1,10 @@
 //! Which: one threshold over all encoder matrices, solved so that exactly the wanted
 //! number of weights stays.
+//!
+//! With blocks wider than 1 what goes is a group of weights ([`super::blocks`]). Its score
+//! is the root mean square of the scores of its weights, each for its cost: to second
+//! order, with the squares of the gradients for the curvature, that is what the loss
+//! loses, and a group of one has the score of its weight.
 
 use candle_core::{Device, Result, Tensor, Var};
 
@@ -9,11 +14,14 @@ use crate::network::Network;
 use crate::parameter::{Parameter, Pruning};
 use crate::recipe::{PruningRecipe, ScoreKind};
 
-/// A living weight: which matrix, where in it, score for its cost.
+/// A living group of weights: which matrix, where in it, score for its cost.
 struct Candidate {
     score: f32,
     matrix: u32,
+    /// Its first weight.
     index: u32,
+    /// Its weights: the width of a block, or less at the end of a row.
+    weights: u32,
 }
 
 /// Encoder weights that stay at `sparsity`.
@@ -29,11 +37,13 @@ pub fn weights_at(network: &Network, sparsity: f64) -> usize {
 }
 
 /// Removes the weights with the lowest score for their cost until exactly
-/// `sparsity` of the encoder weights are zero. Returns how many went.
+/// `sparsity` of the encoder weights are zero; with blocks, the fewest groups that make
+/// it so, less than one group more. Returns how many weights went.
 ///
 /// Weights that only a neuron or head without the other half of its weights still has
-/// are counted as there; [`prune_and_cut`] sees to them. Among equal scores the first in the order of [`Network::parameters`] stay. Where
-/// the network is already sparser nothing happens.
+/// are counted as there; [`prune_and_cut`] sees to them. Among equal scores the first in
+/// the order of [`Network::parameters`] stay. Where the network is already sparser
+/// nothing happens.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
@@ -50,67 +60,122 @@ pub fn prune_to(network: &mut Network, sparsity: f64, recipe: &PruningRecipe) ->
 /// When a tensor cannot be read or made.
 pub fn prune_and_cut(network: &mut Network, sparsity: f64, recipe: &PruningRecipe) -> Result<Cut> {
     let wanted = weights_at(network, sparsity);
-    cut(network)?;
-    // The fewest weights to leave such that at least `wanted` are left behind the cut.
+    cut(network, recipe.blocks)?;
+    let mut done = Cut::default();
+    // Once without blocks. A cut that makes blocks whole may leave more than was asked for;
+    // to take all of that at once would empty neurons by the dozen.
+    loop {
+        let staying = fewest_for(network, wanted, recipe)?;
+        prune_down_to(network, staying, recipe)?;
+        done.add(cut(network, recipe.blocks)?);
+        if network.living_weights()? <= staying {
+            break;
+        }
+    }
+    // One neuron more or less is many weights; the surplus goes group by group.
+    loop {
+        prune_down_to(network, wanted, recipe)?;
+        let more = cut(network, recipe.blocks)?;
+        if more == Cut::default() {
+            return Ok(done);
+        }
+        done.add(more);
+    }
+}
+
+/// The fewest weights to leave such that at least `wanted` are left behind the cut.
+fn fewest_for(network: &Network, wanted: usize, recipe: &PruningRecipe) -> Result<usize> {
     let (mut low, mut high) = (wanted, network.living_weights()?);
     while low < high {
         let middle = low.midpoint(high);
         let mut trial = network.clone();
         prune_down_to(&mut trial, middle, recipe)?;
-        cut(&mut trial)?;
+        cut(&mut trial, recipe.blocks)?;
         if trial.living_weights()? < wanted {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    prune_down_to(network, low, recipe)?;
-    let first = cut(network)?;
-    // One neuron more or less is many weights; the surplus goes one by one.
-    prune_down_to(network, wanted, recipe)?;
-    let second = cut(network)?;
-    Ok(Cut {
-        heads: first.heads + second.heads,
-        neurons: first.neurons + second.neurons,
-        inputs: first.inputs + second.inputs,
-    })
+    Ok(low)
 }
 
 fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) -> Result<usize> {
+    let width = recipe.blocks.width();
+    let mut candidates = candidates(network, recipe)?;
+    let living: usize = candidates.iter().map(Candidate::weights).sum();
+    if living <= staying {
+        return Ok(0);
+    }
+    // The best groups, as many as surely have room; short ones leave room for more.
+    let mut going = candidates.as_mut_slice();
+    let mut room = staying;
+    while room >= width && !going.is_empty() {
+        let count = (room / width).min(going.len());
+        if count < going.len() {
+            going.select_nth_unstable_by(count, |a, b| {
+                let place = |c: &Candidate| (c.matrix, c.index);
+                b.score
+                    .total_cmp(&a.score)
+                    .then_with(|| place(a).cmp(&place(b)))
+            });
+        }
+        let (best, rest) = going.split_at_mut(count);
+        room -= best.iter().map(Candidate::weights).sum::<usize>();
+        going = rest;
+    }
+    remove(network, going)?;
+    Ok(going.iter().map(Candidate::weights).sum())
+}
+
+impl Candidate {
+    fn weights(&self) -> usize {
+        self.weights as usize
+    }
+}
+
+/// Every living group of every prunable matrix.
+fn candidates(network: &Network, recipe: &PruningRecipe) -> Result<Vec<Candidate>> {
+    let width = recipe.blocks.width();
     let costs = costs(network, recipe)?;
     let mut candidates = Vec::new();
-    {
-        let parameters = network.parameters();
-        let prunable = parameters.iter().filter_map(|(_, parameter)| {
-            let pruning = parameter.pruning.as_ref()?;
-            Some((*parameter, pruning))
-        });
-        for ((matrix, (parameter, pruning)), costs) in (0..).zip(prunable).zip(&costs) {
-            let (_, cols) = parameter.value.dims2()?;
-            let scores = scores(parameter, pruning, recipe.score)?;
-            let mask = pruning.mask.flatten_all()?.to_vec1::<f32>()?;
-            let living = scores.into_iter().zip(mask).enumerate();
-            for (index, (score, _)) in living.filter(|(_, (_, mask))| *mask != 0.0) {
+    let parameters = network.parameters();
+    let prunable = parameters.iter().filter_map(|(_, parameter)| {
+        let pruning = parameter.pruning.as_ref()?;
+        Some((*parameter, pruning))
+    });
+    for ((matrix, (parameter, pruning)), costs) in (0..).zip(prunable).zip(&costs) {
+        let (rows, cols) = parameter.value.dims2()?;
+        let scores = scores(parameter, pruning, recipe.score)?;
+        let mask = pruning.mask.flatten_all()?.to_vec1::<f32>()?;
+        for row in 0..rows {
+            for first in (0..cols).step_by(width) {
+                let columns = first..(first + width).min(cols);
+                let index = row * cols + first;
+                // Groups are whole: the first weight tells of all.
+                if mask[index] == 0.0 {
+                    continue;
+                }
+                let of = |col| scores[row * cols + col] / costs.at(row, col);
                 candidates.push(Candidate {
-                    score: score / costs.at(index / cols, index % cols),
                     matrix,
                     index: u32::try_from(index).unwrap_or(u32::MAX),
+                    weights: u32::try_from(columns.len()).unwrap_or(u32::MAX),
+                    score: root_mean_square(columns.map(of)),
                 });
             }
         }
     }
-    if candidates.len() <= staying {
-        return Ok(0);
-    }
-    candidates.select_nth_unstable_by(staying, |a, b| {
-        let place = |c: &Candidate| (c.matrix, c.index);
-        b.score
-            .total_cmp(&a.score)
-            .then_with(|| place(a).cmp(&place(b)))
-    });
-    let going = candidates.split_off(staying);
-    remove(network, &going)?;
-    Ok(going.len())
+    Ok(candidates)
+}
+
+/// In f64, where squares of f32 are exact and do not vanish: one score comes out as it is.
+#[expect(clippy::cast_possible_truncation, reason = "a mean of f32")]
+fn root_mean_square(scores: impl ExactSizeIterator<Item = f32>) -> f32 {
+    #[expect(clippy::cast_precision_loss, reason = "the width of a block")]
+    let count = scores.len() as f64;
+    let squares = scores.map(|score| f64::from(score) * f64::from(score));
+    (squares.sum::<f64>() / count).sqrt() as f32
 }
 
 fn scores(parameter: &Parameter, pruning: &Pruning, kind: ScoreKind) -> Result<Vec<f32>> {
@@ -129,8 +194,9 @@ fn remove(network: &mut Network, going: &[Candidate]) -> Result<()> {
         };
         let mut mask = pruning.mask.flatten_all()?.to_vec1::<f32>()?;
         for candidate in going.iter().filter(|candidate| candidate.matrix == matrix) {
-            if let Some(mask) = mask.get_mut(candidate.index as usize) {
-                *mask = 0.0;
+            let first = candidate.index as usize;
+            if let Some(group) = mask.get_mut(first..first + candidate.weights()) {
+                group.fill(0.0);
             }
         }
         pruning.mask = Tensor::from_vec(mask, pruning.mask.shape(), &Device::Cpu)?;
@@ -154,4 +220,18 @@ pub(super) fn apply_mask(parameter: &mut Parameter) -> Result<()> {
         pruning.sensitivity = (&pruning.sensitivity * mask)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_score_comes_out_as_it_is() {
+        for score in [0.0, 1e-45, 1.2e-38, 0.1, 7.7, 3e38_f32] {
+            let mean = root_mean_square([score].into_iter());
+            assert_eq!(mean.to_bits(), score.to_bits(), "{score}");
+        }
+        assert_eq!(root_mean_square([3.0, 4.0, 0.0, 0.0].into_iter()), 2.5);
+    }
 }

@@ -1,0 +1,59 @@
+//! Bitmap: one bit a column, then a weight for each bit that is set.
+
+use super::bit;
+use super::stream::{self, Fault};
+use crate::ErrorKind;
+
+/// Bits and weights of the next row over `cols` columns; none behind the last.
+#[inline]
+pub(super) fn take_row<'a>(rest: &mut &'a [u8], cols: usize) -> (&'a [u8], &'a [u8]) {
+    split_row(rest, cols).unwrap_or((&[], &[]))
+}
+
+#[inline]
+fn split_row<'a>(rest: &mut &'a [u8], cols: usize) -> Option<(&'a [u8], &'a [u8])> {
+    let (bits, after) = rest.split_at_checked(cols.div_ceil(8))?;
+    let (weights, after) = after.split_at_checked(count_bits(bits))?;
+    *rest = after;
+    Some((bits, weights))
+}
+
+/// Four bytes at a time: few of our targets count bits with one instruction.
+#[inline]
+fn count_bits(bits: &[u8]) -> usize {
+    let (words, rest) = bits.as_chunks::<4>();
+    let words: u32 = words
+        .iter()
+        .map(|&word| u32::from_le_bytes(word).count_ones())
+        .sum();
+    let rest: u32 = rest.iter().map(|byte| byte.count_ones()).sum();
+    (words + rest) as usize
+}
+
+/// Checks `rows` rows over `cols` columns.
+pub(super) fn check_rows(stream: &[u8], rows: usize, cols: usize) -> Result<(), Fault> {
+    stream::check_rows(stream, rows, |rest| check_row(rest, cols))
+}
+
+/// Checks the next row; its Σ|w|.
+fn check_row(rest: &mut &[u8], cols: usize) -> Result<u32, Fault> {
+    let (bits, weights) = split_row(rest, cols).ok_or((ErrorKind::Truncated, 0))?;
+    if !cols.is_multiple_of(8) && bits.last().is_some_and(|last| last >> (cols % 8) != 0) {
+        return Err((ErrorKind::Reserved, bits.len() - 1));
+    }
+    let mut sum = 0;
+    for (index, weight) in weights.iter().enumerate() {
+        // 0 and −128 are the two bytes without the lower seven bits.
+        if weight & 0x7f == 0 {
+            return Err((ErrorKind::Weight, bits.len() + index));
+        }
+        sum += u32::from(weight.cast_signed().unsigned_abs());
+    }
+    Ok(sum)
+}
+
+/// (column, weight) of each bit that is set.
+pub(super) fn entries(bits: &[u8], weights: &[u8]) -> impl Iterator<Item = (usize, i8)> {
+    let columns = (0..bits.len() * 8).filter(|&column| bit(bits, column));
+    columns.zip(weights.iter().map(|weight| weight.cast_signed()))
+}

@@ -1,0 +1,29 @@
+//! Blocks of 1×2 and 1×4, laid over a row from the left: each begins at the first
+//! nonzero that none before it covers, or as far right as the row allows. No other
+//! placement needs fewer blocks.
+
+use alloc::vec::Vec;
+
+use super::stream::{push_count, push_step};
+
+pub(super) fn encode_row<const N: usize>(row: &[i8], bytes: &mut Vec<u8>) -> Option<usize> {
+    let last_start = row.len().checked_sub(N)?;
+    let mut blocks = Vec::new();
+    let (mut position, mut covered) = (0, 0);
+    for (column, &weight) in row.iter().enumerate() {
+        if weight == 0 || column < covered {
+            continue;
+        }
+        let start = column.min(last_start);
+        push_step(&mut blocks, start - position, N);
+        // A column that the block before has covered is not stored twice.
+        blocks.resize(blocks.len() + covered.saturating_sub(start), 0);
+        let rest = row.get(start.max(covered)..start + N).unwrap_or(&[]);
+        blocks.extend(rest.iter().map(|weight| weight.cast_unsigned()));
+        (position, covered) = (start, start + N);
+    }
+    let count = blocks.len() / (1 + N);
+    push_count(bytes, count)?;
+    bytes.extend(blocks);
+    Some(count * N)
+}

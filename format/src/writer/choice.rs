@@ -1,0 +1,92 @@
+//! Which layout a matrix gets.
+
+use super::dense;
+use super::matrix::{Candidate, MatrixSource};
+use crate::tensor::{COLUMN_LIST, LayoutKind};
+
+/// Which layout a matrix gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LayoutChoice {
+    /// Dense or delta-u8, whichever has fewer bytes.
+    #[default]
+    Smallest,
+    /// Every weight stored, zeros too: what the file would be without sparsity.
+    Dense,
+    /// Of all layouts the one with the least bytes × work.
+    Cheapest(LayoutCosts),
+    /// This one; an error where it is not possible. Dense leaves out zero rows, and
+    /// zero columns where that saves bytes, as [`LayoutChoice::Smallest`] does.
+    Forced(LayoutKind),
+}
+
+/// What a target's kernels take for one tile of eight tokens, in hundredths of an
+/// instruction.
+///
+/// The work of a matrix is
+///
+/// ```text
+/// stored weights · cost of one in this layout + rows · row
+/// ```
+///
+/// and for a bitmap its bytes · `bitmap_byte` on top. Zeros that a layout stores count
+/// (of dense matrices, within blocks, bridges), and so do rows that are cut. Only ratios
+/// matter: all costs ten times as high choose the same layouts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayoutCosts {
+    /// A weight of a dense matrix that stores all columns.
+    pub dense: u32,
+    /// A weight of a dense matrix with a list of its columns.
+    pub columns: u32,
+    /// A pair of delta-u8.
+    pub delta_u8: u32,
+    /// A weight of a bitmap.
+    pub bitmap: u32,
+    /// Eight columns of a bitmap, whether bits are set or not.
+    pub bitmap_byte: u32,
+    /// One of the two weights of a 1×2 block.
+    pub blocks2: u32,
+    /// One of the four weights of a 1×4 block.
+    pub blocks4: u32,
+    /// A row, whatever its weights.
+    pub row: u32,
+}
+
+impl LayoutCosts {
+    /// The candidate with the least bytes × work, of equal ones the first.
+    pub(super) fn cheapest(&self, matrix: &MatrixSource) -> Candidate {
+        let mut best = dense::encode(matrix, true, false);
+        let mut price = self.price(matrix, &best);
+        for layout in LayoutKind::ALL {
+            let Some(candidate) = matrix.laid_out(layout) else {
+                continue;
+            };
+            let candidate_price = self.price(matrix, &candidate);
+            if candidate_price < price {
+                (best, price) = (candidate, candidate_price);
+            }
+        }
+        best
+    }
+
+    fn price(&self, matrix: &MatrixSource, candidate: &Candidate) -> u128 {
+        candidate.bytes.len() as u128 * self.work(matrix, candidate)
+    }
+
+    fn work(&self, matrix: &MatrixSource, candidate: &Candidate) -> u128 {
+        let (entry, bitmap_bytes) = match candidate.layout {
+            LayoutKind::Dense if candidate.flags & COLUMN_LIST != 0 => (self.columns, 0),
+            LayoutKind::Dense | LayoutKind::Embedding | LayoutKind::Norm => (self.dense, 0),
+            LayoutKind::DeltaU8 => (self.delta_u8, 0),
+            LayoutKind::Bitmap => (self.bitmap, candidate.rows * matrix.cols.div_ceil(8)),
+            LayoutKind::Blocks2 => (self.blocks2, 0),
+            LayoutKind::Blocks4 => (self.blocks4, 0),
+        };
+        let terms = [
+            (candidate.entries, entry),
+            (bitmap_bytes, self.bitmap_byte),
+            (matrix.rows, self.row),
+        ];
+        let term = |(count, cost): (usize, u32)| count as u128 * u128::from(cost);
+        terms.map(term).iter().sum()
+    }
+}
