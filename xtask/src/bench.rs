@@ -66,11 +66,42 @@ const TOKENS: u64 = 16;
 
 /// What is counted on a board.
 struct Workload {
-    /// Models with the matrices in them.
-    files: Vec<Vec<u8>>,
-    matrices: Vec<Matrix>,
+    /// One run each: a board's memory does not hold all of them at once.
+    batches: Vec<Batch>,
     /// Whole models.
     models: Vec<Vec<u8>>,
+}
+
+/// Models with matrices of one layout and widths, and what these are.
+#[derive(Default)]
+struct Batch {
+    files: Vec<Vec<u8>>,
+    matrices: Vec<Matrix>,
+}
+
+/// What every board needs.
+struct Prepared {
+    counter: Counter,
+    small: Workload,
+    large: Workload,
+}
+
+impl Prepared {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            counter: Counter::build()?,
+            small: Workload::small()?,
+            large: Workload::large()?,
+        })
+    }
+
+    fn workload(&self, board: &Board) -> &Workload {
+        if board.name == SMALL_BOARD {
+            &self.small
+        } else {
+            &self.large
+        }
+    }
 }
 
 /// What was counted on a board.
@@ -93,11 +124,11 @@ pub(crate) fn run(job: &Bench, tally: &mut Tally) -> anyhow::Result<()> {
         "no such board; there are {}",
         BOARDS.map(|board| board.name).join(", ")
     );
-    let counter = Counter::build()?;
+    let prepared = Prepared::new()?;
     let mut budgets = Budgets::read()?;
     for board in boards {
         let mut count = || -> anyhow::Result<()> {
-            let results = count(&counter, board)?;
+            let results = count(&prepared, board)?;
             let (text, json) = (record::markdown(&results), record::json(&results));
             if job.json {
                 println!("{json}");
@@ -132,17 +163,19 @@ pub(crate) fn run(job: &Bench, tally: &mut Tally) -> anyhow::Result<()> {
 
 /// Counts on every board and compares with the budgets; writes nothing.
 pub(crate) fn test(tally: &mut Tally) -> anyhow::Result<()> {
-    let counter = Counter::build()?;
+    let prepared = Prepared::new()?;
     let budgets = Budgets::read()?;
     for board in &BOARDS {
         tally.suite(&format!("bench: {} within its budgets", board.name), || {
-            budgets.check(board.name, &figures(&count(&counter, board)?))
+            budgets.check(board.name, &figures(&count(&prepared, board)?))
         });
     }
     Ok(())
 }
 
-fn count(counter: &Counter, board: &'static Board) -> anyhow::Result<Results> {
+fn count(bench: &Prepared, board: &'static Board) -> anyhow::Result<Results> {
+    let Prepared { counter, .. } = bench;
+    let workload = bench.workload(board);
     let firmware = repository().join("firmware-examples");
     let has_peer = board.name == PEER_BOARD;
     let programs: &[&str] = if has_peer {
@@ -151,24 +184,24 @@ fn count(counter: &Counter, board: &'static Board) -> anyhow::Result<Results> {
         &[MATRICES, MODEL]
     };
     let built = firmware::build_all(&firmware, board, programs, None)?;
-    let workload = workload(board)?;
-    let matrices = counter
-        .run(board, &built.join(MATRICES), &workload.files)
-        .context(MATRICES)?;
-    ensure!(
-        matrices.regions.len() == workload.matrices.len(),
-        "{MATRICES}: {} regions for {} matrices",
-        matrices.regions.len(),
-        workload.matrices.len()
-    );
     let mut counted = Vec::new();
-    for (matrix, (name, counts)) in workload.matrices.into_iter().zip(matrices.regions) {
+    for Batch { files, matrices } in &workload.batches {
+        let run = counter.run(board, &built.join(MATRICES), files);
+        let regions = run.context(MATRICES)?.regions;
         ensure!(
-            matrix.region == name,
-            "{MATRICES}: counted {name}, not {}",
-            matrix.region
+            regions.len() == matrices.len(),
+            "{MATRICES}: {} regions for {} matrices",
+            regions.len(),
+            matrices.len()
         );
-        counted.push((matrix, counts));
+        for (matrix, (name, counts)) in matrices.iter().zip(regions) {
+            ensure!(
+                matrix.region == name,
+                "{MATRICES}: counted {name}, not {}",
+                matrix.region
+            );
+            counted.push((matrix.clone(), counts));
+        }
     }
     let models = counter
         .run(board, &built.join(MODEL), &workload.models)
@@ -187,38 +220,44 @@ fn count(counter: &Counter, board: &'static Board) -> anyhow::Result<Results> {
     })
 }
 
-fn workload(board: &Board) -> anyhow::Result<Workload> {
-    const SMALL: [Widths; 1] = [widths(128, 128)];
-    const LARGE: [Widths; 2] = [widths(384, 1536), widths(128, 512)];
-    let small = board.name == SMALL_BOARD;
-    let (all_widths, densities): (&[Widths], &[u64]) = if small {
-        (&SMALL, &[20, 10])
-    } else {
-        (&LARGE, &[70, 60, 50, 40, 30, 20, 10, 5, 2])
-    };
-    let mut workload = Workload {
-        files: Vec::new(),
-        matrices: Vec::new(),
-        models: Vec::new(),
-    };
+impl Workload {
+    fn small() -> anyhow::Result<Self> {
+        Ok(Self {
+            batches: batches(&[widths(128, 32)], &[50, 20, 10])?,
+            models: vec![shipped()?],
+        })
+    }
+
+    fn large() -> anyhow::Result<Self> {
+        let all_widths = [widths(384, 1536), widths(128, 512)];
+        Ok(Self {
+            batches: batches(&all_widths, &[70, 60, 50, 40, 30, 20, 10, 5, 2])?,
+            models: vec![shipped()?, models::synthetic()?],
+        })
+    }
+}
+
+fn batches(all_widths: &[Widths], densities: &[u64]) -> anyhow::Result<Vec<Batch>> {
+    let mut batches = Vec::new();
     for &widths in all_widths {
         for layout in &LAYOUTS {
             let densities = if layout.is_dense() { &[100] } else { densities };
+            let mut batch = Batch::default();
             for &density in densities {
-                if let Some((file, matrices)) = models::matrices(widths, layout, density)? {
-                    workload.files.push(file);
-                    workload.matrices.extend(matrices);
-                }
+                let (file, matrices) = models::matrices(widths, layout, density)?;
+                batch.files.push(file);
+                batch.matrices.extend(matrices);
             }
+            batches.push(batch);
         }
     }
-    let shipped = repository().join("firmware-examples/models/commands.neuro");
-    let shipped = fs::read(&shipped).with_context(|| shipped.display().to_string())?;
-    workload.models.push(shipped);
-    if !small {
-        workload.models.push(models::synthetic()?);
-    }
-    Ok(workload)
+    Ok(batches)
+}
+
+/// The model of the firmware examples.
+fn shipped() -> anyhow::Result<Vec<u8>> {
+    let path = repository().join("firmware-examples/models/commands.neuro");
+    fs::read(&path).with_context(|| path.display().to_string())
 }
 
 const fn widths(hidden: usize, intermediate: usize) -> Widths {

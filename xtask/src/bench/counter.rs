@@ -16,6 +16,8 @@ use crate::firmware::image::Image;
 const CALIBRATION: &str = "calibration";
 /// Its instructions.
 const CALIBRATED: u64 = 400_000;
+/// The core that the counter's estimate of cycles is for.
+const ESTIMATED: &str = "M4F";
 
 /// The plugin, and the folder for what it reads and writes.
 pub(crate) struct Counter {
@@ -31,7 +33,7 @@ pub(crate) struct Counts {
     pub(crate) store: u64,
     pub(crate) branch: u64,
     pub(crate) multiply: u64,
-    /// An estimate for Cortex-M4.
+    /// An estimate for Cortex-M4; nothing for other cores.
     pub(crate) cycles_estimate: Option<u64>,
 }
 
@@ -136,7 +138,12 @@ impl Counter {
             record.regions.len(),
             names.len()
         );
-        measured.regions = names.into_iter().zip(record.regions).collect();
+        let for_this_core = |mut counts: Counts| {
+            counts.cycles_estimate = counts.cycles_estimate.filter(|_| board.core == ESTIMATED);
+            counts
+        };
+        let regions = record.regions.into_iter().map(for_this_core);
+        measured.regions = names.into_iter().zip(regions).collect();
         let (name, counts) = measured.regions.first().context("nothing was counted")?;
         ensure!(
             name == CALIBRATION && counts.instructions == CALIBRATED,

@@ -2,6 +2,8 @@
 //!
 //! Random, from a fixed seed: every run writes the same bytes.
 
+use std::sync::OnceLock;
+
 use anyhow::Context;
 use half::f16;
 use neuroprune_format::manifest::{
@@ -19,26 +21,22 @@ pub(crate) struct Layout {
     /// Name in tables and keys.
     pub(crate) name: &'static str,
     kind: LayoutKind,
-    choice: LayoutChoice,
     /// Weights side by side that are zero together, as training would form them.
     block: usize,
 }
 
 /// The layouts that are measured, dense first: to add one, a row.
-pub(crate) const LAYOUTS: [Layout; 2] = [
-    Layout {
-        name: "dense",
-        kind: LayoutKind::Dense,
-        choice: LayoutChoice::Dense,
-        block: 1,
-    },
-    Layout {
-        name: "delta-u8",
-        kind: LayoutKind::DeltaU8,
-        choice: LayoutChoice::Smallest,
-        block: 1,
-    },
+pub(crate) const LAYOUTS: [Layout; 5] = [
+    layout("dense", LayoutKind::Dense, 1),
+    layout("delta-u8", LayoutKind::DeltaU8, 1),
+    layout("bitmap", LayoutKind::Bitmap, 1),
+    layout("blocks 1×2", LayoutKind::Blocks2, 2),
+    layout("blocks 1×4", LayoutKind::Blocks4, 4),
 ];
+
+const fn layout(name: &'static str, kind: LayoutKind, block: usize) -> Layout {
+    Layout { name, kind, block }
+}
 
 impl Layout {
     /// Whether zeros are stored like any other weight.
@@ -72,12 +70,15 @@ pub(crate) struct Matrix {
 }
 
 /// A model of one layer of `widths` with `density` per cent of nonzero weights, and the
-/// matrices in it; nothing where the writer does not choose this layout.
+/// matrices in it.
+///
+/// # Errors
+/// Where the layout cannot hold them.
 pub(crate) fn matrices(
     widths: Widths,
     layout: &Layout,
     density: u64,
-) -> anyhow::Result<Option<(Vec<u8>, Vec<Matrix>)>> {
+) -> anyhow::Result<(Vec<u8>, Vec<Matrix>)> {
     let Widths {
         hidden,
         intermediate,
@@ -86,7 +87,14 @@ pub(crate) fn matrices(
     let name = format!("{hidden}-{intermediate} {} {density}", layout.name);
     let mut matrix = |role, rows, cols| {
         let weights = weights(&mut random, rows, cols, density, layout.block);
-        matrix_source(role, 0, rows, cols, weights, layout.choice)
+        matrix_source(
+            role,
+            0,
+            rows,
+            cols,
+            weights,
+            LayoutChoice::Forced(layout.kind),
+        )
     };
     // A head of values only is a plain square matrix.
     let parts = [
@@ -120,9 +128,6 @@ pub(crate) fn matrices(
         let mut records = opened.encoder().tensors().records();
         let record = records.find(|record| record.role == role);
         let record = record.with_context(|| format!("{name}: no {}", role.name()))?;
-        if record.layout != layout.kind {
-            return Ok(None);
-        }
         cases.push(Matrix {
             region: format!("{name} {region}"),
             inputs: record.cols as u64,
@@ -133,7 +138,7 @@ pub(crate) fn matrices(
             bytes: record.length as u64,
         });
     }
-    Ok(Some((file, cases)))
+    Ok((file, cases))
 }
 
 /// Two layers of width 128, four heads, 512 neurons, 17 classes; nine of ten weights are
@@ -249,14 +254,24 @@ fn model(
         labels: labels.iter().map(|&label| label.to_owned()).collect(),
         initial,
         continuation,
-        characters: CharacterMap::new(|character| match character {
-            ' ' => CharacterOutcome::Space,
-            'a'..='z' => CharacterOutcome::Word(character.to_string()),
-            _ => CharacterOutcome::Unknown,
-        })?,
+        characters: characters()?,
         tensors,
     };
     source.to_bytes().with_context(|| name.to_owned())
+}
+
+/// Small letters, and spaces between words; asked once for all characters there are.
+fn characters() -> anyhow::Result<CharacterMap> {
+    static CHARACTERS: OnceLock<CharacterMap> = OnceLock::new();
+    if let Some(characters) = CHARACTERS.get() {
+        return Ok(characters.clone());
+    }
+    let characters = CharacterMap::new(|character| match character {
+        ' ' => CharacterOutcome::Space,
+        'a'..='z' => CharacterOutcome::Word(character.to_string()),
+        _ => CharacterOutcome::Unknown,
+    })?;
+    Ok(CHARACTERS.get_or_init(|| characters).clone())
 }
 
 fn matrix_source(
