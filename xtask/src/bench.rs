@@ -38,14 +38,14 @@ use models::{LAYOUTS, Matrix, Widths};
     cargo xtask bench                        every board\n  \
     cargo xtask bench --board mps2-an386     Cortex-M4F alone\n  \
     cargo xtask bench --bless                accept what is counted now as the budgets\n  \
-    cargo xtask bench --json | jq .          one object a line and board, for scripts")]
+    cargo xtask bench --json | jq .          one line a board, for scripts")]
 pub(crate) struct Bench {
     /// Only this board; firmware-examples/README.md lists them.
     #[arg(long)]
     board: Option<String>,
     /// Print the records as JSON, one line a board, in place of tables.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     /// Write budgets one per cent above what is counted now.
     #[arg(long)]
     bless: bool,
@@ -114,6 +114,11 @@ struct Results {
 }
 
 /// Counts, prints, writes the records and compares with the budgets.
+///
+/// Every board is a suite of `tally`, except where JSON is printed.
+///
+/// # Errors
+/// Where nothing can be counted; with JSON also where a board fails.
 pub(crate) fn run(job: &Bench, tally: &mut Tally) -> anyhow::Result<()> {
     let boards: Vec<&'static Board> = BOARDS
         .iter()
@@ -126,6 +131,7 @@ pub(crate) fn run(job: &Bench, tally: &mut Tally) -> anyhow::Result<()> {
     );
     let prepared = Prepared::new()?;
     let mut budgets = Budgets::read()?;
+    let mut failed = Vec::new();
     for board in boards {
         let mut count = || -> anyhow::Result<()> {
             let results = count(&prepared, board)?;
@@ -138,8 +144,7 @@ pub(crate) fn run(job: &Bench, tally: &mut Tally) -> anyhow::Result<()> {
             let folder = repository().join("benchmarks").join(board.name);
             fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
             fs::write(folder.join("instructions.md"), text)?;
-            let json = serde_json::to_string_pretty(&json)? + "\n";
-            fs::write(folder.join("instructions.json"), json)?;
+            fs::write(folder.join("instructions.json"), record::lines(&json))?;
             if job.bless {
                 budgets.bless(board.name, &figures(&results))
             } else {
@@ -147,17 +152,15 @@ pub(crate) fn run(job: &Bench, tally: &mut Tally) -> anyhow::Result<()> {
             }
         };
         let name = format!("bench: {}", board.name);
-        if job.json {
-            // Standard output is for scripts.
-            let outcome = count();
-            if let Err(error) = &outcome {
-                eprintln!("{name}: {error:#}");
-            }
-            tally.record(&name, outcome.is_ok());
-        } else {
+        if !job.json {
             tally.suite(&name, count);
+        } else if let Err(error) = count() {
+            // Standard output is for scripts.
+            eprintln!("{name}: {error:#}");
+            failed.push(board.name);
         }
     }
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
 }
 

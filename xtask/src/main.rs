@@ -77,6 +77,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Job::Bench(job) => {
             setup::ensure(&setup::for_firmware()?, installing)?;
             bench::run(&job, &mut tally)?;
+            if job.json {
+                return Ok(());
+            }
         }
         Job::Accuracy(job) => return accuracy::run(&job),
     }

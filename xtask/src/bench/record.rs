@@ -303,6 +303,19 @@ pub(crate) fn json(results: &Results) -> Value {
     })
 }
 
+/// The object with a line for each model and matrix, so that differences can be read.
+pub(crate) fn lines(record: &Value) -> String {
+    let fields = record.as_object().into_iter().flatten();
+    let fields = fields.map(|(name, value)| match value {
+        Value::Array(items) if !items.is_empty() => {
+            let items: Vec<String> = items.iter().map(|item| format!("    {item}")).collect();
+            format!("  \"{name}\": [\n{}\n  ]", items.join(",\n"))
+        }
+        value => format!("  \"{name}\": {value}"),
+    });
+    format!("{{\n{}\n}}\n", fields.collect::<Vec<_>>().join(",\n"))
+}
+
 /// The shapes that were counted, each once.
 fn shapes(results: &Results) -> Vec<(u64, u64)> {
     let mut shapes = Vec::new();
@@ -400,6 +413,14 @@ mod tests {
         assert_eq!(thousands(0), "0");
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn lines_are_the_same_object() {
+        let record = json!({"a": 1, "b": [{"c": 2}, {"c": null}], "d": []});
+        let text = lines(&record);
+        assert_eq!(text.lines().count(), 8);
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), record);
     }
 
     #[test]
