@@ -13,13 +13,13 @@
 //! | it ends and the next begins | `mov r12, r12` | `ori x0, x0, 6` |
 //!
 //! Regions are numbered in the order in which they begin; markers are not counted. When
-//! QEMU ends, the file `out` gets one record for each ([`record`]).
+//! QEMU ends, the file `out` gets one record for each (`record`).
 //!
 //! An instruction counts when QEMU executes it, a conditional one whether or not its
 //! condition holds. There are no caches, no wait states and no pipeline in QEMU: what is
-//! said of cycles is an estimate ([`class::Tally::cycles`]).
+//! said of cycles is an estimate (`class::Tally::cycles`).
 //!
-//! QEMU 7.2 (plugin API 1) to 10.x (API 4) load it: [`host`] declares what they have in
+//! QEMU 7.2 (plugin API 1) to 10.x (API 4) load it: `host` declares what they have in
 //! common, and the one function that changed.
 
 mod class;

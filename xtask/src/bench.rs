@@ -27,10 +27,10 @@ use budgets::Budgets;
 use counter::{Counter, Counts, Measured};
 use models::{LAYOUTS, Matrix, Widths};
 
-/// Counts instructions in QEMU, exactly: matrices of known density, whole models stage by
-/// stage, another library's dense layer beside them.
+/// Count instructions in QEMU, compare with the budgets, write the records.
 ///
-/// Prints tables, writes them to benchmarks/BOARD/, and fails where a figure is above its
+/// Counted exactly: matrices of known density, whole models stage by stage, another
+/// library's dense layer beside them. Prints tables, writes them to benchmarks/BOARD/, and fails where a figure is above its
 /// budget in benchmarks/budgets.toml. Instructions are not cycles: benchmarks/README.md
 /// says what the figures mean.
 #[derive(Args, Debug, Default)]

@@ -44,7 +44,6 @@ enum Job {
     Check,
     /// Build the firmware, run it in QEMU and compare what it prints.
     Firmware(firmware::Selection),
-    /// Count instructions in QEMU, compare with the budgets, write the records.
     Bench(bench::Bench),
     /// Train a recipe on real text sets and write the record (minutes a run).
     Accuracy(accuracy::Accuracy),
