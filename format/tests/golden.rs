@@ -1,6 +1,6 @@
-//! The golden file of format version 1: the writer still makes these bytes, and
+//! The golden files of format version 1: the writer still makes these bytes, and
 //! the view still reads these values. Golden files of released versions stay for
-//! ever; `NEUROPRUNE_BLESS=1` writes the newest one anew before a release.
+//! ever; `NEUROPRUNE_BLESS=1` writes the newest ones anew before a release.
 #![cfg(feature = "alloc")]
 #![allow(
     clippy::unwrap_used,
@@ -16,27 +16,31 @@ mod walk;
 use half::f16;
 use neuroprune_format::characters::Outcome;
 use neuroprune_format::manifest::{Activation, Architecture, Pooling};
-use neuroprune_format::tensor::{LayoutKind, Matrix, Role};
+use neuroprune_format::tensor::{LayoutKind, Matrix, Record, Role};
 use neuroprune_format::writer::{
     CharacterMap, EmbeddingSource, MatrixSource, NormSource, TensorSource, WriteError,
 };
 use neuroprune_format::{ErrorKind, FormatError, Limits, Model, Section};
 
 static GOLDEN: &[u8] = include_bytes!("golden/v1.neuro");
+static GOLDEN_LAYOUTS: &[u8] = include_bytes!("golden/v1-layouts.neuro");
 
 #[test]
 fn writer_makes_the_golden_bytes() {
-    let bytes = sources::pair().to_bytes().unwrap();
-    if std::env::var_os("NEUROPRUNE_BLESS").is_some() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1.neuro");
-        std::fs::write(path, &bytes).unwrap();
-        return;
+    let files = [
+        ("v1.neuro", sources::pair(), GOLDEN),
+        ("v1-layouts.neuro", sources::layouts(), GOLDEN_LAYOUTS),
+    ];
+    for (name, source, golden) in files {
+        let bytes = source.to_bytes().unwrap();
+        if std::env::var_os("NEUROPRUNE_BLESS").is_some() {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+            std::fs::write(format!("{folder}/{name}"), &bytes).unwrap();
+            continue;
+        }
+        assert!(bytes.len() < 8 * 1024);
+        assert!(bytes == golden, "the writer no longer makes {name}");
     }
-    assert!(bytes.len() < 8 * 1024);
-    assert!(
-        bytes == GOLDEN,
-        "the writer no longer makes the golden file"
-    );
 }
 
 #[test]
@@ -229,6 +233,57 @@ fn view_reads_the_weights() {
     let gains: Vec<_> = embeddings.norm.iter().collect();
     assert_eq!(gains[0], (1.0, -0.0625));
     assert_eq!(gains[5], (1.078125, 0.015625));
+}
+
+#[test]
+fn view_reads_bitmap_and_blocks() {
+    let model = Model::open(GOLDEN_LAYOUTS).unwrap();
+    let records: Vec<_> = model.encoder().tensors().records().collect();
+    let layout = |role, layer| {
+        let is_this = |record: &&Record| (record.role, record.layer) == (role, layer);
+        let record = records.iter().find(is_this).unwrap();
+        (record.layout, record.flags)
+    };
+    use LayoutKind::{Bitmap, Blocks2, Blocks4};
+    assert_eq!(layout(Role::Head, 0), (Bitmap, 1 | 2));
+    assert_eq!(layout(Role::AttentionOutput, 0), (Bitmap, 2));
+    assert_eq!(layout(Role::MlpInput, 0), (Blocks2, 2));
+    assert_eq!(layout(Role::MlpOutput, 0), (Blocks2, 2));
+    assert_eq!(layout(Role::MlpOutput, 1), (Blocks4, 2));
+    assert_eq!(layout(Role::Classifier, 0), (Blocks4, 1));
+
+    let layers: Vec<_> = model.layers().collect();
+    let rows = |matrix: Matrix<'_>| -> Vec<(usize, Vec<(usize, i8)>)> {
+        let rows = matrix.iter().map(|row| row.weights.nonzeros().collect());
+        let rows = rows.enumerate();
+        rows.filter(|(_, row): &(_, Vec<_>)| !row.is_empty())
+            .collect()
+    };
+    assert_eq!(
+        rows(layers[0].attention_output),
+        [
+            (0, vec![(0, 1), (8, -2), (10, 127)]),
+            (3, vec![(9, -127)]),
+            (5, vec![(7, 64)]),
+        ]
+    );
+    assert_eq!(
+        rows(layers[0].mlp_output),
+        [
+            (1, vec![(2, 10), (3, -20), (5, 30), (298, -40), (299, 50)]),
+            (4, vec![(297, 60), (299, -127)]),
+        ]
+    );
+    assert_eq!(
+        rows(layers[1].mlp_output),
+        [
+            (0, vec![(1, 1), (2, -2), (4, 3), (293, -4), (297, 5)]),
+            (2, vec![(299, -127)]),
+            (3, vec![(0, 7), (255, 8)]),
+        ]
+    );
+    // Zeros within blocks are stored, but are no weights.
+    assert_eq!(layers[1].mlp_output.count_nonzeros(), 8);
 }
 
 /// What is written is what is read, in every layout the writer chooses.

@@ -16,7 +16,8 @@ mod walk;
 use neuroprune_format::container::{
     Container, ENTRY_BYTES, HEADER_BYTES, REQUIRED, SECTION_ALIGNMENT, checksum,
 };
-use neuroprune_format::tensor::{LayoutKind, RECORD_BYTES, Record, Role};
+use neuroprune_format::tensor::{LayoutKind, RECORD_BYTES, Record, Role, Tensors};
+use neuroprune_format::writer::{LayoutChoice, TensorSource};
 use neuroprune_format::{ErrorKind, FormatError, Model, Section};
 
 /// Damaged files of the random test; each is opened with its old checksums and
@@ -794,18 +795,38 @@ fn stream_errors() {
 
 #[test]
 fn row_sum_errors() {
+    use LayoutKind::{Bitmap, Blocks2, Blocks4, DeltaU8};
+    // Behind a count of three bytes or 75 bytes of bits: the last of the 521 weights.
+    for (layout, last) in [
+        (DeltaU8, 3 + 521 * 2 - 1),
+        (Bitmap, 75 + 521 - 1),
+        (Blocks2, 3 + 260 * 3 + 1),
+        (Blocks4, 1 + 130 * 5 + 1),
+    ] {
+        row_sum_error(layout, last);
+    }
+}
+
+fn row_sum_error(layout: LayoutKind, last: usize) {
     // [`sources::wide`] is exactly at the limit.
-    let file = sources::wide().to_bytes().unwrap();
+    let mut source = sources::wide();
+    for tensor in &mut source.tensors {
+        if let TensorSource::Matrix(matrix) = tensor
+            && matrix.role == Role::MlpOutput
+        {
+            matrix.layout = LayoutChoice::Forced(layout);
+        }
+    }
+    let file = source.to_bytes().unwrap();
     let records = Model::open(&file).unwrap().encoder().tensors().records();
     let matrix = records
         .into_iter()
         .find(|record| record.role == Role::MlpOutput);
     let matrix = matrix.unwrap();
-    // `single` asks for dense matrices; `wide` replaces this one.
-    assert_eq!(matrix.layout, LayoutKind::DeltaU8);
-    // Six scales, then a count of 521 in three bytes.
+    assert_eq!(matrix.layout, layout);
+    // Behind six scales.
     let stream = matrix.offset + 12;
-    let last = stream + 3 + 521 * 2 - 1;
+    let last = stream + last;
     assert_refused_of(
         &file,
         ErrorKind::RowSum,
@@ -819,6 +840,122 @@ fn row_sum_errors() {
     );
 }
 
+/// Number and content of a record of the model `layouts`.
+fn layouts_record(role: Role, layer: u16) -> (usize, Record) {
+    let bytes = sources::layouts().to_bytes().unwrap();
+    let model = Model::open(&bytes).unwrap();
+    let mut records = model.encoder().tensors().records().enumerate();
+    let is_this = |(_, record): &(usize, Record)| (record.role, record.layer) == (role, layer);
+    records.find(is_this).unwrap()
+}
+
+/// Edits of the rows of a matrix of the model `layouts`: byte, value, error, its byte.
+#[track_caller]
+fn assert_row_edits(
+    (role, layer): (Role, u16),
+    layout: LayoutKind,
+    rows: usize,
+    edits: &[(usize, &[u8], ErrorKind, usize)],
+) {
+    let file = sources::layouts().to_bytes().unwrap();
+    let (_, record) = layouts_record(role, layer);
+    assert_eq!(record.layout, layout);
+    // Row map, padding and scales stand before.
+    let rows_at = record.offset + 2 + rows * 2;
+    for &(at, value, kind, offset) in edits {
+        assert_refused_of(&file, kind, Section::Weights, rows_at + offset, |parts| {
+            let weights = parts.section(Section::Weights);
+            weights[rows_at + at..rows_at + at + value.len()].copy_from_slice(value);
+        });
+    }
+}
+
+#[test]
+fn bitmap_errors() {
+    use ErrorKind::{Reserved, Trailing, Truncated, Weight};
+    // 11 columns: [01 05 | 1 -2 127] [00 02 | -127] [80 00 | 64]
+    let edits: [(_, &[u8], _, _); 8] = [
+        (1, &[0x0d], Reserved, 1), // a twelfth column; byte 5 for its weight
+        (6, &[0x82], Reserved, 6),
+        (2, &[0], Weight, 2),
+        (4, &[0x80], Weight, 4),
+        (10, &[0], Weight, 10),
+        // One bit more takes the next row's first byte for a weight, which is zero.
+        (0, &[3], Weight, 5),
+        (8, &[0x81], Truncated, 8),
+        (8, &[0], Trailing, 10),
+    ];
+    assert_row_edits((Role::AttentionOutput, 0), LayoutKind::Bitmap, 3, &edits);
+}
+
+#[test]
+fn block_errors() {
+    use ErrorKind::{Index, Order, Trailing, Truncated, Weight};
+    // 300 columns: [4 | 2:10,-20 3:30,0 255:0,0 38:-40,50] [3 | 255:0,0 42:60,0 1:0,-127]
+    let edits: [(_, &[u8], _, _); 15] = [
+        (0, &[200], Truncated, 0),
+        (13, &[4], Truncated, 13),
+        (13, &[255], Truncated, 13),
+        (13, &[2], Trailing, 20),
+        (4, &[0], Order, 4), // begins where the block before begins
+        (10, &[39], Index, 10),
+        (10, &[255], Index, 10),
+        (2, &[0x80], Weight, 2),
+        (3, &[0x80], Weight, 3),
+        (5, &[0], Weight, 5),   // zeros, but no bridge
+        (7, &[254], Weight, 8), // a bridge that is too short
+        (13, &[1], Weight, 15), // a bridge that leads nowhere
+        (20, &[2], Index, 20),
+        (19, &[1, 1, 1], Order, 21), // column 298 twice
+        (22, &[0], Weight, 21),
+    ];
+    assert_row_edits((Role::MlpOutput, 0), LayoutKind::Blocks2, 2, &edits);
+    // 300 columns: [4 | 1:1,-2,0,3 255:0,0,0,0 37:-4,0,0,0 3:0,5,0,0]
+    // [2 | 255:0,0,0,0 41:0,0,0,-127] [2 | 0:7,0,0,0 255:8,0,0,0]
+    let edits: [(_, &[u8], _, _); 10] = [
+        (0, &[200], Truncated, 0),
+        (32, &[3], Truncated, 32),
+        (32, &[1], Trailing, 38),
+        (16, &[0], Order, 16),
+        (16, &[4], Index, 16),
+        (5, &[0x80], Weight, 5),
+        (19, &[0x80], Weight, 19),
+        (15, &[1, 3, 9], Order, 17), // column 296 twice
+        (27, &[42], Index, 27),
+        (31, &[0], Weight, 28),
+    ];
+    assert_row_edits((Role::MlpOutput, 1), LayoutKind::Blocks4, 3, &edits);
+
+    // Fewer columns than a block has.
+    let file = sources::layouts().to_bytes().unwrap();
+    let (classifier, _) = layouts_record(Role::Classifier, 0);
+    let at = classifier * RECORD_BYTES;
+    for (layout, cols) in [(LayoutKind::Blocks2, 1), (LayoutKind::Blocks4, 3)] {
+        assert_refused_of(&file, ErrorKind::Shape, Section::Tensors, at + 8, |parts| {
+            let records = parts.section(Section::Tensors);
+            records[at + 1] = layout.tag();
+            records[at + 12] = cols;
+        });
+    }
+}
+
+#[test]
+fn flags_of_sparse_layouts() {
+    let file = sources::layouts().to_bytes().unwrap();
+    let (classifier, _) = layouts_record(Role::Classifier, 0);
+    let at = classifier * RECORD_BYTES;
+    for layout in LayoutKind::ALL {
+        if layout == LayoutKind::Dense {
+            continue;
+        }
+        assert_refused_of(&file, ErrorKind::Tag, Section::Tensors, at + 2, |parts| {
+            let records = parts.section(Section::Tensors);
+            records[at + 1] = layout.tag();
+            records[at + 2] = 4;
+        });
+    }
+}
+
 /// A record that the file does not contain gets no more trust than a file.
 #[test]
 fn forged_records_are_checked() {
@@ -828,13 +965,24 @@ fn forged_records_are_checked() {
     assert!(tensors.matrix(&head).is_some());
     let query_rows = usize::MAX;
     assert!(tensors.matrix(&Record { query_rows, ..head }).is_none());
-    // Any stretch of the weights, read as three rows of a stream.
+    for layout in LayoutKind::ALL {
+        let forged = Record { layout, ..head };
+        assert!(layout.is_matrix() || tensors.matrix(&forged).is_none());
+    }
+    use LayoutKind::{Bitmap, Blocks2, Blocks4, DeltaU8};
+    for layout in [DeltaU8, Bitmap, Blocks2, Blocks4] {
+        assert_forged_rows_are_checked(&tensors, layout, head);
+    }
+}
+
+/// Any stretch of the weights, read as three rows of a stream.
+fn assert_forged_rows_are_checked(tensors: &Tensors<'_>, layout: LayoutKind, head: Record) {
     let mut accepted = 0;
     for offset in 0..1_000 {
         for length in [0, 1, 30, usize::MAX] {
             for cols in [0, 6, usize::MAX] {
                 let forged = Record {
-                    layout: LayoutKind::DeltaU8,
+                    layout,
                     flags: 0,
                     rows: 3,
                     cols,

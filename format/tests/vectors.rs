@@ -16,7 +16,7 @@ mod sources;
 use std::collections::BTreeMap;
 
 use neuroprune_format::container::{Container, ENTRY_BYTES, HEADER_BYTES};
-use neuroprune_format::tensor::Role;
+use neuroprune_format::tensor::{RECORD_BYTES, Record, Role};
 use neuroprune_format::{Model, Section};
 
 static DOCUMENT: &str = include_str!("../../docs/format.md");
@@ -24,22 +24,13 @@ static DOCUMENT: &str = include_str!("../../docs/format.md");
 #[test]
 fn document_shows_what_the_writer_makes() {
     let file = sources::pair().to_bytes().unwrap();
+    let layouts = sources::layouts().to_bytes().unwrap();
     let container = Container::open(&file).unwrap();
     let section = |section| container.section(section).unwrap();
-    let model = Model::open(&file).unwrap();
-    let weights = section(Section::Weights);
-    let record = |role, layer| {
-        let mut records = model.encoder().tensors().records();
-        let index = records.position(|record| (record.role, record.layer) == (role, layer));
-        index.unwrap()
-    };
-    let tensor = |role, layer| {
-        let index = record(role, layer);
-        let record = model.encoder().tensors().records().nth(index).unwrap();
-        &weights[record.offset..record.offset + record.length]
-    };
+    let tensor = |role, layer| tensor(&file, role, layer).1;
+    let later = |role, layer| self::tensor(&layouts, role, layer).1;
     let table_end = HEADER_BYTES + container.entries().len() * ENTRY_BYTES;
-    let output_at = record(Role::MlpOutput, 1) * 32;
+    let output_at = self::tensor(&file, Role::MlpOutput, 1).0 * RECORD_BYTES;
     // Behind targets (39 bytes), two counts and the outcomes of ASCII.
     let runs = 39 + 8 + 256;
     let expected = BTreeMap::from([
@@ -52,11 +43,14 @@ fn document_shows_what_the_writer_makes() {
         ("character-runs", &section(Section::Characters)[runs..]),
         (
             "tensor-record",
-            &section(Section::Tensors)[output_at..output_at + 32],
+            &section(Section::Tensors)[output_at..output_at + RECORD_BYTES],
         ),
         ("row-map", tensor(Role::Head, 0)),
         ("column-list", tensor(Role::MlpOutput, 0)),
         ("delta-u8", tensor(Role::MlpOutput, 1)),
+        ("bitmap", later(Role::AttentionOutput, 0)),
+        ("blocks-2", later(Role::MlpOutput, 0)),
+        ("blocks-4", later(Role::MlpOutput, 1)),
         ("embedding", tensor(Role::SegmentEmbedding, 0)),
         ("norm", tensor(Role::EmbeddingNorm, 0)),
     ]);
@@ -65,6 +59,20 @@ fn document_shows_what_the_writer_makes() {
     for (name, bytes) in expected {
         assert_eq!(spaced(&shown[name]), spaced(bytes), "{name}");
     }
+}
+
+/// Number of the record, and bytes of the tensor.
+fn tensor(file: &[u8], role: Role, layer: u16) -> (usize, &[u8]) {
+    let model = Model::open(file).unwrap();
+    let mut records = model.encoder().tensors().records().enumerate();
+    let is_this = |(_, record): &(usize, Record)| (record.role, record.layer) == (role, layer);
+    let (index, record) = records.find(is_this).unwrap();
+    let container = Container::open(file).unwrap();
+    let weights = container.section(Section::Weights).unwrap();
+    (
+        index,
+        &weights[record.offset..record.offset + record.length],
+    )
 }
 
 fn dumps(document: &str) -> BTreeMap<&str, Vec<u8>> {

@@ -2,8 +2,22 @@
 //!
 //! Kernels in assembly run on boards only; there the program `classify` holds them to the
 //! host's logits.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
 
-use neuroprune_format::tensor::ROW_SUM_LIMIT;
+mod models;
+
+use std::sync::OnceLock;
+
+use models::{Random, Shape};
+use neuroprune_format::Model;
+use neuroprune_format::tensor::{LayoutKind, Matrix, ROW_SUM_LIMIT, Role};
+use neuroprune_format::writer::{
+    CharacterMap, LayoutChoice, ModelSource, TensorSource, WriteError,
+};
 use neuroprune_runtime::kernels::pairs::{self, Portable, Rows};
 use neuroprune_runtime::kernels::{LANES, Lanes, scalar};
 use proptest::prelude::*;
@@ -81,6 +95,122 @@ proptest! {
     }
 }
 
+const LAYOUTS: [LayoutKind; 5] = [
+    LayoutKind::Dense,
+    LayoutKind::DeltaU8,
+    LayoutKind::Bitmap,
+    LayoutKind::Blocks2,
+    LayoutKind::Blocks4,
+];
+
+/// Calls `use_matrix` with these weights, `[rows, cols]` of at least one each, in this
+/// layout as the writer makes it; not where it cannot.
+fn with_layout(
+    cols: usize,
+    weights: &[i8],
+    layout: LayoutKind,
+    use_matrix: impl FnOnce(Matrix<'_>),
+) {
+    static BASE: OnceLock<ModelSource> = OnceLock::new();
+    let base = BASE.get_or_init(|| {
+        let mut shape = Shape::small();
+        (shape.hidden, shape.labels) = (1, 1);
+        shape.layers.clear();
+        let mut source = shape.source(&mut Random::new(0));
+        source.characters = CharacterMap::default();
+        source
+    });
+    let rows = weights.len() / cols;
+    let mut source = base.clone();
+    source.hidden = cols;
+    source.labels = vec!["class".into(); rows];
+    for tensor in &mut source.tensors {
+        match tensor {
+            TensorSource::Embedding(table) => {
+                table.cols = cols;
+                table.weights = vec![1; table.rows * cols];
+            }
+            TensorSource::Norm(norm) => {
+                norm.gain.resize(cols, 1_u8.into());
+                norm.shift.resize(cols, 0_u8.into());
+            }
+            TensorSource::Matrix(classifier) => {
+                (classifier.rows, classifier.cols) = (rows, cols);
+                classifier.weights = weights.to_vec();
+                classifier.scales = vec![1_u8.into(); rows];
+                classifier.bias = None;
+                classifier.layout = LayoutChoice::Forced(layout);
+            }
+        }
+    }
+    match source.to_bytes() {
+        Ok(file) => {
+            let model = Model::open(&file).unwrap();
+            let mut records = model.encoder().tensors().records();
+            let record = records.find(|record| record.role == Role::Classifier);
+            assert_eq!(record.map(|record| record.layout), Some(layout));
+            use_matrix(model.encoder().classifier());
+        }
+        Err(error) => assert!(matches!(error, WriteError::Layout { .. }), "{error}"),
+    }
+}
+
+/// Sums of every row, by the oracle and by the pairs.
+fn assert_all_sums(matrix: &Matrix<'_>, tile: &[scalar::Feature], expected: &[Lanes<i32>]) {
+    let mut sums = Vec::new();
+    scalar::multiply(matrix, tile, |row, _, lanes| {
+        assert_eq!(row, sums.len());
+        sums.push(lanes);
+    });
+    assert_eq!(sums, expected);
+    sums.clear();
+    pairs::multiply::<Portable>(matrix, &paired(tile), |row, _, lanes| {
+        assert_eq!(row, sums.len());
+        sums.push(lanes);
+    });
+    assert_eq!(sums, expected);
+}
+
+/// No layout in it: every weight times every feature.
+fn plain_sums(cols: usize, weights: &[i8], tile: &[scalar::Feature]) -> Vec<Lanes<i32>> {
+    let rows = weights.chunks_exact(cols);
+    let sums = rows.map(|row| {
+        core::array::from_fn(|lane| {
+            let products = row.iter().zip(tile);
+            let products = products.map(|(&w, x)| i32::from(w) * i32::from(x[lane]));
+            products.sum()
+        })
+    });
+    sums.collect()
+}
+
+/// Rows of densities from none to all: at 2 ‰ most gaps need a bridge, and the widest
+/// rows have more entries than a count of one byte tells.
+fn matrix() -> impl Strategy<Value = (usize, Vec<i8>, Vec<[i8; LANES]>)> {
+    let density = prop::sample::select(vec![0, 2, 20, 100, 300, 600, 1000_u16]);
+    let cols = prop_oneof![3 => 1..40_usize, 2 => 250..1_100_usize];
+    cols.prop_flat_map(move |cols| {
+        let drawn = prop::collection::vec((byte(), 0..1000_u16), cols);
+        let row = (density.clone(), drawn).prop_map(|(density, drawn)| {
+            let kept = drawn.into_iter();
+            let kept = kept.map(|(weight, draw)| if draw < density { weight } else { 0 });
+            kept.collect::<Vec<_>>()
+        });
+        let weights = prop::collection::vec(row, 1..12).prop_map(|rows| rows.concat());
+        (Just(cols), weights, prop::collection::vec(lanes(), cols))
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_layout_gives_the_same_sums((cols, weights, tile) in matrix()) {
+        let expected = plain_sums(cols, &weights, &tile);
+        for layout in LAYOUTS {
+            with_layout(cols, &weights, layout, |matrix| assert_all_sums(&matrix, &tile, &expected));
+        }
+    }
+}
+
 /// The largest sums that a row may have, of both signs beside each other.
 #[test]
 fn lanes_stay_apart_at_the_row_sum_limit() {
@@ -96,5 +226,14 @@ fn lanes_stay_apart_at_the_row_sum_limit() {
             scalar::delta_row(&stream, &tile),
             Portable::delta(&stream, &paired(&tile))
         );
+        let expected = plain_sums(521, &weights, &tile);
+        for layout in LAYOUTS {
+            let mut reached = false;
+            with_layout(521, &weights, layout, |matrix| {
+                reached = true;
+                assert_all_sums(&matrix, &tile, &expected);
+            });
+            assert!(reached, "{layout:?}");
+        }
     }
 }

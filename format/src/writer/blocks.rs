@@ -1,6 +1,6 @@
 //! Blocks of 1×2 and 1×4, laid over a row from the left: each begins at the first
-//! nonzero that none before it covers, or as far right as the row allows. No other
-//! placement needs fewer blocks.
+//! nonzero that none before it covers, or as far right as the row allows. Bridges
+//! aside, no other placement needs fewer blocks.
 
 use alloc::vec::Vec;
 

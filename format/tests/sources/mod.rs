@@ -5,16 +5,17 @@ use half::f16;
 use neuroprune_format::manifest::{
     Activation, EncoderSettings, Pooling, Scores, TokenizerSettings,
 };
-use neuroprune_format::tensor::Role;
+use neuroprune_format::tensor::{LayoutKind, Role};
 use neuroprune_format::writer::{
     CharacterMap, CharacterOutcome, EmbeddingSource, LayoutChoice, MatrixSource, ModelSource,
     NormSource, TensorSource,
 };
 
 /// Every model, by name.
-pub(crate) fn all() -> [(&'static str, ModelSource); 4] {
+pub(crate) fn all() -> [(&'static str, ModelSource); 5] {
     [
         ("pair", pair()),
+        ("layouts", layouts()),
         ("single", single()),
         ("wide", wide()),
         ("bare", bare()),
@@ -22,7 +23,8 @@ pub(crate) fn all() -> [(&'static str, ModelSource); 4] {
 }
 
 /// Text pairs, two layers of two heads, of which head 0 of layer 1 is cut. It has
-/// every layout and every flag: cut rows, a column list, biases, a gap above 255.
+/// the first four layouts and every flag: cut rows, a column list, biases, a gap above
+/// 255.
 pub(crate) fn pair() -> ModelSource {
     let (tokens, hidden) = (8, 6);
     let initial = strings(&[
@@ -122,6 +124,76 @@ pub(crate) fn pair() -> ModelSource {
         characters: CharacterMap::new(character).unwrap(),
         tensors,
     }
+}
+
+/// Like [`pair`], in the layouts bitmap, 1×2 and 1×4 blocks: cut rows, biases, a row
+/// without weights, gaps above 255, blocks that begin and overlap anywhere.
+pub(crate) fn layouts() -> ModelSource {
+    use LayoutKind::{Bitmap, Blocks2, Blocks4};
+    let mut source = pair();
+    let hidden = source.hidden;
+    source.name = "layouts".into();
+    for tensor in &mut source.tensors {
+        let TensorSource::Matrix(matrix) = tensor else {
+            continue;
+        };
+        let (layout, weights): (_, &[(usize, usize, i8)]) = match (matrix.role, matrix.layer) {
+            // 11 values, of a head of 2 and one of 9.
+            (Role::AttentionOutput, 0) => {
+                *matrix = empty(Role::AttentionOutput, 0, hidden, 11);
+                let weights = &[
+                    (0, 0, 1),
+                    (0, 8, -2),
+                    (0, 10, 127),
+                    (3, 9, -127),
+                    (5, 7, 64),
+                ];
+                (Bitmap, weights)
+            }
+            (Role::Head, 0) if matrix.head == 1 => {
+                *matrix = head(0, 1, 1, 9, hidden);
+                (Blocks4, &[])
+            }
+            (Role::MlpInput, 0) => {
+                *matrix = empty(Role::MlpInput, 0, 300, hidden);
+                let weights = &[(7, 0, 1), (7, 1, 2), (7, 3, -3), (7, 5, 4), (299, 5, -5)];
+                (Blocks2, weights)
+            }
+            (Role::MlpOutput, 0) => {
+                *matrix = empty(Role::MlpOutput, 0, hidden, 300);
+                let weights = &[
+                    (1, 2, 10),
+                    (1, 3, -20),
+                    (1, 5, 30),
+                    (1, 298, -40),
+                    (1, 299, 50),
+                    (4, 297, 60),
+                    (4, 299, -127),
+                ];
+                (Blocks2, weights)
+            }
+            (Role::MlpOutput, 1) => {
+                *matrix = empty(Role::MlpOutput, 1, hidden, 300);
+                let weights = &[
+                    (0, 1, 1),
+                    (0, 2, -2),
+                    (0, 4, 3),
+                    (0, 293, -4),
+                    (0, 297, 5),
+                    (2, 299, -127),
+                    (3, 0, 7),
+                    (3, 255, 8),
+                ];
+                (Blocks4, weights)
+            }
+            (Role::AttentionOutput | Role::MlpInput, _) => (Blocks2, &[]),
+            (Role::Head, _) => (Bitmap, &[]),
+            _ => (Blocks4, &[]),
+        };
+        matrix.layout = LayoutChoice::Forced(layout);
+        put(matrix, weights);
+    }
+    source
 }
 
 /// Single texts, one layer without heads, no segments, every weight stored.
