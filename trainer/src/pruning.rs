@@ -5,7 +5,7 @@
 //! | how sparse at this step? | [`schedule`] |
 //! | what does a weight cost? preferential attachment, group sparsity | [`cost`] |
 //! | which weights go? exactly so many, the lowest score for their cost | [`threshold`] |
-//! | what lives and dies together? | [`blocks`] |
+//! | what lives and dies together? | `blocks` |
 //! | which heads say the same? | [`heads`] |
 //! | what is empty and can be cut out of the network? | [`cutting`] |
 //!

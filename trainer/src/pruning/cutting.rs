@@ -8,7 +8,7 @@
 //! - an input dimension that no row of a matrix reads is not gathered.
 //!
 //! With blocks wider than 1 neurons change places so that blocks of L_out stay whole
-//! ([`super::blocks`]); that leaves the function as it is too.
+//! (`super::blocks`); that leaves the function as it is too.
 
 use candle_core::{Device, Result, Tensor, Var};
 

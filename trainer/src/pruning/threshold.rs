@@ -1,7 +1,7 @@
 //! Which: one threshold over all encoder matrices, solved so that exactly the wanted
 //! number of weights stays.
 //!
-//! With blocks wider than 1 what goes is a group of weights ([`super::blocks`]). Its score
+//! With blocks wider than 1 what goes is a group of weights (`super::blocks`). Its score
 //! is the root mean square of the scores of its weights, each for its cost: to second
 //! order, with the squares of the gradients for the curvature, that is what the loss
 //! loses, and a group of one has the score of its weight.
