@@ -873,15 +873,15 @@ fn assert_row_edits(
 #[test]
 fn bitmap_errors() {
     use ErrorKind::{Reserved, Trailing, Truncated, Weight};
-    // 11 columns: [01 05 | 1 -2 127] [00 02 | -127] [80 00 | 64]
+    // 11 columns: [80 a0 | 1 -2 127] [00 40 | -127] [01 00 | 64]
     let edits: [(_, &[u8], _, _); 8] = [
-        (1, &[0x0d], Reserved, 1), // a twelfth column; byte 5 for its weight
-        (6, &[0x82], Reserved, 6),
+        (1, &[0xb0], Reserved, 1), // a twelfth column; byte 5 for its weight
+        (6, &[0x41], Reserved, 6),
         (2, &[0], Weight, 2),
         (4, &[0x80], Weight, 4),
         (10, &[0], Weight, 10),
         // One bit more takes the next row's first byte for a weight, which is zero.
-        (0, &[3], Weight, 5),
+        (0, &[0xc0], Weight, 5),
         (8, &[0x81], Truncated, 8),
         (8, &[0], Trailing, 10),
     ];

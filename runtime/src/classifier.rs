@@ -2,8 +2,9 @@
 
 use neuroprune_format::Model;
 
-use crate::plan::{Arena, SCRATCH_ALIGNMENT, held_tokens, required_scratch};
+use crate::plan::{Arena, Buffers, EmbedBuffers, SCRATCH_ALIGNMENT, held_tokens, required_scratch};
 use crate::ranking::{Ranking, rank};
+use crate::residual::Residual;
 use crate::tokenizer::Tokenizer;
 use crate::trace::Trace;
 use crate::{RuntimeError, encoder};
@@ -115,16 +116,20 @@ impl<'m, 's> Classifier<'m, 's> {
             (false, Some(_)) => return Err(RuntimeError::SingleExpected),
             _ => {}
         }
-        let mut arena = Arena::new(self.scratch);
-        let logits = arena.take(self.model.limits().labels);
-        let hidden = arena.take(self.tokens * self.model.limits().hidden);
-        let region = arena.rest();
-
-        let ids = Arena::new(region).take(self.tokens);
-        let encoding = self.tokenizer.encode(text, second, ids);
-        let ids = ids.get(..encoding.tokens).unwrap_or(&[]);
-        let hidden = encoder::embed(self.model, ids, encoding.first, hidden, trace);
-        encoder::forward(self.model, encoding.tokens, hidden, region, logits, trace);
+        let limits = self.model.limits();
+        let buffers = Buffers::split(self.scratch, limits, self.tokens);
+        let embed = EmbedBuffers::split(buffers.region, limits, self.tokens);
+        let encoding = self.tokenizer.encode(text, second, embed.ids);
+        let mut residual = Residual::new(
+            limits.hidden,
+            encoding.tokens,
+            buffers.residual_scales,
+            buffers.residual_steps,
+        );
+        let model = self.model;
+        encoder::embed(model, encoding.first, &mut residual, embed, trace);
+        let logits = buffers.logits;
+        encoder::forward(model, &mut residual, buffers.region, logits, trace);
 
         let ranking = rank(logits, self.model.labels());
         let (label, class, probability) = ranking.first().map_or(("", 0, 0.0), |best| {

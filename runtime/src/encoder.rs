@@ -1,411 +1,422 @@
 //! The forward pass, in one page.
 //!
-//! Post-LayerNorm encoder (Vaswani et al. 2017; Devlin et al. 2019). The residual
-//! stream is `f32`, `[tokens, d]`. Before each product it is quantised to int8 with
-//! one scale a token; a product is Σ w·x in `i32`, then · (row scale · token scale),
-//! then + bias.
+//! Post-LayerNorm encoder (Vaswani et al. 2017; Devlin et al. 2019), eight tokens at a
+//! time. The residual stream is in 16 bits ([`Residual`]), what a product reads in 8, both
+//! with one scale a token; a product is Σ w·x in `i32`, then · (row scale · token scale),
+//! then + bias. What the keys and values of a head take grows with the tokens, what its
+//! attention weights take does too: there is no tokens × tokens anywhere.
 
 use neuroprune_format::Model;
 use neuroprune_format::encoder::Layer;
 use neuroprune_format::manifest::{Activation, Pooling};
-use neuroprune_format::tensor::{Matrix, Norm};
+use neuroprune_format::tensor::{Matrix, Rows};
 
-use crate::kernels::{self, Feature, LANES, Lanes, MIXED};
+use crate::kernels::{self, GRAIN, LANES, Lanes, Mixture, QUAD, Tile, project};
+use crate::lanes::{self, Quantizer, float, grain_of, quotient_or_zero};
 use crate::math;
-use crate::plan::{self, AttentionBuffers, MlpBuffers, PoolBuffers};
-use crate::trace::{Stage, Trace};
+use crate::plan::{AttentionBuffers, EmbedBuffers, MlpBuffers, PoolBuffers};
+use crate::residual::Residual;
+use crate::trace::{Stage, Trace, Values};
 
-/// Largest magnitude of a quantised activation.
-const LARGEST: f32 = 127.0;
 /// Largest attention weight; `kernels::mix` states how many tokens it allows.
 const LARGEST_MIXTURE: f32 = 8191.0;
 
-/// Sums of token, position and segment embeddings, normalised: `[tokens, d]`.
-pub(crate) fn embed<'s>(
+/// Sums of token, position and segment embeddings, normalised.
+pub(crate) fn embed(
     model: &Model<'_>,
-    ids: &[u16],
     first_segment: usize,
-    hidden: &'s mut [f32],
+    residual: &mut Residual<'_>,
+    EmbedBuffers { sum, ids }: EmbedBuffers<'_>,
     trace: &mut impl Trace,
-) -> &'s mut [f32] {
-    let width = model.limits().hidden;
+) {
     let embeddings = model.encoder().embeddings();
     let epsilon = model.encoder().settings().norm_epsilon;
-    let hidden = hidden.get_mut(..ids.len() * width).unwrap_or(&mut []);
-    for ((position, &id), x) in ids.iter().enumerate().zip(hidden.chunks_exact_mut(width)) {
-        x.fill(0.0);
-        add_row(x, embeddings.token.row(usize::from(id)));
-        add_row(x, embeddings.position.row(position));
-        if let Some(segment) = embeddings.segment {
-            add_row(x, segment.row(usize::from(position >= first_segment)));
+    let ids = part(ids, 0, residual.tokens());
+    for (tile, ids) in ids.chunks(LANES).enumerate() {
+        sum.fill([0.0; LANES]);
+        for (lane, &id) in ids.iter().enumerate() {
+            let position = tile * LANES + lane;
+            add_row(sum, lane, embeddings.token.row(usize::from(id)));
+            add_row(sum, lane, embeddings.position.row(position));
+            if let Some(segment) = embeddings.segment {
+                let row = segment.row(usize::from(position >= first_segment));
+                add_row(sum, lane, row);
+            }
         }
-        math::layer_norm(x, epsilon, embeddings.norm.iter());
+        residual.normalize(tile, sum, epsilon, embeddings.norm);
     }
-    trace.stage(Stage::Embeddings, hidden);
-    hidden
+    trace.stage(Stage::Embeddings, Values::of(residual));
 }
 
-fn add_row(x: &mut [f32], (scale, weights): (f32, &[u8])) {
-    for (x, &weight) in x.iter_mut().zip(weights) {
-        *x += f32::from(weight.cast_signed()) * scale;
+#[inline(never)]
+fn add_row(sum: &mut [Lanes<f32>], lane: usize, (scale, weights): (f32, &[u8])) {
+    for (x, &weight) in sum.iter_mut().zip(weights) {
+        if let Some(x) = x.get_mut(lane) {
+            *x += f32::from(weight.cast_signed()) * scale;
+        }
     }
 }
 
-/// Layers, pooling, classifier. `hidden` is `[tokens, d]`, `logits` `[labels]`.
+/// Layers, pooling, classifier. `logits` is `[labels]`.
 pub(crate) fn forward(
     model: &Model<'_>,
-    tokens: usize,
-    hidden: &mut [f32],
+    residual: &mut Residual<'_>,
     region: &mut [u8],
     logits: &mut [f32],
     trace: &mut impl Trace,
 ) {
     for (index, layer) in (0..=u16::MAX).zip(model.layers()) {
-        attention(model, &layer, tokens, hidden, region);
-        trace.stage(Stage::Attention(index), hidden);
-        mlp(model, &layer, hidden, region);
-        trace.stage(Stage::Mlp(index), hidden);
+        attention(model, &layer, residual, region);
+        trace.stage(Stage::Attention(index), Values::of(residual));
+        mlp(model, &layer, residual, region);
+        trace.stage(Stage::Mlp(index), Values::of(residual));
     }
-    let width = model.limits().hidden;
-    let PoolBuffers { pooled, tile } = PoolBuffers::split(region, model.limits());
-    match model.encoder().settings().pooling {
-        Pooling::Cls => {
-            for (pooled, &x) in pooled.iter_mut().zip(hidden.iter()) {
-                *pooled = x;
-            }
-        }
-        // A kind of pooling this version knows, or `Model::open` had refused it.
-        _ => {
-            pooled.fill(0.0);
-            for x in hidden.chunks_exact(width) {
-                for (pooled, &x) in pooled.iter_mut().zip(x) {
-                    *pooled += x;
-                }
-            }
-            let count = math::count(tokens);
-            for pooled in pooled.iter_mut() {
-                *pooled /= count;
-            }
+    let PoolBuffers {
+        pooled,
+        scores,
+        features,
+    } = PoolBuffers::split(region, model.limits());
+    pool(model, residual, pooled);
+    trace.stage(Stage::Pooled, Values::pooled(pooled));
+    let tile = Quantizer::of(pooled, 1).tile(pooled, 1, features);
+    project(&model.encoder().classifier().iter(), &tile, scores);
+    for (logit, score) in logits.iter_mut().zip(lanes::lane(scores, 0)) {
+        *logit = *score;
+    }
+}
+
+/// One vector for the sequence, `[width]`, in the first lane.
+fn pool(model: &Model<'_>, residual: &Residual<'_>, pooled: &mut [Lanes<f32>]) {
+    pooled.fill([0.0; LANES]);
+    // A kind of pooling this version knows, or `Model::open` had refused it.
+    let mean = model.encoder().settings().pooling != Pooling::Cls;
+    let tokens = if mean { residual.tokens() } else { 1 };
+    for token in 0..tokens {
+        for ([pooled, ..], x) in pooled.iter_mut().zip(residual.token(token)) {
+            *pooled += x;
         }
     }
-    trace.stage(Stage::Pooled, pooled);
-    let scales = quantize_tokens(pooled, width, tile);
-    kernels::multiply(&model.encoder().classifier(), tile, |row, weights, sums| {
-        let (scale, sum) = (lane(&scales, 0), lane(&sums, 0));
-        if let Some(logit) = logits.get_mut(row) {
-            *logit = float(sum) * (weights.scale * scale) + weights.bias;
+    if mean {
+        let count = math::count(tokens);
+        for [pooled, ..] in pooled.iter_mut() {
+            *pooled /= count;
         }
-    });
+    }
 }
 
 /// x ← LayerNorm(x + W_O·heads(x)).
-fn attention(
-    model: &Model<'_>,
-    layer: &Layer<'_>,
-    tokens: usize,
-    hidden: &mut [f32],
-    region: &mut [u8],
-) {
-    let width = model.limits().hidden;
-    let mut buffers = AttentionBuffers::split(region, model.limits(), tokens);
-    let context_width = layer.attention_output.cols();
-
-    // The residual stream as tiles, kept for all heads.
-    let tiles = buffers.tiles.chunks_exact_mut(width);
-    let tile_scales = buffers.tile_scales.chunks_mut(LANES);
-    for ((x, tile), kept) in hidden.chunks(LANES * width).zip(tiles).zip(tile_scales) {
-        let scales = quantize_tokens(x, width, tile);
-        for (kept, scale) in kept.iter_mut().zip(scales) {
-            *kept = scale;
-        }
-    }
-
-    if let Some(last) = buffers.mixture.last_mut() {
-        // Behind an odd number of tokens.
-        *last = 0;
-    }
+fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region: &mut [u8]) {
+    let epsilon = model.encoder().settings().norm_epsilon;
+    let width = layer.attention_output.cols();
+    let mut buffers = AttentionBuffers::split(region, model.limits(), residual.tokens());
+    buffers.context_largest.fill([0.0; LANES]);
+    let mut packed = None;
     let mut first = 0;
     for head in layer.heads() {
-        project_head(&head, width, &mut buffers);
-        attend(&head, context_width, first, &mut buffers);
+        // Forth for keys and values, back for queries: where the direction changes, the
+        // tile is packed already.
+        for tile in residual.tiles() {
+            pack(residual, tile, &mut packed, &mut buffers);
+            keys_and_values(&head, residual, tile, &mut buffers);
+        }
+        for tile in residual.tiles().rev() {
+            pack(residual, tile, &mut packed, &mut buffers);
+            attend(&head, residual, tile, &mut buffers);
+            add_to_context(
+                residual,
+                tile,
+                width,
+                first..first + head.value_rows(),
+                &mut buffers,
+            );
+        }
         first += head.value_rows();
     }
-
-    let tile = part_mut(buffers.context_tile, 0, context_width);
-    for (index, x) in hidden.chunks_mut(LANES * width).enumerate() {
-        let start = index * LANES * context_width;
-        let length = x.len() / width * context_width;
-        let context = part(buffers.context, start, length);
-        let scales = quantize_tokens(context, context_width, tile);
-        project(&layer.attention_output, tile, &scales, buffers.projected);
-        add_and_norm(model, x, buffers.projected, layer.attention_norm);
+    for tile in residual.tiles() {
+        let tokens = residual.tokens_of(tile);
+        let largest = buffers.context_largest.get(tile).copied();
+        let largest = largest.unwrap_or_default().map(f32::to_bits);
+        let context = part(buffers.context, tile * width, width);
+        let features = part_mut(buffers.features, 0, width);
+        for (feature, bytes) in features.iter_mut().zip(context) {
+            for grain in lanes::grains(tokens) {
+                kernels::set_grain(feature, grain, grain_of(bytes, grain));
+            }
+        }
+        let tile_of_context = Tile {
+            features,
+            scales: Quantizer::new(&largest, tokens).scales,
+            tokens,
+        };
+        let update = part_mut(buffers.projected, 0, model.limits().hidden);
+        project(&layer.attention_output.iter(), &tile_of_context, update);
+        residual.add_and_normalize(tile, update, epsilon, layer.attention_norm);
     }
 }
 
-/// Queries, keys and values of one head, quantised with one scale a token each.
-///
-/// Queries lie token by token; keys in tiles of eight tokens, as a product reads them;
-/// values as a mixture of tokens reads them.
-fn project_head(head: &Matrix<'_>, width: usize, buffers: &mut AttentionBuffers<'_>) {
-    let (query_rows, value_rows) = (head.query_rows(), head.value_rows());
-    let stride = plan::value_stride(value_rows);
-    let tiles = buffers.tiles.chunks_exact(width);
-    for (index, (tile, kept)) in tiles.zip(buffers.tile_scales.chunks(LANES)).enumerate() {
-        let mut scales = [0.0; LANES];
-        for (scale, &kept) in scales.iter_mut().zip(kept) {
-            *scale = kept;
-        }
-        project(head, tile, &scales, buffers.projected);
-        let rows = part(buffers.projected, 0, (2 * query_rows + value_rows) * LANES);
-        let (queries, rest) = rows
-            .split_at_checked(query_rows * LANES)
-            .unwrap_or((&[], &[]));
-        let (keys, values) = rest
-            .split_at_checked(query_rows * LANES)
-            .unwrap_or((&[], &[]));
-
-        let key_tile = part_mut(buffers.keys, index * query_rows, query_rows);
-        let scales = quantize_tile(keys, key_tile);
-        set_all(buffers.key_scales, index * LANES, &scales);
-        let (scales, inverses) = scales_of_tile(queries);
-        set_all(buffers.query_scales, index * LANES, &scales);
-        let (scales, value_inverses) = scales_of_tile(values);
-        set_all(buffers.value_scales, index * LANES, &scales);
-        for lane in 0..kept.len() {
-            let token = index * LANES + lane;
-            let query = part_mut(buffers.queries, token * query_rows, query_rows);
-            let inverse = at(&inverses, lane);
-            for (q, row) in query.iter_mut().zip(queries.chunks_exact(LANES)) {
-                *q = math::nearest_byte(at(row, lane) * inverse).cast_unsigned();
-            }
-            let inverse = at(&value_inverses, lane);
-            let words = part_mut(buffers.values, token / 2 * stride, stride);
-            // Dimensions that only fill up are mixed too, and must not overflow.
-            words.iter_mut().skip(value_rows).for_each(|word| *word = 0);
-            for (word, row) in words.iter_mut().zip(values.chunks_exact(LANES)) {
-                kernels::set_value(word, token, math::nearest_byte(at(row, lane) * inverse));
-            }
-        }
+/// Brings one tile of the residual stream into `features`, unless it is there.
+fn pack(
+    residual: &Residual<'_>,
+    tile: usize,
+    packed: &mut Option<usize>,
+    buffers: &mut AttentionBuffers<'_>,
+) {
+    if *packed != Some(tile) {
+        residual.pack(tile, buffers.features);
+        *packed = Some(tile);
     }
 }
 
-/// Softmax(q·kᵀ)·v of one head into its columns of the context.
+/// Rows of W_K and W_V of one head; those of W_Q come before them.
+fn rows_behind_queries<'a>(head: &Matrix<'a>) -> Rows<'a> {
+    let mut rows = head.iter();
+    if let Some(last) = head.query_rows().checked_sub(1) {
+        let _ = rows.nth(last);
+    }
+    rows
+}
+
+/// Keys and values of one head for one tile, quantised with one scale a token each.
 ///
-/// 1/√d_head is part of the query weights. Each attention weight absorbs its
-/// value's scale, then the weights are quantised to 13 bits.
-fn attend(
+/// Keys lie token by token, values as the mixing reads them.
+fn keys_and_values(
     head: &Matrix<'_>,
-    context_width: usize,
-    first: usize,
+    residual: &Residual<'_>,
+    tile: usize,
     buffers: &mut AttentionBuffers<'_>,
 ) {
     let (query_rows, value_rows) = (head.query_rows(), head.value_rows());
-    let tokens = buffers.tile_scales.len();
-    for token in 0..tokens {
-        let query = part(buffers.queries, token * query_rows, query_rows);
-        let query_scale = at(buffers.query_scales, token);
-        let mut largest = f32::NEG_INFINITY;
-        let scores = buffers.scores.chunks_mut(LANES);
-        let key_scales = buffers.key_scales.chunks(LANES);
-        for (index, (scores, key_scales)) in scores.zip(key_scales).enumerate() {
-            let keys = part(buffers.keys, index * query_rows, query_rows);
-            let sums = kernels::dense_row(query, keys);
-            for ((score, &key_scale), sum) in scores.iter_mut().zip(key_scales).zip(sums) {
-                *score = float(sum) * (query_scale * key_scale);
-                largest = if *score > largest { *score } else { largest };
+    let tokens = residual.tokens_of(tile);
+    let input = residual.tile(tile, buffers.features);
+    let projected = part_mut(buffers.projected, 0, query_rows + value_rows);
+    project(&rows_behind_queries(head), &input, projected);
+    let (keys, values) = projected.split_at_checked(query_rows).unwrap_or((&[], &[]));
+
+    let bytes: &mut [Lanes<i8>] = bytemuck::cast_slice_mut(buffers.head_features);
+    let quantizer = Quantizer::of(keys, tokens);
+    set(buffers.key_scales, tile * LANES, &quantizer.scales);
+    let of_keys = part_mut(bytes, 0, query_rows);
+    quantizer.bytes(keys, tokens, of_keys);
+    for lane in 0..tokens {
+        let start = (tile * LANES + lane) * query_rows;
+        let row = part_mut(buffers.keys, start, query_rows);
+        for (key, byte) in row.iter_mut().zip(lanes::lane(of_keys, lane)) {
+            *key = byte.cast_unsigned();
+        }
+    }
+    let quantizer = Quantizer::of(values, tokens);
+    set(buffers.value_scales, tile * LANES, &quantizer.scales);
+    let of_values = part_mut(bytes, 0, value_rows);
+    quantizer.bytes(values, tokens, of_values);
+    for half in 0..tokens.div_ceil(QUAD) {
+        let start = (tile * LANES / QUAD + half) * value_rows;
+        let quad = part_mut(buffers.values, start, value_rows);
+        for (word, bytes) in quad.iter_mut().zip(of_values.iter()) {
+            *word = kernels::value_word(bytes.as_chunks().0.get(half).copied());
+        }
+    }
+}
+
+/// Softmax(q·kᵀ)·v of one head for the queries of one tile, into `projected`.
+///
+/// 1/√d_head is part of the query weights. Each attention weight absorbs its value's
+/// scale, then the weights are quantised to 13 bits.
+fn attend(
+    head: &Matrix<'_>,
+    residual: &Residual<'_>,
+    tile: usize,
+    buffers: &mut AttentionBuffers<'_>,
+) {
+    let (query_rows, value_rows) = (head.query_rows(), head.value_rows());
+    let (all, tokens) = (residual.tokens(), residual.tokens_of(tile));
+    let input = residual.tile(tile, buffers.features);
+    let projected = part_mut(buffers.projected, 0, query_rows);
+    project(&head.iter(), &input, projected);
+    let queries = Quantizer::of(projected, tokens).tile(
+        projected,
+        tokens,
+        part_mut(buffers.head_features, 0, query_rows),
+    );
+    let keys = part(buffers.keys, 0, all * query_rows);
+    let scores = part_mut(buffers.scores, 0, all);
+    kernels::dense(keys, query_rows, &queries, bytemuck::cast_slice_mut(scores));
+    let scales = softmax(scores, &queries, buffers.key_scales, buffers.value_scales);
+
+    let quads = all.div_ceil(QUAD);
+    let mixture = quantize_mixture(buffers.scores, all, &scales);
+    let sums = part_mut(buffers.projected, 0, value_rows);
+    let values = part(buffers.values, 0, quads * value_rows);
+    kernels::mix(mixture, values, tokens, bytemuck::cast_slice_mut(sums));
+    for grain in lanes::grains(tokens) {
+        let scales = grain_of(&scales.of_sums, grain);
+        for values in lanes::grain_mut(sums, grain) {
+            for (value, scale) in values.iter_mut().zip(scales) {
+                *value = float(kernels::integer(*value)) * scale;
             }
         }
-        let mut sum = 0.0;
-        let mut largest_weight = 0.0_f32;
-        for (score, &scale) in buffers.scores.iter_mut().zip(buffers.value_scales.iter()) {
-            let weight = math::exponential(*score - largest);
-            sum += weight;
-            *score = weight * scale;
-            largest_weight = if *score > largest_weight {
-                *score
-            } else {
-                largest_weight
-            };
-        }
-        let inverse = quotient_or_zero(LARGEST_MIXTURE, largest_weight);
-        for (mixture, &weight) in buffers.mixture.iter_mut().zip(buffers.scores.iter()) {
-            *mixture = narrow_i16(math::nearest(weight * inverse));
-        }
-        let scale = quotient_or_zero(largest_weight, LARGEST_MIXTURE * sum);
-        let stride = plan::value_stride(value_rows);
-        let context = part_mut(buffers.context, token * context_width + first, value_rows);
-        for (index, context) in context.chunks_mut(MIXED).enumerate() {
-            let sums = kernels::mix(buffers.mixture, buffers.values, stride, index * MIXED);
-            for (context, sum) in context.iter_mut().zip(sums) {
-                *context = float(sum) * scale;
+    }
+}
+
+/// How attention weights become integers, and sums of them floats.
+#[derive(Default)]
+struct MixtureScales {
+    /// Steps of one unit.
+    inverses: Lanes<f32>,
+    /// Value of one unit of the sums.
+    of_sums: Lanes<f32>,
+}
+
+/// Turns the integer sums q·k into attention weights times the scales of their values,
+/// not yet divided by the sum of the weights. `scores` is `[tokens]`.
+#[inline(never)]
+fn softmax(
+    scores: &mut [Lanes<f32>],
+    queries: &Tile<'_>,
+    key_scales: &[f32],
+    value_scales: &[f32],
+) -> MixtureScales {
+    let mut scales = MixtureScales::default();
+    for grain in lanes::grains(queries.tokens) {
+        let query_scales = grain_of(&queries.scales, grain);
+        let mut largest = [f32::NEG_INFINITY; GRAIN];
+        for (scores, key_scale) in lanes::grain_mut(scores, grain).zip(key_scales) {
+            let lanes = scores.iter_mut().zip(&mut largest).zip(query_scales);
+            for ((score, largest), query_scale) in lanes {
+                *score = float(kernels::integer(*score)) * (query_scale * key_scale);
+                *largest = if *score > *largest { *score } else { *largest };
             }
         }
+        let mut sums = [0.0; GRAIN];
+        let mut largest_weights = [0.0_f32; GRAIN];
+        for (scores, &value_scale) in lanes::grain_mut(scores, grain).zip(value_scales) {
+            let sums = sums.iter_mut().zip(&mut largest_weights);
+            for ((score, largest), (sum, largest_weight)) in
+                scores.iter_mut().zip(&largest).zip(sums)
+            {
+                let weight = math::exponential(*score - largest);
+                *sum += weight;
+                *score = weight * value_scale;
+                *largest_weight = if *score > *largest_weight {
+                    *score
+                } else {
+                    *largest_weight
+                };
+            }
+        }
+        let inverses = largest_weights.map(|largest| quotient_or_zero(LARGEST_MIXTURE, largest));
+        lanes::set_grain(&mut scales.inverses, grain, inverses);
+        let mut of_sums = [0.0; GRAIN];
+        for ((scale, largest), sum) in of_sums.iter_mut().zip(largest_weights).zip(sums) {
+            *scale = quotient_or_zero(largest, LARGEST_MIXTURE * sum);
+        }
+        lanes::set_grain(&mut scales.of_sums, grain, of_sums);
+    }
+    scales
+}
+
+/// Attention weights as integers, in place: half the bytes. `scores` has room for whole
+/// quads of tokens.
+#[inline(never)]
+fn quantize_mixture<'s>(
+    scores: &'s mut [Lanes<f32>],
+    tokens: usize,
+    scales: &MixtureScales,
+) -> &'s [Mixture] {
+    let quads = tokens.div_ceil(QUAD);
+    for scores in scores.iter_mut().take(quads * QUAD).skip(tokens) {
+        *scores = [0.0; LANES];
+    }
+    for quad in 0..quads {
+        let mut weights = Mixture::default();
+        let quad_of_scores = part(scores, quad * QUAD, QUAD);
+        for (place, scores) in quad_of_scores.iter().enumerate() {
+            for ((weights, score), inverse) in weights.iter_mut().zip(scores).zip(&scales.inverses)
+            {
+                if let Some(weight) = weights.get_mut(place) {
+                    *weight = narrow(math::nearest(score * inverse));
+                }
+            }
+        }
+        let packed: [Lanes<f32>; 2] = bytemuck::must_cast(weights);
+        for (score, packed) in scores.iter_mut().skip(quad * 2).zip(packed) {
+            *score = packed;
+        }
+    }
+    bytemuck::cast_slice(part(scores, 0, quads * 2))
+}
+
+/// What one head read for one tile, from `projected` into its columns of the context:
+/// int8 with one scale a token for all heads. Where a head's values are larger than those
+/// before it, the latter are rounded again to the larger scale.
+fn add_to_context(
+    residual: &Residual<'_>,
+    tile: usize,
+    width: usize,
+    columns: core::ops::Range<usize>,
+    buffers: &mut AttentionBuffers<'_>,
+) {
+    let tokens = residual.tokens_of(tile);
+    let values = part(buffers.projected, 0, columns.len());
+    let context = part_mut(buffers.context, tile * width, width);
+    let (before, context) = context
+        .split_at_mut_checked(columns.start)
+        .unwrap_or_default();
+    let Some(largest) = buffers.context_largest.get_mut(tile) else {
+        return;
+    };
+    let new = kernels::largest(values, tokens).map(f32::from_bits);
+    for (lane, (largest, new)) in largest.iter_mut().zip(new).enumerate().take(tokens) {
+        if new > *largest {
+            round_again(before, lane, *largest / new);
+            *largest = new;
+        }
+    }
+    Quantizer::new(&largest.map(f32::to_bits), tokens).bytes(values, tokens, context);
+}
+
+#[inline(never)]
+fn round_again(context: &mut [Lanes<i8>], lane: usize, factor: f32) {
+    for byte in context.iter_mut().filter_map(|bytes| bytes.get_mut(lane)) {
+        *byte = math::nearest_byte(f32::from(*byte) * factor);
     }
 }
 
 /// x ← LayerNorm(x + L_out·activation(L_in·x)), one tile after the other.
-fn mlp(model: &Model<'_>, layer: &Layer<'_>, hidden: &mut [f32], region: &mut [u8]) {
-    let width = model.limits().hidden;
-    let activation = model.encoder().settings().activation;
+fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region: &mut [u8]) {
+    let settings = model.encoder().settings();
     let MlpBuffers {
         projected,
-        input_tile,
-        neuron_tile,
+        features,
+        neuron_features,
     } = MlpBuffers::split(region, model.limits());
-    let neurons = layer.mlp_input.rows();
-    let neuron_tile = part_mut(neuron_tile, 0, neurons);
-    for x in hidden.chunks_mut(LANES * width) {
-        let scales = quantize_tokens(x, width, input_tile);
-        project(&layer.mlp_input, input_tile, &scales, projected);
-        let activations = part_mut(projected, 0, neurons * LANES);
-        for value in activations.iter_mut() {
-            *value = match activation {
-                Activation::Gelu => math::gelu(*value),
-                _ => math::rectify(*value),
-            };
+    for tile in residual.tiles() {
+        let tokens = residual.tokens_of(tile);
+        residual.pack(tile, features);
+        let neurons = part_mut(projected, 0, layer.mlp_input.rows());
+        project(
+            &layer.mlp_input.iter(),
+            &residual.tile(tile, features),
+            neurons,
+        );
+        match settings.activation {
+            Activation::Gelu => kernels::gelu(neurons, tokens),
+            _ => kernels::rectify(neurons, tokens),
         }
-        let scales = quantize_tile(activations, neuron_tile);
-        project(&layer.mlp_output, neuron_tile, &scales, projected);
-        add_and_norm(model, x, projected, layer.mlp_norm);
+        let features = part_mut(neuron_features, 0, neurons.len());
+        let neurons = Quantizer::of(neurons, tokens).tile(neurons, tokens, features);
+        let update = part_mut(projected, 0, model.limits().hidden);
+        project(&layer.mlp_output.iter(), &neurons, update);
+        residual.add_and_normalize(tile, update, settings.norm_epsilon, layer.mlp_norm);
     }
-}
-
-/// Multiplies and scales back: `[rows, 8]` of `f32`.
-#[inline(never)]
-fn project(matrix: &Matrix<'_>, tile: &[Feature], scales: &Lanes<f32>, output: &mut [f32]) {
-    kernels::multiply(matrix, tile, |row, weights, sums| {
-        let output = part_mut(output, row * LANES, LANES);
-        for ((y, sum), scale) in output.iter_mut().zip(sums).zip(scales) {
-            *y = float(sum) * (weights.scale * scale) + weights.bias;
-        }
-    });
-}
-
-/// Adds `[d, 8]` to up to eight tokens of the residual stream and normalises each.
-fn add_and_norm(model: &Model<'_>, x: &mut [f32], update: &[f32], norm: Norm<'_>) {
-    let width = model.limits().hidden;
-    let epsilon = model.encoder().settings().norm_epsilon;
-    for (lane, x) in x.chunks_exact_mut(width).enumerate() {
-        for (x, update) in x.iter_mut().zip(update.iter().skip(lane).step_by(LANES)) {
-            *x += update;
-        }
-        math::layer_norm(x, epsilon, norm.iter());
-    }
-}
-
-/// Quantises up to eight tokens, `[tokens, features]`; returns their scales. Lanes
-/// without a token are zero, with scale zero.
-///
-/// Symmetric int8, x ≈ scale · q with |q| ≤ 127, never −128.
-#[inline(never)]
-fn quantize_tokens(x: &[f32], features: usize, tile: &mut [Feature]) -> Lanes<f32> {
-    let mut scales = [0.0; LANES];
-    let mut inverses = [0.0; LANES];
-    let lanes = scales.iter_mut().zip(&mut inverses);
-    // Heads may have no values left, and then there is no feature.
-    for (x, (scale, inverse)) in x.chunks_exact(features.max(1)).zip(lanes) {
-        let largest = x
-            .iter()
-            .fold(0, |largest, x| math::magnitude(*x).max(largest));
-        (*scale, *inverse) = scale_and_inverse(largest);
-    }
-    for pair in 0..LANES / 2 {
-        // A lane without a token reads the first one and makes zeros of it.
-        let lane = |lane: usize| match part(x, lane * features, features) {
-            [] => (part(x, 0, features), 0.0),
-            x => (x, at(&inverses, lane)),
-        };
-        quantize_pair(tile, pair, lane(2 * pair), lane(2 * pair + 1));
-    }
-    scales
-}
-
-/// Two tokens, each with what it is multiplied by, into their lanes.
-#[inline(never)]
-fn quantize_pair(
-    tile: &mut [Feature],
-    pair: usize,
-    (even, even_inverse): (&[f32], f32),
-    (odd, odd_inverse): (&[f32], f32),
-) {
-    for ((feature, even), odd) in tile.iter_mut().zip(even).zip(odd) {
-        let even = math::nearest_byte(even * even_inverse);
-        let odd = math::nearest_byte(odd * odd_inverse);
-        kernels::set_pair(feature, pair, even, odd);
-    }
-}
-
-/// [`quantize_tokens`] of `[features, 8]`.
-#[inline(never)]
-fn quantize_tile(x: &[f32], tile: &mut [Feature]) -> Lanes<f32> {
-    let (scales, inverses) = scales_of_tile(x);
-    for (feature, x) in tile.iter_mut().zip(x.chunks_exact(LANES)) {
-        let lanes = x.chunks_exact(2).zip(inverses.chunks_exact(2));
-        for (pair, (x, inverse)) in lanes.enumerate() {
-            if let (&[even, odd], &[even_inverse, odd_inverse]) = (x, inverse) {
-                let even = math::nearest_byte(even * even_inverse);
-                let odd = math::nearest_byte(odd * odd_inverse);
-                kernels::set_pair(feature, pair, even, odd);
-            }
-        }
-    }
-    scales
-}
-
-/// Scale and its inverse of each token of `[features, 8]`.
-#[inline(never)]
-fn scales_of_tile(x: &[f32]) -> (Lanes<f32>, Lanes<f32>) {
-    let mut largest = [0; LANES];
-    for x in x.chunks_exact(LANES) {
-        for (largest, x) in largest.iter_mut().zip(x) {
-            *largest = math::magnitude(*x).max(*largest);
-        }
-    }
-    let mut scales = [0.0; LANES];
-    let mut inverses = [0.0; LANES];
-    for ((largest, scale), inverse) in largest.into_iter().zip(&mut scales).zip(&mut inverses) {
-        (*scale, *inverse) = scale_and_inverse(largest);
-    }
-    (scales, inverses)
-}
-
-/// The value of one step where `largest` (a [`math::magnitude`]) takes 127 steps, and its
-/// inverse.
-fn scale_and_inverse(largest: u32) -> (f32, f32) {
-    let largest = f32::from_bits(largest);
-    (largest / LARGEST, quotient_or_zero(LARGEST, largest))
-}
-
-/// `numerator / x`, or zero where that is not a finite number.
-fn quotient_or_zero(numerator: f32, x: f32) -> f32 {
-    let quotient = numerator / x;
-    if quotient.is_finite() { quotient } else { 0.0 }
-}
-
-/// An integer sum as a float (rounded to 24 bits, to nearest, everywhere).
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "rounding here is the definition"
-)]
-fn float(sum: i32) -> f32 {
-    sum as f32
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "clamped")]
-fn narrow_i16(value: i32) -> i16 {
+fn narrow(value: i32) -> i16 {
     value.clamp(0, 8191) as i16
 }
 
-fn at(values: &[f32], index: usize) -> f32 {
-    values.get(index).copied().unwrap_or(0.0)
-}
-
-fn lane<T: Copy + Default>(lanes: &Lanes<T>, index: usize) -> T {
-    lanes.get(index).copied().unwrap_or_default()
-}
-
 /// Copies lanes to `values` from `start` on, as many as there is room for.
-fn set_all(values: &mut [f32], start: usize, lanes: &Lanes<f32>) {
+fn set(values: &mut [f32], start: usize, lanes: &Lanes<f32>) {
     for (value, lane) in values.iter_mut().skip(start).zip(lanes) {
         *value = *lane;
     }

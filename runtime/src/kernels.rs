@@ -1,4 +1,4 @@
-//! Integer products, eight tokens at a time.
+//! Products and passes, eight tokens at a time.
 //!
 //! Activations lie feature-major in tiles, one [`Feature`] of eight tokens after the
 //! other, so that one weight meets eight tokens: the index arithmetic of a sparse weight
@@ -10,6 +10,7 @@
 //! | [`pairs`] | four words of two tokens each | portable form of the next |
 //! | `cortex_m` | likewise | Cortex-M4, M7, M33, M55: one instruction for two products |
 //! | `cortex_m_dsp` | – | Cortex-M4, M7: mixing, two products an instruction |
+//! | `cortex_m_fpu` | likewise | Cortex-M4F, M7, M33, M55: the passes of [`floats`] |
 //!
 //! A set gets a file of its own and is held to the oracle by the parity test; this
 //! module is the only place that chooses.
@@ -18,15 +19,23 @@
 mod cortex_m;
 #[cfg(dsp)]
 mod cortex_m_dsp;
+#[cfg(fpu)]
+mod cortex_m_fpu;
+pub mod floats;
 pub mod pairs;
 pub mod scalar;
+
+use neuroprune_format::tensor::Rows;
 
 #[cfg(kernels = "cortex_m")]
 use cortex_m as chosen;
 #[cfg(not(kernels = "cortex_m"))]
 use scalar as chosen;
 
-pub use chosen::{Feature, dense_row, mix, multiply, set_pair};
+pub use chosen::{
+    Feature, add, dense, gelu, largest, mix, multiply, normalize, pack, quantize, quantize_bytes,
+    rectify, round, scale, set_grain, sum, sum_of_squares, value_word,
+};
 
 /// Tokens in a tile.
 pub const LANES: usize = 8;
@@ -34,24 +43,41 @@ pub const LANES: usize = 8;
 /// One value a token of a tile.
 pub type Lanes<T> = [T; LANES];
 
-/// Value dimensions that are mixed at once.
-pub const MIXED: usize = 4;
+/// Lanes that a pass over floats takes at once; divides [`LANES`].
+pub const GRAIN: usize = 4;
 
-/// Sets one dimension of `token` in a word that holds it for two tokens, the even one in
-/// the low half.
-#[inline]
-pub fn set_value(word: &mut u32, token: usize, value: i8) {
-    let half = u32::from(i16::from(value).cast_unsigned());
-    let shift = if token.is_multiple_of(2) { 0 } else { 16 };
-    *word = *word & !(0xffff << shift) | half << shift;
-}
+/// Tokens whose values one word holds.
+pub const QUAD: usize = 4;
 
-/// One dimension of two tokens.
-#[inline]
-fn values(word: u32) -> [i16; 2] {
-    let [a, b, c, d] = word.to_le_bytes();
-    [i16::from_le_bytes([a, b]), i16::from_le_bytes([c, d])]
-}
+/// Attention weights of four tokens, for the eight queries of a tile.
+pub type Mixture = Lanes<[i16; QUAD]>;
 
 /// Bytes that a feature of eight tokens takes on this target.
 pub const FEATURE_BYTES: usize = size_of::<Feature>();
+
+/// Quantised activations of up to eight tokens: x ≈ scale · feature.
+#[derive(Clone, Copy, Debug)]
+pub struct Tile<'f, F = Feature> {
+    /// One a column.
+    pub features: &'f [F],
+    /// One a token.
+    pub scales: Lanes<f32>,
+    /// 1…8. Lanes behind them need not be computed.
+    pub tokens: usize,
+}
+
+/// Multiplies rows with a tile and scales back:
+/// y = (Σ w·x as f32) · (row scale · token scale) + bias.
+///
+/// As many rows as `output` has, or as there are. Lanes behind the tile's tokens hold
+/// anything.
+pub fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
+    multiply(rows, tile, bytemuck::cast_slice_mut(output));
+    scale(rows, tile, output);
+}
+
+/// The integer whose bits a kernel left in the memory of a float.
+#[inline]
+pub(crate) fn integer(bits: f32) -> i32 {
+    bits.to_bits().cast_signed()
+}

@@ -32,9 +32,11 @@ mod classifier;
 mod encoder;
 mod error;
 pub mod kernels;
+mod lanes;
 pub mod math;
 mod plan;
 mod ranking;
+mod residual;
 pub mod tokenizer;
 mod trace;
 
@@ -43,7 +45,7 @@ pub use error::RuntimeError;
 pub use neuroprune_format::{FormatError, Limits, Model};
 pub use plan::{SCRATCH_ALIGNMENT, Scratch, required_scratch, required_scratch_with};
 pub use ranking::{RANKING, Ranked, Ranking};
-pub use trace::{Stage, Trace};
+pub use trace::{Stage, Trace, Values};
 
 /// Puts a `.neuro` file into the program.
 ///

@@ -1,18 +1,18 @@
 //! Scratch memory: what lives when, how large, and where.
 //!
 //! ```text
-//! | logits | hidden [tokens, d] | region                                    |
-//!                               | embed:     ids                            |
-//!                               | attention: context, projected, scales, …  |
-//!                               | MLP:       projected, tiles               |
-//!                               | pool:      pooled, tile                   |
+//! | logits | residual stream | region                                      |
+//!                            | embed:     sum, ids                         |
+//!                            | attention: context, keys, values, scores, … |
+//!                            | MLP:       projected, features              |
+//!                            | pool:      pooled, scores, features         |
 //! ```
 //! The four uses of the region never live at the same time. Each use is split by
 //! the function whose size function stands beside it.
 
 use core::ops::{Deref, DerefMut};
 
-use crate::kernels::{FEATURE_BYTES, Feature, LANES, MIXED};
+use crate::kernels::{FEATURE_BYTES, Feature, LANES, Lanes, QUAD};
 use neuroprune_format::Limits;
 
 /// A buffer on this boundary loses nothing to alignment.
@@ -72,10 +72,10 @@ pub const fn required_scratch(limits: Limits, tokens: usize) -> usize {
 #[must_use]
 pub const fn required_scratch_with(limits: Limits, tokens: usize, feature_bytes: usize) -> usize {
     let tokens = held_tokens(limits, tokens);
-    let fixed = FLOAT * (limits.labels + tokens * limits.hidden);
+    let fixed = FLOAT * limits.labels + residual_bytes(limits, tokens);
     let region = larger(
         larger(
-            embed_bytes(tokens),
+            embed_bytes(limits, tokens),
             attention_bytes(limits, tokens, feature_bytes),
         ),
         larger(
@@ -99,41 +99,49 @@ const fn smaller(a: usize, b: usize) -> usize {
     if a < b { a } else { b }
 }
 
-const fn embed_bytes(tokens: usize) -> usize {
-    size_of::<u16>() * tokens
+/// A float of each token of a tile.
+const FLOATS: usize = size_of::<Lanes<f32>>();
+
+const fn tiles(tokens: usize) -> usize {
+    tokens.div_ceil(LANES)
 }
 
-/// Rows a projection of the attention may produce: one head, or W_O.
+const fn residual_bytes(limits: Limits, tokens: usize) -> usize {
+    tiles(tokens) * (FLOATS + size_of::<Lanes<i16>>() * limits.hidden)
+}
+
+const fn embed_bytes(limits: Limits, tokens: usize) -> usize {
+    FLOATS * limits.hidden + size_of::<u16>() * tokens
+}
+
+/// Rows a projection of the attention may produce: keys and values of one head, or W_O.
 const fn attention_rows(limits: Limits) -> usize {
-    larger(2 * limits.query + limits.value, limits.hidden)
+    larger(limits.query + limits.value, limits.hidden)
 }
 
-/// Words of the values of two tokens: as many as are mixed at once, or a multiple.
-pub(crate) const fn value_stride(value_rows: usize) -> usize {
-    value_rows.next_multiple_of(MIXED)
+/// Columns of what the attention's matrices read: the residual stream, or the context.
+const fn attention_cols(limits: Limits) -> usize {
+    larger(limits.hidden, limits.context)
 }
 
 const fn attention_bytes(limits: Limits, tokens: usize, feature_bytes: usize) -> usize {
-    let tiles = tokens.div_ceil(LANES);
-    let floats = tokens * limits.context + attention_rows(limits) * LANES + 5 * tokens;
-    let features = tiles * limits.hidden + tiles * limits.query + limits.context;
-    let pairs = tokens.div_ceil(2);
-    let words = pairs * value_stride(limits.value);
-    let halves = 2 * pairs;
-    FLOAT * floats
-        + feature_bytes * features
-        + size_of::<u32>() * words
-        + size_of::<i16>() * halves
+    let quads = tokens.div_ceil(QUAD);
+    let rows = attention_rows(limits) + quads * QUAD + tiles(tokens);
+    FLOATS * rows
+        + FLOAT * 2 * tokens
+        + feature_bytes * (attention_cols(limits) + larger(limits.query, limits.value))
+        + size_of::<u32>() * quads * limits.value
+        + size_of::<Lanes<i8>>() * tiles(tokens) * limits.context
         + tokens * limits.query
 }
 
 const fn mlp_bytes(limits: Limits, feature_bytes: usize) -> usize {
     let rows = larger(limits.intermediate, limits.hidden);
-    FLOAT * rows * LANES + feature_bytes * (limits.hidden + limits.intermediate)
+    FLOATS * rows + feature_bytes * (limits.hidden + limits.intermediate)
 }
 
 const fn pool_bytes(limits: Limits, feature_bytes: usize) -> usize {
-    (FLOAT + feature_bytes) * limits.hidden
+    FLOATS * (limits.hidden + limits.labels) + feature_bytes * limits.hidden
 }
 
 /// Hands out parts of a buffer, first to last.
@@ -166,81 +174,117 @@ impl<'s> Arena<'s> {
     }
 }
 
+/// What lives through the whole pass, and the rest.
+pub(crate) struct Buffers<'s> {
+    /// `[labels]`.
+    pub(crate) logits: &'s mut [f32],
+    /// `[tiles]`.
+    pub(crate) residual_scales: &'s mut [Lanes<f32>],
+    /// `[tiles, hidden]`.
+    pub(crate) residual_steps: &'s mut [Lanes<i16>],
+    pub(crate) region: &'s mut [u8],
+}
+
+impl<'s> Buffers<'s> {
+    pub(crate) fn split(scratch: &'s mut [u8], limits: Limits, tokens: usize) -> Self {
+        let mut arena = Arena::new(scratch);
+        Self {
+            logits: arena.take(limits.labels),
+            residual_scales: arena.take(tiles(tokens)),
+            residual_steps: arena.take(tiles(tokens) * limits.hidden),
+            region: arena.rest(),
+        }
+    }
+}
+
+/// Buffers of the embeddings.
+pub(crate) struct EmbedBuffers<'s> {
+    /// `[hidden]`: sums for the tokens of one tile.
+    pub(crate) sum: &'s mut [Lanes<f32>],
+    /// `[tokens]`.
+    pub(crate) ids: &'s mut [u16],
+}
+
+impl<'s> EmbedBuffers<'s> {
+    pub(crate) fn split(region: &'s mut [u8], limits: Limits, tokens: usize) -> Self {
+        let mut arena = Arena::new(region);
+        Self {
+            sum: arena.take(limits.hidden),
+            ids: arena.take(tokens),
+        }
+    }
+}
+
 /// Buffers of one layer's attention.
 pub(crate) struct AttentionBuffers<'s> {
-    /// `[tokens, context]`: what the heads read, token by token.
-    pub(crate) context: &'s mut [f32],
-    /// `[rows, 8]`: rows of a projection, for the tokens of one tile.
-    pub(crate) projected: &'s mut [f32],
-    /// Scale of each token's residual stream, query, key and value.
-    pub(crate) tile_scales: &'s mut [f32],
-    pub(crate) query_scales: &'s mut [f32],
+    /// Rows of a projection, for the tokens of one tile.
+    pub(crate) projected: &'s mut [Lanes<f32>],
+    /// `[tokens]`, filled up to whole quads: attention of eight queries over all tokens.
+    pub(crate) scores: &'s mut [Lanes<f32>],
+    /// `[tiles]`: largest magnitude of each token's context.
+    pub(crate) context_largest: &'s mut [Lanes<f32>],
+    /// Scale of each token's key and value.
     pub(crate) key_scales: &'s mut [f32],
     pub(crate) value_scales: &'s mut [f32],
-    /// Attention of one token over all.
-    pub(crate) scores: &'s mut [f32],
-    /// `[tiles, hidden]`: the quantised residual stream.
-    pub(crate) tiles: &'s mut [Feature],
-    /// `[tiles, query]`.
-    pub(crate) keys: &'s mut [Feature],
-    /// `[context]`: the quantised context of one tile.
-    pub(crate) context_tile: &'s mut [Feature],
-    /// `[⌈tokens / 2⌉, value stride]`: dimensions of two tokens, as the mixing reads them.
+    /// `[hidden]` or `[context]`: one tile of what a matrix reads.
+    pub(crate) features: &'s mut [Feature],
+    /// `[query]` or `[value]`: what one head made of one tile.
+    pub(crate) head_features: &'s mut [Feature],
+    /// `[⌈tokens / 4⌉, value]`: a byte for each of four tokens.
     pub(crate) values: &'s mut [u32],
-    /// One weight a token, and a zero where the number of tokens is odd.
-    pub(crate) mixture: &'s mut [i16],
+    /// `[tiles, context]`: what the heads read.
+    pub(crate) context: &'s mut [Lanes<i8>],
     /// `[tokens, query]`, the bytes of `i8`.
-    pub(crate) queries: &'s mut [u8],
+    pub(crate) keys: &'s mut [u8],
 }
 
 impl<'s> AttentionBuffers<'s> {
     pub(crate) fn split(region: &'s mut [u8], limits: Limits, tokens: usize) -> Self {
         let mut arena = Arena::new(region);
         Self {
-            context: arena.take(tokens * limits.context),
-            projected: arena.take(attention_rows(limits) * LANES),
-            tile_scales: arena.take(tokens),
-            query_scales: arena.take(tokens),
+            projected: arena.take(attention_rows(limits)),
+            scores: arena.take(tokens.div_ceil(QUAD) * QUAD),
+            context_largest: arena.take(tiles(tokens)),
             key_scales: arena.take(tokens),
             value_scales: arena.take(tokens),
-            scores: arena.take(tokens),
-            tiles: arena.take(tokens.div_ceil(LANES) * limits.hidden),
-            keys: arena.take(tokens.div_ceil(LANES) * limits.query),
-            context_tile: arena.take(limits.context),
-            values: arena.take(tokens.div_ceil(2) * value_stride(limits.value)),
-            mixture: arena.take(2 * tokens.div_ceil(2)),
-            queries: arena.take(tokens * limits.query),
+            features: arena.take(attention_cols(limits)),
+            head_features: arena.take(larger(limits.query, limits.value)),
+            values: arena.take(tokens.div_ceil(QUAD) * limits.value),
+            context: arena.take(tiles(tokens) * limits.context),
+            keys: arena.take(tokens * limits.query),
         }
     }
 }
 
 /// Buffers of one layer's MLP.
 pub(crate) struct MlpBuffers<'s> {
-    /// `[rows, 8]`.
-    pub(crate) projected: &'s mut [f32],
+    /// Neurons, then the update of the residual stream.
+    pub(crate) projected: &'s mut [Lanes<f32>],
     /// `[hidden]`.
-    pub(crate) input_tile: &'s mut [Feature],
+    pub(crate) features: &'s mut [Feature],
     /// `[intermediate]`.
-    pub(crate) neuron_tile: &'s mut [Feature],
+    pub(crate) neuron_features: &'s mut [Feature],
 }
 
 impl<'s> MlpBuffers<'s> {
     pub(crate) fn split(region: &'s mut [u8], limits: Limits) -> Self {
         let mut arena = Arena::new(region);
         Self {
-            projected: arena.take(larger(limits.intermediate, limits.hidden) * LANES),
-            input_tile: arena.take(limits.hidden),
-            neuron_tile: arena.take(limits.intermediate),
+            projected: arena.take(larger(limits.intermediate, limits.hidden)),
+            features: arena.take(limits.hidden),
+            neuron_features: arena.take(limits.intermediate),
         }
     }
 }
 
 /// Buffers of pooling and classifier.
 pub(crate) struct PoolBuffers<'s> {
+    /// `[hidden]`, one lane used, as of the others.
+    pub(crate) pooled: &'s mut [Lanes<f32>],
+    /// `[labels]`.
+    pub(crate) scores: &'s mut [Lanes<f32>],
     /// `[hidden]`.
-    pub(crate) pooled: &'s mut [f32],
-    /// `[hidden]`, one lane used.
-    pub(crate) tile: &'s mut [Feature],
+    pub(crate) features: &'s mut [Feature],
 }
 
 impl<'s> PoolBuffers<'s> {
@@ -248,7 +292,8 @@ impl<'s> PoolBuffers<'s> {
         let mut arena = Arena::new(region);
         Self {
             pooled: arena.take(limits.hidden),
-            tile: arena.take(limits.hidden),
+            scores: arena.take(limits.labels),
+            features: arena.take(limits.hidden),
         }
     }
 }
@@ -270,9 +315,9 @@ mod tests {
             intermediate: 512,
             labels: 17,
         };
-        assert_eq!(required_scratch_with(limits, 64, 8), 88_516);
-        assert_eq!(required_scratch_with(limits, 64, 16), 99_780);
-        assert_eq!(required_scratch_with(limits, 8, 16), 30_788);
+        assert_eq!(required_scratch_with(limits, 64, 8), 38_212);
+        assert_eq!(required_scratch_with(limits, 64, 16), 43_332);
+        assert_eq!(required_scratch_with(limits, 8, 16), 28_772);
     }
 
     proptest! {
@@ -294,26 +339,27 @@ mod tests {
             let mut words = [0_u64; 16_384];
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
             prop_assert!(needed <= bytes.len());
-            let mut arena = Arena::new(&mut bytes[..needed]);
-            prop_assert_eq!(arena.take::<f32>(labels).len(), labels);
-            prop_assert_eq!(arena.take::<f32>(tokens * hidden).len(), tokens * hidden);
-            let region = arena.rest();
+            let buffers = Buffers::split(&mut bytes[..needed], limits, tokens);
+            prop_assert_eq!(buffers.logits.len(), labels);
+            prop_assert_eq!(buffers.residual_steps.len(), tokens.div_ceil(8) * hidden);
+            let region = buffers.region;
             let uses = [
-                embed_bytes(tokens),
+                embed_bytes(limits, tokens),
                 attention_bytes(limits, tokens, FEATURE_BYTES),
                 mlp_bytes(limits, FEATURE_BYTES),
                 pool_bytes(limits, FEATURE_BYTES),
             ];
             prop_assert_eq!(uses.into_iter().max(), Some(region.len()));
+            let embed = EmbedBuffers::split(region, limits, tokens);
+            prop_assert_eq!(embed.ids.len(), tokens);
             let attention = AttentionBuffers::split(region, limits, tokens);
-            let words = tokens.div_ceil(2) * value.next_multiple_of(MIXED);
-            prop_assert_eq!(attention.values.len(), words);
-            prop_assert_eq!(attention.queries.len(), tokens * query);
-            prop_assert_eq!(attention.context_tile.len(), context);
+            prop_assert_eq!(attention.values.len(), tokens.div_ceil(4) * value);
+            prop_assert_eq!(attention.context.len(), tokens.div_ceil(8) * context);
+            prop_assert_eq!(attention.keys.len(), tokens * query);
             let mlp = MlpBuffers::split(region, limits);
-            prop_assert_eq!(mlp.neuron_tile.len(), intermediate);
+            prop_assert_eq!(mlp.neuron_features.len(), intermediate);
             let pool = PoolBuffers::split(region, limits);
-            prop_assert_eq!(pool.tile.len(), hidden);
+            prop_assert_eq!(pool.features.len(), hidden);
         }
     }
 }

@@ -18,8 +18,8 @@ use neuroprune_format::tensor::{LayoutKind, Matrix, ROW_SUM_LIMIT, Role};
 use neuroprune_format::writer::{
     CharacterMap, LayoutChoice, ModelSource, TensorSource, WriteError,
 };
-use neuroprune_runtime::kernels::pairs::{self, Portable, Rows};
-use neuroprune_runtime::kernels::{LANES, Lanes, scalar};
+use neuroprune_runtime::kernels::pairs::{self, Portable, RowSums};
+use neuroprune_runtime::kernels::{GRAIN, LANES, Lanes, Tile, scalar};
 use proptest::prelude::*;
 
 /// Mostly anything, often the ends of the range.
@@ -34,10 +34,8 @@ fn lanes() -> impl Strategy<Value = [i8; LANES]> {
 fn paired(tile: &[[i8; LANES]]) -> Vec<pairs::Feature> {
     let pack = |lanes: &[i8; LANES]| {
         let mut feature = pairs::Feature::default();
-        for (pair, lanes) in lanes.chunks_exact(2).enumerate() {
-            if let &[even, odd] = lanes {
-                pairs::set_pair(&mut feature, pair, even, odd);
-            }
+        for (grain, lanes) in lanes.as_chunks::<GRAIN>().0.iter().enumerate() {
+            pairs::set_grain(&mut feature, grain, *lanes);
         }
         feature
     };
@@ -77,7 +75,7 @@ proptest! {
         let tile: Vec<_> = rows.iter().map(|row| row.1).collect();
         let pair_tile = paired(&tile);
         let dense: Vec<u8> = rows.iter().map(|row| row.0.cast_unsigned()).collect();
-        same(scalar::dense_row(&dense, &tile), pairs::dense_row::<Portable>(&dense, &pair_tile))?;
+        same(scalar::dense_row::<LANES>(&dense, &tile), pairs::dense_row::<Portable>(&dense, &pair_tile))?;
 
         let sparse = rows.iter().map(|row| if row.2 < density { row.0 } else { 0 });
         let sparse: Vec<i8> = sparse.collect();
@@ -155,20 +153,31 @@ fn with_layout(
     }
 }
 
-/// Sums of every row, by the oracle and by the pairs.
-fn assert_all_sums(matrix: &Matrix<'_>, tile: &[scalar::Feature], expected: &[Lanes<i32>]) {
-    let mut sums = Vec::new();
-    scalar::multiply(matrix, tile, |row, _, lanes| {
-        assert_eq!(row, sums.len());
-        sums.push(lanes);
-    });
-    assert_eq!(sums, expected);
-    sums.clear();
-    pairs::multiply::<Portable>(matrix, &paired(tile), |row, _, lanes| {
-        assert_eq!(row, sums.len());
-        sums.push(lanes);
-    });
-    assert_eq!(sums, expected);
+/// Sums of every row, by the oracle and by the pairs, for a full tile and a short one.
+fn assert_all_sums(matrix: &Matrix<'_>, features: &[scalar::Feature], expected: &[Lanes<i32>]) {
+    let pairs = paired(features);
+    for tokens in [LANES, LANES / 2, 1] {
+        let (mut oracle, mut found) = (expected.to_vec(), expected.to_vec());
+        oracle.fill([i32::MAX; LANES]);
+        found.fill([i32::MAX; LANES]);
+        let scales = [1.0; LANES];
+        let tile = Tile {
+            features,
+            scales,
+            tokens,
+        };
+        scalar::multiply(&matrix.iter(), &tile, &mut oracle);
+        let tile = Tile {
+            features: &pairs,
+            scales,
+            tokens,
+        };
+        pairs::multiply::<Portable>(&matrix.iter(), &tile, &mut found);
+        for ((oracle, found), expected) in oracle.iter().zip(&found).zip(expected) {
+            assert_eq!(oracle[..tokens], expected[..tokens]);
+            assert_eq!(found[..tokens], expected[..tokens]);
+        }
+    }
 }
 
 /// No layout in it: every weight times every feature.
@@ -201,7 +210,28 @@ fn matrix() -> impl Strategy<Value = (usize, Vec<i8>, Vec<[i8; LANES]>)> {
     })
 }
 
+/// Steps of the residual stream: any that there may be.
+fn steps() -> impl Strategy<Value = [i16; LANES]> {
+    let limit = 127 * 256_i16;
+    prop::array::uniform8(prop_oneof![-limit..=limit, Just(limit), Just(-limit)])
+}
+
 proptest! {
+    #[test]
+    fn packing_takes_the_rounded_upper_byte(steps in prop::collection::vec(steps(), 1..40)) {
+        let rounded = |step: &i16| i8::try_from((i32::from(*step) + 128).div_euclid(256)).unwrap();
+        let expected: Vec<[i8; LANES]> = steps
+            .iter()
+            .map(|steps| core::array::from_fn(|lane| rounded(&steps[lane])))
+            .collect();
+        let mut bytes = vec![[0; LANES]; steps.len()];
+        scalar::pack(&steps, &mut bytes);
+        prop_assert_eq!(&bytes, &expected);
+        let mut words = vec![pairs::Feature::default(); steps.len()];
+        pairs::pack(&steps, &mut words);
+        prop_assert_eq!(words, paired(&expected));
+    }
+
     #[test]
     fn every_layout_gives_the_same_sums((cols, weights, tile) in matrix()) {
         let expected = plain_sums(cols, &weights, &tile);

@@ -65,6 +65,8 @@ impl WordNoise {
             let pieces = 1 + rest.iter().take_while(|&&id| id >= self.initial).count();
             let word = &example.ids[position..position + pieces];
             let begin = ids.len();
+            // Where the word that comes last will begin.
+            let mut last = begin;
             let in_first = position < example.first;
             position += pieces;
             if self.special.contains(&id) {
@@ -82,6 +84,7 @@ impl WordNoise {
                     if let Some(before) = before {
                         let swapped: &mut [u32] = &mut ids[before..];
                         swapped.rotate_left(begin - before);
+                        last = before + pieces;
                     }
                 }
                 _ => ids.extend(word),
@@ -91,9 +94,7 @@ impl WordNoise {
             if in_first {
                 first = first + now - was;
             }
-            // Behind a swap of words of different length this lies within a word, and a
-            // second swap in a row cuts through it: more noise, and rare.
-            before = (now > 0).then_some(begin);
+            before = (now > 0).then_some(last);
         }
         EncodedExample {
             ids,

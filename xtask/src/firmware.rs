@@ -49,9 +49,14 @@ struct Program {
     tolerance: Tolerance,
 }
 
-const PROGRAMS: [Program; 4] = [
+const PROGRAMS: [Program; 5] = [
     Program {
         name: "hello",
+        same_everywhere: true,
+        tolerance: Tolerance::Exact,
+    },
+    Program {
+        name: "passes",
         same_everywhere: true,
         tolerance: Tolerance::Exact,
     },

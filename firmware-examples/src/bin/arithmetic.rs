@@ -11,8 +11,6 @@ use defmt_semihosting as _;
 use neuroprune_runtime::math;
 
 const CALLS: u32 = 1000;
-/// Features of the LayerNorm.
-const WIDTH: usize = 64;
 
 #[board::entry]
 fn main() -> ! {
@@ -32,14 +30,6 @@ fn main() -> ! {
     report("GELU", &mut |x| math::gelu(x - 4.0));
     #[allow(clippy::cast_precision_loss, reason = "small numbers")]
     report("nearest", &mut |x| math::nearest(x) as f32);
-    let mut row = [0.0; WIDTH];
-    report("LayerNorm, 64 features", &mut |x| {
-        for (index, value) in row.iter_mut().enumerate() {
-            *value = if index % 2 == 0 { x } else { 1.0 };
-        }
-        math::layer_norm(&mut row, 1e-5, core::iter::repeat((1.5, 0.5)));
-        row[0]
-    });
     board::exit(0)
 }
 

@@ -1,14 +1,15 @@
 //! Instructions of one matrix after the other, each over sixteen tokens: two tiles.
 //!
 //! `cargo xtask bench` puts models into memory whose layers hold the matrices of interest.
-//! The name of the model and the role of the matrix are the name of the region.
+//! The name of the model and the role of the matrix are the name of the region. Behind each
+//! region the sums are compared with the oracle's, for tiles of eight and of three tokens.
 #![no_std]
 #![no_main]
 
 use board::{files, regions};
 use neuroprune_format::tensor::Matrix;
 use neuroprune_runtime::Model;
-use neuroprune_runtime::kernels::{self, Feature, LANES};
+use neuroprune_runtime::kernels::{self, Feature, GRAIN, LANES, Lanes, Tile, project, scalar};
 use static_cell::StaticCell;
 
 /// Longest side of a matrix.
@@ -17,17 +18,24 @@ const LONGEST: usize = if cfg!(small_memory) { 128 } else { 1536 };
 const TILES: usize = 2;
 
 static TILE: StaticCell<[Feature; LONGEST]> = StaticCell::new();
-static OUTPUT: StaticCell<[f32; LONGEST * LANES]> = StaticCell::new();
+static ORACLE: StaticCell<[scalar::Feature; LONGEST]> = StaticCell::new();
+static OUTPUT: StaticCell<[Lanes<f32>; LONGEST]> = StaticCell::new();
 
 #[board::entry]
 fn main() -> ! {
     let tile = TILE.init_with(|| [Feature::default(); LONGEST]);
-    let output = OUTPUT.init_with(|| [0.0; LONGEST * LANES]);
-    for (index, feature) in (0_u8..=u8::MAX).cycle().zip(tile.iter_mut()) {
-        for pair in 0..LANES / 2 {
-            // Any values do: no kernel looks at them. Halved, since −128 is not allowed.
-            let value = index.cast_signed() / 2;
-            kernels::set_pair(feature, pair, value, -value);
+    let output = OUTPUT.init_with(|| [[0.0; LANES]; LONGEST]);
+    let oracle = ORACLE.init_with(|| [scalar::Feature::default(); LONGEST]);
+    let mut value = 1_u8;
+    for (feature, oracle) in tile.iter_mut().zip(oracle.iter_mut()) {
+        for grain in 0..LANES / GRAIN {
+            let lanes = [(); GRAIN].map(|()| {
+                value = value.wrapping_mul(37).wrapping_add(11);
+                // −128 is not allowed.
+                value.cast_signed().max(-127)
+            });
+            kernels::set_grain(feature, grain, lanes);
+            scalar::set_grain(oracle, grain, lanes);
         }
     }
     regions::calibrate();
@@ -41,31 +49,55 @@ fn main() -> ! {
             let wide = [("in", layer.mlp_input), ("out", layer.mlp_output)];
             for (role, matrix) in square.chain(wide) {
                 regions::name(&[name, " ", role]);
-                let Some(tile) = tile.get(..matrix.cols()) else {
+                let (Some(features), Some(output)) =
+                    (tile.get(..matrix.cols()), output.get_mut(..matrix.rows()))
+                else {
                     board::fail(&["a matrix is wider than the tile"]);
+                };
+                let tile = Tile {
+                    features,
+                    scales: [0.5; LANES],
+                    tokens: LANES,
                 };
                 regions::begin();
                 for _ in 0..TILES {
-                    project(&matrix, tile, output);
+                    project(&matrix.iter(), &tile, output);
                 }
                 regions::end();
+                for tokens in [LANES, 3] {
+                    if !is_right(&matrix, Tile { tokens, ..tile }, oracle, output) {
+                        board::fail(&[name, " ", role, ": not the oracle's sums"]);
+                    }
+                }
             }
         }
     }
     board::exit(0)
 }
 
-/// As the encoder does it: integer sums, scaled back, with bias.
-#[inline(never)]
-fn project(matrix: &Matrix<'_>, tile: &[Feature], output: &mut [f32]) {
-    let scales = [0.5_f32; LANES];
-    kernels::multiply(matrix, tile, |row, weights, sums| {
-        let output = output.get_mut(row * LANES..(row + 1) * LANES);
-        let lanes = output.unwrap_or(&mut []).iter_mut().zip(sums).zip(scales);
-        for ((y, sum), scale) in lanes {
-            #[allow(clippy::cast_precision_loss, reason = "as in the encoder")]
-            let sum = sum as f32;
-            *y = sum * (weights.scale * scale) + weights.bias;
-        }
-    });
+/// Whether the sums of each row are the oracle's, row by row.
+fn is_right(
+    matrix: &Matrix<'_>,
+    tile: Tile<'_>,
+    oracle: &[scalar::Feature],
+    output: &mut [Lanes<f32>],
+) -> bool {
+    let sums: &mut [Lanes<i32>] = bytemuck::cast_slice_mut(output);
+    kernels::multiply(&matrix.iter(), &tile, sums);
+    let Some(features) = oracle.get(..matrix.cols()) else {
+        return false;
+    };
+    let Tile { scales, tokens, .. } = tile;
+    let oracle = Tile {
+        features,
+        scales,
+        tokens,
+    };
+    let mut rows = matrix.iter();
+    sums.iter().all(|found| {
+        let mut expected = [Lanes::default()];
+        scalar::multiply(&rows, &oracle, &mut expected);
+        let expected = expected.as_flattened().iter().take(tokens);
+        rows.next().is_some() && expected.eq(found.iter().take(tokens))
+    })
 }

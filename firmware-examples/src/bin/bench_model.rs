@@ -7,7 +7,7 @@
 
 use board::numbers::decimal;
 use board::{files, regions, stack};
-use neuroprune_runtime::{Classifier, Model, Scratch, Stage, required_scratch};
+use neuroprune_runtime::{Classifier, Model, Scratch, Stage, Values, required_scratch};
 use static_cell::ConstStaticCell;
 
 /// Enough for the largest model that the board gets.
@@ -45,7 +45,7 @@ fn measure(file: &[u8], memory: &mut [u8]) {
         board::fail(&[name, ": the scratch memory is too small"]);
     };
     regions::begin();
-    let answer = classifier.classify_traced(SENTENCE, None, &mut |_: Stage, _: &[f32]| {
+    let answer = classifier.classify_traced(SENTENCE, None, &mut |_: Stage, _: Values<'_>| {
         regions::next();
     });
     regions::end();

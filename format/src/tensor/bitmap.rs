@@ -1,6 +1,7 @@
 //! Bitmap: one bit a column, then a weight for each bit that is set.
+//!
+//! The first column is the highest bit: cores count leading zeros with one instruction.
 
-use super::bit;
 use super::stream::{self, Fault};
 use crate::ErrorKind;
 
@@ -38,7 +39,8 @@ pub(super) fn check_rows(stream: &[u8], rows: usize, cols: usize) -> Result<(), 
 /// Checks the next row; its Σ|w|.
 fn check_row(rest: &mut &[u8], cols: usize) -> Result<u32, Fault> {
     let (bits, weights) = split_row(rest, cols).ok_or((ErrorKind::Truncated, 0))?;
-    if !cols.is_multiple_of(8) && bits.last().is_some_and(|last| last >> (cols % 8) != 0) {
+    let behind = u8::MAX >> (cols % 8);
+    if !cols.is_multiple_of(8) && bits.last().is_some_and(|last| last & behind != 0) {
         return Err((ErrorKind::Reserved, bits.len() - 1));
     }
     let mut sum = 0;
@@ -54,6 +56,9 @@ fn check_row(rest: &mut &[u8], cols: usize) -> Result<u32, Fault> {
 
 /// (column, weight) of each bit that is set.
 pub(super) fn entries(bits: &[u8], weights: &[u8]) -> impl Iterator<Item = (usize, i8)> {
-    let columns = (0..bits.len() * 8).filter(|&column| bit(bits, column));
+    let columns = (0..bits.len() * 8).filter(|&column| {
+        let byte = bits.get(column / 8).copied().unwrap_or(0);
+        byte << (column % 8) & 0x80 != 0
+    });
     columns.zip(weights.iter().map(|weight| weight.cast_signed()))
 }

@@ -7,7 +7,7 @@ use crate::{ErrorKind, FormatError, Section};
 /// The weights of all stored rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dense<'a> {
-    columns: Option<&'a [u8]>,
+    pub(super) columns: Option<&'a [u8]>,
     /// Columns of a row.
     stored: usize,
     pub(super) weights: &'a [u8],

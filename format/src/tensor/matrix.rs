@@ -4,7 +4,7 @@ use super::dense::Dense;
 use super::{
     BIAS, LayoutKind, ROW_MAP, Record, bit, bitmap, blocks, delta, dense, is_scale, tensor_reader,
 };
-use crate::bytes::{f16_from_bits, is_finite_f16, u16_at};
+use crate::bytes::{f16_at, f16_from_bits, is_finite_f16, u16_at};
 use crate::{ErrorKind, FormatError, Section};
 
 /// A view of one weight matrix, `[rows, cols]`, row = output.
@@ -245,6 +245,94 @@ pub struct Rows<'a> {
     bias: &'a [u8],
     rest: &'a [u8],
     layout: Weights<'a>,
+}
+
+/// What is done with the sum of a row: `y = scale · Σ w·x + bias`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Affine {
+    /// Value of one unit of the integer weights.
+    pub scale: f32,
+    /// Added behind the scaling.
+    pub bias: f32,
+}
+
+/// Rows as bytes, for kernels that read them on their own.
+#[derive(Clone, Copy, Debug)]
+pub struct RowBytes<'a> {
+    /// How `weights` are laid out; `None` for a matrix with a list of columns.
+    pub layout: Option<LayoutKind>,
+    /// f16, one a stored row.
+    pub scales: &'a [u8],
+    /// f16, one a row, cut rows included; empty for a matrix without.
+    pub bias: &'a [u8],
+    /// The stored rows, one behind the other.
+    pub weights: &'a [u8],
+}
+
+impl RowBytes<'_> {
+    /// Bias of one row; 0 without.
+    #[must_use]
+    pub fn bias_of(&self, row: usize) -> f32 {
+        f16_at(self.bias, row)
+    }
+}
+
+impl<'a> Rows<'a> {
+    /// What is still to come, as bytes.
+    #[must_use]
+    pub fn bytes(&self) -> RowBytes<'a> {
+        let layout = match self.layout {
+            Weights::Dense(dense) => dense.columns.is_none().then_some(LayoutKind::Dense),
+            Weights::DeltaU8(_) => Some(LayoutKind::DeltaU8),
+            Weights::Bitmap(_) => Some(LayoutKind::Bitmap),
+            Weights::Blocks2(_) => Some(LayoutKind::Blocks2),
+            Weights::Blocks4(_) => Some(LayoutKind::Blocks4),
+        };
+        RowBytes {
+            layout,
+            scales: self.scales,
+            bias: self.bias,
+            weights: self.rest,
+        }
+    }
+
+    /// How many of the rows still to come, beginning with number `row` of them, are
+    /// stored before the next cut row.
+    #[must_use]
+    pub fn stored_from(&self, row: usize) -> usize {
+        let rows = self.row + row..self.rows;
+        match self.row_map {
+            Some(map) => rows.take_while(|&row| bit(map, row)).count(),
+            None => rows.len(),
+        }
+    }
+
+    /// Inputs of every row.
+    #[inline]
+    #[must_use]
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Scale and bias of each row that is still to come, without its weights.
+    #[inline]
+    pub fn affine(&self) -> impl Iterator<Item = Affine> + use<'a> {
+        let Self {
+            row,
+            rows,
+            row_map,
+            mut scales,
+            mut bias,
+            ..
+        } = *self;
+        (row..rows).map(move |row| Affine {
+            bias: take_f16(&mut bias),
+            scale: match row_map {
+                Some(map) if !bit(map, row) => 0.0,
+                _ => take_f16(&mut scales),
+            },
+        })
+    }
 }
 
 impl<'a> Iterator for Rows<'a> {

@@ -34,6 +34,18 @@ impl<'a> Norm<'a> {
         Ok(Self { gain, shift })
     }
 
+    /// f16, one a feature.
+    #[must_use]
+    pub fn gain(&self) -> &'a [u8] {
+        self.gain
+    }
+
+    /// f16, one a feature.
+    #[must_use]
+    pub fn shift(&self) -> &'a [u8] {
+        self.shift
+    }
+
     /// (gain, shift) of each feature.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (f32, f32)> + use<'a> {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 pub(super) fn encode_row(row: &[i8], bytes: &mut Vec<u8>) -> Option<usize> {
     bytes.extend(row.chunks(8).map(|columns| {
         let bits = (0..).zip(columns).filter(|&(_, &weight)| weight != 0);
-        bits.fold(0_u8, |byte, (bit, _)| byte | 1 << bit)
+        bits.fold(0_u8, |byte, (bit, _)| byte | 0x80 >> bit)
     }));
     let before = bytes.len();
     let nonzeros = row.iter().filter(|&&weight| weight != 0);

@@ -4,39 +4,55 @@
 
 use core::arch::global_asm;
 
-use super::MIXED;
+use super::{GRAIN, LANES, Lanes, Mixture, QUAD};
+use crate::lanes::grains;
 
-/// See [`super::scalar::mix`].
+/// See [`super::scalar::value_word`]. `SXTB16` takes bytes 0 and 2, or 1 and 3.
 #[inline]
 #[must_use]
-pub fn mix(weights: &[i16], values: &[u32], stride: usize, first: usize) -> [i32; MIXED] {
-    let mut sums = [0; MIXED];
-    let pairs = weights.len() / 2;
+pub fn value_word(values: Option<[i8; QUAD]>) -> u32 {
+    let [a, b, c, d] = values.unwrap_or_default().map(i8::cast_unsigned);
+    u32::from_ne_bytes([a, c, b, d])
+}
+
+/// See [`super::scalar::mix`].
+pub fn mix(mixture: &[Mixture], values: &[u32], queries: usize, sums: &mut [Lanes<i32>]) {
+    let (quads, stride) = (mixture.len(), sums.len());
     // The last word that is read, and all before it, are within `values`.
-    let fits = first + MIXED <= stride && pairs * stride <= values.len();
-    if pairs > 0 && fits {
-        // SAFETY: `fits`; `weights` has two numbers a pair, `sums` the four words written.
-        unsafe {
-            let values = values.as_ptr().add(first);
-            neuroprune_mix(weights.as_ptr(), values, stride, pairs, sums.as_mut_ptr());
+    if quads == 0 || quads * stride > values.len() {
+        return sums.fill([0; LANES]);
+    }
+    for (sums, values) in sums.iter_mut().zip(values) {
+        for part in grains(queries).take(LANES / GRAIN) {
+            let (weights, _) = mixture.as_flattened().as_chunks::<GRAIN>();
+            let weights = weights.get(part..).unwrap_or(&[]);
+            let Some(sums) = sums.as_chunks_mut::<GRAIN>().0.get_mut(part) else {
+                break;
+            };
+            // SAFETY: as compared above, and there is at least one quad. `weights` is not
+            // empty; the last grain read is 2·(quads − 1) behind it. `sums` has the four
+            // words that are written.
+            unsafe {
+                neuroprune_mix(weights.as_ptr(), values, stride, quads, sums);
+            }
         }
     }
-    sums
 }
 
 unsafe extern "C" {
-    /// Reads `2 * pairs` weights, at least two, and four words for each pair.
+    /// Reads every other of `2 * quads` grains at `weights` and every word at `stride` of
+    /// `quads` from `values` on; `quads` is not zero.
     fn neuroprune_mix(
-        weights: *const i16,
+        weights: *const [[i16; QUAD]; GRAIN],
         values: *const u32,
         stride: usize,
-        pairs: usize,
-        sums: *mut i32,
+        quads: usize,
+        sums: *mut [i32; GRAIN],
     );
 }
 
-// r0 weights, r1 values, r2 stride in bytes, r3 pairs; r4…r7 the sums, r8 two weights,
-// r9…r12 their values.
+// r0 weights, r1 values, r2 stride in bytes, r3 quads; r4…r7 the sums, r8 and r9 the values
+// of two tokens each, r10…lr the weights of two queries.
 global_asm!(
     ".syntax unified",
     ".thumb",
@@ -52,13 +68,21 @@ global_asm!(
     "movs r6, #0",
     "movs r7, #0",
     "1:",
-    "ldr r8, [r0], #4",
-    "ldm r1, {{r9-r12}}",
+    "ldr r8, [r1]",
+    "ldm r0!, {{r10-r12, lr}}",
     "add r1, r2",
-    "smlad r4, r8, r9, r4",
-    "smlad r5, r8, r10, r5",
-    "smlad r6, r8, r11, r6",
+    "sxtb16 r9, r8, ror #8",
+    "sxtb16 r8, r8",
+    "smlad r4, r8, r10, r4",
+    "smlad r5, r8, r12, r5",
+    "smlad r4, r9, r11, r4",
+    "smlad r5, r9, lr, r5",
+    "ldm r0!, {{r10-r12, lr}}",
+    "adds r0, #32",
+    "smlad r6, r8, r10, r6",
     "smlad r7, r8, r12, r7",
+    "smlad r6, r9, r11, r6",
+    "smlad r7, r9, lr, r7",
     "subs r3, #1",
     "bne 1b",
     "ldr r0, [sp, #36]",

@@ -6,11 +6,11 @@
 //! format promises of sparse rows; dense rows are summed in stretches of [`STRETCH`].
 //!
 //! This file is the portable form, for targets that multiply 32 by 32 bits into 64; an
-//! instruction set only brings [`Rows`] of its own.
+//! instruction set only brings [`RowSums`] of its own.
 
-use neuroprune_format::tensor::{Matrix, Row, RowWeights};
+use neuroprune_format::tensor::{RowWeights, Rows};
 
-use super::{LANES, Lanes};
+use super::{GRAIN, LANES, Lanes, Tile, floats};
 
 /// Words of a feature.
 pub const WORDS: usize = LANES / 2;
@@ -19,17 +19,40 @@ pub type Feature = [u32; WORDS];
 /// Dense weights that may be summed before the lanes are taken apart: 512 · 127² < 2²³.
 pub const STRETCH: usize = 512;
 
-/// Sets tokens 2·`pair` and 2·`pair` + 1 of a feature.
+/// Sets the lanes of one grain of a feature.
 #[inline]
-pub fn set_pair(feature: &mut Feature, pair: usize, even: i8, odd: i8) {
-    if let Some(word) = feature.get_mut(pair) {
-        let (even, odd) = (i32::from(even), i32::from(odd));
-        *word = (even + (odd << 24)).cast_unsigned();
+pub fn set_grain(feature: &mut Feature, grain: usize, lanes: [i8; GRAIN]) {
+    if let Some(words) = feature.as_chunks_mut::<{ GRAIN / 2 }>().0.get_mut(grain) {
+        for (word, lanes) in words.iter_mut().zip(lanes.chunks_exact(2)) {
+            if let &[even, odd] = lanes {
+                let (even, odd) = (i32::from(even), i32::from(odd));
+                *word = (even + (odd << 24)).cast_unsigned();
+            }
+        }
+    }
+}
+
+/// See [`floats::quantize`].
+pub fn quantize(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, features: &mut [Feature]) {
+    floats::quantize(x, inverses, tokens, features, set_grain);
+}
+
+/// The upper byte of each step of 16 bits, rounded to nearest, ties up.
+#[inline]
+pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
+    const HALF: u32 = 128;
+    for (feature, steps) in features.iter_mut().zip(steps) {
+        let steps: &[[i16; 2]; WORDS] = bytemuck::must_cast_ref(steps);
+        for (word, &[even, odd]) in feature.iter_mut().zip(steps) {
+            let even = i32::from((even + 128) >> 8).cast_unsigned();
+            let odd = i32::from(odd).cast_unsigned().wrapping_add(HALF) << 16 & 0xff00_0000;
+            *word = odd.wrapping_add(even);
+        }
     }
 }
 
 /// Sums of rows over one tile; what an instruction set does better.
-pub trait Rows {
+pub trait RowSums {
     /// Σ w·x of a weight (as its byte) for each feature; at most [`STRETCH`].
     fn dense(weights: &[u8], tile: &[Feature]) -> Lanes<i32>;
 
@@ -60,7 +83,7 @@ pub trait Rows {
 #[derive(Clone, Copy, Debug)]
 pub struct Portable;
 
-impl Rows for Portable {
+impl RowSums for Portable {
     fn dense(weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
         let mut sums = [0; WORDS];
         for (&weight, feature) in weights.iter().zip(tile) {
@@ -83,30 +106,39 @@ impl Rows for Portable {
     }
 }
 
-/// The oracle's `multiply`, with the rows of `R`.
+/// The oracle's `multiply`, with the sums of `R`.
 #[inline]
-pub fn multiply<R: Rows>(
-    matrix: &Matrix<'_>,
-    tile: &[Feature],
-    mut emit: impl FnMut(usize, Row<'_>, Lanes<i32>),
-) {
-    for (index, row) in matrix.iter().enumerate() {
-        let sums = match row.weights {
-            RowWeights::Dense(weights) => dense_row::<R>(weights, tile),
-            RowWeights::Columns(columns, weights) => listed_row(columns, weights, tile),
-            RowWeights::DeltaU8(pairs) => R::delta(pairs, tile),
-            RowWeights::Bitmap { bits, weights } => R::bitmap(bits, weights, tile),
-            RowWeights::Blocks2(blocks) => R::blocks2(blocks, tile),
-            RowWeights::Blocks4(blocks) => R::blocks4(blocks, tile),
+pub fn multiply<R: RowSums>(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]) {
+    for (sums, row) in sums.iter_mut().zip(rows.clone()) {
+        *sums = match row.weights {
+            RowWeights::Dense(weights) => dense_row::<R>(weights, tile.features),
+            RowWeights::Columns(columns, weights) => listed_row(columns, weights, tile.features),
+            RowWeights::DeltaU8(pairs) => R::delta(pairs, tile.features),
+            RowWeights::Bitmap { bits, weights } => R::bitmap(bits, weights, tile.features),
+            RowWeights::Blocks2(blocks) => R::blocks2(blocks, tile.features),
+            RowWeights::Blocks4(blocks) => R::blocks4(blocks, tile.features),
         };
-        emit(index, row, sums);
     }
 }
 
-/// The oracle's `dense_row`, with the rows of `R`.
+/// The oracle's `dense`, with the sums of `R`.
+#[inline]
+pub fn dense<R: RowSums>(
+    weights: &[u8],
+    cols: usize,
+    tile: &Tile<'_, Feature>,
+    sums: &mut [Lanes<i32>],
+) {
+    sums.fill([0; LANES]);
+    for (sums, weights) in sums.iter_mut().zip(weights.chunks_exact(cols.max(1))) {
+        *sums = dense_row::<R>(weights, tile.features);
+    }
+}
+
+/// One row with a weight for each feature, with the sums of `R`.
 #[inline]
 #[must_use]
-pub fn dense_row<R: Rows>(weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
+pub fn dense_row<R: RowSums>(weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
     if weights.len() <= STRETCH {
         return R::dense(weights, tile);
     }
@@ -141,12 +173,15 @@ pub fn bitmap_row(bits: &[u8], weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
     let mut sums = [0; WORDS];
     let mut weights = weights.iter();
     for (bits, tile) in bits.chunks(4).zip(tile.chunks(32)) {
-        let mut word = bits
-            .iter()
-            .rfold(0, |word: u32, &byte| word << 8 | u32::from(byte));
+        let mut bytes = [0; 4];
+        bytes
+            .iter_mut()
+            .zip(bits)
+            .for_each(|(to, from)| *to = *from);
+        let mut word = u32::from_be_bytes(bytes);
         while word != 0 {
-            let column = word.trailing_zeros() as usize;
-            word &= word - 1;
+            let column = word.leading_zeros() as usize;
+            word &= u32::MAX >> 1 >> column;
             if let (Some(&weight), Some(feature)) = (weights.next(), tile.get(column)) {
                 accumulate(&mut sums, weight, feature);
             }
@@ -165,8 +200,11 @@ pub fn block_row<const N: usize>(blocks: &[u8], tile: &[Feature]) -> Lanes<i32> 
             break;
         };
         column += usize::from(step);
-        for (&weight, feature) in weights.iter().zip(tile.get(column..).unwrap_or(&[])) {
-            accumulate(&mut sums, weight, feature);
+        let features = tile.get(column..).unwrap_or(&[]).first_chunk::<N>();
+        if let (Some(weights), Some(features)) = (weights.first_chunk::<N>(), features) {
+            for (&weight, feature) in weights.iter().zip(features) {
+                accumulate(&mut sums, weight, feature);
+            }
         }
     }
     lanes(sums)

@@ -1,48 +1,91 @@
 //! The oracle: every kernel in its plainest form.
+//!
+//! Rows are functions of their own: eight sums and what else a loop needs fill the registers
+//! of most cores, and inlined into one function they would be spilled.
 
-use neuroprune_format::tensor::{Matrix, Row, RowWeights};
+use neuroprune_format::tensor::{RowWeights, Rows};
 
-use super::{LANES, Lanes, MIXED};
+pub use super::floats::{
+    add, gelu, largest, normalize, quantize_bytes, rectify, round, scale, sum, sum_of_squares,
+};
+use super::{GRAIN, LANES, Lanes, Mixture, QUAD, Tile, floats};
 
 /// One feature of eight tokens.
 pub type Feature = [i8; LANES];
 
-/// Sets tokens 2·`pair` and 2·`pair` + 1 of a feature.
+/// Sets the lanes of one grain of a feature.
 #[inline]
-pub fn set_pair(feature: &mut Feature, pair: usize, even: i8, odd: i8) {
-    if let Some(lanes) = feature.get_mut(2 * pair..2 * pair + 2) {
-        lanes.copy_from_slice(&[even, odd]);
+pub fn set_grain(feature: &mut Feature, grain: usize, lanes: [i8; GRAIN]) {
+    if let Some(part) = feature.as_chunks_mut().0.get_mut(grain) {
+        *part = lanes;
     }
 }
 
-/// Multiplies `matrix`, `[rows, cols]`, with one tile, `[cols]` features.
-///
-/// `emit` gets each row's number, the row, and Σ w·x of the eight tokens. Sums fit:
-/// at most 65,535 columns of |w·x| ≤ 127².
+/// See [`floats::quantize`].
+pub fn quantize(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, features: &mut [Feature]) {
+    floats::quantize(x, inverses, tokens, features, set_grain);
+}
+
+/// The upper byte of each step of 16 bits, rounded to nearest, ties up.
 #[inline]
-pub fn multiply(
-    matrix: &Matrix<'_>,
-    tile: &[Feature],
-    mut emit: impl FnMut(usize, Row<'_>, Lanes<i32>),
-) {
-    for (index, row) in matrix.iter().enumerate() {
-        let sums = match row.weights {
+pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
+    for (feature, steps) in features.iter_mut().zip(steps) {
+        for (byte, step) in feature.iter_mut().zip(steps) {
+            let [_, upper] = (step + 128).to_le_bytes();
+            *byte = upper.cast_signed();
+        }
+    }
+}
+
+/// Σ w·x of each row for the tokens of a tile, as many rows as there are `sums`.
+///
+/// Sums fit: at most 65,535 columns of |w·x| ≤ 127².
+pub fn multiply(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]) {
+    if tile.tokens > LANES / 2 {
+        multiply_lanes::<LANES>(rows, tile.features, sums);
+    } else {
+        multiply_lanes::<{ LANES / 2 }>(rows, tile.features, sums);
+    }
+}
+
+/// [`multiply`] for the first `N` lanes.
+fn multiply_lanes<const N: usize>(rows: &Rows<'_>, tile: &[Feature], sums: &mut [Lanes<i32>]) {
+    for (sums, row) in sums.iter_mut().zip(rows.clone()) {
+        let lanes: [i32; N] = match row.weights {
             RowWeights::Dense(weights) => dense_row(weights, tile),
             RowWeights::Columns(columns, weights) => listed_row(columns, weights, tile),
             RowWeights::DeltaU8(pairs) => delta_row(pairs, tile),
             RowWeights::Bitmap { bits, weights } => bitmap_row(bits, weights, tile),
-            RowWeights::Blocks2(blocks) => block_row::<2>(blocks, tile),
-            RowWeights::Blocks4(blocks) => block_row::<4>(blocks, tile),
+            RowWeights::Blocks2(blocks) => block_row::<2, N>(blocks, tile),
+            RowWeights::Blocks4(blocks) => block_row::<4, N>(blocks, tile),
         };
-        emit(index, row, sums);
+        set(sums, lanes);
     }
 }
 
-/// Σ w·x of a row with a weight (as its byte) for each feature.
-#[inline]
+/// Σ w·x of rows with a weight (as its byte) for each of `cols` features.
+pub fn dense(weights: &[u8], cols: usize, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]) {
+    sums.fill([0; LANES]);
+    for (sums, weights) in sums.iter_mut().zip(weights.chunks_exact(cols.max(1))) {
+        if tile.tokens > LANES / 2 {
+            *sums = dense_row(weights, tile.features);
+        } else {
+            set(sums, dense_row::<{ LANES / 2 }>(weights, tile.features));
+        }
+    }
+}
+
+fn set<const N: usize>(sums: &mut Lanes<i32>, lanes: [i32; N]) {
+    for (sum, lane) in sums.iter_mut().zip(lanes) {
+        *sum = lane;
+    }
+}
+
+/// Σ w·x of a row with a weight (as its byte) for each feature, for the first `N` lanes.
+#[inline(never)]
 #[must_use]
-pub fn dense_row(weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
-    let mut sums = [0; LANES];
+pub fn dense_row<const N: usize>(weights: &[u8], tile: &[Feature]) -> [i32; N] {
+    let mut sums = [0; N];
     for (&weight, feature) in weights.iter().zip(tile) {
         accumulate(&mut sums, weight, feature);
     }
@@ -50,9 +93,10 @@ pub fn dense_row(weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
 }
 
 /// Σ w·x of a row with a weight for each column of a list of `u16`.
+#[inline(never)]
 #[must_use]
-pub fn listed_row(columns: &[u8], weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
-    let mut sums = [0; LANES];
+pub fn listed_row<const N: usize>(columns: &[u8], weights: &[u8], tile: &[Feature]) -> [i32; N] {
+    let mut sums = [0; N];
     for (column, &weight) in columns.chunks_exact(2).zip(weights) {
         let &[low, high] = column else { break };
         let column = usize::from(u16::from_le_bytes([low, high]));
@@ -64,9 +108,10 @@ pub fn listed_row(columns: &[u8], weights: &[u8], tile: &[Feature]) -> Lanes<i32
 }
 
 /// Σ w·x of a row of (column step, weight) pairs.
+#[inline(never)]
 #[must_use]
-pub fn delta_row(pairs: &[u8], tile: &[Feature]) -> Lanes<i32> {
-    let mut sums = [0; LANES];
+pub fn delta_row<const N: usize>(pairs: &[u8], tile: &[Feature]) -> [i32; N] {
+    let mut sums = [0; N];
     let mut column = 0;
     for pair in pairs.chunks_exact(2) {
         let &[step, weight] = pair else { break };
@@ -79,13 +124,14 @@ pub fn delta_row(pairs: &[u8], tile: &[Feature]) -> Lanes<i32> {
 }
 
 /// Σ w·x of a row with a weight for each bit that is set.
+#[inline(never)]
 #[must_use]
-pub fn bitmap_row(bits: &[u8], weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
-    let mut sums = [0; LANES];
+pub fn bitmap_row<const N: usize>(bits: &[u8], weights: &[u8], tile: &[Feature]) -> [i32; N] {
+    let mut sums = [0; N];
     let mut weights = weights.iter();
     for (column, feature) in tile.iter().enumerate() {
         let byte = bits.get(column / 8).copied().unwrap_or(0);
-        if byte >> (column % 8) & 1 != 0
+        if byte << (column % 8) & 0x80 != 0
             && let Some(&weight) = weights.next()
         {
             accumulate(&mut sums, weight, feature);
@@ -94,47 +140,59 @@ pub fn bitmap_row(bits: &[u8], weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
     sums
 }
 
-/// Σ w·x of a row of (column step, `N` weights) blocks.
+/// Σ w·x of a row of (column step, `WIDTH` weights) blocks.
+#[inline(never)]
 #[must_use]
-pub fn block_row<const N: usize>(blocks: &[u8], tile: &[Feature]) -> Lanes<i32> {
-    let mut sums = [0; LANES];
+pub fn block_row<const WIDTH: usize, const N: usize>(blocks: &[u8], tile: &[Feature]) -> [i32; N] {
+    let mut sums = [0; N];
     let mut column = 0;
-    for block in blocks.chunks_exact(1 + N) {
+    for block in blocks.chunks_exact(1 + WIDTH) {
         let Some((&step, weights)) = block.split_first() else {
             break;
         };
         column += usize::from(step);
-        for (&weight, feature) in weights.iter().zip(tile.get(column..).unwrap_or(&[])) {
-            accumulate(&mut sums, weight, feature);
+        let features = tile.get(column..).unwrap_or(&[]).first_chunk::<WIDTH>();
+        if let (Some(weights), Some(features)) = (weights.first_chunk::<WIDTH>(), features) {
+            for (&weight, feature) in weights.iter().zip(features) {
+                accumulate(&mut sums, weight, feature);
+            }
         }
     }
     sums
 }
 
 #[inline]
-fn accumulate(sums: &mut Lanes<i32>, weight: u8, feature: &Feature) {
+fn accumulate<const N: usize>(sums: &mut [i32; N], weight: u8, feature: &Feature) {
     let weight = i32::from(weight.cast_signed());
     for (sum, &x) in sums.iter_mut().zip(feature) {
         *sum += weight * i32::from(x);
     }
 }
 
-/// Σ p·v of attention weights (0…8,191) and four value dimensions (−127…127).
-///
-/// `weights` has an even length; `values` holds for each two tokens `stride` dimensions,
-/// see [`set_value`](super::set_value). Sums fit for up to 2,064 tokens.
+/// One value dimension of four tokens; no tokens, no values.
 #[inline]
 #[must_use]
-pub fn mix(weights: &[i16], values: &[u32], stride: usize, first: usize) -> [i32; MIXED] {
-    let mut sums = [0; MIXED];
-    let rows = values.chunks_exact(stride.max(1));
-    for (weights, row) in weights.chunks_exact(2).zip(rows) {
-        let &[even, odd] = weights else { break };
-        let values = row.get(first..).unwrap_or(&[]);
-        for (sum, &value) in sums.iter_mut().zip(values) {
-            let [even_value, odd_value] = super::values(value);
-            *sum += i32::from(even) * i32::from(even_value) + i32::from(odd) * i32::from(odd_value);
+pub fn value_word(values: Option<[i8; QUAD]>) -> u32 {
+    u32::from_ne_bytes(values.unwrap_or_default().map(i8::cast_unsigned))
+}
+
+/// Σ p·v over tokens, of attention weights (0…8,191) and values (−127…127), for each value
+/// dimension (as many as there are `sums`) and each query of the tile.
+///
+/// `values` holds for each four tokens a word a dimension, see [`value_word`]. Sums fit
+/// for up to 2,064 tokens.
+pub fn mix(mixture: &[Mixture], values: &[u32], _queries: usize, sums: &mut [Lanes<i32>]) {
+    sums.fill([0; LANES]);
+    for (mixture, values) in mixture.iter().zip(values.chunks_exact(sums.len().max(1))) {
+        for (sums, value) in sums.iter_mut().zip(values) {
+            let value = value
+                .to_ne_bytes()
+                .map(|byte| i32::from(byte.cast_signed()));
+            for (sum, weights) in sums.iter_mut().zip(mixture) {
+                for (weight, value) in weights.iter().zip(value) {
+                    *sum += i32::from(*weight) * value;
+                }
+            }
         }
     }
-    sums
 }

@@ -3,10 +3,13 @@
 //!
 //! The quantisation rule, restated: symmetric int8 with one scale a token and
 //! vector, `max |x| / 127`; `q = nearest(x · (127 / max |x|))`, ties to even; a
-//! product is `(Σ w·q as f32) · (row scale · token scale) + bias`. Attention weights
+//! product is `(Σ w·q as f32) · (row scale · token scale) + bias`. The residual stream
+//! is rounded likewise to 127 · 256 steps behind each LayerNorm, and a product reads
+//! `⌊step / 256 + ½⌋`. What the heads read is rounded head by head to the largest
+//! magnitude so far; a larger one rounds those before it again. Attention weights
 //! times the scales of their values become 13-bit integers. The approximations
-//! themselves (exponential, GELU, LayerNorm) are the runtime's own, as they define
-//! the result; pinned logits hold those.
+//! themselves (exponential, GELU, inverse square root) are the runtime's own, as they
+//! define the result; pinned logits hold those.
 
 use neuroprune_format::encoder::Layer;
 use neuroprune_format::manifest::{Activation, Pooling};
@@ -22,20 +25,21 @@ pub(crate) struct Outputs {
 /// `ids` is the whole sequence, of which `first` tokens belong to segment 0.
 pub(crate) fn forward(model: &Model<'_>, ids: &[u16], first: usize) -> Outputs {
     let mut x = embed(model, ids, first);
-    let mut stages = vec![(Stage::Embeddings, x.concat())];
+    let values = |x: &[Hidden]| x.iter().flat_map(Hidden::values).collect();
+    let mut stages = vec![(Stage::Embeddings, values(&x))];
     for (index, layer) in model.layers().enumerate() {
         let index = u16::try_from(index).unwrap();
         attention(model, &layer, &mut x);
-        stages.push((Stage::Attention(index), x.concat()));
+        stages.push((Stage::Attention(index), values(&x)));
         mlp(model, &layer, &mut x);
-        stages.push((Stage::Mlp(index), x.concat()));
+        stages.push((Stage::Mlp(index), values(&x)));
     }
     let pooled = match model.encoder().settings().pooling {
-        Pooling::Cls => x[0].clone(),
+        Pooling::Cls => x[0].values(),
         _ => {
-            let mut sum = vec![0.0; x[0].len()];
+            let mut sum = vec![0.0; x[0].steps.len()];
             for x in &x {
-                add(&mut sum, x);
+                add(&mut sum, &x.values());
             }
             sum.iter().map(|sum| sum / x.len() as f32).collect()
         }
@@ -45,7 +49,7 @@ pub(crate) fn forward(model: &Model<'_>, ids: &[u16], first: usize) -> Outputs {
     Outputs { stages, logits }
 }
 
-fn embed(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<Vec<f32>> {
+fn embed(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<Hidden> {
     let embeddings = model.encoder().embeddings();
     let row = |(scale, weights): (f32, &[u8])| -> Vec<f32> {
         let values = weights.iter();
@@ -61,25 +65,54 @@ fn embed(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<Vec<f32>> {
             if let Some(segment) = embeddings.segment {
                 add(&mut x, &row(segment.row(usize::from(position >= first))));
             }
-            layer_norm(model, embeddings.norm, &mut x);
-            x
+            layer_norm(model, embeddings.norm, &x)
         })
         .collect()
 }
 
-fn attention(model: &Model<'_>, layer: &Layer<'_>, x: &mut [Vec<f32>]) {
-    let inputs: Vec<Vector> = x.iter().map(|x| quantize(x)).collect();
-    let mut context = vec![Vec::new(); x.len()];
+fn attention(model: &Model<'_>, layer: &Layer<'_>, x: &mut [Hidden]) {
+    let inputs: Vec<Vector> = x.iter().map(Hidden::quantize).collect();
+    let mut context = vec![Context::default(); x.len()];
     for head in layer.heads() {
         attend(&head, &inputs, &mut context);
     }
     for (x, context) in x.iter_mut().zip(&context) {
-        add(x, &apply(&layer.attention_output, &quantize(context)));
-        layer_norm(model, layer.attention_norm, x);
+        let context = Vector {
+            values: context.values.clone(),
+            scale: context.largest / 127.0,
+        };
+        let mut sum = x.values();
+        add(&mut sum, &apply(&layer.attention_output, &context));
+        *x = layer_norm(model, layer.attention_norm, &sum);
     }
 }
 
-fn attend(head: &Matrix<'_>, inputs: &[Vector], context: &mut [Vec<f32>]) {
+/// What the heads read, as far as they have.
+#[derive(Clone, Default)]
+struct Context {
+    values: Vec<i32>,
+    largest: f32,
+}
+
+impl Context {
+    fn push(&mut self, head: &[f32]) {
+        let largest = head
+            .iter()
+            .fold(0.0, |largest: f32, x| largest.max(x.abs()));
+        if largest > self.largest {
+            let factor = self.largest / largest;
+            for value in &mut self.values {
+                *value = rounded(*value as f32 * factor);
+            }
+            self.largest = largest;
+        }
+        let inverse = finite_or_zero(127.0 / self.largest);
+        self.values
+            .extend(head.iter().map(|x| rounded(x * inverse)));
+    }
+}
+
+fn attend(head: &Matrix<'_>, inputs: &[Vector], context: &mut [Context]) {
     let (queries, keys) = (head.query_rows(), 2 * head.query_rows());
     let projected: Vec<Vec<f32>> = inputs.iter().map(|input| apply(head, input)).collect();
     let part = |rows: core::ops::Range<usize>| -> Vec<Vector> {
@@ -107,27 +140,50 @@ fn attend(head: &Matrix<'_>, inputs: &[Vector], context: &mut [Vec<f32>]) {
         let largest = weights.iter().copied().fold(0.0, f32::max);
         let inverse = finite_or_zero(8191.0 / largest);
         let mixture: Vec<i32> = weights.iter().map(|w| rounded(w * inverse)).collect();
-        let scale = largest / (8191.0 * sum);
-        for row in 0..head.value_rows() {
+        let scale = finite_or_zero(largest / (8191.0 * sum));
+        let mixed = (0..head.value_rows()).map(|row| {
             let terms = mixture.iter().zip(&value);
             let mixed: i32 = terms.map(|(p, value)| p * value.values[row]).sum();
-            context.push(mixed as f32 * scale);
-        }
+            mixed as f32 * scale
+        });
+        context.push(&mixed.collect::<Vec<_>>());
     }
 }
 
-fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &mut [Vec<f32>]) {
+fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &mut [Hidden]) {
     let activation = model.encoder().settings().activation;
     for x in x {
-        let mut neurons = apply(&layer.mlp_input, &quantize(x));
+        let mut neurons = apply(&layer.mlp_input, &x.quantize());
         for neuron in &mut neurons {
             *neuron = match activation {
                 Activation::Gelu => math::gelu(*neuron),
                 _ => neuron.max(0.0),
             };
         }
-        add(x, &apply(&layer.mlp_output, &quantize(&neurons)));
-        layer_norm(model, layer.mlp_norm, x);
+        let mut sum = x.values();
+        add(&mut sum, &apply(&layer.mlp_output, &quantize(&neurons)));
+        *x = layer_norm(model, layer.mlp_norm, &sum);
+    }
+}
+
+/// One token of the residual stream: x ≈ scale · steps.
+struct Hidden {
+    steps: Vec<i32>,
+    scale: f32,
+}
+
+impl Hidden {
+    fn values(&self) -> Vec<f32> {
+        let steps = self.steps.iter();
+        steps.map(|&step| step as f32 * self.scale).collect()
+    }
+
+    fn quantize(&self) -> Vector {
+        let steps = self.steps.iter();
+        Vector {
+            values: steps.map(|step| (step + 128).div_euclid(256)).collect(),
+            scale: self.scale * 256.0,
+        }
     }
 }
 
@@ -177,6 +233,21 @@ fn add(x: &mut [f32], update: &[f32]) {
     }
 }
 
-fn layer_norm(model: &Model<'_>, norm: Norm<'_>, x: &mut [f32]) {
-    math::layer_norm(x, model.encoder().settings().norm_epsilon, norm.iter());
+fn layer_norm(model: &Model<'_>, norm: Norm<'_>, x: &[f32]) -> Hidden {
+    let count = x.len() as f32;
+    let mean = x.iter().fold(0.0, |sum, x| sum + x) / count;
+    let squares = x.iter().map(|x| (x - mean) * (x - mean));
+    let variance = squares.fold(0.0, |sum, square| sum + square) / count;
+    let epsilon = model.encoder().settings().norm_epsilon;
+    let inverse = math::inverse_square_root(variance + epsilon);
+    let normal = x.iter().zip(norm.iter());
+    let x: Vec<f32> = normal
+        .map(|(x, (gain, shift))| (x - mean) * inverse * gain + shift)
+        .collect();
+    let largest = x.iter().fold(0.0, |largest: f32, x| largest.max(x.abs()));
+    let steps = finite_or_zero(127.0 * 256.0 / largest);
+    Hidden {
+        steps: x.iter().map(|x| rounded(x * steps)).collect(),
+        scale: largest / (127.0 * 256.0),
+    }
 }

@@ -33,7 +33,7 @@ struct Candidate {
     reason = "a share of a count"
 )]
 pub fn weights_at(network: &Network, sparsity: f64) -> usize {
-    (network.shape.encoder_weights() as f64 * (1.0 - sparsity)).round() as usize
+    (network.shape.encoder_weights() as f64 * (1.0 - sparsity)).floor() as usize
 }
 
 /// Removes the weights with the lowest score for their cost until exactly

@@ -1,0 +1,493 @@
+//! What a float unit adds (Cortex-M4F, M7, M33, M55): the passes of [`super::floats`] with
+//! whole registers of lanes.
+//!
+//! The same operations on the same numbers in the same order, so the same bits: `VMLA`
+//! rounds behind its multiplication and behind its addition, as two instructions do.
+#![allow(unsafe_code, reason = "assembly; each call says what it stands on")]
+
+use core::arch::global_asm;
+
+use neuroprune_format::tensor::{Norm, Rows};
+
+use super::pairs::Feature;
+use super::{LANES, Lanes, Tile};
+use crate::math;
+
+/// See [`super::floats::scale`].
+pub fn scale(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
+    let bytes = rows.bytes();
+    let mut scales = bytes.scales;
+    let mut row = 0;
+    while let Some(left) = output.get_mut(row..).filter(|left| !left.is_empty()) {
+        let bias = bytes.bias.get(2 * row..).unwrap_or(&[]);
+        let run = rows.stored_from(row).min(left.len()).min(scales.len() / 2);
+        if run == 0 {
+            let bias = bytes.bias_of(row);
+            left.iter_mut().take(1).for_each(|y| *y = [bias; LANES]);
+            row += 1;
+            continue;
+        }
+        let bias = if bias.len() < 2 * run {
+            core::ptr::null()
+        } else {
+            bias.as_ptr()
+        };
+        // SAFETY: `left` and `scales` have `run` rows, at least one, and so has the bias
+        // where it is not null. There are eight scales of tokens.
+        unsafe {
+            let (left, scales) = (left.as_mut_ptr(), scales.as_ptr());
+            neuroprune_scale(left, scales, bias, run, &raw const tile.scales);
+        }
+        scales = scales.get(2 * run..).unwrap_or(&[]);
+        row += run;
+    }
+}
+
+/// See [`super::floats::largest`].
+pub fn largest(x: &[Lanes<f32>], _tokens: usize) -> Lanes<u32> {
+    let mut largest = [0; LANES];
+    if !x.is_empty() {
+        // SAFETY: reads the rows of `x`, at least one; writes eight words.
+        unsafe { neuroprune_largest(x.as_ptr(), x.len(), &raw mut largest) };
+    }
+    largest
+}
+
+/// See [`super::floats::quantize`].
+pub fn quantize(x: &[Lanes<f32>], inverses: &Lanes<f32>, _tokens: usize, features: &mut [Feature]) {
+    let count = x.len().min(features.len());
+    if count > 0 {
+        // SAFETY: both have `count` rows, at least one; eight inverses.
+        unsafe { neuroprune_quantize(x.as_ptr(), count, inverses, features.as_mut_ptr()) };
+    }
+}
+
+/// See [`super::floats::quantize_bytes`].
+pub fn quantize_bytes(
+    x: &[Lanes<f32>],
+    inverses: &Lanes<f32>,
+    _tokens: usize,
+    bytes: &mut [Lanes<i8>],
+) {
+    let count = x.len().min(bytes.len());
+    if count > 0 {
+        // SAFETY: both have `count` rows, at least one; eight inverses.
+        unsafe { neuroprune_quantize_bytes(x.as_ptr(), count, inverses, bytes.as_mut_ptr()) };
+    }
+}
+
+/// See [`super::floats::round`].
+pub fn round(x: &[Lanes<f32>], inverses: &Lanes<f32>, _tokens: usize, steps: &mut [Lanes<i16>]) {
+    let count = x.len().min(steps.len());
+    if count > 0 {
+        // SAFETY: both have `count` rows, at least one; eight inverses.
+        unsafe { neuroprune_round(x.as_ptr(), count, inverses, steps.as_mut_ptr()) };
+    }
+}
+
+/// See [`super::floats::add`].
+pub fn add(x: &mut [Lanes<f32>], steps: &[Lanes<i16>], scales: &Lanes<f32>, _tokens: usize) {
+    let count = x.len().min(steps.len());
+    if count > 0 {
+        // SAFETY: both have `count` rows, at least one; eight scales.
+        unsafe { neuroprune_add(x.as_mut_ptr(), count, scales, steps.as_ptr()) };
+    }
+}
+
+/// See [`super::floats::sum`].
+pub fn sum(x: &[Lanes<f32>], _tokens: usize) -> Lanes<f32> {
+    let mut sums = [0.0; LANES];
+    if !x.is_empty() {
+        // SAFETY: reads the rows of `x`, at least one; writes eight words.
+        unsafe { neuroprune_sum(x.as_ptr(), x.len(), &raw mut sums) };
+    }
+    sums
+}
+
+/// See [`super::floats::sum_of_squares`].
+pub fn sum_of_squares(x: &[Lanes<f32>], mean: &Lanes<f32>, _tokens: usize) -> Lanes<f32> {
+    let mut sums = *mean;
+    if !x.is_empty() {
+        // SAFETY: reads the rows of `x`, at least one; reads and writes eight words.
+        unsafe { neuroprune_sum_of_squares(x.as_ptr(), x.len(), &raw mut sums) };
+    }
+    sums
+}
+
+/// See [`super::floats::normalize`].
+pub fn normalize(
+    x: &mut [Lanes<f32>],
+    mean: &Lanes<f32>,
+    inverse: &Lanes<f32>,
+    norm: Norm<'_>,
+    _tokens: usize,
+) {
+    let (gain, shift) = (norm.gain(), norm.shift());
+    let count = x.len().min(gain.len() / 2).min(shift.len() / 2);
+    if count > 0 {
+        let (gain, shift) = (gain.as_ptr(), shift.as_ptr());
+        // SAFETY: all have `count` items, at least one; eight means and inverses.
+        unsafe { neuroprune_normalize(x.as_mut_ptr(), gain, shift, count, mean, inverse) };
+    }
+}
+
+/// See [`super::floats::gelu`].
+pub fn gelu(x: &mut [Lanes<f32>], _tokens: usize) {
+    if !x.is_empty() {
+        // SAFETY: reads and writes the rows of `x`, at least one.
+        unsafe { neuroprune_gelu(x.as_mut_ptr(), x.len(), math::GELU.as_ptr()) };
+    }
+}
+
+unsafe extern "C" {
+    // `rows` is not zero, nor is `count`.
+
+    /// Scales `rows` rows by the next f16 of `scales` each, and adds the next of `bias`,
+    /// unless that is null.
+    fn neuroprune_scale(
+        output: *mut Lanes<f32>,
+        scales: *const u8,
+        bias: *const u8,
+        rows: usize,
+        token_scales: *const Lanes<f32>,
+    );
+    fn neuroprune_largest(x: *const Lanes<f32>, count: usize, largest: *mut Lanes<u32>);
+    fn neuroprune_quantize(
+        x: *const Lanes<f32>,
+        count: usize,
+        inverses: *const Lanes<f32>,
+        features: *mut Feature,
+    );
+    fn neuroprune_quantize_bytes(
+        x: *const Lanes<f32>,
+        count: usize,
+        inverses: *const Lanes<f32>,
+        bytes: *mut Lanes<i8>,
+    );
+    fn neuroprune_round(
+        x: *const Lanes<f32>,
+        count: usize,
+        inverses: *const Lanes<f32>,
+        steps: *mut Lanes<i16>,
+    );
+    fn neuroprune_add(
+        x: *mut Lanes<f32>,
+        count: usize,
+        scales: *const Lanes<f32>,
+        steps: *const Lanes<i16>,
+    );
+    fn neuroprune_sum(x: *const Lanes<f32>, count: usize, sums: *mut Lanes<f32>);
+    /// `sums` holds the means before.
+    fn neuroprune_sum_of_squares(x: *const Lanes<f32>, count: usize, sums: *mut Lanes<f32>);
+    fn neuroprune_normalize(
+        x: *mut Lanes<f32>,
+        gain: *const u8,
+        shift: *const u8,
+        count: usize,
+        mean: *const Lanes<f32>,
+        inverse: *const Lanes<f32>,
+    );
+    fn neuroprune_gelu(x: *mut Lanes<f32>, count: usize, constants: *const f32);
+}
+
+// np_x is a row, np_a and np_b are what belongs to its lanes.
+global_asm!(
+    ".syntax unified",
+    ".thumb",
+    ".fpu fpv4-sp-d16",
+    "np_a0 .req s0",
+    "np_a1 .req s1",
+    "np_a2 .req s2",
+    "np_a3 .req s3",
+    "np_a4 .req s4",
+    "np_a5 .req s5",
+    "np_a6 .req s6",
+    "np_a7 .req s7",
+    "np_x0 .req s8",
+    "np_x1 .req s9",
+    "np_x2 .req s10",
+    "np_x3 .req s11",
+    "np_x4 .req s12",
+    "np_x5 .req s13",
+    "np_x6 .req s14",
+    "np_x7 .req s15",
+    "np_b0 .req s16",
+    "np_b1 .req s17",
+    "np_b2 .req s18",
+    "np_b3 .req s19",
+    "np_b4 .req s20",
+    "np_b5 .req s21",
+    "np_b6 .req s22",
+    "np_b7 .req s23",
+    ".macro np_passes name",
+    ".section .text.\\name, \"ax\", %progbits",
+    ".global \\name",
+    ".type \\name, %function",
+    ".thumb_func",
+    "\\name:",
+    ".endm",
+    // One operation in each lane.
+    ".macro np_lanes operation, to, from, with",
+    ".irp lane, 0, 1, 2, 3, 4, 5, 6, 7",
+    "\\operation \\to\\lane, \\from\\lane, \\with\\lane",
+    ".endr",
+    ".endm",
+    ".macro np_lanes_with operation, to, from, with",
+    ".irp lane, 0, 1, 2, 3, 4, 5, 6, 7",
+    "\\operation \\to\\lane, \\from\\lane, \\with",
+    ".endr",
+    ".endm",
+    ".macro np_with_lanes operation, to, from, with",
+    ".irp lane, 0, 1, 2, 3, 4, 5, 6, 7",
+    "\\operation \\to\\lane, \\from, \\with\\lane",
+    ".endr",
+    ".endm",
+    ".macro np_lanes_to operation, to, from",
+    ".irp lane, 0, 1, 2, 3, 4, 5, 6, 7",
+    "\\operation \\to\\lane, \\from\\lane",
+    ".endr",
+    ".endm",
+    ".macro np_zero_sums",
+    "movs r3, #0",
+    "vmov s0, r3",
+    ".irp lane, 1, 2, 3, 4, 5, 6, 7",
+    "vmov.f32 np_a\\lane, s0",
+    ".endr",
+    ".endm",
+    // The nearest integers of np_x · np_a, in the low bits of r4…r11; s16 is the shift.
+    ".macro np_nearest",
+    "vldmia r0!, {{s8-s15}}",
+    "np_lanes vmul.f32, np_x, np_x, np_a",
+    "np_lanes_with vadd.f32, np_x, np_x, s16",
+    "vmov r4, r5, s8, s9",
+    "vmov r6, r7, s10, s11",
+    "vmov r8, r9, s12, s13",
+    "vmov r10, r11, s14, s15",
+    ".endm",
+    ".macro np_enter_nearest",
+    "push {{r4-r11}}",
+    "vpush {{s16}}",
+    "movw r12, #0",
+    "movt r12, #0x4b40",
+    "vmov s16, r12",
+    "vldmia r2, {{s0-s7}}",
+    ".endm",
+    ".macro np_leave_nearest",
+    "subs r1, #1",
+    "bne 1b",
+    "vpop {{s16}}",
+    "pop {{r4-r11}}",
+    "bx lr",
+    ".endm",
+    // ---- scale: r0 output, r1 scales, r2 bias, r3 rows
+    "np_passes neuroprune_scale",
+    "ldr r12, [sp]",
+    "vpush {{s16-s25}}",
+    "vldmia r12, {{s0-s7}}",
+    "1:",
+    "ldrh r12, [r1], #2",
+    "vldmia r0, {{s8-s15}}",
+    "vmov s24, r12",
+    "vcvtb.f32.f16 s24, s24",
+    "np_lanes_to vcvt.f32.s32, np_x, np_x",
+    "np_lanes_with vmul.f32, np_b, np_a, s24",
+    "np_lanes vmul.f32, np_x, np_x, np_b",
+    "cbz r2, 2f",
+    "ldrh r12, [r2], #2",
+    "vmov s25, r12",
+    "vcvtb.f32.f16 s25, s25",
+    "np_lanes_with vadd.f32, np_x, np_x, s25",
+    "2:",
+    "vstmia r0!, {{s8-s15}}",
+    "subs r3, #1",
+    "bne 1b",
+    "vpop {{s16-s25}}",
+    "bx lr",
+    // ---- largest: magnitudes, doubled to lose the sign, in r4…r11
+    ".macro np_larger a, b",
+    "ldrd r3, r12, [r0], #8",
+    "cmp \\a, r3, lsl #1",
+    "it lo",
+    "lsllo \\a, r3, #1",
+    "cmp \\b, r12, lsl #1",
+    "it lo",
+    "lsllo \\b, r12, #1",
+    ".endm",
+    "np_passes neuroprune_largest",
+    "push {{r4-r11}}",
+    "movs r4, #0",
+    "movs r5, #0",
+    "movs r6, #0",
+    "movs r7, #0",
+    "mov r8, r4",
+    "mov r9, r4",
+    "mov r10, r4",
+    "mov r11, r4",
+    "1:",
+    "np_larger r4, r5",
+    "np_larger r6, r7",
+    "np_larger r8, r9",
+    "np_larger r10, r11",
+    "subs r1, #1",
+    "bne 1b",
+    ".irp of, r4, r5, r6, r7, r8, r9, r10, r11",
+    "lsr \\of, \\of, #1",
+    ".endr",
+    "stmia r2, {{r4-r11}}",
+    "pop {{r4-r11}}",
+    "bx lr",
+    // ---- quantize: words of two tokens
+    "np_passes neuroprune_quantize",
+    "np_enter_nearest",
+    "1:",
+    "np_nearest",
+    "sxtb r4, r4",
+    "add r4, r4, r5, lsl #24",
+    "sxtb r6, r6",
+    "add r6, r6, r7, lsl #24",
+    "sxtb r8, r8",
+    "add r8, r8, r9, lsl #24",
+    "sxtb r10, r10",
+    "add r10, r10, r11, lsl #24",
+    "stmia r3!, {{r4, r6, r8, r10}}",
+    "np_leave_nearest",
+    // ---- quantize_bytes
+    "np_passes neuroprune_quantize_bytes",
+    "np_enter_nearest",
+    "1:",
+    "np_nearest",
+    "bfi r4, r5, #8, #8",
+    "bfi r4, r6, #16, #8",
+    "bfi r4, r7, #24, #8",
+    "bfi r8, r9, #8, #8",
+    "bfi r8, r10, #16, #8",
+    "bfi r8, r11, #24, #8",
+    "stmia r3!, {{r4, r8}}",
+    "np_leave_nearest",
+    // ---- round: 16 bits
+    "np_passes neuroprune_round",
+    "np_enter_nearest",
+    "1:",
+    "np_nearest",
+    "bfi r4, r5, #16, #16",
+    "bfi r6, r7, #16, #16",
+    "bfi r8, r9, #16, #16",
+    "bfi r10, r11, #16, #16",
+    "stmia r3!, {{r4, r6, r8, r10}}",
+    "np_leave_nearest",
+    // ---- add: r0 x, r1 count, r2 scales, r3 steps
+    ".macro np_widen word, next, even, odd",
+    "asr \\next, \\word, #16",
+    "sxth \\word, \\word",
+    "vmov \\even, \\odd, \\word, \\next",
+    ".endm",
+    "np_passes neuroprune_add",
+    "push {{r4-r11}}",
+    "vpush {{s16-s23}}",
+    "vldmia r2, {{s0-s7}}",
+    "1:",
+    "ldmia r3!, {{r4, r6, r8, r10}}",
+    "np_widen r4, r5, s16, s17",
+    "np_widen r6, r7, s18, s19",
+    "np_widen r8, r9, s20, s21",
+    "np_widen r10, r11, s22, s23",
+    "vldmia r0, {{s8-s15}}",
+    "np_lanes_to vcvt.f32.s32, np_b, np_b",
+    "np_lanes vmla.f32, np_x, np_b, np_a",
+    "vstmia r0!, {{s8-s15}}",
+    "subs r1, #1",
+    "bne 1b",
+    "vpop {{s16-s23}}",
+    "pop {{r4-r11}}",
+    "bx lr",
+    // ---- sums: r0 x, r1 count, r2 sums
+    "np_passes neuroprune_sum",
+    "np_zero_sums",
+    "1:",
+    "vldmia r0!, {{s8-s15}}",
+    "np_lanes vadd.f32, np_a, np_a, np_x",
+    "subs r1, #1",
+    "bne 1b",
+    "vstmia r2, {{s0-s7}}",
+    "bx lr",
+    "np_passes neuroprune_sum_of_squares",
+    "vpush {{s16-s23}}",
+    "vldmia r2, {{s16-s23}}",
+    "np_zero_sums",
+    "1:",
+    "vldmia r0!, {{s8-s15}}",
+    "np_lanes vsub.f32, np_x, np_x, np_b",
+    "np_lanes vmla.f32, np_a, np_x, np_x",
+    "subs r1, #1",
+    "bne 1b",
+    "vstmia r2, {{s0-s7}}",
+    "vpop {{s16-s23}}",
+    "bx lr",
+    // ---- normalize: r0 x, r1 gain, r2 shift, r3 count
+    "np_passes neuroprune_normalize",
+    "ldr r12, [sp]",
+    "vldmia r12, {{s0-s7}}",
+    "ldr r12, [sp, #4]",
+    "vpush {{s16-s25}}",
+    "vldmia r12, {{s16-s23}}",
+    "1:",
+    "ldrh r12, [r1], #2",
+    "vmov s24, r12",
+    "ldrh r12, [r2], #2",
+    "vmov s25, r12",
+    "vldmia r0, {{s8-s15}}",
+    "vcvtb.f32.f16 s24, s24",
+    "vcvtb.f32.f16 s25, s25",
+    "np_lanes vsub.f32, np_x, np_x, np_a",
+    "np_lanes vmul.f32, np_x, np_x, np_b",
+    "np_lanes_with vmul.f32, np_x, np_x, s24",
+    "np_lanes_with vadd.f32, np_x, np_x, s25",
+    "vstmia r0!, {{s8-s15}}",
+    "subs r3, #1",
+    "bne 1b",
+    "vpop {{s16-s25}}",
+    "bx lr",
+    // ---- gelu: r0 x, r1 count, r2 constants; np_a is t, np_b the bump
+    "np_passes neuroprune_gelu",
+    "push {{r4-r11}}",
+    "vpush {{s16-s28}}",
+    "vldmia r2, {{s24-s28}}",
+    "vmov r3, s24",
+    "1:",
+    "ldmia r0, {{r4-r11}}",
+    ".irp x, r4, r5, r6, r7, r8, r9, r10, r11",
+    "bic \\x, \\x, #0x80000000",
+    "cmp \\x, r3",
+    "it hi",
+    "movhi \\x, r3",
+    ".endr",
+    "vmov s0, s1, r4, r5",
+    "vmov s2, s3, r6, r7",
+    "vmov s4, s5, r8, r9",
+    "vmov s6, s7, r10, r11",
+    "ldmia r0, {{r4-r11}}",
+    "np_lanes_with vmul.f32, np_b, np_a, s28",
+    "np_lanes_with vadd.f32, np_b, np_b, s27",
+    "np_lanes vmul.f32, np_b, np_b, np_a",
+    "np_lanes_with vadd.f32, np_b, np_b, s26",
+    "np_lanes vmul.f32, np_b, np_b, np_a",
+    "np_lanes_with vadd.f32, np_b, np_b, s25",
+    "np_lanes vmul.f32, np_b, np_b, np_a",
+    "np_with_lanes vsub.f32, np_a, s24, np_a",
+    "np_lanes vmul.f32, np_a, np_a, np_a",
+    ".irp x, r4, r5, r6, r7, r8, r9, r10, r11",
+    "bic \\x, \\x, \\x, asr #31",
+    ".endr",
+    "vmov s8, s9, r4, r5",
+    "vmov s10, s11, r6, r7",
+    "vmov s12, s13, r8, r9",
+    "vmov s14, s15, r10, r11",
+    "np_lanes vmul.f32, np_b, np_b, np_a",
+    "np_lanes vsub.f32, np_x, np_x, np_b",
+    "vstmia r0!, {{s8-s15}}",
+    "subs r1, #1",
+    "bne 1b",
+    "vpop {{s16-s28}}",
+    "pop {{r4-r11}}",
+    "bx lr",
+);

@@ -1,0 +1,163 @@
+//! The float passes over eight tokens, in their plainest form: portable, and the oracle of
+//! `cortex_m_fpu`.
+//!
+//! Each takes [`GRAIN`] lanes at once and leaves out grains without a token; lanes there
+//! hold anything. Within a lane the order of operations is part of the definition.
+
+use neuroprune_format::tensor::{Norm, Rows};
+
+use super::{GRAIN, Lanes, Tile, integer};
+use crate::lanes::{float, grain, grain_mut, grain_of, grains, set_grain};
+use crate::math;
+
+/// Turns the integer sums in the memory of `output` into
+/// y = (sum as f32) · (row scale · token scale) + bias.
+pub fn scale<F>(rows: &Rows<'_>, tile: &Tile<'_, F>, output: &mut [Lanes<f32>]) {
+    for part in grains(tile.tokens) {
+        let scales = grain_of(&tile.scales, part);
+        for (output, row) in grain_mut(output, part).zip(rows.affine()) {
+            for (y, scale) in output.iter_mut().zip(scales) {
+                *y = float(integer(*y)) * (row.scale * scale) + row.bias;
+            }
+        }
+    }
+}
+
+/// Largest magnitude of each lane, as [`math::magnitude`].
+#[must_use]
+pub fn largest(x: &[Lanes<f32>], tokens: usize) -> Lanes<u32> {
+    let mut all = Lanes::default();
+    for part in grains(tokens) {
+        let mut largest = [0; GRAIN];
+        for x in grain(x, part) {
+            for (largest, x) in largest.iter_mut().zip(x) {
+                *largest = math::magnitude(*x).max(*largest);
+            }
+        }
+        set_grain(&mut all, part, largest);
+    }
+    all
+}
+
+/// nearest(x · inverse) as features, |x · inverse| ≤ 127; `set` is the kernels' own.
+pub fn quantize<F>(
+    x: &[Lanes<f32>],
+    inverses: &Lanes<f32>,
+    tokens: usize,
+    features: &mut [F],
+    set: impl Fn(&mut F, usize, [i8; GRAIN]),
+) {
+    for part in grains(tokens) {
+        let inverses = grain_of(inverses, part);
+        for (feature, x) in features.iter_mut().zip(grain(x, part)) {
+            let mut steps = [0; GRAIN];
+            for ((step, x), inverse) in steps.iter_mut().zip(x).zip(inverses) {
+                *step = math::nearest_byte(x * inverse);
+            }
+            set(feature, part, steps);
+        }
+    }
+}
+
+/// [`quantize`] as bytes.
+pub fn quantize_bytes(
+    x: &[Lanes<f32>],
+    inverses: &Lanes<f32>,
+    tokens: usize,
+    bytes: &mut [Lanes<i8>],
+) {
+    quantize(x, inverses, tokens, bytes, set_grain);
+}
+
+/// nearest(x · inverse) in 16 bits.
+pub fn round(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, steps: &mut [Lanes<i16>]) {
+    for part in grains(tokens) {
+        let inverses = grain_of(inverses, part);
+        for (steps, x) in grain_mut(steps, part).zip(grain(x, part)) {
+            for ((step, x), inverse) in steps.iter_mut().zip(x).zip(inverses) {
+                *step = math::nearest_half(x * inverse);
+            }
+        }
+    }
+}
+
+/// x ← x + step · scale.
+pub fn add(x: &mut [Lanes<f32>], steps: &[Lanes<i16>], scales: &Lanes<f32>, tokens: usize) {
+    for part in grains(tokens) {
+        let scales = grain_of(scales, part);
+        for (x, steps) in grain_mut(x, part).zip(grain(steps, part)) {
+            for ((x, &step), scale) in x.iter_mut().zip(steps).zip(scales) {
+                *x += f32::from(step) * scale;
+            }
+        }
+    }
+}
+
+/// Σ x, first to last.
+#[must_use]
+pub fn sum(x: &[Lanes<f32>], tokens: usize) -> Lanes<f32> {
+    let mut all = Lanes::default();
+    for part in grains(tokens) {
+        let mut sums = [0.0; GRAIN];
+        for x in grain(x, part) {
+            for (sum, x) in sums.iter_mut().zip(x) {
+                *sum += x;
+            }
+        }
+        set_grain(&mut all, part, sums);
+    }
+    all
+}
+
+/// Σ (x − mean)², first to last.
+#[must_use]
+pub fn sum_of_squares(x: &[Lanes<f32>], mean: &Lanes<f32>, tokens: usize) -> Lanes<f32> {
+    let mut all = Lanes::default();
+    for part in grains(tokens) {
+        let mean = grain_of(mean, part);
+        let mut sums = [0.0; GRAIN];
+        for x in grain(x, part) {
+            for ((sum, x), mean) in sums.iter_mut().zip(x).zip(mean) {
+                *sum += (x - mean) * (x - mean);
+            }
+        }
+        set_grain(&mut all, part, sums);
+    }
+    all
+}
+
+/// x ← (x − mean) · inverse · gain + shift.
+pub fn normalize(
+    x: &mut [Lanes<f32>],
+    mean: &Lanes<f32>,
+    inverse: &Lanes<f32>,
+    norm: Norm<'_>,
+    tokens: usize,
+) {
+    for part in grains(tokens) {
+        let (mean, inverse) = (grain_of(mean, part), grain_of(inverse, part));
+        for (x, (gain, shift)) in grain_mut(x, part).zip(norm.iter()) {
+            for ((x, mean), inverse) in x.iter_mut().zip(mean).zip(inverse) {
+                *x = (*x - mean) * inverse * gain + shift;
+            }
+        }
+    }
+}
+
+/// x ← max(0, x).
+pub fn rectify(x: &mut [Lanes<f32>], tokens: usize) {
+    for part in grains(tokens) {
+        for x in grain_mut(x, part).flatten() {
+            *x = math::rectify(*x);
+        }
+    }
+}
+
+/// x ← [`math::gelu`] of x.
+pub fn gelu(x: &mut [Lanes<f32>], tokens: usize) {
+    for part in grains(tokens) {
+        for x in grain_mut(x, part).flatten() {
+            *x = math::gelu(*x);
+        }
+    }
+}

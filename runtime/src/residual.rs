@@ -1,0 +1,128 @@
+//! The residual stream, in 16 bits: `[tiles, features]` of eight tokens.
+//!
+//! x ≈ scale · step with |step| ≤ 127·256 and one scale a token. The upper byte, rounded,
+//! is the int8 quantisation of the same token, with 256 times its scale: packing for a
+//! product costs no float arithmetic.
+
+use neuroprune_format::tensor::Norm;
+
+use crate::kernels::{self, Feature, LANES, Lanes, Tile};
+use crate::lanes::{self, float, quotient_or_zero};
+use crate::math;
+
+/// Steps of the largest magnitude.
+const LARGEST: f32 = 127.0 * STEPS_A_BYTE;
+/// Steps that one step of the int8 quantisation stands for.
+const STEPS_A_BYTE: f32 = 256.0;
+
+/// Hidden states of all tokens.
+#[derive(Debug)]
+pub(crate) struct Residual<'s> {
+    width: usize,
+    tokens: usize,
+    /// `[tiles]`.
+    scales: &'s mut [Lanes<f32>],
+    /// `[tiles, width]`.
+    steps: &'s mut [Lanes<i16>],
+}
+
+impl<'s> Residual<'s> {
+    /// `tokens` tokens of `width` features, whose values are still to be written.
+    pub(crate) fn new(
+        width: usize,
+        tokens: usize,
+        scales: &'s mut [Lanes<f32>],
+        steps: &'s mut [Lanes<i16>],
+    ) -> Self {
+        Self {
+            width,
+            tokens,
+            scales,
+            steps,
+        }
+    }
+
+    /// Tokens of the sequence.
+    pub(crate) fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Numbers of the tiles.
+    pub(crate) fn tiles(&self) -> core::ops::Range<usize> {
+        0..self.tokens.div_ceil(LANES)
+    }
+
+    /// Tokens of one tile: eight, but for the last.
+    pub(crate) fn tokens_of(&self, tile: usize) -> usize {
+        self.tokens.saturating_sub(tile * LANES).min(LANES)
+    }
+
+    /// Writes the int8 form of one tile, see [`Residual::tile`].
+    pub(crate) fn pack(&self, tile: usize, features: &mut [Feature]) {
+        kernels::pack(self.steps_of(tile), features);
+    }
+
+    /// The int8 form of one tile, with its features as [`Residual::pack`] left them.
+    pub(crate) fn tile<'f>(&self, tile: usize, features: &'f [Feature]) -> Tile<'f> {
+        Tile {
+            features: features.get(..self.width).unwrap_or(&[]),
+            scales: self.scales_of(tile).map(|scale| scale * STEPS_A_BYTE),
+            tokens: self.tokens_of(tile),
+        }
+    }
+
+    /// x ← LayerNorm(x + update) of one tile. `update` is `[width]`, and is used up.
+    pub(crate) fn add_and_normalize(
+        &mut self,
+        tile: usize,
+        update: &mut [Lanes<f32>],
+        epsilon: f32,
+        norm: Norm<'_>,
+    ) {
+        let (scales, tokens) = (self.scales_of(tile), self.tokens_of(tile));
+        kernels::add(update, self.steps_of(tile), &scales, tokens);
+        self.normalize(tile, update, epsilon, norm);
+    }
+
+    /// x ← LayerNorm(values) of one tile (Ba et al. 2016):
+    /// (x − mean)/√(variance + ε)·gain + shift. `values` is `[width]`, and is used up.
+    #[inline(never)]
+    pub(crate) fn normalize(
+        &mut self,
+        tile: usize,
+        values: &mut [Lanes<f32>],
+        epsilon: f32,
+        norm: Norm<'_>,
+    ) {
+        let (tokens, count) = (self.tokens_of(tile), math::count(self.width));
+        let mean = kernels::sum(values, tokens).map(|sum| sum / count);
+        let squares = kernels::sum_of_squares(values, &mean, tokens);
+        let inverse = squares.map(|sum| math::inverse_square_root(sum / count + epsilon));
+        kernels::normalize(values, &mean, &inverse, norm, tokens);
+
+        let largest = kernels::largest(values, tokens).map(f32::from_bits);
+        let inverses = largest.map(|largest| quotient_or_zero(LARGEST, largest));
+        let start = tile * self.width;
+        let steps = self.steps.get_mut(start..start + self.width);
+        kernels::round(values, &inverses, tokens, steps.unwrap_or(&mut []));
+        if let Some(scales) = self.scales.get_mut(tile) {
+            *scales = largest.map(|largest| largest / LARGEST);
+        }
+    }
+
+    /// The values of one token.
+    pub(crate) fn token(&self, token: usize) -> impl Iterator<Item = f32> {
+        let (tile, lane) = (token / LANES, token % LANES);
+        let scale = self.scales_of(tile).get(lane).copied().unwrap_or(0.0);
+        lanes::lane(self.steps_of(tile), lane).map(move |&step| float(i32::from(step)) * scale)
+    }
+
+    fn steps_of(&self, tile: usize) -> &[Lanes<i16>] {
+        let start = tile * self.width;
+        self.steps.get(start..start + self.width).unwrap_or(&[])
+    }
+
+    fn scales_of(&self, tile: usize) -> Lanes<f32> {
+        self.scales.get(tile).copied().unwrap_or_default()
+    }
+}
