@@ -10,7 +10,7 @@
 
 use core::arch::global_asm;
 
-use neuroprune_format::tensor::{LayoutKind, Rows};
+use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows};
 
 #[cfg(dsp)]
 pub use super::cortex_m_dsp::{mix, value_word};
@@ -24,7 +24,7 @@ pub use super::floats::{
 };
 #[cfg(not(fpu))]
 pub use super::pairs::quantize;
-use super::pairs::{self, Portable, RowSums, STRETCH};
+use super::pairs::{self, STRETCH};
 pub use super::pairs::{Feature, set_grain};
 #[cfg(not(dsp))]
 pub use super::scalar::{mix, value_word};
@@ -45,9 +45,7 @@ pub fn multiply(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
     let (cols, bytes) = (rows.cols(), rows.bytes());
     let short = tile.tokens <= LANES / 2;
     let kernel: Kernel = match (bytes.layout, short) {
-        (Some(LayoutKind::Dense), _) if cols > STRETCH => {
-            return pairs::multiply::<Stretches>(rows, tile, sums);
-        }
+        (Some(LayoutKind::Dense), _) if cols > STRETCH => return others(rows, tile, sums),
         (Some(LayoutKind::Dense), _) if cols == 0 => return sums.fill([0; LANES]),
         (Some(LayoutKind::Dense), false) => neuroprune_dense8,
         (Some(LayoutKind::Dense), true) => neuroprune_dense4,
@@ -59,7 +57,7 @@ pub fn multiply(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
         (Some(LayoutKind::Blocks2), true) => neuroprune_blocks2_4,
         (Some(LayoutKind::Blocks4), false) => neuroprune_blocks4_8,
         (Some(LayoutKind::Blocks4), true) => neuroprune_blocks4_4,
-        _ => return pairs::multiply::<Portable>(rows, tile, sums),
+        _ => return others(rows, tile, sums),
     };
     if tile.features.len() < cols {
         return;
@@ -83,26 +81,38 @@ pub fn multiply(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
     }
 }
 
-/// Dense rows that are too long for one sum, stretch by stretch; other rows are not asked
-/// for.
-struct Stretches;
-
-impl RowSums for Stretches {
-    fn dense(weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
-        let mut sums = [0; LANES];
-        let cols = weights.len().min(tile.len()).min(STRETCH);
-        if cols > 0 {
-            // SAFETY: one row of `cols` columns, at least one, within both slices.
-            unsafe {
-                neuroprune_dense8(weights.as_ptr(), 1, tile.as_ptr(), &raw mut sums, cols);
+/// Rows with a list of columns, and long ones.
+#[cold]
+fn others(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
+    for (sums, row) in sums.iter_mut().zip(rows.clone()) {
+        *sums = match row.weights {
+            RowWeights::Columns(columns, weights) => {
+                pairs::listed_row(columns, weights, tile.features)
             }
-        }
-        sums
+            RowWeights::Dense(weights) => long_row(weights, tile),
+            // A cut row; other layouts have kernels.
+            _ => [0; LANES],
+        };
     }
+}
 
-    fn delta(pairs: &[u8], tile: &[Feature]) -> Lanes<i32> {
-        Portable::delta(pairs, tile)
+/// One dense row that is too long for one sum.
+#[cold]
+fn long_row(weights: &[u8], tile: &Tile<'_>) -> Lanes<i32> {
+    let mut sums = [0; LANES];
+    for (weights, features) in weights.chunks(STRETCH).zip(tile.features.chunks(STRETCH)) {
+        let mut more = [Lanes::default()];
+        dense(
+            weights,
+            weights.len(),
+            &Tile { features, ..*tile },
+            &mut more,
+        );
+        for (sum, more) in sums.iter_mut().zip(more.as_flattened()) {
+            *sum += more;
+        }
     }
+    sums
 }
 
 /// See [`super::pairs::pack`].
@@ -124,9 +134,15 @@ pub fn rectify(x: &mut [Lanes<f32>], _tokens: usize) {
 
 /// See [`super::scalar::dense`].
 pub fn dense(weights: &[u8], cols: usize, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
+    if cols > STRETCH {
+        for (sums, weights) in sums.iter_mut().zip(weights.chunks_exact(cols)) {
+            *sums = long_row(weights, tile);
+        }
+        return;
+    }
     let fits = sums.len() * cols <= weights.len() && cols <= tile.features.len();
-    if sums.is_empty() || cols == 0 || cols > STRETCH || !fits {
-        return pairs::dense::<Portable>(weights, cols, tile, sums);
+    if sums.is_empty() || cols == 0 || !fits {
+        return sums.fill([0; LANES]);
     }
     let kernel = if tile.tokens > LANES / 2 {
         neuroprune_dense8
