@@ -4,7 +4,7 @@ use std::env;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rustc-check-cfg=cfg(kernels, values(\"cortex_m\"))");
+    println!("cargo:rustc-check-cfg=cfg(kernels, values(\"cortex_m\", \"simd128\"))");
     println!("cargo:rustc-check-cfg=cfg(dsp)");
     println!("cargo:rustc-check-cfg=cfg(fpu)");
     let target = env::var("TARGET").unwrap_or_default();
@@ -16,6 +16,10 @@ fn main() {
         if target.ends_with("eabihf") {
             println!("cargo:rustc-cfg=fpu");
         }
+    }
+    let features = env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
+    if features.split(',').any(|feature| feature == "simd128") {
+        println!("cargo:rustc-cfg=kernels=\"simd128\"");
     }
     // Part of Armv7E-M; Armv8-M may come without.
     if target.starts_with("thumbv7em") {

@@ -11,6 +11,7 @@
 //! | `cortex_m` | likewise | Cortex-M4, M7, M33, M55: one instruction for two products |
 //! | `cortex_m_dsp` | – | Cortex-M4, M7: mixing, two products an instruction |
 //! | `cortex_m_fpu` | likewise | Cortex-M4F, M7, M33, M55: the passes of [`floats`] |
+//! | `simd128` | eight times 16 bits | WebAssembly: two columns of four tokens an instruction |
 //!
 //! A set gets a file of its own and is held to the oracle by the parity test; this
 //! module is the only place that chooses.
@@ -24,13 +25,17 @@ mod cortex_m_fpu;
 pub mod floats;
 pub mod pairs;
 pub mod scalar;
+#[cfg(kernels = "simd128")]
+mod simd128;
 
 use neuroprune_format::tensor::Rows;
 
 #[cfg(kernels = "cortex_m")]
 use cortex_m as chosen;
-#[cfg(not(kernels = "cortex_m"))]
+#[cfg(not(any(kernels = "cortex_m", kernels = "simd128")))]
 use scalar as chosen;
+#[cfg(kernels = "simd128")]
+use simd128 as chosen;
 
 pub use chosen::{
     Feature, add, dense, gelu, largest, mix, multiply, normalize, pack, quantize, quantize_bytes,

@@ -1,0 +1,457 @@
+//! WebAssembly with `simd128`: two columns of four tokens with one instruction.
+//!
+//! A feature is one vector of eight tokens in 16 bits, so that nothing has to be widened
+//! where a weight meets it. Two features are interleaved, token by token; then
+//! `i32x4.dot_i16x8_s` is w₀·x₀ + w₁·x₁ of four tokens, exactly. Sums are two vectors;
+//! what is alive at once stays below the fourteen vectors that engines keep in registers.
+//! The passes over floats are those of [`super::floats`]: four lanes at once is how they
+//! are written, and what the compiler makes of them.
+#![allow(
+    unsafe_code,
+    reason = "features by columns that were checked when the model was opened"
+)]
+
+use core::arch::wasm32::{
+    i16x8_extend_high_i8x16, i16x8_extend_low_i8x16, i16x8_shr, i16x8_shuffle, i16x8_splat,
+    i32x4_add, i32x4_dot_i16x8, i32x4_shuffle, i32x4_splat, i64x2_splat, u32x4, v128, v128_load,
+    v128_store,
+};
+
+use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows};
+
+pub use super::floats::{
+    add, gelu, largest, normalize, quantize_bytes, rectify, round, scale, sum, sum_of_squares,
+};
+pub use super::scalar::value_word;
+use super::{GRAIN, LANES, Lanes, Mixture, Tile, floats};
+
+/// One feature of eight tokens.
+pub type Feature = [i16; LANES];
+
+/// Rows that share the interleaving of features.
+const ROWS: usize = 4;
+
+/// Value dimensions that share the loading of attention weights.
+const DIMENSIONS: usize = 4;
+
+/// Sets the lanes of one grain of a feature.
+#[inline]
+pub fn set_grain(feature: &mut Feature, grain: usize, lanes: [i8; GRAIN]) {
+    if let Some(part) = feature.as_chunks_mut().0.get_mut(grain) {
+        *part = lanes.map(i16::from);
+    }
+}
+
+/// See [`floats::quantize`].
+pub fn quantize(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, features: &mut [Feature]) {
+    floats::quantize(x, inverses, tokens, features, set_grain);
+}
+
+/// The upper byte of each step of 16 bits, rounded to nearest, ties up.
+pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
+    for (feature, steps) in features.iter_mut().zip(steps) {
+        *feature = steps.map(|step| (step + 128) >> 8);
+    }
+}
+
+/// See [`super::scalar::multiply`].
+pub fn multiply(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
+    if tile.features.len() < rows.cols() {
+        return;
+    }
+    if rows.bytes().layout == Some(LayoutKind::Dense) {
+        return dense_rows(rows, tile, sums);
+    }
+    if tile.tokens > GRAIN {
+        sparse_rows::<true>(rows, tile.features, sums);
+    } else {
+        sparse_rows::<false>(rows, tile.features, sums);
+    }
+}
+
+/// Dense rows from one cut row to the next.
+fn dense_rows(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
+    let (cols, mut weights) = (rows.cols(), rows.bytes().weights);
+    let mut row = 0;
+    while let Some(left) = sums.get_mut(row..).filter(|left| !left.is_empty()) {
+        let run = rows.stored_from(row).min(left.len());
+        if run == 0 {
+            left.iter_mut().take(1).for_each(|sums| *sums = [0; LANES]);
+            row += 1;
+            continue;
+        }
+        let (now, after) = weights.split_at_checked(run * cols).unwrap_or_default();
+        dense(now, cols, tile, left.get_mut(..run).unwrap_or_default());
+        weights = after;
+        row += run;
+    }
+}
+
+/// Rows of every other layout. `FULL`: more than one grain of tokens.
+fn sparse_rows<const FULL: bool>(rows: &Rows<'_>, tile: &[Feature], sums: &mut [Lanes<i32>]) {
+    for (sums, row) in sums.iter_mut().zip(rows.clone()) {
+        let row = match row.weights {
+            RowWeights::DeltaU8(pairs) => delta_row::<FULL>(pairs, tile),
+            RowWeights::Columns(columns, weights) => listed_row::<FULL>(columns, weights, tile),
+            RowWeights::Bitmap { bits, weights } => bitmap_row::<FULL>(bits, weights, tile),
+            RowWeights::Blocks2(blocks) => blocks2_row::<FULL>(blocks, tile),
+            RowWeights::Blocks4(blocks) => blocks4_row::<FULL>(blocks, tile),
+            RowWeights::Dense(_) => Sums::<FULL>::zero(),
+        };
+        row.store(sums);
+    }
+}
+
+/// Σ w·x of eight tokens, or of the first four.
+#[derive(Clone, Copy)]
+struct Sums<const FULL: bool> {
+    low: v128,
+    high: v128,
+}
+
+impl<const FULL: bool> Sums<FULL> {
+    #[inline]
+    fn zero() -> Self {
+        let zero = i32x4_splat(0);
+        Self {
+            low: zero,
+            high: zero,
+        }
+    }
+
+    /// Adds w₀·x₀ + w₁·x₁, `weights` being (w₀, w₁) four times.
+    #[inline]
+    fn accumulate(&mut self, weights: v128, features: &Interleaved) {
+        self.low = i32x4_add(self.low, i32x4_dot_i16x8(features.low, weights));
+        if FULL {
+            self.high = i32x4_add(self.high, i32x4_dot_i16x8(features.high, weights));
+        }
+    }
+
+    #[inline]
+    fn store(self, sums: &mut Lanes<i32>) {
+        let (low, high) = sums.split_at_mut(GRAIN);
+        // SAFETY: each half has room for one vector; none has to be aligned.
+        unsafe {
+            v128_store(low.as_mut_ptr().cast(), self.low);
+            if FULL {
+                v128_store(high.as_mut_ptr().cast(), self.high);
+            }
+        }
+    }
+}
+
+/// Two features, token by token.
+struct Interleaved {
+    low: v128,
+    high: v128,
+}
+
+impl Interleaved {
+    #[inline]
+    fn new(even: v128, odd: v128) -> Self {
+        Self {
+            low: i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(even, odd),
+            high: i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(even, odd),
+        }
+    }
+
+    /// Attention weights of a quad of tokens: of its first two, and of its last two.
+    #[inline]
+    fn of_tokens(mixture: &Mixture) -> (Self, Self) {
+        let queries = mixture.as_flattened().as_chunks().0;
+        let &[a, b, c, d] = queries else {
+            let zero = i32x4_splat(0);
+            return (Self::new(zero, zero), Self::new(zero, zero));
+        };
+        let [a, b, c, d] = [vector(&a), vector(&b), vector(&c), vector(&d)];
+        let front = Self {
+            low: i32x4_shuffle::<0, 2, 4, 6>(a, b),
+            high: i32x4_shuffle::<0, 2, 4, 6>(c, d),
+        };
+        let back = Self {
+            low: i32x4_shuffle::<1, 3, 5, 7>(a, b),
+            high: i32x4_shuffle::<1, 3, 5, 7>(c, d),
+        };
+        (front, back)
+    }
+
+    /// Features of two columns.
+    ///
+    /// # Safety
+    /// Both are below the number of features.
+    #[inline]
+    unsafe fn of(tile: &[Feature], even: usize, odd: usize) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe { Self::new(feature(tile, even), feature(tile, odd)) }
+    }
+}
+
+/// The feature of a column.
+///
+/// # Safety
+/// It is below the number of features.
+#[inline]
+unsafe fn feature(tile: &[Feature], column: usize) -> v128 {
+    // SAFETY: promised by the caller.
+    vector(unsafe { tile.get_unchecked(column) })
+}
+
+#[inline]
+fn vector(lanes: &[i16; LANES]) -> v128 {
+    // SAFETY: as long as a vector, which need not be aligned.
+    unsafe { v128_load(core::ptr::from_ref(lanes).cast()) }
+}
+
+#[inline(never)]
+fn delta_row<const FULL: bool>(pairs: &[u8], tile: &[Feature]) -> Sums<FULL> {
+    let mut sums = Sums::zero();
+    let mut column = 0;
+    let (twos, last) = pairs.as_chunks::<4>();
+    for &two in twos {
+        let [step, _, next, _] = two;
+        let even = column + usize::from(step);
+        column = even + usize::from(next);
+        // The weights are the upper bytes of 16 bits each.
+        let weights = i16x8_shr(i32x4_splat(i32::from_le_bytes(two)), 8);
+        // SAFETY: `Model::open` checked that every column is below the matrix's, and
+        // `multiply` that there are as many features.
+        let features = unsafe { Interleaved::of(tile, even, column) };
+        sums.accumulate(weights, &features);
+    }
+    if let &[step, weight] = last {
+        column += usize::from(step);
+        // SAFETY: as above.
+        let features = unsafe { Interleaved::of(tile, column, column) };
+        sums.accumulate(one(weight), &features);
+    }
+    sums
+}
+
+#[inline(never)]
+fn listed_row<const FULL: bool>(columns: &[u8], weights: &[u8], tile: &[Feature]) -> Sums<FULL> {
+    let mut sums = Sums::zero();
+    let (columns, weights) = (columns.chunks(4), weights.chunks(2));
+    for (columns, weights) in columns.zip(weights) {
+        let column = |bytes: [u8; 2]| usize::from(u16::from_le_bytes(bytes));
+        let (even, odd, weights) = match (columns, weights) {
+            (&[a, b, c, d], &[even, odd]) => (column([a, b]), column([c, d]), two([even, odd])),
+            (&[a, b], &[even]) => (column([a, b]), column([a, b]), one(even)),
+            _ => break,
+        };
+        // SAFETY: `Model::open` checked that every column is below the matrix's, and
+        // `multiply` that there are as many features.
+        let features = unsafe { Interleaved::of(tile, even, odd) };
+        sums.accumulate(weights, &features);
+    }
+    sums
+}
+
+#[inline(never)]
+fn bitmap_row<const FULL: bool>(bits: &[u8], weights: &[u8], tile: &[Feature]) -> Sums<FULL> {
+    let mut sums = Sums::zero();
+    let mut rest = weights;
+    let mut first = 0;
+    for bits in bits.chunks(8) {
+        let mut bytes = [0; 8];
+        for (byte, bits) in bytes.iter_mut().zip(bits) {
+            *byte = *bits;
+        }
+        let mut word = u64::from_be_bytes(bytes);
+        let mut next = || {
+            let column = word.leading_zeros();
+            word &= !(u64::MAX.wrapping_shl(63) >> column);
+            first + column as usize
+        };
+        let (now, after) = rest
+            .split_at_checked(word_ones(&bytes))
+            .unwrap_or_default();
+        rest = after;
+        let (twos, last) = now.as_chunks();
+        for &weights in twos {
+            // SAFETY: `Model::open` checked that every bit that is set is of a column of
+            // the matrix, and `multiply` that there are as many features.
+            let features = unsafe { Interleaved::of(tile, next(), next()) };
+            sums.accumulate(two(weights), &features);
+        }
+        if let &[weight] = last {
+            let column = next();
+            // SAFETY: as above.
+            let features = unsafe { Interleaved::of(tile, column, column) };
+            sums.accumulate(one(weight), &features);
+        }
+        first += 64;
+    }
+    sums
+}
+
+fn word_ones(bytes: &[u8; 8]) -> usize {
+    u64::from_ne_bytes(*bytes).count_ones() as usize
+}
+
+#[inline(never)]
+fn blocks2_row<const FULL: bool>(blocks: &[u8], tile: &[Feature]) -> Sums<FULL> {
+    let mut sums = Sums::zero();
+    let mut column = 0;
+    for &[step, even, odd] in blocks.as_chunks().0 {
+        column += usize::from(step);
+        // SAFETY: `Model::open` checked that both columns are below the matrix's, and
+        // `multiply` that there are as many features.
+        let features = unsafe { Interleaved::of(tile, column, column + 1) };
+        sums.accumulate(two([even, odd]), &features);
+    }
+    sums
+}
+
+#[inline(never)]
+fn blocks4_row<const FULL: bool>(blocks: &[u8], tile: &[Feature]) -> Sums<FULL> {
+    let mut sums = Sums::zero();
+    let mut column = 0;
+    for &[step, a, b, c, d] in blocks.as_chunks().0 {
+        column += usize::from(step);
+        let four = i32x4_splat(i32::from_le_bytes([a, b, c, d]));
+        let four = i16x8_extend_low_i8x16(four);
+        // SAFETY: `Model::open` checked that all four columns are below the matrix's, and
+        // `multiply` that there are as many features.
+        let (front, back) = unsafe {
+            (
+                Interleaved::of(tile, column, column + 1),
+                Interleaved::of(tile, column + 2, column + 3),
+            )
+        };
+        sums.accumulate(i32x4_shuffle::<0, 0, 0, 0>(four, four), &front);
+        sums.accumulate(i32x4_shuffle::<1, 1, 1, 1>(four, four), &back);
+    }
+    sums
+}
+
+/// Two weights, four times.
+#[inline]
+fn two(weights: [u8; 2]) -> v128 {
+    i16x8_extend_low_i8x16(i16x8_splat(i16::from_le_bytes(weights)))
+}
+
+/// A weight and nothing, four times.
+#[inline]
+fn one(weight: u8) -> v128 {
+    i32x4_splat(i32::from(weight.cast_signed()) & 0xffff)
+}
+
+/// See [`super::scalar::dense`].
+pub fn dense(weights: &[u8], cols: usize, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
+    if cols == 0 {
+        return sums.fill([0; LANES]);
+    }
+    let features = tile.features.get(..cols).unwrap_or_default();
+    if tile.tokens > GRAIN {
+        dense_groups::<true>(weights, features, sums);
+    } else {
+        dense_groups::<false>(weights, features, sums);
+    }
+}
+
+fn dense_groups<const FULL: bool>(weights: &[u8], tile: &[Feature], sums: &mut [Lanes<i32>]) {
+    let mut rows = weights.chunks_exact(tile.len().max(1));
+    let (groups, rest) = sums.as_chunks_mut::<ROWS>();
+    for group in groups {
+        let weights = core::array::from_fn(|_| rows.next().unwrap_or_default());
+        dense_group::<FULL, ROWS>(weights, tile, group);
+    }
+    let (rest, _) = rest.as_chunks_mut();
+    for row in rest {
+        dense_group::<FULL, 1>([rows.next().unwrap_or_default()], tile, row);
+    }
+}
+
+/// Rows that share the interleaving of features, each with a weight a feature.
+#[inline(never)]
+fn dense_group<const FULL: bool, const N: usize>(
+    weights: [&[u8]; N],
+    tile: &[Feature],
+    sums: &mut [Lanes<i32>; N],
+) {
+    let mut rows = [Sums::<FULL>::zero(); N];
+    let (eights, last) = tile.as_chunks::<8>();
+    let chunks = weights.map(|weights| weights.as_chunks::<8>());
+    for (index, [a, b, c, d, e, f, g, h]) in eights.iter().enumerate() {
+        let weights = chunks.map(|(chunks, _)| {
+            let weights = chunks.get(index).copied().unwrap_or_default();
+            i16x8_extend_low_i8x16(i64x2_splat(i64::from_le_bytes(weights)))
+        });
+        let features = Interleaved::new(vector(a), vector(b));
+        for (row, weights) in rows.iter_mut().zip(weights) {
+            row.accumulate(i32x4_shuffle::<0, 0, 0, 0>(weights, weights), &features);
+        }
+        let features = Interleaved::new(vector(c), vector(d));
+        for (row, weights) in rows.iter_mut().zip(weights) {
+            row.accumulate(i32x4_shuffle::<1, 1, 1, 1>(weights, weights), &features);
+        }
+        let features = Interleaved::new(vector(e), vector(f));
+        for (row, weights) in rows.iter_mut().zip(weights) {
+            row.accumulate(i32x4_shuffle::<2, 2, 2, 2>(weights, weights), &features);
+        }
+        let features = Interleaved::new(vector(g), vector(h));
+        for (row, weights) in rows.iter_mut().zip(weights) {
+            row.accumulate(i32x4_shuffle::<3, 3, 3, 3>(weights, weights), &features);
+        }
+    }
+    for (row, (_, weights)) in rows.iter_mut().zip(chunks) {
+        for (&weight, feature) in weights.iter().zip(last) {
+            let feature = vector(feature);
+            row.accumulate(one(weight), &Interleaved::new(feature, feature));
+        }
+    }
+    for (row, sums) in rows.into_iter().zip(sums) {
+        row.store(sums);
+    }
+}
+
+/// See [`super::scalar::mix`].
+pub fn mix(mixture: &[Mixture], values: &[u32], queries: usize, sums: &mut [Lanes<i32>]) {
+    let dimensions = sums.len();
+    for (group, sums) in sums.chunks_mut(DIMENSIONS).enumerate() {
+        let values = values.get(group * DIMENSIONS..).unwrap_or_default();
+        if queries > GRAIN {
+            mix_group::<true>(mixture, values, dimensions, sums);
+        } else {
+            mix_group::<false>(mixture, values, dimensions, sums);
+        }
+    }
+}
+
+/// Up to four dimensions; `values` begins with theirs, `stride` words a quad of tokens.
+#[inline(never)]
+fn mix_group<const FULL: bool>(
+    mixture: &[Mixture],
+    values: &[u32],
+    stride: usize,
+    sums: &mut [Lanes<i32>],
+) {
+    let mut rows = [Sums::<FULL>::zero(); DIMENSIONS];
+    let mut rest = values;
+    for mixture in mixture {
+        let [a, b, c, d] = rest.first_chunk().copied().unwrap_or_else(|| {
+            let mut words = [0; DIMENSIONS];
+            for (word, value) in words.iter_mut().zip(rest) {
+                *word = *value;
+            }
+            words
+        });
+        rest = rest.get(stride..).unwrap_or_default();
+        let words = u32x4(a, b, c, d);
+        let two = [
+            i16x8_extend_low_i8x16(words),
+            i16x8_extend_high_i8x16(words),
+        ];
+        let (front, back) = Interleaved::of_tokens(mixture);
+        for ([even, odd], values) in rows.as_chunks_mut().0.iter_mut().zip(two) {
+            even.accumulate(i32x4_shuffle::<0, 0, 0, 0>(values, values), &front);
+            even.accumulate(i32x4_shuffle::<1, 1, 1, 1>(values, values), &back);
+            odd.accumulate(i32x4_shuffle::<2, 2, 2, 2>(values, values), &front);
+            odd.accumulate(i32x4_shuffle::<3, 3, 3, 3>(values, values), &back);
+        }
+    }
+    for (row, sums) in rows.into_iter().zip(sums) {
+        row.store(sums);
+    }
+}
