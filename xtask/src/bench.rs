@@ -8,6 +8,7 @@
 //!
 //! `benchmarks/README.md` says what the figures mean.
 
+mod browser;
 mod budgets;
 mod counter;
 mod models;
@@ -38,11 +39,15 @@ use models::{LAYOUTS, Matrix, Widths};
     cargo xtask bench                        every board\n  \
     cargo xtask bench --board mps2-an386     Cortex-M4F alone\n  \
     cargo xtask bench --bless                accept what is counted now as the budgets\n  \
-    cargo xtask bench --json | jq .          one line a board, for scripts")]
+    cargo xtask bench --json | jq .          one line a board, for scripts\n  \
+    cargo xtask bench --browser              times in Chromium, beside onnxruntime-web")]
 pub(crate) struct Bench {
     /// Only this board; firmware-examples/README.md lists them.
     #[arg(long)]
     board: Option<String>,
+    /// Measure times in Chromium, and onnxruntime-web beside ours, instead of counting.
+    #[arg(long, conflicts_with_all = ["board", "bless"])]
+    pub(crate) browser: bool,
     /// Print the records as JSON, one line a board, in place of tables.
     #[arg(long)]
     pub(crate) json: bool,
@@ -235,7 +240,7 @@ impl Workload {
         let all_widths = [widths(384, 1536), widths(128, 512)];
         Ok(Self {
             batches: batches(&all_widths, &[70, 60, 50, 40, 30, 20, 10, 5, 2])?,
-            models: vec![shipped()?, models::synthetic()?],
+            models: vec![shipped()?, models::SYNTHETIC.file()?],
         })
     }
 }

@@ -14,7 +14,7 @@
 use core::arch::wasm32::{
     i16x8_extend_high_i8x16, i16x8_extend_low_i8x16, i16x8_shr, i16x8_shuffle, i16x8_splat,
     i32x4_add, i32x4_dot_i16x8, i32x4_shuffle, i32x4_splat, i64x2_splat, u32x4, v128, v128_load,
-    v128_store,
+    v128_load32_splat, v128_store,
 };
 
 use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows};
@@ -89,8 +89,8 @@ fn dense_rows(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
 
 /// Rows of every other layout. `FULL`: more than one grain of tokens.
 fn sparse_rows<const FULL: bool>(rows: &Rows<'_>, tile: &[Feature], sums: &mut [Lanes<i32>]) {
-    for (sums, row) in sums.iter_mut().zip(rows.clone()) {
-        let row = match row.weights {
+    for (sums, weights) in sums.iter_mut().zip(rows.weights()) {
+        let row = match weights {
             RowWeights::DeltaU8(pairs) => delta_row::<FULL>(pairs, tile),
             RowWeights::Columns(columns, weights) => listed_row::<FULL>(columns, weights, tile),
             RowWeights::Bitmap { bits, weights } => bitmap_row::<FULL>(bits, weights, tile),
@@ -206,24 +206,24 @@ fn vector(lanes: &[i16; LANES]) -> v128 {
 #[inline(never)]
 fn delta_row<const FULL: bool>(pairs: &[u8], tile: &[Feature]) -> Sums<FULL> {
     let mut sums = Sums::zero();
-    let mut column = 0;
-    let (twos, last) = pairs.as_chunks::<4>();
-    for &two in twos {
-        let [step, _, next, _] = two;
-        let even = column + usize::from(step);
-        column = even + usize::from(next);
-        // The weights are the upper bytes of 16 bits each.
-        let weights = i16x8_shr(i32x4_splat(i32::from_le_bytes(two)), 8);
+    let mut at = tile.as_ptr();
+    let (twos, last) = pairs.as_chunks();
+    for two @ &[step, _, next, _] in twos {
         // SAFETY: `Model::open` checked that every column is below the matrix's, and
-        // `multiply` that there are as many features.
-        let features = unsafe { Interleaved::of(tile, even, column) };
-        sums.accumulate(weights, &features);
+        // `multiply` that there are as many features. Four bytes are read of four.
+        let (even, odd, weights) = unsafe {
+            let even = at.add(usize::from(step));
+            at = even.add(usize::from(next));
+            (&*even, &*at, v128_load32_splat(two.as_ptr().cast()))
+        };
+        // A weight is the upper byte of its 16 bits.
+        let weights = i16x8_shr(weights, 8);
+        sums.accumulate(weights, &Interleaved::new(vector(even), vector(odd)));
     }
     if let &[step, weight] = last {
-        column += usize::from(step);
         // SAFETY: as above.
-        let features = unsafe { Interleaved::of(tile, column, column) };
-        sums.accumulate(one(weight), &features);
+        let feature = vector(unsafe { &*at.add(usize::from(step)) });
+        sums.accumulate(one(weight), &Interleaved::new(feature, feature));
     }
     sums
 }

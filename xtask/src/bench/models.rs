@@ -141,39 +141,78 @@ pub(crate) fn matrices(
     Ok((file, cases))
 }
 
-/// Two layers of width 128, four heads, 512 neurons, 17 classes; nine of ten weights are
-/// zero, anywhere.
-pub(crate) fn synthetic() -> anyhow::Result<Vec<u8>> {
-    const HIDDEN: usize = 128;
-    const HEAD: usize = 32;
-    const DENSITY: u64 = 10;
-    let mut random = Random(7);
-    let mut tensors = Vec::new();
-    for layer in 0..2 {
-        let mut push = |role, head, rows, cols| {
-            let weights = weights(&mut random, rows, cols, DENSITY, 1);
-            let layout = LayoutChoice::Smallest;
-            let mut matrix = matrix_source(role, layer, rows, cols, weights, layout);
-            if role == Role::Head {
-                matrix.head = head;
-                matrix.query_rows = HEAD;
+/// An encoder as BERT has them: equal heads, hidden = heads · head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Encoder {
+    pub(crate) name: &'static str,
+    pub(crate) layers: u16,
+    pub(crate) widths: Widths,
+    pub(crate) heads: u16,
+    /// Longest text.
+    pub(crate) tokens: usize,
+    /// Nonzero weights, per cent.
+    pub(crate) density: u64,
+}
+
+/// Two layers of width 128, four heads, 512 neurons; nine of ten weights are zero.
+pub(crate) const SYNTHETIC: Encoder = Encoder {
+    name: "synthetic",
+    layers: 2,
+    widths: Widths {
+        hidden: 128,
+        intermediate: 512,
+    },
+    heads: 4,
+    tokens: 16,
+    density: 10,
+};
+
+impl Encoder {
+    /// The file of a model of this shape, of 17 classes, zeros anywhere.
+    ///
+    /// # Errors
+    /// Where the format cannot hold it.
+    pub(crate) fn file(&self) -> anyhow::Result<Vec<u8>> {
+        let Widths {
+            hidden,
+            intermediate,
+        } = self.widths;
+        let head_rows = hidden / usize::from(self.heads);
+        let mut random = Random(7);
+        let mut tensors = Vec::new();
+        for layer in 0..self.layers {
+            let mut push = |role, head, rows, cols| {
+                let weights = weights(&mut random, rows, cols, self.density, 1);
+                let layout = LayoutChoice::Smallest;
+                let mut matrix = matrix_source(role, layer, rows, cols, weights, layout);
+                if role == Role::Head {
+                    matrix.head = head;
+                    matrix.query_rows = head_rows;
+                }
+                tensors.push(TensorSource::Matrix(matrix));
+            };
+            for head in 0..self.heads {
+                push(Role::Head, head, 3 * head_rows, hidden);
             }
-            tensors.push(TensorSource::Matrix(matrix));
-        };
-        for head in 0..4 {
-            push(Role::Head, head, 3 * HEAD, HIDDEN);
+            push(Role::AttentionOutput, 0, hidden, hidden);
+            push(Role::MlpInput, 0, intermediate, hidden);
+            push(Role::MlpOutput, 0, hidden, intermediate);
         }
-        push(Role::AttentionOutput, 0, HIDDEN, HIDDEN);
-        push(Role::MlpInput, 0, 512, HIDDEN);
-        push(Role::MlpOutput, 0, HIDDEN, 512);
+        let labels: Vec<String> = (0..17).map(|class| format!("class {class}")).collect();
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        model(
+            self.name,
+            hidden,
+            self.tokens,
+            &labels,
+            self.layers,
+            tensors,
+        )
     }
-    let labels: Vec<String> = (0..17).map(|class| format!("class {class}")).collect();
-    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-    model("synthetic", HIDDEN, 16, &labels, 2, tensors)
 }
 
 /// Words of the sentence in `bench_model`, so that each is one token.
-const WORDS: &str =
+pub(crate) const WORDS: &str =
     "could you please be so kind and turn on the light in the kitchen and the living room now";
 
 /// The file of a model with these layers.
