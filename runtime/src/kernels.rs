@@ -12,6 +12,7 @@
 //! | `cortex_m_dsp` | – | Cortex-M4, M7: mixing, two products an instruction |
 //! | `cortex_m_fpu` | likewise | Cortex-M4F, M7, M33, M55: the passes of [`floats`] |
 //! | `simd128` | eight times 16 bits | WebAssembly: two columns of four tokens an instruction |
+//! | `simd128_floats` | likewise | WebAssembly: the passes of [`floats`] |
 //!
 //! A set gets a file of its own and is held to the oracle by the parity test; this
 //! module is the only place that chooses.
@@ -27,6 +28,8 @@ pub mod pairs;
 pub mod scalar;
 #[cfg(kernels = "simd128")]
 mod simd128;
+#[cfg(kernels = "simd128")]
+mod simd128_floats;
 
 use neuroprune_format::tensor::Rows;
 

@@ -4,8 +4,6 @@
 //! where a weight meets it. Two features are interleaved, token by token; then
 //! `i32x4.dot_i16x8_s` is w₀·x₀ + w₁·x₁ of four tokens, exactly. Sums are two vectors;
 //! what is alive at once stays below the fourteen vectors that engines keep in registers.
-//! The passes over floats are those of [`super::floats`]: four lanes at once is how they
-//! are written, and what the compiler makes of them.
 #![allow(
     unsafe_code,
     reason = "features by columns that were checked when the model was opened"
@@ -13,17 +11,19 @@
 
 use core::arch::wasm32::{
     i16x8_extend_high_i8x16, i16x8_extend_low_i8x16, i16x8_shr, i16x8_shuffle, i16x8_splat,
-    i32x4_add, i32x4_dot_i16x8, i32x4_shuffle, i32x4_splat, i64x2_splat, u32x4, v128, v128_load,
-    v128_load32_splat, v128_store,
+    i32x4_add, i32x4_dot_i16x8, i32x4_shuffle, i32x4_splat, i64x2_splat, u32x4, v128,
+    v128_load32_splat,
 };
 
 use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows};
 
-pub use super::floats::{
-    add, gelu, largest, normalize, quantize_bytes, rectify, round, scale, sum, sum_of_squares,
-};
 pub use super::scalar::value_word;
-use super::{GRAIN, LANES, Lanes, Mixture, Tile, floats};
+pub use super::simd128_floats::{
+    add, gelu, largest, normalize, quantize, quantize_bytes, rectify, round, scale, sum,
+    sum_of_squares,
+};
+use super::simd128_floats::{load, store};
+use super::{GRAIN, LANES, Lanes, Mixture, Tile};
 
 /// One feature of eight tokens.
 pub type Feature = [i16; LANES];
@@ -40,11 +40,6 @@ pub fn set_grain(feature: &mut Feature, grain: usize, lanes: [i8; GRAIN]) {
     if let Some(part) = feature.as_chunks_mut().0.get_mut(grain) {
         *part = lanes.map(i16::from);
     }
-}
-
-/// See [`floats::quantize`].
-pub fn quantize(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, features: &mut [Feature]) {
-    floats::quantize(x, inverses, tokens, features, set_grain);
 }
 
 /// The upper byte of each step of 16 bits, rounded to nearest, ties up.
@@ -130,13 +125,10 @@ impl<const FULL: bool> Sums<FULL> {
 
     #[inline]
     fn store(self, sums: &mut Lanes<i32>) {
-        let (low, high) = sums.split_at_mut(GRAIN);
-        // SAFETY: each half has room for one vector; none has to be aligned.
-        unsafe {
-            v128_store(low.as_mut_ptr().cast(), self.low);
-            if FULL {
-                v128_store(high.as_mut_ptr().cast(), self.high);
-            }
+        if FULL {
+            store(sums, [self.low, self.high]);
+        } else {
+            store(sums, [self.low]);
         }
     }
 }
@@ -199,11 +191,11 @@ unsafe fn feature(tile: &[Feature], column: usize) -> v128 {
 
 #[inline]
 fn vector(lanes: &[i16; LANES]) -> v128 {
-    // SAFETY: as long as a vector, which need not be aligned.
-    unsafe { v128_load(core::ptr::from_ref(lanes).cast()) }
+    let [vector] = load(lanes);
+    vector
 }
 
-#[inline(never)]
+#[inline]
 fn delta_row<const FULL: bool>(pairs: &[u8], tile: &[Feature]) -> Sums<FULL> {
     let mut sums = Sums::zero();
     let mut at = tile.as_ptr();
@@ -263,9 +255,7 @@ fn bitmap_row<const FULL: bool>(bits: &[u8], weights: &[u8], tile: &[Feature]) -
             word &= !(u64::MAX.wrapping_shl(63) >> column);
             first + column as usize
         };
-        let (now, after) = rest
-            .split_at_checked(word_ones(&bytes))
-            .unwrap_or_default();
+        let (now, after) = rest.split_at_checked(word_ones(&bytes)).unwrap_or_default();
         rest = after;
         let (twos, last) = now.as_chunks();
         for &weights in twos {
