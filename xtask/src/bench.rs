@@ -8,7 +8,7 @@
 //!
 //! `benchmarks/README.md` says what the figures mean.
 
-mod budgets;
+pub(crate) mod budgets;
 mod counter;
 mod models;
 mod peers;
