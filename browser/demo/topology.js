@@ -6,6 +6,14 @@ import { count, percent } from "./numbers.js";
 
 /** Lines are drawn up to this many a matrix; of more only an even share. */
 const MOST_LINES = 40_000;
+/** Opacity of a line: the same in every network, so that pictures can be compared. */
+const STRENGTH = 0.22;
+/** Lines that are drawn at once. */
+const BUNCH = 24;
+const SIGNS = [
+  [1, "--positive"],
+  [-1, "--negative"],
+];
 
 /** The layers of a classifier: matrices with their nonzeros, in the order of the pass. */
 export function layersOf(classifier) {
@@ -108,7 +116,13 @@ function draw(canvas, { columns, bundles }) {
   canvas.width = width * ratio;
   canvas.height = height * ratio;
   const style = getComputedStyle(canvas);
-  const color = (name) => style.getPropertyValue(name).trim();
+  const colors = new Map();
+  const color = (name) => {
+    if (!colors.has(name)) {
+      colors.set(name, style.getPropertyValue(name).trim());
+    }
+    return colors.get(name);
+  };
   const pen = canvas.getContext("2d");
   pen.scale(ratio, ratio);
 
@@ -121,25 +135,28 @@ function draw(canvas, { columns, bundles }) {
       return;
     }
     const lines = edges.weight.length;
-    // Fewer lines are drawn stronger, so that both networks can be read.
-    const strength = Math.min(0.55, Math.max(0.035, 90 / Math.sqrt(lines * 40)));
-    for (const [sign, name] of [[1, "--positive"], [-1, "--negative"]]) {
-      pen.strokeStyle = color(name);
-      pen.globalAlpha = strength;
-      pen.lineWidth = 0.8;
-      pen.beginPath();
-      for (let line = 0; line < lines; line += 1) {
-        if (edges.weight[line] * sign <= 0) {
-          continue;
+    pen.globalAlpha = STRENGTH;
+    pen.lineWidth = 0.8;
+    // A few of one sign, then a few of the other, so that neither hides the other.
+    for (let begin = 0; begin < lines; begin += BUNCH) {
+      for (const [sign, name] of SIGNS) {
+        pen.strokeStyle = color(name);
+        pen.beginPath();
+        for (let line = begin; line < Math.min(lines, begin + BUNCH); line += 1) {
+          if (edges.weight[line] * sign <= 0) {
+            continue;
+          }
+          const [from, to] = [edges.from[line], edges.to[line]];
+          degrees[column][from] += 1;
+          degrees[column + 1][to] += 1;
+          const [left, right] = [x(column), x(column + 1)];
+          const middle = (left + right) / 2;
+          const [start, end] = [places[column][from], places[column + 1][to]];
+          pen.moveTo(left, start);
+          pen.bezierCurveTo(middle, start, middle, end, right, end);
         }
-        const [from, to] = [edges.from[line], edges.to[line]];
-        degrees[column][from] += 1;
-        degrees[column + 1][to] += 1;
-        const middle = (x(column) + x(column + 1)) / 2;
-        pen.moveTo(x(column), places[column][from]);
-        pen.bezierCurveTo(middle, places[column][from], middle, places[column + 1][to], x(column + 1), places[column + 1][to]);
+        pen.stroke();
       }
-      pen.stroke();
     }
   });
 
@@ -157,10 +174,11 @@ function draw(canvas, { columns, bundles }) {
     });
   });
   pen.fillStyle = color("--muted");
-  pen.font = `12px ${style.fontFamily}`;
+  pen.font = `${width < 360 ? 10 : 12}px ${style.fontFamily}`;
+  const last = columns.length - 1;
   columns.forEach(({ name }, column) => {
-    pen.textAlign = column === 0 ? "left" : column === columns.length - 1 ? "right" : "center";
-    pen.fillText(name, column === 0 ? 0 : column === columns.length - 1 ? width : x(column), height - 4);
+    pen.textAlign = column === 0 ? "left" : column === last ? "right" : "center";
+    pen.fillText(name, column === 0 ? 0 : column === last ? width : x(column), height - 4);
   });
 }
 
