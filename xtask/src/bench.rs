@@ -8,8 +8,8 @@
 //!
 //! `benchmarks/README.md` says what the figures mean.
 
-mod browser;
-mod budgets;
+pub(crate) mod browser;
+pub(crate) mod budgets;
 mod counter;
 mod models;
 mod peers;
