@@ -5,7 +5,7 @@
 //! optimising (Liftoff), and what runs often again (TurboFan). Each may be wrong alone, so
 //! each runs all tests.
 
-use crate::command::{cargo, repository, run_aloud};
+use crate::command::{cargo, run_aloud};
 use crate::tally::Tally;
 
 /// V8's compilers, and the flags of Node that leave only this one.
@@ -17,12 +17,14 @@ const TIERS: [(&str, &str); 2] = [
 /// WASI is what a Rust test program needs of its host; the instructions are the same.
 const TARGET: &str = "wasm32-wasip1";
 
+/// What runs a test program, from the folder of the package.
+const HOST: &str = "../xtask/src/webassembly/host.mjs";
+
 /// Every test of the runtime, once a tier; needs what `setup::for_webassembly` names.
 pub(crate) fn test(tally: &mut Tally) {
-    let host = repository().join("xtask/src/webassembly/host.mjs");
     for (name, flags) in TIERS {
         tally.suite(&format!("runtime on WebAssembly: {name}"), || {
-            let runner = format!("node --no-warnings {flags} {}", host.display());
+            let runner = format!("node --no-warnings {flags} {HOST}");
             let mut command = cargo(&["test", "--quiet", "--locked", "--tests"]);
             command
                 .args(["--package", "neuroprune-runtime", "--target", TARGET])

@@ -71,9 +71,9 @@ async function measure() {
   const cases = [];
   for (const task of tasks) {
     const runners = {
-      ours: await ours(module, `/files/${task.name}.neuro`),
-      int8: await theirs(`/files/${task.name}.int8.onnx`),
-      float: await theirs(`/files/${task.name}.float.onnx`),
+      ours: await ours(module, `/files/${task.file}.neuro`),
+      int8: await theirs(`/files/${task.file}.int8.onnx`),
+      float: await theirs(`/files/${task.file}.float.onnx`),
     };
     for (const text of task.texts) {
       const names = Object.keys(runners);
@@ -86,7 +86,7 @@ async function measure() {
         for (const [index, run] of runs.entries()) samples[index].push(await sample(run));
       }
       const measured = names.map((name, index) => [name, times(samples[index])]);
-      cases.push({ model: task.name, tokens: text.tokens, ...Object.fromEntries(measured) });
+      cases.push({ model: task.model, tokens: text.tokens, ...Object.fromEntries(measured) });
     }
   }
   return cases;
