@@ -1,13 +1,6 @@
-// What runs in the page: every runner of a case in turn, again and again, so that whatever
-// else the machine does meets all of them.
+// What runs in the page: ours and onnxruntime-web with the same shapes, called by bench.mjs.
 
 import * as ort from "/peer/ort.wasm.min.mjs";
-
-/// Milliseconds of a sample; the clock ticks in microseconds.
-const SAMPLE = 5;
-/// Samples of each runner, and what each does before the first: V8 compiles in two tiers.
-const ROUNDS = 41;
-const WARM_UP = 300;
 
 ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmPaths = "/peer/";
@@ -47,49 +40,32 @@ async function theirs(file) {
   };
 }
 
-/// Milliseconds a call, of as many calls as a sample takes.
-async function sample(run) {
+const tasks = JSON.parse(new TextDecoder().decode(await fetched("/files/tasks.json")));
+const module = await WebAssembly.compile(await fetched("/files/neuroprune.wasm"));
+
+/// Makes the runners of a text of a task; `run` calls them.
+let runners;
+async function prepare(task, text) {
+  const { file, texts } = tasks[task];
+  const models = {
+    ours: await ours(module, `/files/${file}.neuro`),
+    int8: await theirs(`/files/${file}.int8.onnx`),
+    float: await theirs(`/files/${file}.float.onnx`),
+  };
+  const made = Object.entries(models).map(([name, model]) => [name, model(texts[text])]);
+  runners = Object.fromEntries(made);
+}
+
+/// Calls a runner again and again for so many milliseconds; returns calls and milliseconds.
+async function run(name, least) {
   const start = performance.now();
   let now, calls = 0;
   do {
-    await run();
+    await runners[name]();
     calls += 1;
     now = performance.now();
-  } while (now - start < SAMPLE);
-  return (now - start) / calls;
+  } while (now - start < least);
+  return { calls, time: now - start };
 }
 
-function times(samples) {
-  const sorted = samples.toSorted((a, b) => a - b);
-  const median = sorted[Math.floor(sorted.length / 2)];
-  return { median, least: sorted[0], samples: sorted.length };
-}
-
-async function measure() {
-  const tasks = JSON.parse(new TextDecoder().decode(await fetched("/files/tasks.json")));
-  const module = await WebAssembly.compile(await fetched("/files/neuroprune.wasm"));
-  const cases = [];
-  for (const task of tasks) {
-    const runners = {
-      ours: await ours(module, `/files/${task.file}.neuro`),
-      int8: await theirs(`/files/${task.file}.int8.onnx`),
-      float: await theirs(`/files/${task.file}.float.onnx`),
-    };
-    for (const text of task.texts) {
-      const names = Object.keys(runners);
-      const runs = names.map((name) => runners[name](text));
-      const samples = names.map(() => []);
-      for (const run of runs) {
-        for (const start = performance.now(); performance.now() - start < WARM_UP; ) await run();
-      }
-      for (let round = 0; round < ROUNDS; round += 1) {
-        for (const [index, run] of runs.entries()) samples[index].push(await sample(run));
-      }
-      const measured = names.map((name, index) => [name, times(samples[index])]);
-      cases.push({ model: task.model, tokens: text.tokens, ...Object.fromEntries(measured) });
-    }
-  }
-  return cases;
-}
-
-globalThis.measured = measure();
+globalThis.bench = { tasks, prepare, run };
