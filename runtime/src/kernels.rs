@@ -41,8 +41,8 @@ use scalar as chosen;
 use simd128 as chosen;
 
 pub use chosen::{
-    Feature, add, dense, gelu, largest, mix, multiply, normalize, pack, quantize, quantize_bytes,
-    rectify, round, scale, set_grain, sum, sum_of_squares, value_word,
+    Feature, add, dense, gelu, largest, mix, mixture, multiply, normalize, pack, quantize,
+    quantize_bytes, rectify, round, scale, set_grain, sum, sum_of_squares, value_word,
 };
 
 /// Tokens in a tile.
@@ -59,6 +59,9 @@ pub const QUAD: usize = 4;
 
 /// Attention weights of four tokens, for the eight queries of a tile.
 pub type Mixture = Lanes<[i16; QUAD]>;
+
+/// Largest attention weight; `mix` states how many tokens it allows.
+pub const LARGEST_WEIGHT: i16 = 8191;
 
 /// Bytes that a feature of eight tokens takes on this target.
 pub const FEATURE_BYTES: usize = size_of::<Feature>();

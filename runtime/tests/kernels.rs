@@ -339,6 +339,15 @@ proptest! {
     }
 
     #[test]
+    fn attention_weights_are_the_oracles(
+        weights in prop::array::uniform4(prop::array::uniform8(-1.0..2.0_f32)),
+        inverses in prop::array::uniform8(prop_oneof![Just(0.0), Just(8191.0), 0.0..1e6_f32]),
+    ) {
+        let expected = floats::mixture(&weights, &inverses);
+        prop_assert_eq!(kernels::mixture(&weights, &inverses), expected);
+    }
+
+    #[test]
     fn passes_over_floats_give_the_oracles_bits(
         (x, tokens) in numbers(),
         steps in prop::collection::vec(steps(), 40),

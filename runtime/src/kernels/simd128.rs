@@ -15,11 +15,11 @@ use core::arch::wasm32::{
     v128_load32_splat,
 };
 
-use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows};
+use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows, take_delta_row};
 
 pub use super::scalar::value_word;
 pub use super::simd128_floats::{
-    add, gelu, largest, normalize, quantize, quantize_bytes, rectify, round, scale, sum,
+    add, gelu, largest, mixture, normalize, quantize, quantize_bytes, rectify, round, scale, sum,
     sum_of_squares,
 };
 use super::simd128_floats::{load, store};
@@ -54,44 +54,79 @@ pub fn multiply(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
     if tile.features.len() < rows.cols() {
         return;
     }
-    if rows.bytes().layout == Some(LayoutKind::Dense) {
-        return dense_rows(rows, tile, sums);
-    }
     if tile.tokens > GRAIN {
-        sparse_rows::<true>(rows, tile.features, sums);
+        multiply_grains::<true>(rows, tile.features, sums);
     } else {
-        sparse_rows::<false>(rows, tile.features, sums);
+        multiply_grains::<false>(rows, tile.features, sums);
     }
 }
 
-/// Dense rows from one cut row to the next.
-fn dense_rows(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
-    let (cols, mut weights) = (rows.cols(), rows.bytes().weights);
+/// `FULL`: more than one grain of tokens.
+fn multiply_grains<const FULL: bool>(rows: &Rows<'_>, tile: &[Feature], sums: &mut [Lanes<i32>]) {
+    match rows.bytes().layout {
+        Some(LayoutKind::Dense) => {
+            let features = tile.get(..rows.cols()).unwrap_or_default();
+            stored_rows(rows, sums, |weights, sums| {
+                let size = features.len() * sums.len();
+                let (now, after) = weights.split_at_checked(size).unwrap_or_default();
+                dense_groups::<FULL>(now, features, sums);
+                after
+            });
+        }
+        Some(LayoutKind::DeltaU8) => {
+            stored_rows(rows, sums, |weights, sums| {
+                delta_rows::<FULL>(weights, tile, sums)
+            });
+        }
+        _ => sparse_rows::<FULL>(rows, tile, sums),
+    }
+}
+
+/// Calls `run` for the stored rows from one cut row to the next; it returns the weights
+/// behind them.
+fn stored_rows<'a>(
+    rows: &Rows<'a>,
+    sums: &mut [Lanes<i32>],
+    mut run: impl FnMut(&'a [u8], &mut [Lanes<i32>]) -> &'a [u8],
+) {
+    let mut weights = rows.bytes().weights;
     let mut row = 0;
     while let Some(left) = sums.get_mut(row..).filter(|left| !left.is_empty()) {
-        let run = rows.stored_from(row).min(left.len());
-        if run == 0 {
+        let stored = rows.stored_from(row).min(left.len());
+        if let Some(left) = left.get_mut(..stored).filter(|left| !left.is_empty()) {
+            weights = run(weights, left);
+            row += stored;
+        } else {
+            // A cut row, or the end: rows there are not read.
             left.iter_mut().take(1).for_each(|sums| *sums = [0; LANES]);
             row += 1;
-            continue;
         }
-        let (now, after) = weights.split_at_checked(run * cols).unwrap_or_default();
-        dense(now, cols, tile, left.get_mut(..run).unwrap_or_default());
-        weights = after;
-        row += run;
     }
 }
 
-/// Rows of every other layout. `FULL`: more than one grain of tokens.
+#[inline(never)]
+fn delta_rows<'a, const FULL: bool>(
+    weights: &'a [u8],
+    tile: &[Feature],
+    sums: &mut [Lanes<i32>],
+) -> &'a [u8] {
+    let mut rest = weights;
+    for sums in sums {
+        delta_row::<FULL>(take_delta_row(&mut rest), tile).store(sums);
+    }
+    rest
+}
+
+/// Rows of every other layout.
 fn sparse_rows<const FULL: bool>(rows: &Rows<'_>, tile: &[Feature], sums: &mut [Lanes<i32>]) {
     for (sums, weights) in sums.iter_mut().zip(rows.weights()) {
         let row = match weights {
-            RowWeights::DeltaU8(pairs) => delta_row::<FULL>(pairs, tile),
             RowWeights::Columns(columns, weights) => listed_row::<FULL>(columns, weights, tile),
             RowWeights::Bitmap { bits, weights } => bitmap_row::<FULL>(bits, weights, tile),
             RowWeights::Blocks2(blocks) => blocks2_row::<FULL>(blocks, tile),
             RowWeights::Blocks4(blocks) => blocks4_row::<FULL>(blocks, tile),
-            RowWeights::Dense(_) => Sums::<FULL>::zero(),
+            // A cut row; the rest is none of this function's.
+            RowWeights::DeltaU8(_) | RowWeights::Dense(_) => Sums::<FULL>::zero(),
         };
         row.store(sums);
     }

@@ -7,14 +7,15 @@
 
 use core::arch::wasm32::{
     f32x4_add, f32x4_convert_i32x4, f32x4_mul, f32x4_pmin, f32x4_splat, f32x4_sub, i8x16_shuffle,
-    i16x8_shuffle, i32x4_extend_high_i16x8, i32x4_extend_low_i16x8, i32x4_max, i32x4_splat,
-    i64x2_extract_lane, u32x4_max, u32x4_splat, v128, v128_and, v128_load, v128_store,
+    i16x8_max, i16x8_min, i16x8_narrow_i32x4, i16x8_shuffle, i16x8_splat, i32x4_extend_high_i16x8,
+    i32x4_extend_low_i16x8, i32x4_max, i32x4_splat, i32x4_sub, i64x2_extract_lane, u32x4_max,
+    u32x4_splat, v128, v128_and, v128_load, v128_store,
 };
 
 use neuroprune_format::tensor::{Norm, Rows};
 
 use super::simd128::Feature;
-use super::{GRAIN, LANES, Lanes, Tile};
+use super::{GRAIN, LANES, LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile};
 use crate::math;
 
 /// Grains of a tile with more than one.
@@ -109,6 +110,44 @@ fn round_grains<const N: usize>(x: &[Lanes<f32>], inverses: &Lanes<f32>, steps: 
         let lanes = i16x8_shuffle::<0, 2, 4, 6, 8, 10, 12, 14>(low, high);
         store(steps, [lanes]);
     }
+}
+
+/// See [`super::floats::mixture`].
+pub fn mixture(weights: &[Lanes<f32>; QUAD], inverses: &Lanes<f32>) -> Mixture {
+    let inverses = load::<f32, BOTH>(inverses);
+    let shift = u32x4_splat(math::SHIFT.to_bits());
+    // As integers, [tokens][queries 0…3, 4…7].
+    let steps = weights
+        .each_ref()
+        .map(|weights| zip(load(weights), inverses, nearest).map(|bits| i32x4_sub(bits, shift)));
+    let [[a, e], [b, f], [c, g], [d, h]] = steps;
+    let mut mixture = Mixture::default();
+    let [first, second] = transposed(a, b, c, d);
+    let [third, fourth] = transposed(e, f, g, h);
+    let queries = mixture.as_flattened_mut().as_chunks_mut().0.iter_mut();
+    for (queries, steps) in queries.zip([first, second, third, fourth]) {
+        store(queries, [steps]);
+    }
+    mixture
+}
+
+/// Four tokens of four queries each as four queries of four tokens each, within
+/// 0…[`LARGEST_WEIGHT`].
+#[inline]
+fn transposed(a: v128, b: v128, c: v128, d: v128) -> [v128; 2] {
+    let bounded = |steps| {
+        i16x8_min(
+            i16x8_max(steps, i16x8_splat(0)),
+            i16x8_splat(LARGEST_WEIGHT),
+        )
+    };
+    // What does not fit into 16 bits is held within them, and then within the bounds.
+    let front = bounded(i16x8_narrow_i32x4(a, b));
+    let back = bounded(i16x8_narrow_i32x4(c, d));
+    [
+        i16x8_shuffle::<0, 4, 8, 12, 1, 5, 9, 13>(front, back),
+        i16x8_shuffle::<2, 6, 10, 14, 3, 7, 11, 15>(front, back),
+    ]
 }
 
 /// See [`super::floats::add`].
