@@ -148,7 +148,9 @@ fn missing(tools: &[Tool]) -> anyhow::Result<Vec<Tool>> {
         Tool::Program(program, _) => succeeds(program, &["--version"]),
         Tool::CargoCommand(name, _) => succeeds("cargo", &[name, "--version"]),
         // Debian's Python has `venv` without what it needs.
-        Tool::PythonModule(name, _) => succeeds("python3", &["-c", &format!("import {name}, ensurepip")]),
+        Tool::PythonModule(name, _) => {
+            succeeds("python3", &["-c", &format!("import {name}, ensurepip")])
+        }
         Tool::Node => node_version().is_some_and(|version| version >= NODE),
         Tool::NodePackages(folder) => succeeds("npm", &["ls", "--prefix", folder]),
     };
@@ -177,7 +179,9 @@ fn installations(tools: &[Tool]) -> Vec<Vec<String>> {
         match tool {
             Tool::RustTarget(target) => targets.push(target.clone()),
             Tool::RustComponent(component) => components.push(component.clone()),
-            Tool::Program(_, package) | Tool::PythonModule(_, package) => packages.push((*package).to_owned()),
+            Tool::Program(_, package) | Tool::PythonModule(_, package) => {
+                packages.push((*package).to_owned())
+            }
             Tool::CargoCommand(name, version) => commands.push(words(&format!(
                 "cargo install --quiet --locked cargo-{name}@{version}"
             ))),

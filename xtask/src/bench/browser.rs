@@ -106,6 +106,9 @@ struct Case {
 /// Milliseconds of one classification.
 #[derive(Debug, Serialize, Deserialize)]
 struct Times {
+    /// For which the page's thread had a processor; median.
+    processor: f64,
+    /// On the clock.
     median: f64,
     least: f64,
     samples: usize,
@@ -179,7 +182,14 @@ fn python(files: &Path) -> anyhow::Result<PathBuf> {
         run_quietly(command("python3", &["-m", "venv"]).arg(&environment))?;
     }
     let requirements = "benchmarks/browser/requirements.txt";
-    let install = ["-m", "pip", "install", "--quiet", "--requirement", requirements];
+    let install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--requirement",
+        requirements,
+    ];
     run_quietly(command(&python.to_string_lossy(), &[]).args(install))?;
     Ok(python)
 }
@@ -200,7 +210,13 @@ fn peer_models(python: &Path, subject: &Subject, files: &Path) -> anyhow::Result
         tokens,
         ..
     } = subject.model;
-    let shape = [usize::from(layers), hidden, intermediate, heads.into(), tokens];
+    let shape = [
+        usize::from(layers),
+        hidden,
+        intermediate,
+        heads.into(),
+        tokens,
+    ];
     let mut write = command(&python.to_string_lossy(), &["benchmarks/browser/model.py"]);
     write.arg(files).arg(subject.file);
     run_quietly(write.args(shape.map(|number| number.to_string()))).map(drop)

@@ -22,16 +22,21 @@ fn row(case: &Case) -> String {
         int8,
         float,
     } = case;
-    let ratio = int8.median / ours.median;
-    let best = int8.least / ours.least;
+    let ratio = int8.processor / ours.processor;
     format!(
-        "| {model} | {tokens} | {} | {} | {} | **{ratio:.1}** | {best:.1} |\n",
+        "| {model} | {tokens} | {} | {} | {} | **{ratio:.1}** |\n",
         cell(ours),
         cell(int8),
         cell(float),
     )
 }
 
-fn cell(Times { median, least, .. }: &Times) -> String {
-    format!("{median:.2} ({least:.2})")
+fn cell(times: &Times) -> String {
+    let Times {
+        processor,
+        median,
+        least,
+        ..
+    } = times;
+    format!("{processor:.2} ({median:.2}, {least:.2})")
 }
