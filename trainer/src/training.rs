@@ -211,6 +211,19 @@ impl Run {
         })
     }
 
+    /// Goes on on another device.
+    ///
+    /// # Errors
+    /// When memory cannot be had there.
+    pub fn move_to(&mut self, device: &Device) -> Result<(), TrainingError> {
+        self.network = self.network.to_device(device)?;
+        self.dense = match &self.dense {
+            Some(dense) => Some(dense.to_device(device)?),
+            None => None,
+        };
+        Ok(())
+    }
+
     /// Steps of the phase that is running.
     #[must_use]
     pub fn steps(&self, examples: &Examples) -> u64 {
@@ -338,9 +351,9 @@ impl Run {
 
         let labels = self.labels.len();
         let logits = self.network.forward(&batch)?;
-        let targets = batch.targets(labels, training.label_smoothing)?;
+        let targets = batch.targets(labels, training.label_smoothing, logits.device())?;
         let mut loss = cross_entropy(&logits, &targets)?;
-        if let Some(answers) = teacher.of(chosen, labels)? {
+        if let Some(answers) = teacher.of(chosen, labels, logits.device())? {
             let pruning = &self.recipe.pruning;
             let (share, temperature) = (pruning.distillation, pruning.temperature);
             let softened = (logits / temperature)?;
@@ -348,16 +361,7 @@ impl Run {
             let distilled = cross_entropy(&softened, &targets)?;
             loss = ((loss * (1.0 - share))? + (distilled * (share * temperature * temperature))?)?;
         }
-        let value = loss.to_scalar::<f32>()?;
         let learning_rate = self.learning_rate(steps);
-        if !value.is_finite() {
-            return Err(TrainingError::Diverged {
-                phase: self.phase,
-                step: self.step + 1,
-                loss: value,
-                learning_rate,
-            });
-        }
         let gradients = loss.backward()?;
         #[expect(clippy::cast_possible_truncation, reason = "recipe numbers are small")]
         let settings = StepSettings {
@@ -366,7 +370,18 @@ impl Run {
             weight_decay: training.weight_decay as f32,
             score_memory: self.recipe.pruning.score_memory as f32,
         };
-        optimizer::step(self.network.parameters_mut(), &gradients, settings)?;
+        optimizer::step(self.network.parameters_mut(), &gradients, &loss, settings)?;
+        // Behind the step, so that a GPU has work while this waits; a loss that is not
+        // finite has changed nothing.
+        let value = loss.to_scalar::<f32>()?;
+        if !value.is_finite() {
+            return Err(TrainingError::Diverged {
+                phase: self.phase,
+                step: self.step + 1,
+                loss: value,
+                learning_rate,
+            });
+        }
         Ok(value)
     }
 
@@ -434,7 +449,12 @@ impl Run {
 }
 
 impl Teacher {
-    fn of(&self, chosen: &[usize], labels: usize) -> candle_core::Result<Option<Tensor>> {
+    fn of(
+        &self,
+        chosen: &[usize],
+        labels: usize,
+        device: &Device,
+    ) -> candle_core::Result<Option<Tensor>> {
         let Some(answers) = &self.0 else {
             return Ok(None);
         };
@@ -442,7 +462,7 @@ impl Teacher {
             .iter()
             .map(|&index| &answers[index * labels..(index + 1) * labels]);
         let rows: Vec<f32> = rows.flatten().copied().collect();
-        Tensor::from_vec(rows, (chosen.len(), labels), &Device::Cpu).map(Some)
+        Tensor::from_vec(rows, (chosen.len(), labels), device).map(Some)
     }
 }
 
@@ -473,7 +493,7 @@ fn softmax(logits: &Tensor) -> candle_core::Result<Tensor> {
 }
 
 /// −Σ targets·log softmax(logits), mean over rows.
-fn cross_entropy(logits: &Tensor, targets: &Tensor) -> candle_core::Result<Tensor> {
+pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor) -> candle_core::Result<Tensor> {
     #[expect(clippy::cast_precision_loss, reason = "a batch")]
     let rows = logits.dim(0)? as f64;
     (log_softmax(logits)? * targets)?.sum_all()? / -rows

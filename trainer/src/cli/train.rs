@@ -12,6 +12,7 @@ use super::inputs::{DataOptions, WrongUse, print, print_json};
 use super::progress::Progress;
 use super::tables;
 use crate::checkpoint;
+use crate::device::DeviceName;
 use crate::outcome::Outcome;
 use crate::pipeline::{self, Data, End, Files};
 use crate::recipe::{Blocks, Recipe};
@@ -42,6 +43,9 @@ pub(super) struct Train {
     /// Go on with the checkpoint of an interrupted run; same options, same data
     #[arg(long)]
     resume: bool,
+    /// Where to train: cpu, cuda or cuda:NUMBER
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    device: DeviceName,
     /// Print the outcome as one JSON object
     #[arg(long)]
     json: bool,
@@ -174,7 +178,9 @@ impl Train {
             model: self.out.clone(),
         };
         let data = Data { train, dev, test };
-        let run = begin(self.resume, recipe, &files, &data)?;
+        let device = self.device.open()?;
+        let mut run = begin(self.resume, recipe, &files, &data)?;
+        run.move_to(&device)?;
         match train_and_report(run, &data, &files, self.quiet)? {
             None => Ok(ExitCode::FAILURE),
             Some(outcome) if self.json => {
