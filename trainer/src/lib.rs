@@ -28,6 +28,7 @@ pub mod optimizer;
 pub mod outcome;
 pub mod parameter;
 pub mod pipeline;
+pub mod pretrained;
 pub mod pruning;
 pub mod quantization;
 pub mod random;

@@ -58,7 +58,7 @@ impl Shape {
             pair,
             activation: recipe.activation,
             pooling: recipe.pooling,
-            norm_epsilon: 1e-5,
+            norm_epsilon: recipe.norm_epsilon,
         }
     }
 

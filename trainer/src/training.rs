@@ -18,9 +18,10 @@ use crate::data::Dataset;
 use crate::network::{Network, Shape};
 use crate::noise::WordNoise;
 use crate::optimizer::{self, StepSettings};
+use crate::pretrained::{Beginning, Pretrained, PretrainedError};
 use crate::pruning::{self, MergedHead, schedule};
 use crate::random::{Purpose, permutation, stream};
-use crate::recipe::{Blocks, Recipe};
+use crate::recipe::{Blocks, Recipe, VocabularySize};
 use crate::vocabulary::{Vocabulary, VocabularyError};
 
 /// Examples of one forward pass when nothing is learned.
@@ -120,6 +121,12 @@ pub enum TrainingError {
     /// More classes than a file can tell apart.
     #[error("the training data has {0} classes; a model can have 65535")]
     Classes(usize),
+    /// A size that only a pretrained vocabulary has.
+    #[error("a vocabulary of `{0}` pieces needs a pretrained checkpoint, `model.from`")]
+    NotPretrained(VocabularySize),
+    /// The checkpoint to begin with.
+    #[error(transparent)]
+    Pretrained(#[from] PretrainedError),
     /// The vocabulary, or text under it.
     #[error(transparent)]
     Vocabulary(#[from] VocabularyError),
@@ -182,24 +189,45 @@ impl Run {
     /// # Errors
     /// When no vocabulary can be made of the texts.
     pub fn new(recipe: Recipe, train: &Dataset) -> Result<Self, TrainingError> {
-        let texts = train.examples.iter();
-        let texts = texts.flat_map(|e| [Some(e.text.as_str()), e.pair.as_deref()]);
-        let vocabulary = Vocabulary::train(texts.flatten(), recipe.model.vocabulary)?;
-        let labels = train.labels.clone();
-        if labels.len() > usize::from(u16::MAX) {
-            return Err(TrainingError::Classes(labels.len()));
-        }
-        let shape = Shape::new(
-            &recipe.model,
-            vocabulary.len(),
-            labels.len(),
-            train.is_pair(),
-        );
-        Ok(Self {
-            network: Network::new(shape, recipe.seed)?,
+        let labels = check_classes(train)?;
+        let VocabularySize::Pieces(pieces) = recipe.model.vocabulary else {
+            return Err(TrainingError::NotPretrained(recipe.model.vocabulary));
+        };
+        let vocabulary = Vocabulary::train(train.texts(), pieces)?;
+        let shape = Shape::new(&recipe.model, vocabulary.len(), labels, train.is_pair());
+        let network = Network::new(shape, recipe.seed)?;
+        Ok(Self::at_beginning(recipe, train, vocabulary, network))
+    }
+
+    /// A run that begins with a pretrained checkpoint, which decides the shape: see
+    /// [`crate::recipe::ModelRecipe::adopt`].
+    ///
+    /// # Errors
+    /// Where recipe and checkpoint do not fit.
+    pub fn from_pretrained(
+        recipe: Recipe,
+        train: &Dataset,
+        pretrained: &Pretrained,
+    ) -> Result<Self, TrainingError> {
+        let labels = check_classes(train)?;
+        let Beginning {
+            vocabulary,
+            network,
+        } = pretrained.begin(&recipe, train.texts(), labels, train.is_pair())?;
+        Ok(Self::at_beginning(recipe, train, vocabulary, network))
+    }
+
+    fn at_beginning(
+        recipe: Recipe,
+        train: &Dataset,
+        vocabulary: Vocabulary,
+        network: Network,
+    ) -> Self {
+        Self {
+            network,
             dense: None,
             vocabulary,
-            labels,
+            labels: train.labels.clone(),
             data: train.sha256,
             examples: train.fingerprint(),
             recipe,
@@ -208,7 +236,7 @@ impl Run {
             epoch_loss: 0.0,
             history: Vec::new(),
             merged: Vec::new(),
-        })
+        }
     }
 
     /// Goes on on another device.
@@ -445,6 +473,14 @@ impl Run {
         self.epoch_loss = 0.0;
         self.history.push(record.clone());
         Ok(record)
+    }
+}
+
+/// The number of classes.
+fn check_classes(train: &Dataset) -> Result<usize, TrainingError> {
+    match train.labels.len() {
+        labels if labels > usize::from(u16::MAX) => Err(TrainingError::Classes(labels)),
+        labels => Ok(labels),
     }
 }
 
