@@ -11,6 +11,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod ablation;
 pub mod atomic_file;
 pub mod batch;
 pub mod checkpoint;
