@@ -11,10 +11,16 @@
 //! | `cortex_m` | likewise | Cortex-M4, M7, M33, M55: one instruction for two products |
 //! | `cortex_m_dsp` | – | Cortex-M4, M7: mixing, two products an instruction |
 //! | `cortex_m_fpu` | likewise | Cortex-M4F, M7, M33, M55: the passes of [`floats`] |
+//! | `x86_64` | eight bytes | chooses between the next and [`scalar`] at run time |
+//! | `avx2`, `avx2_floats` | likewise | x86-64 with AVX2 |
 //!
 //! A set gets a file of its own and is held to the oracle by the parity test; this
 //! module is the only place that chooses.
 
+#[cfg(kernels = "x86_64")]
+mod avx2;
+#[cfg(kernels = "x86_64")]
+mod avx2_floats;
 #[cfg(kernels = "cortex_m")]
 mod cortex_m;
 #[cfg(dsp)]
@@ -24,13 +30,17 @@ mod cortex_m_fpu;
 pub mod floats;
 pub mod pairs;
 pub mod scalar;
+#[cfg(kernels = "x86_64")]
+pub mod x86_64;
 
 use neuroprune_format::tensor::Rows;
 
 #[cfg(kernels = "cortex_m")]
 use cortex_m as chosen;
-#[cfg(not(kernels = "cortex_m"))]
+#[cfg(not(any(kernels = "cortex_m", kernels = "x86_64")))]
 use scalar as chosen;
+#[cfg(kernels = "x86_64")]
+use x86_64 as chosen;
 
 pub use chosen::{
     Feature, add, dense, gelu, largest, mix, multiply, normalize, pack, quantize, quantize_bytes,
