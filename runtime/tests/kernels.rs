@@ -285,7 +285,7 @@ mod host {
 
     use neuroprune_format::tensor::{Norm, Rows};
     use neuroprune_runtime::kernels::x86_64::Avx2;
-    use neuroprune_runtime::kernels::{Mixture, QUAD};
+    use neuroprune_runtime::kernels::{Mixture, QUAD, TILES};
 
     use super::*;
 
@@ -383,6 +383,39 @@ mod host {
                 scalar::mix(&mixture, &values, tokens, &mut expected);
                 avx2.mix(&mixture, &values, tokens, &mut found);
                 prop_assert_eq!(first(&found, tokens), first(&expected, tokens));
+            }
+        }
+
+        #[test]
+        fn several_tiles_at_once_give_the_same(
+            (cols, weights, tile) in matrix(),
+            count in 1..=TILES,
+        ) {
+            let Some(avx2) = avx2() else { return Ok(()) };
+            let turned = |turns: usize| {
+                let mut features = tile.clone();
+                features.iter_mut().for_each(|lanes| lanes.rotate_left(turns));
+                features
+            };
+            let features: Vec<_> = (0..count).map(turned).collect();
+            let tiles: Vec<_> = features
+                .iter()
+                .zip([0.5, 0.25, 3.0, 7.0])
+                .map(|(features, scale)| Tile { features, scales: [scale; LANES], tokens: LANES })
+                .collect();
+            let rows = weights.len() / cols;
+            for layout in LAYOUTS {
+                with_layout(cols, &weights, layout, |matrix| {
+                    let mut found = vec![[f32::NAN; LANES]; count * rows];
+                    avx2.project_tiles(&matrix.iter(), &tiles, &mut found);
+                    for (tile, found) in tiles.iter().zip(found.chunks_exact(rows)) {
+                        let mut expected = vec![[0.0; LANES]; rows];
+                        let sums = bytemuck::cast_slice_mut(&mut expected);
+                        scalar::multiply(&matrix.iter(), tile, sums);
+                        scalar::scale(&matrix.iter(), tile, &mut expected);
+                        assert_eq!(bits(found, LANES), bits(&expected, LANES));
+                    }
+                });
             }
         }
 

@@ -8,7 +8,9 @@
 //! · 1                                       vpmaddwd: sums of four in 32 bits, one a token
 //! ```
 //!
-//! is exact, as no weight is −128. Weights that are left over form a group with zeros.
+//! is exact, as no weight is −128. That is how rows with a weight for each column and
+//! blocks of four are read. Weights that lie anywhere meet their features in twos, widened
+//! to 16 bits, in one vpmaddwd.
 
 #![allow(
     unsafe_code,
@@ -16,17 +18,18 @@
 )]
 
 use core::arch::x86_64::{
-    __m128i, __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_hadd_epi32,
-    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_permute4x64_epi64,
-    _mm256_permutevar8x32_epi32, _mm256_set_epi64x, _mm256_set_m128i, _mm256_set1_epi16,
-    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_setr_epi8, _mm256_setr_epi32,
-    _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_sign_epi8,
+    __m128i, __m256i, _mm_cvtsi64_si128, _mm_set1_epi16, _mm_set1_epi32, _mm_setzero_si128, _mm_unpackhi_epi64,
+    _mm_unpacklo_epi8, _mm256_abs_epi8, _mm256_add_epi32, _mm256_cvtepi8_epi16,
+    _mm256_hadd_epi32, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_permute4x64_epi64,
+    _mm256_permutevar8x32_epi32, _mm256_set1_epi16, _mm256_set1_epi32, 
+    _mm256_setr_epi8, _mm256_setr_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8,
+    _mm256_sign_epi8, _mm256_srai_epi16,
 };
 
 use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows};
 
 use super::scalar::Feature;
-use super::{Lanes, Mixture, QUAD, Tile, scalar};
+use super::{Lanes, Mixture, Tile, scalar};
 
 /// Weights that meet their features at once.
 const GROUP: usize = 4;
@@ -99,8 +102,10 @@ pub(super) fn dense(
         .split_at_checked(groups.len() * ROWS * cols)
         .unwrap_or_default();
     for (sums, weights) in groups.iter_mut().zip(of_groups.chunks_exact(ROWS * cols)) {
-        let mut rows = weights.chunks_exact(cols);
-        let rows = [(); ROWS].map(|()| rows.next().unwrap_or(&[]));
+        let mut rows = [[].as_slice(); ROWS];
+        for (row, weights) in rows.iter_mut().zip(weights.chunks_exact(cols)) {
+            *row = weights;
+        }
         *sums = bytemuck::must_cast(dense_rows(rows, tile.features));
     }
     for (sums, weights) in rest.iter_mut().zip(of_rest.chunks_exact(cols)) {
@@ -114,21 +119,30 @@ pub(super) fn dense(
 fn dense_rows<const N: usize>(rows: [&[u8]; N], tile: &[Feature]) -> [__m256i; N] {
     let mut sums = [_mm256_setzero_si256(); N];
     let (groups, last) = tile.as_chunks::<GROUP>();
-    let rows = rows.map(|row| row.as_chunks::<GROUP>());
+    let mut whole = [[].as_slice(); N];
+    let mut rests = [[].as_slice(); N];
+    for ((whole, rest), row) in whole.iter_mut().zip(&mut rests).zip(rows) {
+        let (groups_of_row, rest_of_row) = row.as_chunks::<GROUP>();
+        *whole = groups_of_row.get(..groups.len()).unwrap_or_default();
+        *rest = rest_of_row;
+    }
     for (at, group) in groups.iter().enumerate() {
         let features = transposed(bytemuck::must_cast(*group));
         let magnitudes = _mm256_abs_epi8(features);
-        for (sums, (row, _)) in sums.iter_mut().zip(rows) {
-            let weights = row.get(at).copied().unwrap_or_default();
-            let weights = _mm256_set1_epi32(i32::from_le_bytes(weights));
+        for (sums, row) in sums.iter_mut().zip(whole) {
+            let Some(weights) = row.get(at) else { break };
+            let weights = _mm256_set1_epi32(i32::from_le_bytes(*weights));
             *sums = _mm256_add_epi32(*sums, products(magnitudes, features, weights));
         }
+    }
+    if last.is_empty() {
+        return sums;
     }
     let mut group = [Feature::default(); GROUP];
     group.iter_mut().zip(last).for_each(|(to, from)| *to = *from);
     let features = transposed(bytemuck::must_cast(group));
     let magnitudes = _mm256_abs_epi8(features);
-    for (sums, (_, row)) in sums.iter_mut().zip(rows) {
+    for (sums, row) in sums.iter_mut().zip(rests) {
         let weights = _mm256_set1_epi32(i32::from_le_bytes(filled_up(row)));
         *sums = _mm256_add_epi32(*sums, products(magnitudes, features, weights));
     }
@@ -142,16 +156,18 @@ fn dense_rows<const N: usize>(rows: [&[u8]; N], tile: &[Feature]) -> [__m256i; N
 #[target_feature(enable = "avx2")]
 unsafe fn listed_row(columns: &[u8], weights: &[u8], features: Features<'_>) -> __m256i {
     let mut sums = _mm256_setzero_si256();
-    let (columns, _) = columns.as_chunks::<2>();
-    for (columns, weights) in columns.chunks(GROUP).zip(weights.chunks(GROUP)) {
-        let mut group = [0; GROUP];
-        for (column, bytes) in group.iter_mut().zip(columns) {
-            *column = usize::from(u16::from_le_bytes(*bytes));
-        }
-        let weights = _mm256_set1_epi32(i32::from_le_bytes(filled_up(weights)));
-        // SAFETY: the caller's promise; where there is a column, there is the first.
-        let group = unsafe { features.gather(group) };
-        sums = _mm256_add_epi32(sums, products(_mm256_abs_epi8(group), group, weights));
+    let column = |bytes: [u8; 2]| usize::from(u16::from_le_bytes(bytes));
+    let (pairs_of_columns, last_column) = columns.as_chunks::<4>();
+    let (pairs, last) = weights.as_chunks::<2>();
+    for (&[a, b, c, d], weights) in pairs_of_columns.iter().zip(pairs) {
+        // SAFETY: the caller's promise.
+        let pair = unsafe { features.pair(column([a, b]), column([c, d])) };
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pair, widened(*weights)));
+    }
+    if let (&[a, b], &[weight]) = (last_column, last) {
+        // SAFETY: the caller's promise.
+        let feature = unsafe { features.single(column([a, b])) };
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(feature, widened([weight, 0])));
     }
     sums
 }
@@ -164,39 +180,25 @@ unsafe fn listed_row(columns: &[u8], weights: &[u8], features: Features<'_>) -> 
 unsafe fn delta_row(pairs: &[u8], features: Features<'_>) -> __m256i {
     let mut sums = _mm256_setzero_si256();
     let mut column = 0;
-    let (groups, rest) = pairs.as_chunks::<{ 2 * GROUP }>();
+    let (groups, last) = pairs.as_chunks::<4>();
     for group in groups {
+        // By reference: each step is a load of its own, and so are the weights.
+        let &[first_step, _, second_step, _] = group;
+        let first = column + usize::from(first_step);
+        column = first + usize::from(second_step);
         // SAFETY: the caller's promise.
-        sums = _mm256_add_epi32(sums, unsafe { delta_group(*group, &mut column, features) });
+        let pair = unsafe { features.pair(first, column) };
+        // Step and weight are a word whose upper byte is the weight.
+        let weights = _mm256_set1_epi32(i32::from_le_bytes(*group));
+        let weights = _mm256_srai_epi16::<8>(weights);
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pair, weights));
     }
-    if !rest.is_empty() {
-        // SAFETY: the caller's promise; steps of zero stay at the last column.
-        let group = unsafe { delta_group(filled_up(rest), &mut column, features) };
-        sums = _mm256_add_epi32(sums, group);
+    if let &[step, weight] = last {
+        // SAFETY: the caller's promise.
+        let feature = unsafe { features.single(column + usize::from(step)) };
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(feature, widened([weight, 0])));
     }
     sums
-}
-
-/// Σ w·x of four (column step, weight) pairs behind `column`.
-///
-/// # Safety
-/// Every column must be one of the features.
-#[inline]
-#[target_feature(enable = "avx2")]
-unsafe fn delta_group(
-    pairs: [u8; 2 * GROUP],
-    column: &mut usize,
-    features: Features<'_>,
-) -> __m256i {
-    let [a, _, b, _, c, _, d, _] = pairs.map(usize::from);
-    let first = *column + a;
-    let columns = [first, first + b, first + b + c, first + b + c + d];
-    [.., *column] = columns;
-    let weights = _mm256_set1_epi64x(i64::from_le_bytes(pairs));
-    let weights = _mm256_shuffle_epi8(weights, repeated([1, 3, 5, 7]));
-    // SAFETY: the caller's promise.
-    let group = unsafe { features.gather(columns) };
-    products(_mm256_abs_epi8(group), group, weights)
 }
 
 /// See [`scalar::bitmap_row`].
@@ -204,40 +206,37 @@ unsafe fn delta_group(
 /// # Safety
 /// Every column must be one of the features.
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-unsafe fn bitmap_row(bits: &[u8], weights: &[u8], features: Features<'_>) -> __m256i {
+unsafe fn bitmap_row(bits: &[u8], mut weights: &[u8], features: Features<'_>) -> __m256i {
     let mut sums = _mm256_setzero_si256();
-    let mut weights = weights.chunks(GROUP);
-    let mut columns = [0; GROUP];
-    let mut found = 0;
     for (at, bits) in bits.chunks(8).enumerate() {
-        let mut word = u64::from_be_bytes(filled_up(bits));
-        while word != 0 {
-            let bit = word.leading_zeros();
-            word &= !(1 << 63 >> bit);
-            if let Some(column) = columns.get_mut(found) {
-                *column = at * 64 + bit as usize;
-            }
-            found += 1;
-            if found == GROUP {
-                found = 0;
-                let weights = filled_up(weights.next().unwrap_or(&[]));
-                let weights = _mm256_set1_epi32(i32::from_le_bytes(weights));
-                // SAFETY: the caller's promise.
-                let group = unsafe { features.gather(columns) };
-                sums = _mm256_add_epi32(sums, products(_mm256_abs_epi8(group), group, weights));
-            }
+        let mut word = match bits.first_chunk() {
+            Some(bits) => u64::from_be_bytes(*bits),
+            None => u64::from_be_bytes(filled_up(bits)),
+        };
+        let count = word.count_ones() as usize;
+        let mut next = || {
+            let column = word.leading_zeros() as usize;
+            word &= !(1 << 63 >> column);
+            at * 64 + column
+        };
+        let (of_word, rest) = weights.split_at_checked(count).unwrap_or_default();
+        weights = rest;
+        let (pairs, last) = of_word.as_chunks::<2>();
+        for weights in pairs {
+            // SAFETY: the caller's promise; there are as many bits as weights.
+            let pair = unsafe { features.pair(next(), next()) };
+            sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pair, widened(*weights)));
         }
-    }
-    if let Some(weights) = weights.next() {
-        let weights = _mm256_set1_epi32(i32::from_le_bytes(filled_up(weights)));
-        // SAFETY: the caller's promise; columns of an earlier group meet zeros.
-        let group = unsafe { features.gather(columns) };
-        sums = _mm256_add_epi32(sums, products(_mm256_abs_epi8(group), group, weights));
+        if let &[weight] = last {
+            // SAFETY: likewise.
+            let feature = unsafe { features.single(next()) };
+            sums = _mm256_add_epi32(sums, _mm256_madd_epi16(feature, widened([weight, 0])));
+        }
     }
     sums
 }
 
-/// See [`scalar::block_row`]; two blocks at once.
+/// See [`scalar::block_row`].
 ///
 /// # Safety
 /// Every column of every block must be one of the features.
@@ -245,35 +244,13 @@ unsafe fn bitmap_row(bits: &[u8], weights: &[u8], features: Features<'_>) -> __m
 unsafe fn blocks2_row(blocks: &[u8], features: Features<'_>) -> __m256i {
     let mut sums = _mm256_setzero_si256();
     let mut column = 0;
-    let (groups, rest) = blocks.as_chunks::<6>();
-    for group in groups {
+    for &[step, ref weights @ ..] in blocks.as_chunks::<3>().0 {
+        column += usize::from(step);
         // SAFETY: the caller's promise.
-        sums = _mm256_add_epi32(sums, unsafe { blocks2_group(*group, &mut column, features) });
-    }
-    if !rest.is_empty() {
-        // SAFETY: the caller's promise; a step of zero stays at the last block.
-        let group = unsafe { blocks2_group(filled_up(rest), &mut column, features) };
-        sums = _mm256_add_epi32(sums, group);
+        let pair = interleaved(unsafe { features.read(column) });
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pair, widened(*weights)));
     }
     sums
-}
-
-/// Σ w·x of two (column step, 2 weights) blocks behind `column`.
-///
-/// # Safety
-/// Every column of both blocks must be one of the features.
-#[inline]
-#[target_feature(enable = "avx2")]
-unsafe fn blocks2_group(blocks: [u8; 6], column: &mut usize, features: Features<'_>) -> __m256i {
-    let [a, w0, w1, b, w2, w3] = blocks;
-    let first = *column + usize::from(a);
-    let second = first + usize::from(b);
-    *column = second;
-    let weights = _mm256_set1_epi32(i32::from_le_bytes([w0, w1, w2, w3]));
-    // SAFETY: the caller's promise.
-    let (low, high): (__m128i, __m128i) = unsafe { (features.read(first), features.read(second)) };
-    let group = transposed(_mm256_set_m128i(high, low));
-    products(_mm256_abs_epi8(group), group, weights)
 }
 
 /// See [`scalar::block_row`].
@@ -284,9 +261,9 @@ unsafe fn blocks2_group(blocks: [u8; 6], column: &mut usize, features: Features<
 unsafe fn blocks4_row(blocks: &[u8], features: Features<'_>) -> __m256i {
     let mut sums = _mm256_setzero_si256();
     let mut column = 0;
-    for &[step, w0, w1, w2, w3] in blocks.as_chunks::<5>().0 {
+    for &[step, ref weights @ ..] in blocks.as_chunks::<5>().0 {
         column += usize::from(step);
-        let weights = _mm256_set1_epi32(i32::from_le_bytes([w0, w1, w2, w3]));
+        let weights = _mm256_set1_epi32(i32::from_le_bytes(*weights));
         // SAFETY: the caller's promise.
         let group = transposed(unsafe { features.read(column) });
         sums = _mm256_add_epi32(sums, products(_mm256_abs_epi8(group), group, weights));
@@ -327,11 +304,12 @@ fn mix_dimensions<const N: usize>(
     let mut sums = [[_mm256_setzero_si256(); 2]; N];
     for (mixture, values) in mixture.iter().zip(values.chunks_exact(width)) {
         let mixture: [__m256i; 2] = bytemuck::must_cast(*mixture);
-        let values = values.get(first..first + N).unwrap_or(&[]);
-        for (sums, &value) in sums.iter_mut().zip(values) {
-            let value: [i8; QUAD] = bytemuck::must_cast(value);
-            let value = value.map(i16::from);
-            let value = _mm256_set1_epi64x(bytemuck::must_cast(value));
+        let Some(values) = values.get(first..).and_then(<[u32]>::first_chunk::<N>) else {
+            break;
+        };
+        for (sums, value) in sums.iter_mut().zip(values) {
+            let value = _mm_set1_epi32(value.cast_signed());
+            let value = _mm256_cvtepi8_epi16(value);
             for (sums, mixture) in sums.iter_mut().zip(mixture) {
                 *sums = _mm256_add_epi32(*sums, _mm256_madd_epi16(mixture, value));
             }
@@ -353,16 +331,29 @@ impl<'f> Features<'f> {
         tile.get(..cols).map(Self)
     }
 
-    /// The features of four columns, transposed.
+    /// The features of two columns in 16 bits, those of a token side by side.
     ///
     /// # Safety
-    /// Every column must be below the number of features.
+    /// Both columns must be below the number of features.
     #[inline]
     #[target_feature(enable = "avx2")]
-    unsafe fn gather(self, columns: [usize; GROUP]) -> __m256i {
+    unsafe fn pair(self, first: usize, second: usize) -> __m256i {
         // SAFETY: the caller's promise.
-        let [a, b, c, d] = columns.map(|column| unsafe { self.read::<i64>(column) });
-        transposed(_mm256_set_epi64x(d, c, b, a))
+        let (first, second) = unsafe { (self.read(first), self.read(second)) };
+        let (first, second) = (_mm_cvtsi64_si128(first), _mm_cvtsi64_si128(second));
+        _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(first, second))
+    }
+
+    /// [`Features::pair`] with zeros for the second.
+    ///
+    /// # Safety
+    /// The column must be below the number of features.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn single(self, column: usize) -> __m256i {
+        // SAFETY: the caller's promise.
+        let feature = _mm_cvtsi64_si128(unsafe { self.read(column) });
+        _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(feature, _mm_setzero_si128()))
     }
 
     /// As many features from `column` on as `T` has room for.
@@ -399,16 +390,24 @@ fn products(magnitudes: __m256i, features: __m256i, weights: __m256i) -> __m256i
     _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
 }
 
-/// Indices for a shuffle: these four bytes for each token.
+/// Two features of eight tokens in 16 bits, those of a token side by side.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn repeated(bytes: [u8; GROUP]) -> __m256i {
-    _mm256_set1_epi32(i32::from_le_bytes(bytes))
+fn interleaved(features: __m128i) -> __m256i {
+    let second = _mm_unpackhi_epi64(features, features);
+    _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(features, second))
+}
+
+/// Two weights in 16 bits, side by side for each token.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn widened(weights: [u8; 2]) -> __m256i {
+    _mm256_cvtepi8_epi16(_mm_set1_epi16(i16::from_le_bytes(weights)))
 }
 
 /// Bytes with zeros behind them.
 #[inline]
-fn filled_up<const N: usize>(bytes: &[u8]) -> [u8; N] {
+pub(super) fn filled_up<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut filled = [0; N];
     filled.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     filled

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use neuroprune_format::tensor::{Norm, Rows};
 
 pub use super::scalar::{Feature, set_grain, value_word};
-use super::{Lanes, Mixture, Tile, avx2, avx2_floats, scalar};
+use super::{Lanes, Mixture, Tile, avx2, avx2_floats, avx2_tiles, scalar};
 
 /// Proof that this processor has AVX2, and what comes with it: BMI, LZCNT, POPCNT.
 ///
@@ -75,6 +75,20 @@ fn is_present() -> bool {
     saved & 0b110 == 0b110
         && has(__cpuid_count(7, 0).ebx, &[3, 5, 8])
         && has(__cpuid(0x8000_0001).ecx, &[5])
+}
+
+impl Avx2 {
+    /// See [`project_tiles`](super::project_tiles).
+    #[inline]
+    pub fn project_tiles(
+        self,
+        rows: &Rows<'_>,
+        tiles: &[Tile<'_, Feature>],
+        output: &mut [Lanes<f32>],
+    ) {
+        // SAFETY: `self` is only made where the processor has what the kernels use.
+        unsafe { avx2_tiles::project_tiles(rows, tiles, output) }
+    }
 }
 
 /// For each kernel a method of [`Avx2`], and the function that chooses.
