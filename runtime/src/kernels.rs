@@ -13,10 +13,18 @@
 //! | `cortex_m_fpu` | likewise | Cortex-M4F, M7, M33, M55: the passes of [`floats`] |
 //! | `simd128` | eight times 16 bits | WebAssembly: two columns of four tokens an instruction |
 //! | `simd128_floats` | likewise | WebAssembly: the passes of [`floats`] |
+//! | `x86_64` | eight bytes | chooses between the next and [`scalar`] at run time |
+//! | `avx2`, `avx2_floats`, `avx2_tiles` | likewise | x86-64 with AVX2 |
 //!
 //! A set gets a file of its own and is held to the oracle by the parity test; this
 //! module is the only place that chooses.
 
+#[cfg(kernels = "x86_64")]
+mod avx2;
+#[cfg(kernels = "x86_64")]
+mod avx2_floats;
+#[cfg(kernels = "x86_64")]
+mod avx2_tiles;
 #[cfg(kernels = "cortex_m")]
 mod cortex_m;
 #[cfg(dsp)]
@@ -30,20 +38,27 @@ pub mod scalar;
 mod simd128;
 #[cfg(kernels = "simd128")]
 mod simd128_floats;
+#[cfg(kernels = "x86_64")]
+pub mod x86_64;
 
 use neuroprune_format::tensor::Rows;
 
 #[cfg(kernels = "cortex_m")]
 use cortex_m as chosen;
-#[cfg(not(any(kernels = "cortex_m", kernels = "simd128")))]
+#[cfg(not(any(kernels = "cortex_m", kernels = "simd128", kernels = "x86_64")))]
 use scalar as chosen;
 #[cfg(kernels = "simd128")]
 use simd128 as chosen;
+#[cfg(kernels = "x86_64")]
+use x86_64 as chosen;
 
 pub use chosen::{
     Feature, add, dense, gelu, largest, mix, mixture, multiply, normalize, pack, quantize,
     quantize_bytes, rectify, round, scale, set_grain, sum, sum_of_squares, value_word,
 };
+
+/// Tiles that are multiplied at once.
+pub const TILES: usize = if cfg!(kernels = "x86_64") { 4 } else { 1 };
 
 /// Tokens in a tile.
 pub const LANES: usize = 8;
@@ -67,7 +82,7 @@ pub const LARGEST_WEIGHT: i16 = 8191;
 pub const FEATURE_BYTES: usize = size_of::<Feature>();
 
 /// Quantised activations of up to eight tokens: x ≈ scale · feature.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Tile<'f, F = Feature> {
     /// One a column.
     pub features: &'f [F],
@@ -85,6 +100,19 @@ pub struct Tile<'f, F = Feature> {
 pub fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
     multiply(rows, tile, bytemuck::cast_slice_mut(output));
     scale(rows, tile, output);
+}
+
+/// [`project`] for several tiles, at most [`TILES`]; `output` is `[tiles, rows]`.
+#[inline]
+pub fn project_tiles(rows: &Rows<'_>, tiles: &[Tile<'_>], output: &mut [Lanes<f32>]) {
+    #[cfg(kernels = "x86_64")]
+    if let Some(set) = x86_64::Avx2::detect() {
+        return set.project_tiles(rows, tiles, output);
+    }
+    let count = output.len() / tiles.len().max(1);
+    for (tile, output) in tiles.iter().zip(output.chunks_mut(count.max(1))) {
+        project(rows, tile, output);
+    }
 }
 
 /// The integer whose bits a kernel left in the memory of a float.

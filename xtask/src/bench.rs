@@ -16,6 +16,7 @@ mod peers;
 mod record;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -54,6 +55,9 @@ pub(crate) struct Bench {
     /// Write budgets one per cent above what is counted now.
     #[arg(long)]
     bless: bool,
+    /// Only write the models of MiniLM's shape to this folder, for benchmarks/against_onnxruntime.py.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) write_models: Option<PathBuf>,
 }
 
 /// Programs that every board runs.
@@ -169,6 +173,16 @@ pub(crate) fn run(job: &Bench, tally: &mut Tally) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes the models that `benchmarks/against_onnxruntime.py` times, as NAME.neuro.
+pub(crate) fn write_models(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    for (name, file) in models::minilm()? {
+        let path = folder.join(name).with_extension("neuro");
+        fs::write(&path, file).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
 /// Counts on every board and compares with the budgets; writes nothing.
 pub(crate) fn test(tally: &mut Tally) -> anyhow::Result<()> {
     let prepared = Prepared::new()?;
@@ -240,7 +254,7 @@ impl Workload {
         let all_widths = [widths(384, 1536), widths(128, 512)];
         Ok(Self {
             batches: batches(&all_widths, &[70, 60, 50, 40, 30, 20, 10, 5, 2])?,
-            models: vec![shipped()?, models::SYNTHETIC.file()?],
+            models: vec![shipped()?, models::synthetic()?],
         })
     }
 }

@@ -87,6 +87,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             return bench::browser::run(job.json);
         }
         Job::Bench(job) => {
+            if let Some(folder) = &job.write_models {
+                return bench::write_models(folder);
+            }
             setup::ensure(&setup::for_firmware()?, installing)?;
             bench::run(&job, &mut tally)?;
             if job.json {

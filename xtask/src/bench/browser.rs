@@ -14,10 +14,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use neuroprune_format::writer::LayoutChoice;
 use neuroprune_runtime::{Classifier, Model, required_scratch};
 use serde::{Deserialize, Serialize};
 
-use super::models::{Encoder, WORDS, Widths};
+use super::models::{Shape, WORDS, random_model};
 use crate::browser;
 use crate::command::{command, repository, run_quietly};
 
@@ -25,7 +26,7 @@ use crate::command::{command, repository, run_quietly};
 struct Subject {
     /// Name of its files.
     file: &'static str,
-    model: Encoder,
+    model: Shape,
     tokens: [usize; 2],
 }
 
@@ -43,29 +44,28 @@ const SUBJECTS: [Subject; 2] = [
 ];
 
 /// The shape of all-MiniLM-L6-v2.
-const MINILM: Encoder = Encoder {
+const MINILM: Shape = Shape {
     name: "MiniLM-L6 shape",
     layers: 6,
-    widths: Widths {
-        hidden: 384,
-        intermediate: 1536,
-    },
+    hidden: 384,
     heads: 12,
+    intermediate: 1536,
     tokens: 128,
+    labels: 17,
     density: 10,
+    block: 1,
+    layout: LayoutChoice::Smallest,
 };
 
 /// A small model for commands.
-const INTENT: Encoder = Encoder {
+const INTENT: Shape = Shape {
     name: "small intent model",
     layers: 2,
-    widths: Widths {
-        hidden: 128,
-        intermediate: 512,
-    },
+    hidden: 128,
     heads: 4,
+    intermediate: 512,
     tokens: 16,
-    density: 10,
+    ..MINILM
 };
 
 /// What the page is asked to measure.
@@ -150,7 +150,7 @@ pub(crate) fn run(json: bool) -> anyhow::Result<()> {
 
 /// Writes our model and says what it is to classify.
 fn task(subject: &Subject, files: &Path) -> anyhow::Result<Task> {
-    let file = subject.model.file()?;
+    let file = random_model(&subject.model)?;
     let path = files.join(subject.file).with_extension("neuro");
     fs::write(&path, &file).with_context(|| path.display().to_string())?;
     let texts = subject.tokens.map(|tokens| text(&file, tokens));
@@ -200,23 +200,15 @@ fn peer_models(python: &Path, subject: &Subject, files: &Path) -> anyhow::Result
     if is_there("int8") && is_there("float") {
         return Ok(());
     }
-    let Encoder {
+    let Shape {
         layers,
-        widths: Widths {
-            hidden,
-            intermediate,
-        },
+        hidden,
+        intermediate,
         heads,
         tokens,
         ..
     } = subject.model;
-    let shape = [
-        usize::from(layers),
-        hidden,
-        intermediate,
-        heads.into(),
-        tokens,
-    ];
+    let shape = [usize::from(layers), hidden, intermediate, heads.into(), tokens];
     let mut write = command(&python.to_string_lossy(), &["benchmarks/browser/model.py"]);
     write.arg(files).arg(subject.file);
     run_quietly(write.args(shape.map(|number| number.to_string()))).map(drop)
