@@ -58,7 +58,13 @@ pub use chosen::{
 };
 
 /// Tiles that are multiplied at once.
-pub const TILES: usize = if cfg!(kernels = "x86_64") { 4 } else { 1 };
+pub const TILES: usize = if cfg!(kernels = "x86_64") {
+    4
+} else if cfg!(kernels = "simd128") {
+    2
+} else {
+    1
+};
 
 /// Tokens in a tile.
 pub const LANES: usize = 8;
@@ -110,6 +116,14 @@ pub fn project_tiles(rows: &Rows<'_>, tiles: &[Tile<'_>], output: &mut [Lanes<f3
         return set.project_tiles(rows, tiles, output);
     }
     let count = output.len() / tiles.len().max(1);
+    #[cfg(kernels = "simd128")]
+    if let [one, other] = tiles {
+        simd128::multiply_both(rows, [one, other], bytemuck::cast_slice_mut(output));
+        for (tile, output) in tiles.iter().zip(output.chunks_mut(count.max(1))) {
+            scale(rows, tile, output);
+        }
+        return;
+    }
     for (tile, output) in tiles.iter().zip(output.chunks_mut(count.max(1))) {
         project(rows, tile, output);
     }

@@ -14,6 +14,7 @@ use core::arch::wasm32::{
     i32x4_add, i32x4_dot_i16x8, i32x4_shuffle, i32x4_splat, i64x2_splat, u32x4, v128,
     v128_load32_splat,
 };
+use core::ops::Range;
 
 use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows, take_delta_row};
 
@@ -51,84 +52,157 @@ pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
 
 /// See [`super::scalar::multiply`].
 pub fn multiply(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
-    if tile.features.len() < rows.cols() {
+    let Some(features) = tile.features.get(..rows.cols()) else {
         return;
-    }
+    };
     if tile.tokens > GRAIN {
-        multiply_grains::<true>(rows, tile.features, sums);
+        multiply_tiles::<true, 1>(rows, [features], sums);
     } else {
-        multiply_grains::<false>(rows, tile.features, sums);
+        multiply_tiles::<false, 1>(rows, [features], sums);
     }
 }
 
-/// `FULL`: more than one grain of tokens.
-fn multiply_grains<const FULL: bool>(rows: &Rows<'_>, tile: &[Feature], sums: &mut [Lanes<i32>]) {
-    match rows.bytes().layout {
-        Some(LayoutKind::Dense) => {
-            let features = tile.get(..rows.cols()).unwrap_or_default();
-            stored_rows(rows, sums, |weights, sums| {
-                let size = features.len() * sums.len();
-                let (now, after) = weights.split_at_checked(size).unwrap_or_default();
-                dense_groups::<FULL>(now, features, sums);
-                after
-            });
-        }
-        Some(LayoutKind::DeltaU8) => {
-            stored_rows(rows, sums, |weights, sums| {
-                delta_rows::<FULL>(weights, tile, sums)
-            });
-        }
-        _ => sparse_rows::<FULL>(rows, tile, sums),
+/// [`multiply`] for two tiles at once: weights and columns are read once for both. `sums` is
+/// `[2, rows]`.
+pub(super) fn multiply_both(rows: &Rows<'_>, tiles: [&Tile<'_>; 2], sums: &mut [Lanes<i32>]) {
+    if let [Some(one), Some(other)] = tiles.map(|tile| tile.features.get(..rows.cols())) {
+        multiply_tiles::<true, 2>(rows, [one, other], sums);
     }
 }
 
-/// Calls `run` for the stored rows from one cut row to the next; it returns the weights
-/// behind them.
-fn stored_rows<'a>(
-    rows: &Rows<'a>,
+/// `FULL`: more than one grain of tokens. Each tile has a feature for each column; `sums` is
+/// `[N, rows]`.
+fn multiply_tiles<const FULL: bool, const N: usize>(
+    rows: &Rows<'_>,
+    tiles: [&[Feature]; N],
     sums: &mut [Lanes<i32>],
-    mut run: impl FnMut(&'a [u8], &mut [Lanes<i32>]) -> &'a [u8],
 ) {
-    let mut weights = rows.bytes().weights;
+    match rows.bytes().layout {
+        Some(LayoutKind::Dense) => dense_rows::<FULL, N>(rows, tiles, sums),
+        Some(LayoutKind::DeltaU8) => delta_rows::<FULL, N>(rows, tiles, sums),
+        _ => other_rows::<FULL, N>(rows, tiles, sums),
+    }
+}
+
+/// Stored rows from one cut row to the next, of the first `count`.
+fn stored_runs(rows: &Rows<'_>, count: usize) -> impl Iterator<Item = Range<usize>> {
     let mut row = 0;
-    while let Some(left) = sums.get_mut(row..).filter(|left| !left.is_empty()) {
-        let stored = rows.stored_from(row).min(left.len());
-        if let Some(left) = left.get_mut(..stored).filter(|left| !left.is_empty()) {
-            weights = run(weights, left);
-            row += stored;
-        } else {
-            // A cut row, or the end: rows there are not read.
-            left.iter_mut().take(1).for_each(|sums| *sums = [0; LANES]);
-            row += 1;
+    core::iter::from_fn(move || {
+        while row < count {
+            let start = row;
+            let stored = rows.stored_from(row).min(count - row);
+            row += stored.max(1);
+            if stored > 0 {
+                return Some(start..row);
+            }
+        }
+        None
+    })
+}
+
+/// The sums of each tile; rows that are cut have none.
+fn sums_of_tiles<'s, const N: usize>(
+    rows: &Rows<'_>,
+    sums: &'s mut [Lanes<i32>],
+) -> [&'s mut [Lanes<i32>]; N] {
+    let count = sums.len() / N;
+    if rows.stored_from(0) < count {
+        sums.fill([0; LANES]);
+    }
+    let mut tiles = sums.chunks_mut(count.max(1));
+    core::array::from_fn(|_| tiles.next().unwrap_or_default())
+}
+
+fn dense_rows<const FULL: bool, const N: usize>(
+    rows: &Rows<'_>,
+    tiles: [&[Feature]; N],
+    sums: &mut [Lanes<i32>],
+) {
+    let (cols, all) = (rows.cols(), rows.bytes().weights);
+    for (sums, features) in sums_of_tiles::<N>(rows, sums).into_iter().zip(tiles) {
+        let mut weights = all;
+        for run in stored_runs(rows, sums.len()) {
+            let (now, after) = weights
+                .split_at_checked(run.len() * cols)
+                .unwrap_or_default();
+            dense_groups::<FULL>(now, features, sums.get_mut(run).unwrap_or_default());
+            weights = after;
         }
     }
 }
 
 #[inline(never)]
-fn delta_rows<'a, const FULL: bool>(
-    weights: &'a [u8],
-    tile: &[Feature],
+fn delta_rows<const FULL: bool, const N: usize>(
+    rows: &Rows<'_>,
+    tiles: [&[Feature]; N],
     sums: &mut [Lanes<i32>],
-) -> &'a [u8] {
-    let mut rest = weights;
-    for sums in sums {
-        delta_row::<FULL>(take_delta_row(&mut rest), tile).store(sums);
+) {
+    let mut weights = rows.bytes().weights;
+    let count = sums.len() / N;
+    let mut sums = sums_of_tiles::<N>(rows, sums);
+    for run in stored_runs(rows, count) {
+        for row in run {
+            delta_row::<FULL, N>(take_delta_row(&mut weights), tiles).store(&mut sums, row);
+        }
     }
-    rest
 }
 
 /// Rows of every other layout.
-fn sparse_rows<const FULL: bool>(rows: &Rows<'_>, tile: &[Feature], sums: &mut [Lanes<i32>]) {
-    for (sums, weights) in sums.iter_mut().zip(rows.weights()) {
-        let row = match weights {
-            RowWeights::Columns(columns, weights) => listed_row::<FULL>(columns, weights, tile),
-            RowWeights::Bitmap { bits, weights } => bitmap_row::<FULL>(bits, weights, tile),
-            RowWeights::Blocks2(blocks) => blocks2_row::<FULL>(blocks, tile),
-            RowWeights::Blocks4(blocks) => blocks4_row::<FULL>(blocks, tile),
+fn other_rows<const FULL: bool, const N: usize>(
+    rows: &Rows<'_>,
+    tiles: [&[Feature]; N],
+    sums: &mut [Lanes<i32>],
+) {
+    let count = sums.len() / N;
+    let mut sums = sums_of_tiles::<N>(rows, sums);
+    for (row, weights) in (0..count).zip(rows.weights()) {
+        let of_row = match weights {
+            RowWeights::Columns(columns, weights) => listed_row::<FULL, N>(columns, weights, tiles),
+            RowWeights::Bitmap { bits, weights } => bitmap_row::<FULL, N>(bits, weights, tiles),
+            RowWeights::Blocks2(blocks) => blocks2_row::<FULL, N>(blocks, tiles),
+            RowWeights::Blocks4(blocks) => blocks4_row::<FULL, N>(blocks, tiles),
             // A cut row; the rest is none of this function's.
-            RowWeights::DeltaU8(_) | RowWeights::Dense(_) => Sums::<FULL>::zero(),
+            RowWeights::DeltaU8(_) | RowWeights::Dense(_) => continue,
         };
-        row.store(sums);
+        of_row.store(&mut sums, row);
+    }
+}
+
+/// Σ w·x of a row, for each tile.
+struct RowSums<const FULL: bool, const N: usize>([Sums<FULL>; N]);
+
+impl<const FULL: bool, const N: usize> RowSums<FULL, N> {
+    #[inline]
+    fn zero() -> Self {
+        Self([Sums::zero(); N])
+    }
+
+    /// Adds w₀·x₀ + w₁·x₁ of the features of two columns, `weights` being (w₀, w₁) four times.
+    ///
+    /// # Safety
+    /// Both columns are below the number of features of each tile.
+    #[inline]
+    unsafe fn accumulate(
+        &mut self,
+        weights: v128,
+        tiles: [&[Feature]; N],
+        even: usize,
+        odd: usize,
+    ) {
+        for (sums, tile) in self.0.iter_mut().zip(tiles) {
+            // SAFETY: promised by the caller.
+            let (even, odd) = unsafe { (tile.get_unchecked(even), tile.get_unchecked(odd)) };
+            sums.accumulate(weights, &Interleaved::new(vector(even), vector(odd)));
+        }
+    }
+
+    #[inline]
+    fn store(self, sums: &mut [&mut [Lanes<i32>]; N], row: usize) {
+        for (sums, of_tile) in sums.iter_mut().zip(self.0) {
+            if let Some(sums) = sums.get_mut(row) {
+                of_tile.store(sums);
+            }
+        }
     }
 }
 
@@ -202,26 +276,6 @@ impl Interleaved {
         };
         (front, back)
     }
-
-    /// Features of two columns.
-    ///
-    /// # Safety
-    /// Both are below the number of features.
-    #[inline]
-    unsafe fn of(tile: &[Feature], even: usize, odd: usize) -> Self {
-        // SAFETY: promised by the caller.
-        unsafe { Self::new(feature(tile, even), feature(tile, odd)) }
-    }
-}
-
-/// The feature of a column.
-///
-/// # Safety
-/// It is below the number of features.
-#[inline]
-unsafe fn feature(tile: &[Feature], column: usize) -> v128 {
-    // SAFETY: promised by the caller.
-    vector(unsafe { tile.get_unchecked(column) })
 }
 
 #[inline]
@@ -231,33 +285,46 @@ fn vector(lanes: &[i16; LANES]) -> v128 {
 }
 
 #[inline]
-fn delta_row<const FULL: bool>(pairs: &[u8], tile: &[Feature]) -> Sums<FULL> {
-    let mut sums = Sums::zero();
-    let mut at = tile.as_ptr();
+fn delta_row<const FULL: bool, const N: usize>(
+    pairs: &[u8],
+    tiles: [&[Feature]; N],
+) -> RowSums<FULL, N> {
+    let mut row = RowSums::zero();
+    let mut at = tiles.map(<[Feature]>::as_ptr);
     let (twos, last) = pairs.as_chunks();
     for two @ &[step, _, next, _] in twos {
-        // SAFETY: `Model::open` checked that every column is below the matrix's, and
-        // `multiply` that there are as many features. Four bytes are read of four.
-        let (even, odd, weights) = unsafe {
-            let even = at.add(usize::from(step));
-            at = even.add(usize::from(next));
-            (&*even, &*at, v128_load32_splat(two.as_ptr().cast()))
-        };
+        // SAFETY: four bytes are read of four.
+        let weights = unsafe { v128_load32_splat(two.as_ptr().cast()) };
         // A weight is the upper byte of its 16 bits.
         let weights = i16x8_shr(weights, 8);
-        sums.accumulate(weights, &Interleaved::new(vector(even), vector(odd)));
+        for (sums, at) in row.0.iter_mut().zip(&mut at) {
+            // SAFETY: `Model::open` checked that every column is below the matrix's, and
+            // `multiply` that there are as many features.
+            let (even, odd) = unsafe {
+                let even = at.add(usize::from(step));
+                *at = even.add(usize::from(next));
+                (&*even, &**at)
+            };
+            sums.accumulate(weights, &Interleaved::new(vector(even), vector(odd)));
+        }
     }
     if let &[step, weight] = last {
-        // SAFETY: as above.
-        let feature = vector(unsafe { &*at.add(usize::from(step)) });
-        sums.accumulate(one(weight), &Interleaved::new(feature, feature));
+        for (sums, at) in row.0.iter_mut().zip(at) {
+            // SAFETY: as above.
+            let feature = vector(unsafe { &*at.add(usize::from(step)) });
+            sums.accumulate(one(weight), &Interleaved::new(feature, feature));
+        }
     }
-    sums
+    row
 }
 
 #[inline(never)]
-fn listed_row<const FULL: bool>(columns: &[u8], weights: &[u8], tile: &[Feature]) -> Sums<FULL> {
-    let mut sums = Sums::zero();
+fn listed_row<const FULL: bool, const N: usize>(
+    columns: &[u8],
+    weights: &[u8],
+    tiles: [&[Feature]; N],
+) -> RowSums<FULL, N> {
+    let mut sums = RowSums::zero();
     let (columns, weights) = (columns.chunks(4), weights.chunks(2));
     for (columns, weights) in columns.zip(weights) {
         let column = |bytes: [u8; 2]| usize::from(u16::from_le_bytes(bytes));
@@ -268,15 +335,18 @@ fn listed_row<const FULL: bool>(columns: &[u8], weights: &[u8], tile: &[Feature]
         };
         // SAFETY: `Model::open` checked that every column is below the matrix's, and
         // `multiply` that there are as many features.
-        let features = unsafe { Interleaved::of(tile, even, odd) };
-        sums.accumulate(weights, &features);
+        unsafe { sums.accumulate(weights, tiles, even, odd) };
     }
     sums
 }
 
 #[inline(never)]
-fn bitmap_row<const FULL: bool>(bits: &[u8], weights: &[u8], tile: &[Feature]) -> Sums<FULL> {
-    let mut sums = Sums::zero();
+fn bitmap_row<const FULL: bool, const N: usize>(
+    bits: &[u8],
+    weights: &[u8],
+    tiles: [&[Feature]; N],
+) -> RowSums<FULL, N> {
+    let mut sums = RowSums::zero();
     let mut rest = weights;
     let mut first = 0;
     for bits in bits.chunks(8) {
@@ -296,14 +366,12 @@ fn bitmap_row<const FULL: bool>(bits: &[u8], weights: &[u8], tile: &[Feature]) -
         for &weights in twos {
             // SAFETY: `Model::open` checked that every bit that is set is of a column of
             // the matrix, and `multiply` that there are as many features.
-            let features = unsafe { Interleaved::of(tile, next(), next()) };
-            sums.accumulate(two(weights), &features);
+            unsafe { sums.accumulate(two(weights), tiles, next(), next()) };
         }
         if let &[weight] = last {
             let column = next();
             // SAFETY: as above.
-            let features = unsafe { Interleaved::of(tile, column, column) };
-            sums.accumulate(one(weight), &features);
+            unsafe { sums.accumulate(one(weight), tiles, column, column) };
         }
         first += 64;
     }
@@ -315,37 +383,40 @@ fn word_ones(bytes: &[u8; 8]) -> usize {
 }
 
 #[inline(never)]
-fn blocks2_row<const FULL: bool>(blocks: &[u8], tile: &[Feature]) -> Sums<FULL> {
-    let mut sums = Sums::zero();
+fn blocks2_row<const FULL: bool, const N: usize>(
+    blocks: &[u8],
+    tiles: [&[Feature]; N],
+) -> RowSums<FULL, N> {
+    let mut sums = RowSums::zero();
     let mut column = 0;
     for &[step, even, odd] in blocks.as_chunks().0 {
         column += usize::from(step);
         // SAFETY: `Model::open` checked that both columns are below the matrix's, and
         // `multiply` that there are as many features.
-        let features = unsafe { Interleaved::of(tile, column, column + 1) };
-        sums.accumulate(two([even, odd]), &features);
+        unsafe { sums.accumulate(two([even, odd]), tiles, column, column + 1) };
     }
     sums
 }
 
 #[inline(never)]
-fn blocks4_row<const FULL: bool>(blocks: &[u8], tile: &[Feature]) -> Sums<FULL> {
-    let mut sums = Sums::zero();
+fn blocks4_row<const FULL: bool, const N: usize>(
+    blocks: &[u8],
+    tiles: [&[Feature]; N],
+) -> RowSums<FULL, N> {
+    let mut sums = RowSums::zero();
     let mut column = 0;
     for &[step, a, b, c, d] in blocks.as_chunks().0 {
         column += usize::from(step);
         let four = i32x4_splat(i32::from_le_bytes([a, b, c, d]));
         let four = i16x8_extend_low_i8x16(four);
+        let front = i32x4_shuffle::<0, 0, 0, 0>(four, four);
+        let back = i32x4_shuffle::<1, 1, 1, 1>(four, four);
         // SAFETY: `Model::open` checked that all four columns are below the matrix's, and
         // `multiply` that there are as many features.
-        let (front, back) = unsafe {
-            (
-                Interleaved::of(tile, column, column + 1),
-                Interleaved::of(tile, column + 2, column + 3),
-            )
-        };
-        sums.accumulate(i32x4_shuffle::<0, 0, 0, 0>(four, four), &front);
-        sums.accumulate(i32x4_shuffle::<1, 1, 1, 1>(four, four), &back);
+        unsafe {
+            sums.accumulate(front, tiles, column, column + 1);
+            sums.accumulate(back, tiles, column + 2, column + 3);
+        }
     }
     sums
 }
