@@ -208,7 +208,13 @@ fn peer_models(python: &Path, subject: &Subject, files: &Path) -> anyhow::Result
         tokens,
         ..
     } = subject.model;
-    let shape = [usize::from(layers), hidden, intermediate, heads.into(), tokens];
+    let shape = [
+        usize::from(layers),
+        hidden,
+        intermediate,
+        heads.into(),
+        tokens,
+    ];
     let mut write = command(&python.to_string_lossy(), &["benchmarks/browser/model.py"]);
     write.arg(files).arg(subject.file);
     run_quietly(write.args(shape.map(|number| number.to_string()))).map(drop)
