@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
+import { runInNewContext } from "node:vm";
 
 import { Classifier } from "../../out/package/index.js";
 import { model, modelUrl, output, pairModel } from "../package.js";
@@ -38,6 +39,9 @@ test("every kind of source", async () => {
     ArrayBuffer: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length),
     "view into a buffer": padded.subarray(3, 3 + bytes.length),
     Blob: new Blob([bytes]),
+    File: new File([bytes], "commands.neuro"),
+    "bytes of another realm": runInNewContext("Uint8Array").from(bytes),
+    "buffer of another realm": runInNewContext("Uint8Array").from(bytes).buffer,
   };
   for (const [name, source] of Object.entries(sources)) {
     assert.equal(await labelOf(source), "light_on", name);
@@ -50,6 +54,7 @@ test("every kind of module", async () => {
   const sources = [
     bytes,
     new WebAssembly.Module(bytes),
+    runInNewContext("new WebAssembly.Module(bytes)", { bytes }),
     wasmUrl,
     fileURLToPath(wasmUrl),
     new Response(bytes),

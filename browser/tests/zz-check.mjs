@@ -1,0 +1,10 @@
+import { launch } from "./chromium/browser.js";
+import { serve } from "./server.js";
+const [what] = process.argv.slice(2);
+const server = what.startsWith("http") ? undefined : await serve(...process.argv.slice(2).map(p=>new URL(`file://${p}/`)));
+const browser = await launch(); const page = await browser.newPage();
+page.on("console", m => console.log("console:", m.text())); page.on("pageerror", e => console.log("error:", String(e)));
+await page.goto(server?.url ?? what);
+await page.waitForFunction(() => document.body.innerText.includes("light_on"), undefined, {timeout: 30000}).catch(e=>console.log(e.message));
+await page.waitForTimeout(1500);
+console.log(what, "→", await page.evaluate(()=>document.body.innerText)); await browser.close(); await server?.close();
