@@ -29,6 +29,9 @@ pub(crate) struct Browser {
     /// The model of the demo page, its dense twin beside it; trained if it is not there.
     #[arg(long, value_name = "FILE", default_value = "quickstart/commands.neuro")]
     model: PathBuf,
+    /// Run the tests in Node and Chromium, as `cargo xtask test` does.
+    #[arg(long, conflicts_with_all = ["serve", "demo", "bless"])]
+    pub(crate) test: bool,
     /// Take the sizes that the package has now as its budgets.
     #[arg(long)]
     bless: bool,
@@ -40,6 +43,10 @@ fn output() -> PathBuf {
 }
 
 pub(crate) fn run(job: &Browser, tally: &mut Tally) -> anyhow::Result<()> {
+    if job.test {
+        test(tally);
+        return Ok(());
+    }
     let mut built = false;
     tally.suite("browser: package", || {
         let figures = build::package()?;
@@ -70,7 +77,9 @@ pub(crate) fn test(tally: &mut Tally) {
     let mut built = Err(anyhow::anyhow!("not built"));
     tally.suite("browser: package within its budgets", || {
         built = build::package();
-        let figures = built.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        let figures = built
+            .as_ref()
+            .map_err(|error| anyhow::anyhow!("{error:#}"))?;
         Budgets::read()?.check(BUDGETS, figures)
     });
     if built.is_err() {
@@ -90,7 +99,9 @@ pub(crate) fn test(tally: &mut Tally) {
 /// Runs `browser/tests/NAME/*.test.js`.
 fn node_tests(name: &str) -> anyhow::Result<()> {
     let folder = repository().join("browser/tests").join(name);
-    let entries = folder.read_dir().with_context(|| folder.display().to_string())?;
+    let entries = folder
+        .read_dir()
+        .with_context(|| folder.display().to_string())?;
     let mut files = Vec::new();
     for entry in entries {
         let path = entry?.path();
@@ -99,6 +110,6 @@ fn node_tests(name: &str) -> anyhow::Result<()> {
         }
     }
     files.sort();
-    let mut node = command("node", &["--expose-gc", "--test", "--test-reporter=dot"]);
+    let mut node = command("node", &["--expose-gc", "--test", "--test-reporter=spec"]);
     run_aloud(node.args(files))
 }

@@ -188,9 +188,7 @@ fn needs_other_hands(missing: &[Tool]) -> bool {
     if missing.contains(&Tool::Node) {
         return true;
     }
-    let packages = missing
-        .iter()
-        .any(|tool| matches!(tool, Tool::Program(..)));
+    let packages = missing.iter().any(|tool| matches!(tool, Tool::Program(..)));
     let root = || {
         run_quietly(&mut command("id", &["-u"])).is_ok_and(|identity| identity.trim() == "0")
             && succeeds("apt-get", &["--version"])
