@@ -21,7 +21,7 @@ use crate::training::{EpochRecord, Phase, Run};
 use crate::vocabulary::Vocabulary;
 
 /// Changes whenever a field does.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Key of the metadata.
 const KEY: &str = "neuroprune";
 
@@ -122,7 +122,13 @@ pub fn load(path: &Path) -> Result<Run, CheckpointError> {
 pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, CheckpointError> {
     let mut run = load(path)?;
     run.recipe.target = recipe.target;
-    let differs = if run.recipe != *recipe {
+    let mut recipe = recipe.clone();
+    if recipe.model.is_pretrained() && recipe.model.from == run.recipe.model.from {
+        // What the pretrained checkpoint decides is known; it need not be there any more.
+        let adopted = recipe.model.adopt(&run.recipe.model, |_| false);
+        adopted.map_err(|error| at(path, error.into()))?;
+    }
+    let differs = if run.recipe != recipe {
         Some("recipe and options")
     } else if run.examples != train.fingerprint() {
         Some("training data")

@@ -3,6 +3,7 @@
 //! What a program reads (tables, `--json`) goes to standard output; progress and errors
 //! go to standard error. Exit status: 0 done, 1 failed, 2 wrong use.
 
+mod bench;
 mod classify;
 mod evaluate;
 mod inputs;
@@ -44,6 +45,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Classify(classify::Classify),
     Inspect(inspect::Inspect),
+    Bench(bench::Bench),
 }
 
 /// Runs the command line of this process.
@@ -55,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(command) => command.run(),
         Command::Classify(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Bench(command) => command.run(),
     };
     match result {
         Ok(code) => code,
