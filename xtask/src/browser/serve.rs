@@ -32,7 +32,8 @@ fn answer(site: &Path, request: Request) {
     let file = found.and_then(|path| Some((content_type(&path), fs::read(&path).ok()?)));
     let _ = match file {
         Some((kind, bytes)) => {
-            let response = Response::from_data(bytes);
+            // With its length, so that the page knows how far a download is.
+            let response = Response::from_data(bytes).with_chunked_threshold(usize::MAX);
             let headers = [("Content-Type", kind), ("Cache-Control", "no-cache")];
             let headers = headers.map(|(name, value)| Header::from_bytes(name, value));
             request.respond(
@@ -109,6 +110,7 @@ mod tests {
         });
         assert!(answers[0].starts_with("HTTP/1.1 200"), "{}", answers[0]);
         assert!(answers[0].contains("Content-Type: application/octet-stream"));
+        assert!(answers[0].contains("Content-Length: "));
         assert!(answers[0].contains("//! A web server for the demo page."));
         for answer in &answers[1..] {
             assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
