@@ -94,6 +94,7 @@ function use(classifier, name) {
   second.hidden = !info.pair;
   element("own-note").textContent = name === undefined ? "or drop it here" : `${name} answers now`;
   element("back").hidden = name === undefined;
+  element("time").textContent = "…";
   element("samples").hidden = name !== undefined;
   element("compare").hidden = true;
   element("twin-switch").hidden = true;
@@ -226,7 +227,16 @@ function showComparison(measured) {
 }
 
 function drawTopology(classifier) {
-  const layers = layersOf(classifier);
+  let layers;
+  try {
+    layers = layersOf(classifier);
+  } catch (error) {
+    // Matrices too large to be unpacked: the model answers all the same.
+    element("layers").textContent = `The network cannot be drawn: ${error.message}`;
+    element("matrices").replaceChildren();
+    state.drawn = [];
+    return;
+  }
   state.drawn = layers.map(figureOf);
   element("layers").replaceChildren(...state.drawn.map(({ figure }) => figure));
   redraw();

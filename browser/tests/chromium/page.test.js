@@ -88,6 +88,7 @@ test("figures are those of the package", async () => {
   assert.match(await text(page, "headline"), new RegExp(`^${(100 * memory.info.sparsity).toFixed(1)} %`));
   const rows = await page.locator("#comparison tr").allInnerTexts();
   assert.equal(rows.length, 6);
+  console.log(rows.map((row) => row.replace(/\s*\t\s*|\n+/g, " | ")).join("\n"));
   assert.match(rows.join("\n"), new RegExp(sparse().length.toLocaleString("en")));
   await assertQuiet(opened);
 });
