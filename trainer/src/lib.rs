@@ -12,6 +12,7 @@
 // Only launches of GPU kernels lift it.
 #![deny(unsafe_code)]
 
+pub mod ablation;
 pub mod atomic_file;
 pub mod batch;
 pub mod checkpoint;

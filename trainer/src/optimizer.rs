@@ -4,6 +4,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, Tensor, bail};
 
 use crate::parameter::Parameter;
+use crate::recipe::ScoreKind;
 
 const FIRST_DECAY: f32 = 0.9;
 const SECOND_DECAY: f32 = 0.999;
@@ -18,6 +19,8 @@ pub struct StepSettings {
     pub learning_rate: f32,
     /// Decoupled weight decay, for matrices only.
     pub weight_decay: f32,
+    /// What is noted of a weight and its gradient.
+    pub score: ScoreKind,
     /// Memory of the sensitivity a step.
     pub score_memory: f32,
 }
@@ -52,12 +55,18 @@ pub fn step(
     for parameter in parameters {
         let mut gradient = gradient_of(parameter)?;
         let value = parameter.value.as_tensor();
-        if let Some(pruning) = &parameter.pruning {
+        if let Some(pruning) = &mut parameter.pruning {
             gradient = (gradient * &pruning.mask)?;
             let memory = settings.score_memory;
-            pruning
-                .sensitivity
-                .inplace_op3(value, &gradient, &Sensitivity { memory })?;
+            match settings.score {
+                ScoreKind::Movement => {
+                    pruning.sensitivity = (&pruning.sensitivity - (value.detach() * &gradient)?)?;
+                }
+                ScoreKind::Sensitivity | ScoreKind::Magnitude => {
+                    let sensitivity = &pruning.sensitivity;
+                    sensitivity.inplace_op3(value, &gradient, &Sensitivity { memory })?;
+                }
+            }
         }
         let [first, second] = &parameter.moments;
         first.inplace_op2(
@@ -115,6 +124,7 @@ fn step_on_gpu(
         first_correction: update.first_correction,
         second_correction: update.second_correction,
         score_memory: settings.score_memory,
+        is_movement: settings.score == ScoreKind::Movement,
     };
     adamw(&slots.collect::<Vec<_>>(), loss, step)
 }
@@ -249,8 +259,36 @@ mod tests {
             number,
             learning_rate: 0.1,
             weight_decay: 0.0,
+            score: ScoreKind::Sensitivity,
             score_memory: 0.5,
         }
+    }
+
+    /// Loss Σ (w − 9)², so ∂L/∂w = 2·(w − 9).
+    #[test]
+    fn scores_are_the_formulas() {
+        let after_two = |score| {
+            let mut parameter = Parameter::prunable(vec![2.0, 10.0], &[1, 2]).unwrap();
+            for number in 1..=2 {
+                let loss = parameter.value.affine(1.0, -9.0).unwrap().sqr().unwrap();
+                let gradients = loss.sum_all().unwrap().backward().unwrap();
+                let settings = StepSettings {
+                    learning_rate: 0.0,
+                    score,
+                    ..settings(number)
+                };
+                step(vec![&mut parameter], &gradients, settings).unwrap();
+            }
+            parameter
+                .pruning
+                .unwrap()
+                .sensitivity
+                .to_vec2::<f32>()
+                .unwrap()
+        };
+        // −w·g is 28 and −20: summed, and as an average of sizes from 0.
+        assert_eq!(after_two(ScoreKind::Movement), [[56.0, -40.0]]);
+        assert_eq!(after_two(ScoreKind::Sensitivity), [[21.0, 15.0]]);
     }
 
     #[test]

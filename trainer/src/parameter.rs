@@ -21,7 +21,7 @@ pub struct Parameter {
 pub struct Pruning {
     /// 1 for weights that live, 0 for those that are gone for good.
     pub mask: Tensor,
-    /// Moving average of |w·∂L/∂w|.
+    /// Moving average of |w·∂L/∂w|, or the sum of −w·∂L/∂w where movement decides.
     pub sensitivity: Tensor,
 }
 

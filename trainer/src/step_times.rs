@@ -10,7 +10,7 @@ use crate::network::Network;
 use crate::optimizer::{self, StepSettings};
 use crate::pruning;
 use crate::random::{Purpose, stream};
-use crate::recipe::PruningRecipe;
+use crate::recipe::{PruningRecipe, ScoreKind};
 use crate::training::cross_entropy;
 
 /// Steps before the first that counts: kernels are compiled, memory is taken.
@@ -57,6 +57,7 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
             number,
             learning_rate: 1e-5,
             weight_decay: 0.01,
+            score: ScoreKind::Sensitivity,
             score_memory: 0.95,
         }
     };

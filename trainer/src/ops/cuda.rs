@@ -579,6 +579,8 @@ pub(crate) struct AdamW {
     pub(crate) first_correction: f32,
     pub(crate) second_correction: f32,
     pub(crate) score_memory: f32,
+    /// The score is −Σ w·g instead of a moving average of |w·g|.
+    pub(crate) is_movement: bool,
 }
 
 /// One step of the optimiser for every tensor, unless `loss` is not finite.
@@ -618,6 +620,7 @@ pub(crate) fn adamw(slots: &[Slot<'_>], loss: &Tensor, step: AdamW) -> Result<()
             chunks.extend([number, size(first)?]);
         }
     }
+    let is_movement = u32::from(step.is_movement);
     let blocks = size(chunks.len() / 2)?;
     let (table, chunks) = (device.clone_htod(&table)?, device.clone_htod(&chunks)?);
     // The tensors outlive the launch: memory of a stream is freed in its order.
@@ -631,7 +634,8 @@ pub(crate) fn adamw(slots: &[Slot<'_>], loss: &Tensor, step: AdamW) -> Result<()
         &step.decay,
         &step.first_correction,
         &step.second_correction,
-        &step.score_memory
+        &step.score_memory,
+        &is_movement
     );
     Ok(())
 }

@@ -191,7 +191,7 @@ struct Slot { float* weight; float* first; float* second; const float* gradient;
 // chunks holds (slot, first element) pairs; a block takes CHUNK elements. A loss that is
 // not finite changes nothing.
 #define CHUNK 8192
-extern "C" __global__ void adamw(const Slot* slots, const u32* chunks, const float* loss, float rate, float decay, float first_correction, float second_correction, float memory) {
+extern "C" __global__ void adamw(const Slot* slots, const u32* chunks, const float* loss, float rate, float decay, float first_correction, float second_correction, float memory, u32 is_movement) {
     if (!isfinite(*loss)) return;
     Slot slot = slots[chunks[blockIdx.x * 2]];
     u64 begin = (u64)chunks[blockIdx.x * 2 + 1];
@@ -201,7 +201,8 @@ extern "C" __global__ void adamw(const Slot* slots, const u32* chunks, const flo
         float w = slot.weight[i], g = slot.gradient[i];
         if (slot.mask) {
             g *= slot.mask[i];
-            slot.sensitivity[i] = memory * slot.sensitivity[i] + (1.f - memory) * fabsf(w * g);
+            float s = slot.sensitivity[i];
+            slot.sensitivity[i] = is_movement ? s - w * g : memory * s + (1.f - memory) * fabsf(w * g);
         }
         float first = 0.9f * slot.first[i] + (1.f - 0.9f) * g;
         float second = 0.999f * slot.second[i] + (1.f - 0.999f) * (g * g);
