@@ -47,17 +47,7 @@ pub(crate) fn run(job: &Browser, tally: &mut Tally) -> anyhow::Result<()> {
         test(tally);
         return Ok(());
     }
-    let mut built = false;
-    tally.suite("browser: package", || {
-        let figures = build::package()?;
-        let mut budgets = Budgets::read()?;
-        if job.bless {
-            budgets.bless(BUDGETS, &figures)?;
-        }
-        built = true;
-        budgets.check(BUDGETS, &figures)
-    });
-    if built && (job.serve || job.demo) {
+    if package(job.bless, tally) && (job.serve || job.demo) {
         let model = repository().join(&job.model);
         models::ensure(&model)?;
         let site = build::demo(&model)?;
@@ -72,17 +62,24 @@ pub(crate) fn run(job: &Browser, tally: &mut Tally) -> anyhow::Result<()> {
 /// The name of the browser's part of the budgets.
 const BUDGETS: &str = "browser";
 
+/// Builds the package and holds it to its budgets. Whether it was built.
+fn package(bless: bool, tally: &mut Tally) -> bool {
+    let mut built = false;
+    tally.suite("browser: package within its budgets", || {
+        let figures = build::package()?;
+        built = true;
+        let mut budgets = Budgets::read()?;
+        if bless {
+            budgets.bless(BUDGETS, &figures)?;
+        }
+        budgets.check(BUDGETS, &figures)
+    });
+    built
+}
+
 /// Every test of the package and the page; needs what `setup::for_browser_tests` names.
 pub(crate) fn test(tally: &mut Tally) {
-    let mut built = Err(anyhow::anyhow!("not built"));
-    tally.suite("browser: package within its budgets", || {
-        built = build::package();
-        let figures = built
-            .as_ref()
-            .map_err(|error| anyhow::anyhow!("{error:#}"))?;
-        Budgets::read()?.check(BUDGETS, figures)
-    });
-    if built.is_err() {
+    if !package(false, tally) {
         return;
     }
     tally.suite("browser: in Node", || {
@@ -95,6 +92,9 @@ pub(crate) fn test(tally: &mut Tally) {
         node_tests("chromium")
     });
 }
+
+/// A test that takes longer, in milliseconds, hangs.
+const TEST_LIMIT: &str = "--test-timeout=240000";
 
 /// Runs `browser/tests/NAME/*.test.js`.
 fn node_tests(name: &str) -> anyhow::Result<()> {
@@ -110,6 +110,9 @@ fn node_tests(name: &str) -> anyhow::Result<()> {
         }
     }
     files.sort();
-    let mut node = command("node", &["--expose-gc", "--test", "--test-reporter=spec"]);
+    let mut node = command(
+        "node",
+        &["--expose-gc", "--test", "--test-reporter=spec", TEST_LIMIT],
+    );
     run_aloud(node.args(files))
 }
