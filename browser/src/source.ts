@@ -198,7 +198,9 @@ function filePath(source: unknown): string | URL | undefined {
   if (scheme === "file") {
     return new URL(source);
   }
-  return scheme === undefined ? source : undefined;
+  // Where there are pages (Electron, jsdom), it is relative to the page.
+  const { location } = globalThis as { location?: unknown };
+  return scheme === undefined && location === undefined ? source : undefined;
 }
 
 async function readFile(path: string | URL, what: string): Promise<Uint8Array> {

@@ -48,6 +48,17 @@ test("every kind of source", async () => {
   }
 });
 
+test("where there is a page, a path is relative to it", async (context) => {
+  globalThis.location = { href: server.url };
+  context.after(() => delete globalThis.location);
+  context.mock.method(globalThis, "fetch", (address) => new Response(model(), { headers: { address } }));
+  assert.equal(await labelOf("/commands.neuro"), "light_on");
+  assert.deepEqual(fetch.mock.calls.map(({ arguments: [address] }) => address), ["/commands.neuro"]);
+  // The module lies on disk all the same.
+  assert.equal(await labelOf(modelUrl), "light_on");
+  assert.equal(fetch.mock.callCount(), 1);
+});
+
 test("every kind of module", async () => {
   const bytes = wasm();
   server.handlers.set("/code.wasm", (response) => response.end(bytes));
