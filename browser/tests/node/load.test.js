@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
 import { runInNewContext } from "node:vm";
+import { brotliCompressSync } from "node:zlib";
 
 import { Classifier } from "../../out/package/index.js";
 import { model, modelUrl, output, pairModel } from "../package.js";
@@ -159,4 +160,22 @@ test("progress is one count of model and code, and ends at its total", async () 
   assert.ok(events.some((event) => event.total === total && event.loaded < total));
   assert.ok(events.length >= 10);
   events.slice(1).forEach((event, index) => assert.ok(event.loaded >= events[index].loaded));
+});
+
+test("a compressed download counts what comes out of it", async () => {
+  const compressed = (bytes) => {
+    const body = brotliCompressSync(bytes);
+    return (response) => response.writeHead(200, { "content-encoding": "br", "content-length": body.length }).end(body);
+  };
+  server.handlers.set("/compressed.neuro", compressed(model()));
+  server.handlers.set("/compressed.wasm", compressed(wasm()));
+  const events = [];
+  const classifier = await Classifier.load(`${server.url}compressed.neuro`, {
+    wasm: `${server.url}compressed.wasm`,
+    onProgress: (progress) => events.push(progress),
+  });
+  assert.equal(classifier.classify("turn on the kitchen light").label, "light_on");
+  const total = model().length + wasm().length;
+  assert.deepEqual(events.at(-1), { loaded: total, total });
+  assert.ok(events.every((event) => event.total === undefined || event.total === total));
 });
