@@ -2,7 +2,7 @@
 
 import { Classifier } from "./neuroprune/index.js";
 import { bytes, count, milliseconds, percent } from "./numbers.js";
-import { timeOf } from "./timing.js";
+import { timesOf } from "./timing.js";
 import { figureOf, layersOf } from "./topology.js";
 
 /** Texts of the trainer's own; none is in its training or test set. */
@@ -94,6 +94,7 @@ function use(classifier, name) {
   second.hidden = !info.pair;
   element("own-note").textContent = name === undefined ? "or drop it here" : `${name} answers now`;
   element("back").hidden = name === undefined;
+  element("time").textContent = "…";
   element("samples").hidden = name !== undefined;
   element("compare").hidden = true;
   element("twin-switch").hidden = true;
@@ -102,7 +103,7 @@ function use(classifier, name) {
       ? "Say something to a smart home"
       : `${info.name}: ${info.labels.length} classes, ${info.pair ? "pairs of texts" : "texts"} of up to ${info.maxTokens} tokens`;
   element("headline").textContent =
-    info.sparsity > 0.05 ? `${percent(info.sparsity)} of it is not there.` : "All of it is there.";
+    info.sparsity >= 0.05 ? `${Math.floor(100 * info.sparsity)} % of it is not there.` : "All of it is there.";
   element("weights").textContent = count(info.nonzeroWeights);
   element("weights-detail").textContent =
     `of ${count(info.denseWeights)} in the encoder; the rest is not stored and not multiplied`;
@@ -154,18 +155,17 @@ function answer() {
   clearTimeout(pause);
   pause = setTimeout(async () => {
     element("spoken").textContent = `${spoken(best.label)}, ${percent(best.probability)}`;
-    const isStale = () => own !== state.answers;
-    const time = await timeOf(() => classify(classifier), isStale);
-    if (time === undefined) {
+    const both = twin === undefined ? [classifier] : [classifier, twin];
+    const runs = both.map((classifier) => () => classify(classifier));
+    const measured = await timesOf(runs, () => own !== state.answers);
+    if (measured === undefined) {
       return;
     }
-    element("time").textContent = milliseconds(time);
+    const [sparse, dense] = measured;
+    element("time").textContent = milliseconds(sparse);
     element("time-detail").textContent = `${best.tokens} tokens, one thread; measured in this tab just now`;
     if (twin !== undefined) {
-      const dense = await timeOf(() => classify(twin), isStale);
-      if (dense !== undefined) {
-        showComparison({ sparse: time, dense });
-      }
+      showComparison({ sparse, dense });
     }
   }, PAUSE);
   if (twin !== undefined) {
@@ -217,7 +217,7 @@ function showComparison(measured) {
   );
   element("comparison").replaceChildren(
     row("answer", answers.map(({ label, probability }) => `${spoken(label)}, ${percent(probability)}`), String),
-    row("time a text", [times?.dense ?? NaN, times?.sparse ?? NaN], milliseconds),
+    row("time of a text", [times?.dense ?? NaN, times?.sparse ?? NaN], milliseconds),
     row("weights of the encoder", twins.map(({ info }) => info.nonzeroWeights), count),
     row("bytes of the encoder", encoderBytes, count),
     row("bytes of the file", twins.map(({ info }) => info.bytes), count),
@@ -226,7 +226,16 @@ function showComparison(measured) {
 }
 
 function drawTopology(classifier) {
-  const layers = layersOf(classifier);
+  let layers;
+  try {
+    layers = layersOf(classifier);
+  } catch (error) {
+    // Matrices too large to be unpacked: the model answers all the same.
+    element("layers").textContent = `The network cannot be drawn: ${error.message}`;
+    element("matrices").replaceChildren();
+    state.drawn = [];
+    return;
+  }
   state.drawn = layers.map(figureOf);
   element("layers").replaceChildren(...state.drawn.map(({ figure }) => figure));
   redraw();

@@ -6,8 +6,8 @@ import { count, percent } from "./numbers.js";
 
 /** Lines are drawn up to this many a matrix; of more only an even share. */
 const MOST_LINES = 40_000;
-/** Opacity of a line: the same in every network, so that pictures can be compared. */
-const STRENGTH = 0.22;
+/** Opacity of a line in a network of 20,000 weights a layer or more, before pruning. */
+const FAINTEST = 0.22;
 /** Lines that are drawn at once. */
 const BUNCH = 24;
 const SIGNS = [
@@ -18,7 +18,9 @@ const SIGNS = [
 /** The layers of a classifier: matrices with their nonzeros, in the order of the pass. */
 export function layersOf(classifier) {
   const tensors = classifier.tensors().map((tensor, index) => ({ ...tensor, index }));
-  const { hidden, layers } = classifier.info;
+  const { hidden, layers, denseWeights } = classifier.info;
+  // The same for both twins, so that their pictures can be compared.
+  const strength = Math.min(0.8, Math.max(FAINTEST, 31 / Math.sqrt(denseWeights / layers)));
   return Array.from({ length: layers }, (_, layer) => {
     const own = tensors.filter((tensor) => tensor.isEncoder && tensor.layer === layer);
     const role = (name) => own.filter((tensor) => tensor.role === name);
@@ -27,10 +29,10 @@ export function layersOf(classifier) {
     const rowsOfHeads = heads.map((head) => head.rows);
     return {
       own,
+      strength,
       heads: heads.length,
       neurons: role("MLP input")[0]?.rows ?? 0,
       weights: own.reduce((sum, tensor) => sum + tensor.nonzeros, 0),
-      // Only the values of a head go on to W_O; the last rows of each head.
       columns: [
         { name: "channels", sizes: [hidden] },
         { name: "heads", sizes: rowsOfHeads },
@@ -110,7 +112,7 @@ export function figureOf(layer, index) {
   return { figure, draw: () => draw(canvas, layer) };
 }
 
-function draw(canvas, { columns, bundles }) {
+function draw(canvas, { columns, bundles, strength }) {
   const { clientWidth: width, clientHeight: height } = canvas;
   const ratio = globalThis.devicePixelRatio ?? 1;
   canvas.width = width * ratio;
@@ -135,7 +137,7 @@ function draw(canvas, { columns, bundles }) {
       return;
     }
     const lines = edges.weight.length;
-    pen.globalAlpha = STRENGTH;
+    pen.globalAlpha = strength;
     pen.lineWidth = 0.8;
     // A few of one sign, then a few of the other, so that neither hides the other.
     for (let begin = 0; begin < lines; begin += BUNCH) {

@@ -1,6 +1,6 @@
 import { NeuropruneError } from "./errors.js";
 import { compile } from "./module.js";
-import { type Arrival, join, read, type Source } from "./source.js";
+import { type Arrival, join, kindOf, read, type Source } from "./source.js";
 
 /** The module, compiled or not. */
 export type Code = Source | WebAssembly.Module;
@@ -25,9 +25,9 @@ export async function load(
   if (code === undefined) {
     return await own(signal, arrival);
   }
-  if (typeof WebAssembly !== "undefined" && code instanceof WebAssembly.Module) {
+  if (kindOf(code) === "WebAssembly.Module") {
     arrival(0, 0);
-    return code;
+    return code as WebAssembly.Module;
   }
   return await compile(join(await read(code as Source, "neuroprune.wasm", signal, arrival)));
 }

@@ -50,7 +50,7 @@ const SIMD_PROBE = Uint8Array.of(
   ...[10, 8, 1, 6, 0, 65, 0, 253, 15, 11],
 );
 
-/** Shortest texts that are encoded straight into the module's memory: no sizes are known. */
+/** Longest text, in units of UTF-16, that is encoded without being measured first. */
 const SHORT_TEXT = 4096;
 
 /** Compiles the module; says what is missing where that does not work. */
@@ -176,8 +176,8 @@ export class Instance {
 
   /** Writes `text` behind the first `offset` bytes of the buffer; returns its bytes. */
   #write(text: string, offset: number): number {
-    // A unit of UTF-16 becomes three bytes at most. Longer texts are measured first, so
-    // that they take no more memory than they have bytes.
+    // A unit of UTF-16 becomes three bytes at most. Longer texts take no more memory than
+    // they have bytes.
     if (text.length <= SHORT_TEXT) {
       this.#reserve(offset + 3 * text.length);
       const { address, length } = this.#text;

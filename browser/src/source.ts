@@ -86,14 +86,11 @@ interface Opened {
 }
 
 async function open(source: Source, what: string, signal: AbortSignal | undefined): Promise<Opened> {
-  if (source instanceof ArrayBuffer) {
-    return { total: source.byteLength, chunks: [new Uint8Array(source)] };
-  }
-  if (ArrayBuffer.isView(source)) {
-    const { buffer, byteOffset, byteLength } = source;
+  if (isBytes(source)) {
+    const { buffer, byteOffset, byteLength } = ArrayBuffer.isView(source) ? source : new Uint8Array(source);
     return { total: byteLength, chunks: [new Uint8Array(buffer, byteOffset, byteLength)] };
   }
-  if (source instanceof Blob) {
+  if (isBlob(source)) {
     return { total: source.size, chunks: [new Uint8Array(await source.arrayBuffer())] };
   }
   const path = filePath(source);
@@ -104,16 +101,32 @@ async function open(source: Source, what: string, signal: AbortSignal | undefine
   return answer(await request(source, what, signal), what);
 }
 
+/**
+ * The name of a platform's object. `instanceof` knows only those of this realm, and tests
+ * and edge runtimes mix realms.
+ */
+export function kindOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice("[object ".length, -1);
+}
+
+function isBytes(source: Source): source is BufferSource {
+  return ArrayBuffer.isView(source) || kindOf(source) === "ArrayBuffer";
+}
+
+function isBlob(source: Source): source is Blob {
+  return ["Blob", "File"].includes(kindOf(source));
+}
+
 async function request(
   source: Exclude<Source, BufferSource | Blob>,
   what: string,
   signal: AbortSignal | undefined,
 ): Promise<Response> {
   try {
-    if (typeof source === "string" || source instanceof URL || source instanceof Request) {
-      return await fetch(source, signal === undefined ? {} : { signal });
+    if (typeof source === "string" || ["URL", "Request"].includes(kindOf(source))) {
+      return await fetch(source as string | URL | Request, signal === undefined ? {} : { signal });
     }
-    return await source;
+    return await (source as Response | Promise<Response>);
   } catch (error) {
     signal?.throwIfAborted();
     const reason = error instanceof Error ? error.message : String(error);
@@ -122,9 +135,9 @@ async function request(
 }
 
 function answer(response: Response, what: string): Opened {
-  if (!(response instanceof Response)) {
+  if (kindOf(response) !== "Response") {
     throw new TypeError(
-      `${what}: expected an address, a Response, a Blob or bytes, not ${describe(response)}`,
+      `${what}: expected an address, a Response, a Blob or bytes, not ${kindOf(response)}`,
     );
   }
   if (!response.ok) {
@@ -173,8 +186,9 @@ function filePath(source: unknown): string | URL | undefined {
   if (process?.getBuiltinModule === undefined) {
     return undefined;
   }
-  if (source instanceof URL) {
-    return source.protocol === "file:" ? source : undefined;
+  if (kindOf(source) === "URL") {
+    const { href, protocol } = source as URL;
+    return protocol === "file:" ? new URL(href) : undefined;
   }
   if (typeof source !== "string") {
     return undefined;
@@ -184,7 +198,9 @@ function filePath(source: unknown): string | URL | undefined {
   if (scheme === "file") {
     return new URL(source);
   }
-  return scheme === undefined ? source : undefined;
+  // Where there are pages (Electron, jsdom), it is relative to the page.
+  const { location } = globalThis as { location?: unknown };
+  return scheme === undefined && location === undefined ? source : undefined;
 }
 
 async function readFile(path: string | URL, what: string): Promise<Uint8Array> {
@@ -195,8 +211,4 @@ async function readFile(path: string | URL, what: string): Promise<Uint8Array> {
     const reason = error instanceof Error ? error.message : String(error);
     throw new NeuropruneError("file", `${what}: ${reason}`, { cause: error });
   }
-}
-
-function describe(value: unknown): string {
-  return value === null ? "null" : typeof value;
 }

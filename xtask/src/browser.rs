@@ -29,6 +29,9 @@ pub(crate) struct Browser {
     /// The model of the demo page, its dense twin beside it; trained if it is not there.
     #[arg(long, value_name = "FILE", default_value = "quickstart/commands.neuro")]
     model: PathBuf,
+    /// Run the tests in Node and Chromium, as `cargo xtask test` does.
+    #[arg(long, conflicts_with_all = ["serve", "demo", "bless"])]
+    pub(crate) test: bool,
     /// Take the sizes that the package has now as its budgets.
     #[arg(long)]
     bless: bool,
@@ -40,17 +43,11 @@ fn output() -> PathBuf {
 }
 
 pub(crate) fn run(job: &Browser, tally: &mut Tally) -> anyhow::Result<()> {
-    let mut built = false;
-    tally.suite("browser: package", || {
-        let figures = build::package()?;
-        let mut budgets = Budgets::read()?;
-        if job.bless {
-            budgets.bless(BUDGETS, &figures)?;
-        }
-        built = true;
-        budgets.check(BUDGETS, &figures)
-    });
-    if built && (job.serve || job.demo) {
+    if job.test {
+        test(tally);
+        return Ok(());
+    }
+    if package(job.bless, tally) && (job.serve || job.demo) {
         let model = repository().join(&job.model);
         models::ensure(&model)?;
         let site = build::demo(&model)?;
@@ -74,15 +71,24 @@ pub(crate) fn module() -> anyhow::Result<PathBuf> {
 /// The name of the browser's part of the budgets.
 const BUDGETS: &str = "browser";
 
+/// Builds the package and holds it to its budgets. Whether it was built.
+fn package(bless: bool, tally: &mut Tally) -> bool {
+    let mut built = false;
+    tally.suite("browser: package within its budgets", || {
+        let figures = build::package()?;
+        built = true;
+        let mut budgets = Budgets::read()?;
+        if bless {
+            budgets.bless(BUDGETS, &figures)?;
+        }
+        budgets.check(BUDGETS, &figures)
+    });
+    built
+}
+
 /// Every test of the package and the page; needs what `setup::for_browser_tests` names.
 pub(crate) fn test(tally: &mut Tally) {
-    let mut built = Err(anyhow::anyhow!("not built"));
-    tally.suite("browser: package within its budgets", || {
-        built = build::package();
-        let figures = built.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-        Budgets::read()?.check(BUDGETS, figures)
-    });
-    if built.is_err() {
+    if !package(false, tally) {
         return;
     }
     tally.suite("browser: in Node", || {
@@ -96,10 +102,15 @@ pub(crate) fn test(tally: &mut Tally) {
     });
 }
 
+/// A test that takes longer, in milliseconds, hangs.
+const TEST_LIMIT: &str = "--test-timeout=240000";
+
 /// Runs `browser/tests/NAME/*.test.js`.
 fn node_tests(name: &str) -> anyhow::Result<()> {
     let folder = repository().join("browser/tests").join(name);
-    let entries = folder.read_dir().with_context(|| folder.display().to_string())?;
+    let entries = folder
+        .read_dir()
+        .with_context(|| folder.display().to_string())?;
     let mut files = Vec::new();
     for entry in entries {
         let path = entry?.path();
@@ -108,6 +119,9 @@ fn node_tests(name: &str) -> anyhow::Result<()> {
         }
     }
     files.sort();
-    let mut node = command("node", &["--expose-gc", "--test", "--test-reporter=dot"]);
+    let mut node = command(
+        "node",
+        &["--expose-gc", "--test", "--test-reporter=spec", TEST_LIMIT],
+    );
     run_aloud(node.args(files))
 }

@@ -79,7 +79,12 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             firmware::run(&selection, &mut tally)?;
         }
         Job::Browser(job) => {
-            setup::ensure(&setup::for_browser(), installing)?;
+            let tools = if job.test {
+                setup::for_browser_tests()
+            } else {
+                setup::for_browser()
+            };
+            setup::ensure(&tools, installing)?;
             browser::run(&job, &mut tally)?;
         }
         Job::Bench(job) if job.browser => {

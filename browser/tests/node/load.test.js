@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
+import { runInNewContext } from "node:vm";
+import { brotliCompressSync } from "node:zlib";
 
 import { Classifier } from "../../out/package/index.js";
 import { model, modelUrl, output, pairModel } from "../package.js";
@@ -38,10 +40,24 @@ test("every kind of source", async () => {
     ArrayBuffer: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length),
     "view into a buffer": padded.subarray(3, 3 + bytes.length),
     Blob: new Blob([bytes]),
+    File: new File([bytes], "commands.neuro"),
+    "bytes of another realm": runInNewContext("Uint8Array").from(bytes),
+    "buffer of another realm": runInNewContext("Uint8Array").from(bytes).buffer,
   };
   for (const [name, source] of Object.entries(sources)) {
     assert.equal(await labelOf(source), "light_on", name);
   }
+});
+
+test("where there is a page, a path is relative to it", async (context) => {
+  globalThis.location = { href: server.url };
+  context.after(() => delete globalThis.location);
+  context.mock.method(globalThis, "fetch", (address) => new Response(model(), { headers: { address } }));
+  assert.equal(await labelOf("/commands.neuro"), "light_on");
+  assert.deepEqual(fetch.mock.calls.map(({ arguments: [address] }) => address), ["/commands.neuro"]);
+  // The module lies on disk all the same.
+  assert.equal(await labelOf(modelUrl), "light_on");
+  assert.equal(fetch.mock.callCount(), 1);
 });
 
 test("every kind of module", async () => {
@@ -50,6 +66,7 @@ test("every kind of module", async () => {
   const sources = [
     bytes,
     new WebAssembly.Module(bytes),
+    runInNewContext("new WebAssembly.Module(bytes)", { bytes }),
     wasmUrl,
     fileURLToPath(wasmUrl),
     new Response(bytes),
@@ -143,4 +160,22 @@ test("progress is one count of model and code, and ends at its total", async () 
   assert.ok(events.some((event) => event.total === total && event.loaded < total));
   assert.ok(events.length >= 10);
   events.slice(1).forEach((event, index) => assert.ok(event.loaded >= events[index].loaded));
+});
+
+test("a compressed download counts what comes out of it", async () => {
+  const compressed = (bytes) => {
+    const body = brotliCompressSync(bytes);
+    return (response) => response.writeHead(200, { "content-encoding": "br", "content-length": body.length }).end(body);
+  };
+  server.handlers.set("/compressed.neuro", compressed(model()));
+  server.handlers.set("/compressed.wasm", compressed(wasm()));
+  const events = [];
+  const classifier = await Classifier.load(`${server.url}compressed.neuro`, {
+    wasm: `${server.url}compressed.wasm`,
+    onProgress: (progress) => events.push(progress),
+  });
+  assert.equal(classifier.classify("turn on the kitchen light").label, "light_on");
+  const total = model().length + wasm().length;
+  assert.deepEqual(events.at(-1), { loaded: total, total });
+  assert.ok(events.every((event) => event.total === undefined || event.total === total));
 });

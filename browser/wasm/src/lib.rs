@@ -225,7 +225,10 @@ pub extern "C" fn weights(index: usize) -> usize {
 #[unsafe(no_mangle)]
 pub extern "C" fn text_buffer(length: usize) -> usize {
     let text = INSTANCE.text.get();
-    let longer = INSTANCE.model.get().and_then(|_| INSTANCE.memory.extend(text, length));
+    let longer = INSTANCE
+        .model
+        .get()
+        .and_then(|_| INSTANCE.memory.extend(text, length));
     let Some(longer) = longer else {
         return 0;
     };

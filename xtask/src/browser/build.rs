@@ -41,7 +41,11 @@ pub(super) fn package() -> anyhow::Result<Vec<(String, u64)>> {
     if package.exists() {
         fs::remove_dir_all(&package).with_context(|| package.display().to_string())?;
     }
-    run_quietly(&mut node(&["node_modules/typescript/bin/tsc", "--project", "tsconfig.json"]))?;
+    run_quietly(&mut node(&[
+        "node_modules/typescript/bin/tsc",
+        "--project",
+        "tsconfig.json",
+    ]))?;
     module(&browser, &package.join("neuroprune.wasm"))?;
     for name in ["package.json", "README.md"] {
         copy(&browser.join("npm").join(name), &package.join(name))?;
@@ -55,7 +59,11 @@ pub(super) fn package() -> anyhow::Result<Vec<(String, u64)>> {
     fs::write(&path, &measured).with_context(|| path.display().to_string())?;
     let sizes: Sizes = serde_json::from_str(&measured).context("tools/sizes.js")?;
     println!("     {:<12} {:>8} {:>8}", "bytes", "raw", "brotli");
-    let lines = [("wasm", &sizes.wasm), ("scripts", &sizes.scripts), ("together", &sizes.code)];
+    let lines = [
+        ("wasm", &sizes.wasm),
+        ("scripts", &sizes.scripts),
+        ("together", &sizes.code),
+    ];
     for (name, size) in lines {
         println!("     {name:<12} {:>8} {:>8}", size.raw, size.brotli);
     }
@@ -70,7 +78,14 @@ fn module(browser: &Path, path: &Path) -> anyhow::Result<()> {
     let target = "wasm32-unknown-unknown";
     // The folder is said, because the module is looked for there.
     let folder = browser.join("wasm/target");
-    let mut build = cargo(&["build", "--quiet", "--release", "--locked", "--target", target]);
+    let mut build = cargo(&[
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--target",
+        target,
+    ]);
     build
         .args(["--manifest-path", "browser/wasm/Cargo.toml", "--target-dir"])
         .arg(&folder);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 
 use super::output;
-use crate::command::{cargo, repository, run_aloud};
+use crate::command::{cargo, repository, run_aloud, run_quietly};
 
 /// Makes sure that there is a model, with its dense twin.
 ///
@@ -41,8 +41,15 @@ pub(super) fn small() -> anyhow::Result<PathBuf> {
     if !is_there(&model) {
         // The profile that the host tests have just built.
         let mut train = cargo(&["run", "--quiet", "--locked", "--package=neuroprune-trainer"]);
-        train.args(["--bin=neuroprune", "--", "quickstart", "--recipe=tiny", "--epochs=4"]);
-        run_aloud(train.arg("--out").arg(&folder))?;
+        train.args([
+            "--bin=neuroprune",
+            "--",
+            "quickstart",
+            "--recipe=tiny",
+            "--epochs=4",
+            "--quiet",
+        ]);
+        run_quietly(train.arg("--out").arg(&folder))?;
     }
     Ok(model)
 }

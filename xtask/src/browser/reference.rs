@@ -47,7 +47,11 @@ pub(super) fn write(path: &Path) -> anyhow::Result<()> {
         " ".repeat(megabyte) + "stop the music",
         "a".repeat(megabyte),
     ];
-    let texts = sentences.lines().chain(TEXTS).map(str::to_owned).chain(long);
+    let texts = sentences
+        .lines()
+        .chain(TEXTS)
+        .map(str::to_owned)
+        .chain(long);
 
     let model = Model::open(&file)?;
     let limits = model.limits();
@@ -63,7 +67,11 @@ pub(super) fn write(path: &Path) -> anyhow::Result<()> {
             tokens: answer.tokens,
             unknown: answer.unknown,
             truncated: answer.truncated,
-            logits: classifier.logits().iter().map(|logit| logit.to_bits()).collect(),
+            logits: classifier
+                .logits()
+                .iter()
+                .map(|logit| logit.to_bits())
+                .collect(),
             text,
         });
     }

@@ -32,10 +32,16 @@ fn answer(site: &Path, request: Request) {
     let file = found.and_then(|path| Some((content_type(&path), fs::read(&path).ok()?)));
     let _ = match file {
         Some((kind, bytes)) => {
-            let response = Response::from_data(bytes);
+            // With its length, so that the page knows how far a download is.
+            let response = Response::from_data(bytes).with_chunked_threshold(usize::MAX);
             let headers = [("Content-Type", kind), ("Cache-Control", "no-cache")];
             let headers = headers.map(|(name, value)| Header::from_bytes(name, value));
-            request.respond(headers.into_iter().flatten().fold(response, Response::with_header))
+            request.respond(
+                headers
+                    .into_iter()
+                    .flatten()
+                    .fold(response, Response::with_header),
+            )
         }
         None => request.respond(Response::from_string("not found\n").with_status_code(404)),
     };
@@ -50,7 +56,11 @@ fn find(site: &Path, url: &str) -> Option<PathBuf> {
         return None;
     }
     let path = site.join(path);
-    Some(if path.is_dir() { path.join("index.html") } else { path })
+    Some(if path.is_dir() {
+        path.join("index.html")
+    } else {
+        path
+    })
 }
 
 /// WebAssembly and modules need theirs; browsers guess the others.
@@ -79,7 +89,12 @@ mod tests {
         let site = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/browser");
         let server = listen(0).unwrap();
         let address = server.server_addr().to_ip().unwrap();
-        let paths = ["/serve.rs?x", "/nowhere.html", "/../main.rs", "/../../Cargo.toml"];
+        let paths = [
+            "/serve.rs?x",
+            "/nowhere.html",
+            "/../main.rs",
+            "/../../Cargo.toml",
+        ];
         thread::spawn(move || {
             for request in server.incoming_requests() {
                 answer(&site, request);
@@ -95,6 +110,7 @@ mod tests {
         });
         assert!(answers[0].starts_with("HTTP/1.1 200"), "{}", answers[0]);
         assert!(answers[0].contains("Content-Type: application/octet-stream"));
+        assert!(answers[0].contains("Content-Length: "));
         assert!(answers[0].contains("//! A web server for the demo page."));
         for answer in &answers[1..] {
             assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
@@ -103,7 +119,10 @@ mod tests {
 
     #[test]
     fn modules_have_the_types_that_browsers_insist_on() {
-        assert_eq!(content_type(Path::new("a/neuroprune.wasm")), "application/wasm");
+        assert_eq!(
+            content_type(Path::new("a/neuroprune.wasm")),
+            "application/wasm"
+        );
         assert!(content_type(Path::new("index.js")).starts_with("text/javascript"));
     }
 }
