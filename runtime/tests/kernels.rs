@@ -20,7 +20,7 @@ use neuroprune_format::writer::{
     CharacterMap, LayoutChoice, ModelSource, TensorSource, WriteError,
 };
 use neuroprune_runtime::kernels::pairs::{self, Portable, RowSums};
-use neuroprune_runtime::kernels::{self, GRAIN, LANES, Lanes, QUAD, Tile, floats, scalar};
+use neuroprune_runtime::kernels::{self, GRAIN, LANES, Lanes, QUAD, TILES, Tile, floats, scalar};
 use proptest::prelude::*;
 
 /// Mostly anything, often the ends of the range.
@@ -209,6 +209,48 @@ fn assert_all_sums(matrix: &Matrix<'_>, features: &[scalar::Feature], expected: 
     }
 }
 
+/// As many tiles at once as this target takes, and fewer, each as the oracle has it alone.
+fn assert_all_tiles(matrix: &Matrix<'_>, features: &[scalar::Feature]) {
+    let rotated = (0..TILES).map(|by| {
+        let mut features = features.to_vec();
+        for lanes in &mut features {
+            lanes.rotate_left(by);
+        }
+        features
+    });
+    let rotated: Vec<_> = rotated.collect();
+    let packed: Vec<_> = rotated.iter().map(|features| packed(features)).collect();
+    let rows = matrix.rows();
+    let scales: Lanes<f32> = core::array::from_fn(|lane| 0.01 + lane as f32);
+    for count in 1..=TILES {
+        let tokens = |tile: usize| if tile + 1 == count { 3 + tile } else { LANES };
+        let tiles: Vec<_> = (0..count)
+            .map(|tile| Tile {
+                features: &packed[tile][..],
+                scales,
+                tokens: tokens(tile),
+            })
+            .collect();
+        let mut found = vec![[f32::NAN; LANES]; count * rows];
+        kernels::project_tiles(&matrix.iter(), &tiles, &mut found);
+        for (tile, found) in found.chunks(rows).enumerate() {
+            let one = Tile {
+                features: &rotated[tile][..],
+                scales,
+                tokens: tokens(tile),
+            };
+            let mut sums = vec![[0; LANES]; rows];
+            scalar::multiply(&matrix.iter(), &one, &mut sums);
+            let mut expected: Vec<Lanes<f32>> = sums
+                .iter()
+                .map(|sums| sums.map(|sum| f32::from_bits(sum.cast_unsigned())))
+                .collect();
+            floats::scale(&matrix.iter(), &one, &mut expected);
+            assert_eq!(bits(found, one.tokens), bits(&expected, one.tokens));
+        }
+    }
+}
+
 /// No layout in it: every weight times every feature.
 fn plain_sums(cols: usize, weights: &[i8], tile: &[scalar::Feature]) -> Vec<Lanes<i32>> {
     let rows = weights.chunks_exact(cols);
@@ -265,7 +307,10 @@ proptest! {
     fn every_layout_gives_the_same_sums((cols, weights, tile) in matrix()) {
         let expected = plain_sums(cols, &weights, &tile);
         for layout in LAYOUTS {
-            with_layout(cols, &weights, layout, |matrix| assert_all_sums(&matrix, &tile, &expected));
+            with_layout(cols, &weights, layout, |matrix| {
+                assert_all_sums(&matrix, &tile, &expected);
+                assert_all_tiles(&matrix, &tile);
+            });
         }
     }
 }
