@@ -3,7 +3,6 @@
 //! `cargo xtask bench --board x86-64` runs `count_matrices` and `count_model` under
 //! callgrind; `benchmarks/against_onnxruntime.py` times `time_model`.
 
-#[cfg(target_arch = "x86_64")]
 pub mod regions;
 
 use anyhow::Context;

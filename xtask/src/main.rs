@@ -4,7 +4,7 @@
 //! cargo xtask test      host tests, then the firmware of every board in QEMU
 //! cargo xtask check     formatting, lints, documentation, features, dependencies
 //! cargo xtask firmware  the firmware alone, or one program, or one board
-//! cargo xtask bench     counts instructions in QEMU, compares with budgets, writes records
+//! cargo xtask bench     counts instructions, compares with budgets, writes records
 //! cargo xtask accuracy  trains a recipe on real text sets and writes the record
 //! ```
 
@@ -77,7 +77,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             if let Some(folder) = &job.write_models {
                 return bench::write_models(folder);
             }
-            setup::ensure(&setup::for_firmware()?, installing)?;
+            setup::ensure(&setup::for_bench()?, installing)?;
             bench::run(&job, &mut tally)?;
             if job.json {
                 return Ok(());

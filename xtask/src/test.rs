@@ -10,7 +10,7 @@ use crate::setup::{self, Installing};
 use crate::tally::Tally;
 
 pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<()> {
-    let no_firmware = match setup::ensure(&setup::for_firmware()?, installing) {
+    let no_firmware = match setup::ensure(&setup::for_bench()?, installing) {
         Ok(()) => None,
         // Where everything is asked for, half of it must not pass for the whole.
         Err(error) if installing == Installing::Refused || env::var_os("CI").is_some() => {

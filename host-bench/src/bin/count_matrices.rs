@@ -21,7 +21,9 @@ fn main() -> anyhow::Result<()> {
             let square = layer.heads().map(|matrix| ("square", matrix));
             let wide = [("in", layer.mlp_input), ("out", layer.mlp_output)];
             for (role, matrix) in square.chain(wide) {
-                let features: Vec<_> = (0..TILES).map(|tile| features(matrix.cols(), tile)).collect();
+                let features: Vec<_> = (0..TILES)
+                    .map(|tile| features(matrix.cols(), tile))
+                    .collect();
                 let tiles: Vec<_> = features
                     .iter()
                     .map(|features| Tile {
@@ -32,12 +34,16 @@ fn main() -> anyhow::Result<()> {
                     .collect();
                 let mut output = vec![[0.0; LANES]; TILES * matrix.rows()];
                 println!("{name} {role}");
-                regions::region_begins();
+                regions::begin();
                 project_tiles(&matrix.iter(), &tiles, &mut output);
-                regions::region_ends();
+                regions::end();
                 for (tile, found) in tiles.iter().zip(output.chunks(matrix.rows())) {
                     let mut expected = vec![[0.0; LANES]; matrix.rows()];
-                    scalar::multiply(&matrix.iter(), tile, bytemuck::cast_slice_mut(&mut expected));
+                    scalar::multiply(
+                        &matrix.iter(),
+                        tile,
+                        bytemuck::cast_slice_mut(&mut expected),
+                    );
                     scalar::scale(&matrix.iter(), tile, &mut expected);
                     ensure!(
                         bits(found).eq(bits(&expected)),

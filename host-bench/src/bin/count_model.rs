@@ -19,24 +19,29 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn measure(file: &[u8]) -> anyhow::Result<()> {
-    regions::region_begins();
+    regions::begin();
     let opened = Model::open(file);
-    regions::region_ends();
+    regions::end();
     let model = opened.context("a model does not open")?;
     let name = model.manifest().name;
     let limits = model.limits();
-    let tokens = if limits.tokens > 64 { limits.tokens } else { TOKENS };
+    let tokens = if limits.tokens > 64 {
+        limits.tokens
+    } else {
+        TOKENS
+    };
     let scratch = required_scratch(limits, tokens);
     let mut memory = vec![0_u64; scratch.div_ceil(8)];
     let memory = bytemuck::cast_slice_mut(&mut memory);
-    let mut classifier = Classifier::with_tokens(&model, memory, tokens).context(name.to_owned())?;
+    let mut classifier =
+        Classifier::with_tokens(&model, memory, tokens).context(name.to_owned())?;
     let text = text(tokens);
-    regions::region_begins();
+    regions::begin();
     let answer = classifier.classify_traced(&text, None, &mut |_: Stage, _: Values<'_>| {
-        regions::region_ends();
-        regions::region_begins();
+        regions::end();
+        regions::begin();
     });
-    regions::region_ends();
+    regions::end();
     let answer = answer.context(name.to_owned())?;
 
     // The regions have no names of their own: they follow from the layers.

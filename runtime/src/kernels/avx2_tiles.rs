@@ -18,10 +18,10 @@
 )]
 
 use core::arch::x86_64::{
-    __m128i, __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_add_ps, _mm256_broadcastsi128_si256,
-    _mm256_cvtepi32_ps, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps,
-    _mm256_permute2x128_si256, _mm256_set_m128i, _mm256_set1_epi16, _mm256_set1_epi32,
-    _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_si256,
+    __m128i, __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_add_ps,
+    _mm256_broadcastsi128_si256, _mm256_cvtepi32_ps, _mm256_madd_epi16, _mm256_maddubs_epi16,
+    _mm256_mul_ps, _mm256_permute2x128_si256, _mm256_set_m128i, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_si256,
     _mm256_shuffle_epi8, _mm256_sign_epi8, _mm256_unpackhi_epi8, _mm256_unpackhi_epi16,
     _mm256_unpacklo_epi8, _mm256_unpacklo_epi16,
 };
@@ -43,7 +43,10 @@ pub(super) fn project_tiles(
     tiles: &[Tile<'_, Feature>],
     output: &mut [Lanes<f32>],
 ) {
-    let is_sparse = rows.bytes().layout.is_some_and(|it| it != LayoutKind::Dense);
+    let is_sparse = rows
+        .bytes()
+        .layout
+        .is_some_and(|it| it != LayoutKind::Dense);
     let is_done = is_sparse
         && match tiles.len() {
             2 => project_wide::<2, 8>(rows, tiles, output),
