@@ -46,7 +46,7 @@ use x86_64 as chosen;
 
 pub use chosen::{
     Feature, add, dense, gelu, largest, mix, multiply, normalize, pack, quantize, quantize_bytes,
-    rectify, round, scale, set_grain, sum, sum_of_squares, value_word,
+    quantize_mixture, rectify, round, scale, set_grain, softmax, sum, sum_of_squares, value_word,
 };
 
 /// Tiles that are multiplied at once.

@@ -6,9 +6,15 @@
 
 use neuroprune_format::tensor::{Norm, Rows};
 
-use super::{GRAIN, Lanes, Tile, integer};
-use crate::lanes::{float, grain, grain_mut, grain_of, grains, set_grain};
+use super::{GRAIN, LANES, Lanes, Mixture, QUAD, Tile, integer};
+use crate::lanes::{float, grain, grain_mut, grain_of, grains, quotient_or_zero, set_grain};
 use crate::math;
+
+/// Largest attention weight; [`scalar::mix`](super::scalar::mix) states how many tokens it
+/// allows.
+const LARGEST_MIXTURE: f32 = 8191.0;
+/// The same as an integer.
+pub(super) const LARGEST_MIXTURE_STEP: i32 = 8191;
 
 /// Turns the integer sums in the memory of `output` into
 /// y = (sum as f32) · (row scale · token scale) + bias.
@@ -160,4 +166,102 @@ pub fn gelu(x: &mut [Lanes<f32>], tokens: usize) {
             *x = math::gelu(*x);
         }
     }
+}
+
+/// How attention weights become integers, and sums of them floats.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MixtureScales {
+    /// Steps of one unit.
+    pub inverses: Lanes<f32>,
+    /// Value of one unit of the sums.
+    pub of_sums: Lanes<f32>,
+}
+
+impl MixtureScales {
+    /// Of the largest attention weight of each query, and of the sums of its weights.
+    pub(super) fn new(largest: Lanes<f32>, sums: Lanes<f32>) -> Self {
+        let mut scales = Self {
+            inverses: largest.map(|largest| quotient_or_zero(LARGEST_MIXTURE, largest)),
+            ..Self::default()
+        };
+        for ((scale, largest), sum) in scales.of_sums.iter_mut().zip(largest).zip(sums) {
+            *scale = quotient_or_zero(largest, LARGEST_MIXTURE * sum);
+        }
+        scales
+    }
+}
+
+/// Turns the integer sums q·k into attention weights times the scales of their values,
+/// not yet divided by the sum of the weights. `scores` is `[tokens]`, `queries` are those of
+/// the tile.
+#[inline(never)]
+pub fn softmax(
+    scores: &mut [Lanes<f32>],
+    query_scales: &Lanes<f32>,
+    queries: usize,
+    key_scales: &[f32],
+    value_scales: &[f32],
+) -> MixtureScales {
+    let (mut all_largest, mut all_sums) = (Lanes::default(), Lanes::default());
+    for part in grains(queries) {
+        let query_scales = grain_of(query_scales, part);
+        let mut largest = [f32::NEG_INFINITY; GRAIN];
+        for (scores, key_scale) in grain_mut(scores, part).zip(key_scales) {
+            let lanes = scores.iter_mut().zip(&mut largest).zip(query_scales);
+            for ((score, largest), query_scale) in lanes {
+                *score = float(integer(*score)) * (query_scale * key_scale);
+                *largest = if *score > *largest { *score } else { *largest };
+            }
+        }
+        let mut sums = [0.0; GRAIN];
+        let mut largest_weights = [0.0_f32; GRAIN];
+        for (scores, &value_scale) in grain_mut(scores, part).zip(value_scales) {
+            let sums = sums.iter_mut().zip(&mut largest_weights);
+            for ((score, largest), (sum, largest_weight)) in
+                scores.iter_mut().zip(&largest).zip(sums)
+            {
+                let weight = math::exponential(*score - largest);
+                *sum += weight;
+                *score = weight * value_scale;
+                *largest_weight = if *score > *largest_weight {
+                    *score
+                } else {
+                    *largest_weight
+                };
+            }
+        }
+        set_grain(&mut all_largest, part, largest_weights);
+        set_grain(&mut all_sums, part, sums);
+    }
+    MixtureScales::new(all_largest, all_sums)
+}
+
+/// Attention weights as [`Mixture`]s, in place: half the bytes. `scores` has room for whole
+/// quads of tokens.
+#[inline(never)]
+pub fn quantize_mixture(scores: &mut [Lanes<f32>], tokens: usize, inverses: &Lanes<f32>) {
+    let quads = tokens.div_ceil(QUAD);
+    for scores in scores.iter_mut().take(quads * QUAD).skip(tokens) {
+        *scores = [0.0; LANES];
+    }
+    for quad in 0..quads {
+        let mut weights = Mixture::default();
+        let quad_of_scores = scores.iter().skip(quad * QUAD).take(QUAD);
+        for (place, scores) in quad_of_scores.enumerate() {
+            for ((weights, score), inverse) in weights.iter_mut().zip(scores).zip(inverses) {
+                if let Some(weight) = weights.get_mut(place) {
+                    *weight = narrow(math::nearest(score * inverse));
+                }
+            }
+        }
+        let packed: [Lanes<f32>; 2] = bytemuck::must_cast(weights);
+        for (score, packed) in scores.iter_mut().skip(quad * 2).zip(packed) {
+            *score = packed;
+        }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "clamped")]
+fn narrow(value: i32) -> i16 {
+    value.clamp(0, LARGEST_MIXTURE_STEP) as i16
 }
