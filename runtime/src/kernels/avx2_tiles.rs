@@ -73,6 +73,19 @@ fn project_wide<const N: usize, const GROUP: usize>(
     let Some(columns) = Columns::<N>::side_by_side(tiles, rows.cols(), &mut memory) else {
         return false;
     };
+    project_rows::<N, GROUP>(rows, tiles, columns, output);
+    true
+}
+
+/// A function of its own, so that features are found from a register and not from the stack.
+#[inline(never)]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn project_rows<const N: usize, const GROUP: usize>(
+    rows: &Rows<'_>,
+    tiles: &[Tile<'_, Feature>],
+    columns: Columns<'_, N>,
+    output: &mut [Lanes<f32>],
+) {
     let count = output.len() / tiles.len().max(1);
     for (at, row) in rows.clone().take(count).enumerate() {
         let mut sums = Sums::new();
@@ -105,7 +118,6 @@ fn project_wide<const N: usize, const GROUP: usize>(
             }
         }
     }
-    true
 }
 
 /// Adds Σ w·x of (column step, weight) pairs.
