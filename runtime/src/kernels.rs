@@ -92,7 +92,7 @@ pub fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
 }
 
 /// [`project`] for several tiles, at most [`TILES`]; `output` is `[tiles, rows]`.
-#[inline]
+#[inline(never)]
 pub fn project_tiles(rows: &Rows<'_>, tiles: &[Tile<'_>], output: &mut [Lanes<f32>]) {
     #[cfg(kernels = "x86_64")]
     if let Some(set) = x86_64::Avx2::detect() {

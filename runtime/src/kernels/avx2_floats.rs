@@ -20,6 +20,7 @@ use neuroprune_format::tensor::{Norm, Rows};
 use super::floats::{LARGEST_MIXTURE_STEP, MixtureScales};
 use super::scalar::Feature;
 use super::{LANES, Lanes, QUAD, Tile, scalar};
+use crate::lanes::{grain_of, grains};
 use crate::math::{EXPONENT_FLOOR, EXPONENTIAL, GELU, SHIFT};
 
 /// See [`scalar::pack`]; four features at once.
@@ -195,7 +196,7 @@ pub(super) fn gelu(x: &mut [Lanes<f32>], _tokens: usize) {
 pub(super) fn softmax(
     scores: &mut [Lanes<f32>],
     query_scales: &Lanes<f32>,
-    _queries: usize,
+    queries: usize,
     key_scales: &[f32],
     value_scales: &[f32],
 ) -> MixtureScales {
@@ -217,10 +218,15 @@ pub(super) fn softmax(
         largest_weight = _mm256_max_ps(weight, largest_weight);
         *lanes = bytemuck::must_cast(weight);
     }
-    MixtureScales::new(
+    let mut scales = MixtureScales::default();
+    let (largest, sums): (Lanes<f32>, Lanes<f32>) = (
         bytemuck::must_cast(largest_weight),
         bytemuck::must_cast(sum),
-    )
+    );
+    for part in grains(queries) {
+        scales.set_grain(part, grain_of(&largest, part), grain_of(&sums, part));
+    }
+    scales
 }
 
 /// See [`scalar::quantize_mixture`].

@@ -178,16 +178,17 @@ pub struct MixtureScales {
 }
 
 impl MixtureScales {
-    /// Of the largest attention weight of each query, and of the sums of its weights.
-    pub(super) fn new(largest: Lanes<f32>, sums: Lanes<f32>) -> Self {
-        let mut scales = Self {
-            inverses: largest.map(|largest| quotient_or_zero(LARGEST_MIXTURE, largest)),
-            ..Self::default()
-        };
-        for ((scale, largest), sum) in scales.of_sums.iter_mut().zip(largest).zip(sums) {
+    /// Sets those of one grain of queries, of their largest attention weights and of the
+    /// sums of their weights.
+    #[inline]
+    pub(super) fn set_grain(&mut self, part: usize, largest: [f32; GRAIN], sums: [f32; GRAIN]) {
+        let inverses = largest.map(|largest| quotient_or_zero(LARGEST_MIXTURE, largest));
+        set_grain(&mut self.inverses, part, inverses);
+        let mut of_sums = [0.0; GRAIN];
+        for ((scale, largest), sum) in of_sums.iter_mut().zip(largest).zip(sums) {
             *scale = quotient_or_zero(largest, LARGEST_MIXTURE * sum);
         }
-        scales
+        set_grain(&mut self.of_sums, part, of_sums);
     }
 }
 
@@ -202,7 +203,7 @@ pub fn softmax(
     key_scales: &[f32],
     value_scales: &[f32],
 ) -> MixtureScales {
-    let (mut all_largest, mut all_sums) = (Lanes::default(), Lanes::default());
+    let mut scales = MixtureScales::default();
     for part in grains(queries) {
         let query_scales = grain_of(query_scales, part);
         let mut largest = [f32::NEG_INFINITY; GRAIN];
@@ -230,10 +231,9 @@ pub fn softmax(
                 };
             }
         }
-        set_grain(&mut all_largest, part, largest_weights);
-        set_grain(&mut all_sums, part, sums);
+        scales.set_grain(part, largest_weights, sums);
     }
-    MixtureScales::new(all_largest, all_sums)
+    scales
 }
 
 /// Attention weights as [`Mixture`]s, in place: half the bytes. `scores` has room for whole
@@ -246,8 +246,8 @@ pub fn quantize_mixture(scores: &mut [Lanes<f32>], tokens: usize, inverses: &Lan
     }
     for quad in 0..quads {
         let mut weights = Mixture::default();
-        let quad_of_scores = scores.iter().skip(quad * QUAD).take(QUAD);
-        for (place, scores) in quad_of_scores.enumerate() {
+        let quad_of_scores = scores.get(quad * QUAD..(quad + 1) * QUAD);
+        for (place, scores) in quad_of_scores.unwrap_or_default().iter().enumerate() {
             for ((weights, score), inverse) in weights.iter_mut().zip(scores).zip(inverses) {
                 if let Some(weight) = weights.get_mut(place) {
                     *weight = narrow(math::nearest(score * inverse));
