@@ -17,11 +17,11 @@ use crate::network::{Network, Shape};
 use crate::parameter::Pruning;
 use crate::pruning::MergedHead;
 use crate::recipe::{Recipe, RecipeError};
-use crate::training::{EpochRecord, Phase, Run};
+use crate::training::{EpochRecord, Journal, Phase, Run};
 use crate::vocabulary::Vocabulary;
 
 /// Changes whenever a field does.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Key of the metadata.
 const KEY: &str = "neuroprune";
 
@@ -83,6 +83,7 @@ struct State {
     epoch_loss: f64,
     history: Vec<EpochRecord>,
     merged: Vec<MergedHead>,
+    journal: Journal,
 }
 
 /// What is left of a layer.
@@ -122,7 +123,14 @@ pub fn load(path: &Path) -> Result<Run, CheckpointError> {
 pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, CheckpointError> {
     let mut run = load(path)?;
     run.recipe.target = recipe.target;
-    let differs = if run.recipe != *recipe {
+    let mut recipe = recipe.clone();
+    if recipe.model.is_pretrained() && recipe.model.from == run.recipe.model.from {
+        // What the pretrained checkpoint decides is known; it need not be there any more.
+        let adopted = recipe.model.adopt(&run.recipe.model, |_| false);
+        adopted.map_err(|error| at(path, error.into()))?;
+    }
+    recipe.settle();
+    let differs = if run.recipe != recipe {
         Some("recipe and options")
     } else if run.examples != train.fingerprint() {
         Some("training data")
@@ -163,6 +171,7 @@ fn encode(run: &Run) -> Result<Vec<u8>, Problem> {
         epoch_loss: run.epoch_loss,
         history: run.history.clone(),
         merged: run.merged.clone(),
+        journal: run.journal.clone(),
     };
     let mut tensors = Vec::new();
     for (name, parameter) in run.network.parameters() {
@@ -229,6 +238,7 @@ fn decode(bytes: &[u8]) -> Result<Run, Problem> {
         epoch_loss: state.epoch_loss,
         history: state.history,
         merged: state.merged,
+        journal: state.journal,
     })
 }
 

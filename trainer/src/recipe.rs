@@ -8,7 +8,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+mod vocabulary_size;
+
 use crate::target::Target;
+
+pub use vocabulary_size::VocabularySize;
 
 /// A whole recipe.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,12 @@ pub struct Recipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelRecipe {
+    /// Pretrained checkpoint to start from: its folder, or `hf:OWNER/NAME`. Random
+    /// weights where it is empty.
+    pub from: String,
+    /// SHA-256 of that checkpoint's weights, in hexadecimal; filled in where it is empty,
+    /// held to where it is not.
+    pub from_sha256: String,
     /// Width of the residual stream.
     pub hidden: usize,
     /// Layers.
@@ -40,14 +50,16 @@ pub struct ModelRecipe {
     pub heads: usize,
     /// Neurons in a layer's MLP.
     pub intermediate: usize,
-    /// WordPiece vocabulary, special tokens included.
-    pub vocabulary: usize,
+    /// WordPiece vocabulary.
+    pub vocabulary: VocabularySize,
     /// Longest token sequence, special tokens included.
     pub tokens: usize,
     /// Function between the MLP's matrices.
     pub activation: ActivationKind,
     /// How the sequence becomes one vector.
     pub pooling: PoolingKind,
+    /// Added to the variance in every LayerNorm.
+    pub norm_epsilon: f32,
 }
 
 /// Function between the MLP's matrices.
@@ -94,6 +106,8 @@ pub struct TrainingRecipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PruningRecipe {
+    /// How weights are chosen; some methods fix keys below ([`Recipe::settle`]).
+    pub method: Method,
     /// Share of encoder weights (Q, K, V, W_O, L_in, L_out) that end as zero.
     pub sparsity: f64,
     /// Passes over the training data.
@@ -120,10 +134,60 @@ pub struct PruningRecipe {
     pub cost_floor: f32,
     /// Largest relative distance of two heads' outputs that counts as the same.
     pub head_distance: f32,
+    /// Strength of the penalty on L_in and L_out (`paper`), on all matrices (`l1`).
+    pub alpha: f64,
+    /// Strength of the penalty on Q, K, V (`paper`).
+    pub beta: f64,
+    /// Largest difference of any weights of two heads that counts as the same (`paper`).
+    pub theta: f32,
     /// Share of the loss that follows the dense network's answers.
     pub distillation: f64,
     /// Temperature of those answers.
     pub temperature: f64,
+}
+
+/// How weights are chosen: `docs/method.md`, "Methods".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Score for its cost, exact sparsity, heads compared by what they say (default).
+    #[default]
+    Neuroprune,
+    /// As published: penalties, heads compared by their weights, zeros at the end.
+    Paper,
+    /// A plain l1 penalty, magnitude decides.
+    L1,
+    /// Magnitude alone decides.
+    Magnitude,
+    /// |w·∂L/∂w| alone decides.
+    Sensitivity,
+    /// −w·∂L/∂w alone decides (Sanh et al. 2020).
+    Movement,
+}
+
+impl Method {
+    /// Every method, the default first.
+    pub const ALL: [Self; 6] = [
+        Self::Neuroprune,
+        Self::Paper,
+        Self::L1,
+        Self::Magnitude,
+        Self::Sensitivity,
+        Self::Movement,
+    ];
+
+    /// The name in recipes, `paper`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Neuroprune => "neuroprune",
+            Self::Paper => "paper",
+            Self::L1 => "l1",
+            Self::Magnitude => "magnitude",
+            Self::Sensitivity => "sensitivity",
+            Self::Movement => "movement",
+        }
+    }
 }
 
 /// What is removed and kept as one: neighbouring inputs of one output.
@@ -174,6 +238,8 @@ pub enum ScoreKind {
     Sensitivity,
     /// |w|.
     Magnitude,
+    /// Sum of −w · ∂L/∂w: how far training moved the weight away from zero.
+    Movement,
 }
 
 /// From floats to int8.
@@ -187,14 +253,82 @@ pub struct QuantizationRecipe {
 impl Default for ModelRecipe {
     fn default() -> Self {
         Self {
+            from: String::new(),
+            from_sha256: String::new(),
             hidden: 128,
             layers: 2,
             heads: 4,
             intermediate: 512,
-            vocabulary: 1200,
+            vocabulary: VocabularySize::Pieces(1200),
             tokens: 64,
             activation: ActivationKind::Relu,
             pooling: PoolingKind::Mean,
+            norm_epsilon: 1e-5,
+        }
+    }
+}
+
+impl ModelRecipe {
+    /// Whether a run starts from a pretrained checkpoint.
+    #[must_use]
+    pub fn is_pretrained(&self) -> bool {
+        !self.from.is_empty()
+    }
+
+    /// Takes over what a pretrained checkpoint decides: its shape, ε and digest.
+    ///
+    /// # Errors
+    /// [`RecipeError::Conflict`] where a key that the user `named`, or a digest that is
+    /// there, says otherwise.
+    pub fn adopt(
+        &mut self,
+        pretrained: &Self,
+        named: impl Fn(&str) -> bool,
+    ) -> Result<(), RecipeError> {
+        let shown = |model: &Self| {
+            [
+                ("hidden", model.hidden.to_string()),
+                ("layers", model.layers.to_string()),
+                ("heads", model.heads.to_string()),
+                ("intermediate", model.intermediate.to_string()),
+                ("activation", model.activation.name().to_owned()),
+                ("norm_epsilon", model.norm_epsilon.to_string()),
+                ("from_sha256", model.from_sha256.clone()),
+            ]
+        };
+        for ((key, value), (_, found)) in shown(self).into_iter().zip(shown(pretrained)) {
+            let holds = if key == "from_sha256" {
+                !value.is_empty()
+            } else {
+                named(key)
+            };
+            if holds && value != found {
+                return Err(RecipeError::Conflict {
+                    key,
+                    value,
+                    from: self.from.clone(),
+                    found,
+                });
+            }
+        }
+        *self = Self {
+            from: core::mem::take(&mut self.from),
+            vocabulary: self.vocabulary,
+            tokens: self.tokens,
+            pooling: self.pooling,
+            ..pretrained.clone()
+        };
+        Ok(())
+    }
+}
+
+impl ActivationKind {
+    /// The name in recipes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Gelu => "gelu",
         }
     }
 }
@@ -216,6 +350,7 @@ impl Default for TrainingRecipe {
 impl Default for PruningRecipe {
     fn default() -> Self {
         Self {
+            method: Method::Neuroprune,
             sparsity: 0.9,
             epochs: 12,
             learning_rate: 1e-3,
@@ -229,6 +364,9 @@ impl Default for PruningRecipe {
             head_redundancy: true,
             cost_floor: 0.2,
             head_distance: 0.5,
+            alpha: 1e-4,
+            beta: 1e-4,
+            theta: 0.15,
             distillation: 0.5,
             temperature: 2.0,
         }
@@ -273,25 +411,66 @@ pub enum RecipeError {
         /// What it must be.
         expected: &'static str,
     },
+    /// A key says otherwise than the pretrained checkpoint that it starts from.
+    #[error("recipe key `model.{key}` is {value}, but {from} has {found}; leave the key out")]
+    Conflict {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// The checkpoint.
+        from: String,
+        /// The checkpoint's value.
+        found: String,
+    },
 }
 
 /// The recipes that come with the program.
 const SMALL: &str = include_str!("../../recipes/small.toml");
 const TINY: &str = include_str!("../../recipes/tiny.toml");
 const QUICKSTART: &str = include_str!("../../recipes/quickstart.toml");
+const PRETRAINED: &str = include_str!("../../recipes/pretrained.toml");
 
 impl Recipe {
     /// The recipe of this name that comes with the program.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
-        let text = match name {
-            "small" => SMALL,
-            "tiny" => TINY,
-            "quickstart" => QUICKSTART,
-            _ => return None,
-        };
         // A test reads all of them.
-        toml::from_str(text).ok()
+        toml::from_str(Self::text_by_name(name)?).ok()
+    }
+
+    fn text_by_name(name: &str) -> Option<&'static str> {
+        match name {
+            "small" => Some(SMALL),
+            "tiny" => Some(TINY),
+            "quickstart" => Some(QUICKSTART),
+            "pretrained" => Some(PRETRAINED),
+            _ => None,
+        }
+    }
+
+    /// A recipe file, or else the recipe of that name that comes with the program, and
+    /// the keys of its section `model`.
+    ///
+    /// # Errors
+    /// [`RecipeError`], with file and line.
+    pub fn find(path: &Path) -> Result<(Self, Vec<String>), RecipeError> {
+        let known = path.to_str().and_then(Self::text_by_name);
+        let text = match known {
+            Some(text) if !path.exists() => text.to_owned(),
+            _ => read_text(path)?,
+        };
+        let recipe = parse(path, &text)?;
+        let table = text.parse::<toml::Table>().unwrap_or_default();
+        let model = table.get("model").and_then(toml::Value::as_table);
+        let keys = model.into_iter().flat_map(toml::Table::keys).cloned();
+        Ok((recipe, keys.collect()))
+    }
+
+    /// The recipe for what begins with a pretrained checkpoint.
+    #[must_use]
+    pub fn pretrained() -> Self {
+        Self::by_name("pretrained").unwrap_or_default()
     }
 
     /// The recipe of the quickstart.
@@ -336,20 +515,44 @@ impl Recipe {
             .map_err(|error: toml::de::Error| error.message().to_owned())
     }
 
+    /// Sets the keys that the method fixes, so that a resolved recipe says what happens.
+    ///
+    /// Baselines have one score and none of the paper's mechanisms; `paper` has magnitude,
+    /// and keeps the switches of its penalties and of its test of heads. Distillation and
+    /// blocks are left to every method.
+    pub fn settle(&mut self) {
+        let pruning = &mut self.pruning;
+        pruning.score = match pruning.method {
+            Method::Neuroprune => return,
+            Method::Paper | Method::L1 | Method::Magnitude => ScoreKind::Magnitude,
+            Method::Sensitivity => ScoreKind::Sensitivity,
+            Method::Movement => ScoreKind::Movement,
+        };
+        if pruning.method != Method::Paper {
+            pruning.preferential_attachment = false;
+            pruning.group_sparsity = false;
+            pruning.head_redundancy = false;
+        }
+    }
+
+    /// What shapes the dense network; the rest, which it does not read, at its default. So
+    /// equal dense networks have equal ones.
+    #[must_use]
+    pub fn dense_part(&self) -> Self {
+        Self {
+            seed: self.seed,
+            model: self.model.clone(),
+            training: self.training.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Reads a recipe file.
     ///
     /// # Errors
     /// [`RecipeError`], with file and line.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
-            path: name.clone(),
-            source,
-        })?;
-        toml::from_str(&text).map_err(|source| RecipeError::Parse {
-            path: name,
-            source: Box::new(source),
-        })
+        parse(path, &read_text(path)?)
     }
 
     /// Checks every range.
@@ -408,11 +611,24 @@ impl Recipe {
             16384,
             "1 to 16384",
         )?;
+        let (fits, expected) = match (model.vocabulary, model.is_pretrained()) {
+            (VocabularySize::Pieces(pieces), _) => ((16..=60_000).contains(&pieces), "16 to 60000"),
+            (_, is_pretrained) => (
+                is_pretrained,
+                "a number of pieces; `used` and `all` need a pretrained checkpoint, `--from`",
+            ),
+        };
         range(
-            (16..=60_000).contains(&model.vocabulary),
+            fits,
             "model.vocabulary",
             model.vocabulary.to_string(),
-            "16 to 60000",
+            expected,
+        )?;
+        range(
+            (0.0..=0.1).contains(&model.norm_epsilon),
+            "model.norm_epsilon",
+            model.norm_epsilon.to_string(),
+            "0 to 0.1",
         )?;
         range(
             (3..=2048).contains(&model.tokens),
@@ -438,6 +654,9 @@ impl Recipe {
             10.0,
             "0 to 10",
         )?;
+        share("pruning.alpha", pruning.alpha, 1.0, "0 to 1")?;
+        share("pruning.beta", pruning.beta, 1.0, "0 to 1")?;
+        share("pruning.theta", f64::from(pruning.theta), 10.0, "0 to 10")?;
         share("pruning.sparsity", pruning.sparsity, 0.999, "0 to 0.999")?;
         share("pruning.schedule_end", pruning.schedule_end, 1.0, "0 to 1")?;
         share(
@@ -506,14 +725,31 @@ impl Recipe {
     }
 }
 
+fn read_text(path: &Path) -> Result<String, RecipeError> {
+    std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+fn parse(path: &Path, text: &str) -> Result<Recipe, RecipeError> {
+    toml::from_str(text).map_err(|source| RecipeError::Parse {
+        path: path.display().to_string(),
+        source: Box::new(source),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_recipes_that_come_along_are_valid() {
-        for text in [SMALL, TINY, QUICKSTART] {
-            let recipe: Recipe = toml::from_str(text).unwrap();
+        for text in [SMALL, TINY, QUICKSTART, PRETRAINED] {
+            let mut recipe: Recipe = toml::from_str(text).unwrap();
+            if text == PRETRAINED {
+                recipe.model.from = "folder".to_owned();
+            }
             recipe.check().unwrap();
             assert_eq!(toml::from_str::<Recipe>(&recipe.to_toml()).unwrap(), recipe);
         }
@@ -572,6 +808,46 @@ mod tests {
         assert!(error.contains("`pruning.blocks` is 1x4"), "{error}");
         recipe.pruning.blocks = Blocks::Two;
         recipe.check().unwrap();
+    }
+
+    #[test]
+    fn names_of_methods_are_those_of_recipes() {
+        for method in Method::ALL {
+            let recipe = Recipe::default().with("pruning.method", method.name());
+            assert_eq!(recipe.unwrap().pruning.method, method);
+        }
+    }
+
+    #[test]
+    fn a_method_fixes_its_keys_and_no_others() {
+        let settled = |method| {
+            let mut recipe = Recipe::default();
+            recipe.pruning.method = method;
+            recipe.settle();
+            let pruning = &recipe.pruning;
+            let switches = [
+                pruning.preferential_attachment,
+                pruning.group_sparsity,
+                pruning.head_redundancy,
+            ];
+            assert_eq!(pruning.distillation, PruningRecipe::default().distillation);
+            (pruning.score, switches)
+        };
+        assert_eq!(
+            settled(Method::Neuroprune),
+            (ScoreKind::Sensitivity, [true; 3])
+        );
+        assert_eq!(settled(Method::Paper), (ScoreKind::Magnitude, [true; 3]));
+        assert_eq!(settled(Method::L1), (ScoreKind::Magnitude, [false; 3]));
+        assert_eq!(
+            settled(Method::Magnitude),
+            (ScoreKind::Magnitude, [false; 3])
+        );
+        assert_eq!(
+            settled(Method::Sensitivity),
+            (ScoreKind::Sensitivity, [false; 3])
+        );
+        assert_eq!(settled(Method::Movement), (ScoreKind::Movement, [false; 3]));
     }
 
     #[test]
