@@ -5,8 +5,9 @@
 //! cargo run --release -p neuroprune-host-bench --bin time_model -- MODEL TOKENS [scalar]
 //! ```
 
+use core::time::Duration;
 use std::io::{BufRead, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use neuroprune_host_bench::text;
