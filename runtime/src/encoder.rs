@@ -14,16 +14,13 @@ use neuroprune_format::manifest::{Activation, Pooling};
 use neuroprune_format::tensor::{Matrix, Rows};
 
 use crate::kernels::{
-    self, Feature, GRAIN, LANES, Lanes, Mixture, QUAD, TILES, Tile, project, project_tiles,
+    self, Feature, LANES, Lanes, Mixture, QUAD, TILES, Tile, project, project_tiles,
 };
-use crate::lanes::{self, Quantizer, float, grain_of, quotient_or_zero};
+use crate::lanes::{self, Quantizer, float, grain_of};
 use crate::math;
 use crate::plan::{AttentionBuffers, EmbedBuffers, MlpBuffers, PoolBuffers};
 use crate::residual::Residual;
 use crate::trace::{Stage, Trace, Values};
-
-/// [`kernels::LARGEST_WEIGHT`] as a float.
-const LARGEST_MIXTURE: f32 = kernels::LARGEST_WEIGHT as f32;
 
 /// Sums of token, position and segment embeddings, normalised.
 pub(crate) fn embed(
@@ -305,10 +302,17 @@ fn attend_tile(
     let keys = part(buffers.keys, 0, all * query_rows);
     let scores = part_mut(buffers.scores, 0, all);
     kernels::dense(keys, query_rows, &queries, bytemuck::cast_slice_mut(scores));
-    let scales = softmax(scores, &queries, buffers.key_scales, buffers.value_scales);
+    let scales = kernels::softmax(
+        scores,
+        &queries.scales,
+        tokens,
+        buffers.key_scales,
+        buffers.value_scales,
+    );
 
     let quads = all.div_ceil(QUAD);
-    let mixture = quantize_mixture(buffers.scores, all, &scales);
+    kernels::quantize_mixture(buffers.scores, all, &scales.inverses);
+    let mixture: &[Mixture] = bytemuck::cast_slice(part(buffers.scores, 0, quads * 2));
     let sums = part_mut(buffers.projected, to, value_rows);
     let values = part(buffers.values, 0, quads * value_rows);
     kernels::mix(mixture, values, tokens, bytemuck::cast_slice_mut(sums));
@@ -320,89 +324,6 @@ fn attend_tile(
             }
         }
     }
-}
-
-/// How attention weights become integers, and sums of them floats.
-#[derive(Default)]
-struct MixtureScales {
-    /// Steps of one unit.
-    inverses: Lanes<f32>,
-    /// Value of one unit of the sums.
-    of_sums: Lanes<f32>,
-}
-
-/// Turns the integer sums q·k into attention weights times the scales of their values,
-/// not yet divided by the sum of the weights. `scores` is `[tokens]`.
-#[inline(never)]
-fn softmax(
-    scores: &mut [Lanes<f32>],
-    queries: &Tile<'_>,
-    key_scales: &[f32],
-    value_scales: &[f32],
-) -> MixtureScales {
-    let mut scales = MixtureScales::default();
-    for grain in lanes::grains(queries.tokens) {
-        let query_scales = grain_of(&queries.scales, grain);
-        let mut largest = [f32::NEG_INFINITY; GRAIN];
-        for (scores, key_scale) in lanes::grain_mut(scores, grain).zip(key_scales) {
-            let lanes = scores.iter_mut().zip(&mut largest).zip(query_scales);
-            for ((score, largest), query_scale) in lanes {
-                *score = float(kernels::integer(*score)) * (query_scale * key_scale);
-                *largest = if *score > *largest { *score } else { *largest };
-            }
-        }
-        let mut sums = [0.0; GRAIN];
-        let mut largest_weights = [0.0_f32; GRAIN];
-        for (scores, &value_scale) in lanes::grain_mut(scores, grain).zip(value_scales) {
-            let sums = sums.iter_mut().zip(&mut largest_weights);
-            for ((score, largest), (sum, largest_weight)) in
-                scores.iter_mut().zip(&largest).zip(sums)
-            {
-                let weight = math::exponential(*score - largest);
-                *sum += weight;
-                *score = weight * value_scale;
-                *largest_weight = if *score > *largest_weight {
-                    *score
-                } else {
-                    *largest_weight
-                };
-            }
-        }
-        let inverses = largest_weights.map(|largest| quotient_or_zero(LARGEST_MIXTURE, largest));
-        lanes::set_grain(&mut scales.inverses, grain, inverses);
-        let mut of_sums = [0.0; GRAIN];
-        for ((scale, largest), sum) in of_sums.iter_mut().zip(largest_weights).zip(sums) {
-            *scale = quotient_or_zero(largest, LARGEST_MIXTURE * sum);
-        }
-        lanes::set_grain(&mut scales.of_sums, grain, of_sums);
-    }
-    scales
-}
-
-/// Attention weights as integers, in place: half the bytes. `scores` has room for whole
-/// quads of tokens.
-#[inline(never)]
-fn quantize_mixture<'s>(
-    scores: &'s mut [Lanes<f32>],
-    tokens: usize,
-    scales: &MixtureScales,
-) -> &'s [Mixture] {
-    let quads = tokens.div_ceil(QUAD);
-    for scores in scores.iter_mut().take(quads * QUAD).skip(tokens) {
-        *scores = [0.0; LANES];
-    }
-    for quad in 0..quads {
-        let (quads_of_scores, _) = scores.as_chunks::<QUAD>();
-        let weights = match quads_of_scores.get(quad) {
-            Some(scores) => kernels::mixture(scores, &scales.inverses),
-            None => Mixture::default(),
-        };
-        let packed: [Lanes<f32>; 2] = bytemuck::must_cast(weights);
-        for (score, packed) in scores.iter_mut().skip(quad * 2).zip(packed) {
-            *score = packed;
-        }
-    }
-    bytemuck::cast_slice(part(scores, 0, quads * 2))
 }
 
 /// What one head read for one tile, from `projected` at `at` into its columns of the context:

@@ -394,11 +394,17 @@ proptest! {
 
     #[test]
     fn attention_weights_are_the_oracles(
-        weights in prop::array::uniform4(prop::array::uniform8(-1.0..2.0_f32)),
+        (scores, tokens) in prop::collection::vec(prop::array::uniform8(-1.0..2.0_f32), 1..30)
+            .prop_flat_map(|scores| { let all = scores.len(); (Just(scores), 1..=all) }),
         inverses in prop::array::uniform8(prop_oneof![Just(0.0), Just(8191.0), 0.0..1e6_f32]),
     ) {
-        let expected = floats::mixture(&weights, &inverses);
-        prop_assert_eq!(kernels::mixture(&weights, &inverses), expected);
+        let quads = tokens.div_ceil(QUAD);
+        let mut found = scores;
+        found.resize(quads * QUAD, [7.0; LANES]);
+        let mut expected = found.clone();
+        kernels::quantize_mixture(&mut found, tokens, &inverses);
+        floats::quantize_mixture(&mut expected, tokens, &inverses);
+        prop_assert_eq!(bits(&found[..quads * 2], LANES), bits(&expected[..quads * 2], LANES));
     }
 
     #[test]
@@ -606,6 +612,42 @@ mod host {
                 scalar::mix(&mixture, &values, tokens, &mut expected);
                 avx2.mix(&mixture, &values, tokens, &mut found);
                 prop_assert_eq!(first(&found, tokens), first(&expected, tokens));
+            }
+        }
+
+        #[test]
+        fn avx2_gives_the_oracles_attention(
+            sums in prop::collection::vec(prop::array::uniform8(-516_128..=516_128_i32), 1..40),
+            query_scales in prop::array::uniform8(prop_oneof![4 => 1e-6..1e-2_f32, 1 => Just(1e34)]),
+            scales in prop::collection::vec((1e-3..0.1_f32, 0.0..0.1_f32), 40),
+        ) {
+            let Some(avx2) = avx2() else { return Ok(()) };
+            let count = sums.len();
+            let (key_scales, value_scales): (Vec<_>, Vec<_>) = scales.into_iter().unzip();
+            let mut scores = vec![[1.0; LANES]; count.next_multiple_of(QUAD)];
+            for (scores, sums) in scores.iter_mut().zip(sums) {
+                *scores = sums.map(|sum| f32::from_bits(sum.cast_unsigned()));
+            }
+            for tokens in TOKENS {
+                let (mut expected, mut found) = (scores.clone(), scores.clone());
+                let scales = scalar::softmax(
+                    &mut expected[..count], &query_scales, tokens, &key_scales, &value_scales,
+                );
+                let of_found = avx2.softmax(
+                    &mut found[..count], &query_scales, tokens, &key_scales, &value_scales,
+                );
+                prop_assert_eq!(bits(&found[..count], tokens), bits(&expected[..count], tokens));
+                for (found, expected) in
+                    [(of_found.inverses, scales.inverses), (of_found.of_sums, scales.of_sums)]
+                {
+                    prop_assert_eq!(bits(&[found], tokens), bits(&[expected], tokens));
+                }
+                scalar::quantize_mixture(&mut expected, count, &scales.inverses);
+                avx2.quantize_mixture(&mut found, count, &scales.inverses);
+                let quads = count.div_ceil(QUAD);
+                let expected: &[Mixture] = bytemuck::cast_slice(&expected[..2 * quads]);
+                let found: &[Mixture] = bytemuck::cast_slice(&found[..2 * quads]);
+                prop_assert_eq!(first(found, tokens), first(expected, tokens));
             }
         }
 

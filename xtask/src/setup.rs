@@ -93,6 +93,15 @@ pub(crate) fn for_browser_bench() -> Vec<Tool> {
     tools
 }
 
+/// What counting needs: what the firmware does, and callgrind.
+pub(crate) fn for_bench() -> anyhow::Result<Vec<Tool>> {
+    let mut tools = for_firmware()?;
+    if cfg!(all(target_arch = "x86_64", target_os = "linux")) {
+        tools.push(Tool::Program("valgrind", "valgrind"));
+    }
+    Ok(tools)
+}
+
 /// What the checks need: the targets, clippy, rustfmt and cargo-deny.
 pub(crate) fn for_check() -> anyhow::Result<Vec<Tool>> {
     let toolchain = toolchain()?;

@@ -1,16 +1,18 @@
-//! Times a model: for each line of the input one classification, and its nanoseconds as a
-//! line of output.
+//! Times a model: for each line of the input one classification, and as a line of output the
+//! nanoseconds that the thread had the processor for, and those by the clock. Linux only.
 //!
 //! ```sh
 //! cargo run --release -p neuroprune-host-bench --bin time_model -- MODEL TOKENS [scalar]
 //! ```
 
+use core::time::Duration;
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use neuroprune_host_bench::text;
 use neuroprune_runtime::{Classifier, Model, required_scratch};
+use rustix::time::{ClockId, clock_gettime};
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -32,16 +34,23 @@ fn main() -> anyhow::Result<()> {
     let mut output = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         line?;
-        let start = Instant::now();
+        let (start, start_of_thread) = (Instant::now(), thread_time());
         let answer = classifier.classify(&text)?;
-        let elapsed = start.elapsed();
+        let (of_thread, elapsed) = (thread_time() - start_of_thread, start.elapsed());
         ensure!(
             answer.tokens == tokens,
             "{} tokens, not {tokens}",
             answer.tokens
         );
-        writeln!(output, "{}", elapsed.as_nanos())?;
+        writeln!(output, "{} {}", of_thread.as_nanos(), elapsed.as_nanos())?;
         output.flush()?;
     }
     Ok(())
+}
+
+/// For how long this thread had a processor.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.cast_unsigned(), 0)
+        + Duration::from_nanos(time.tv_nsec.cast_unsigned())
 }

@@ -6,9 +6,15 @@
 
 use neuroprune_format::tensor::{Norm, Rows};
 
-use super::{GRAIN, LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile, integer};
-use crate::lanes::{float, grain, grain_mut, grain_of, grains, set_grain};
+use super::{GRAIN, LANES, Lanes, Mixture, QUAD, Tile, integer};
+use crate::lanes::{float, grain, grain_mut, grain_of, grains, quotient_or_zero, set_grain};
 use crate::math;
+
+/// Largest attention weight; [`scalar::mix`](super::scalar::mix) states how many tokens it
+/// allows.
+const LARGEST_MIXTURE: f32 = 8191.0;
+/// The same as an integer.
+pub(super) const LARGEST_MIXTURE_STEP: i32 = 8191;
 
 /// Turns the integer sums in the memory of `output` into
 /// y = (sum as f32) · (row scale · token scale) + bias.
@@ -79,26 +85,6 @@ pub fn round(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, steps: &mut
             }
         }
     }
-}
-
-/// nearest(weight · inverse) of the attention weights of four tokens, within
-/// 0…[`LARGEST_WEIGHT`].
-#[must_use]
-pub fn mixture(weights: &[Lanes<f32>; QUAD], inverses: &Lanes<f32>) -> Mixture {
-    let mut mixture = Mixture::default();
-    for (place, weights) in weights.iter().enumerate() {
-        for ((steps, weight), inverse) in mixture.iter_mut().zip(weights).zip(inverses) {
-            if let Some(step) = steps.get_mut(place) {
-                *step = narrow(math::nearest(weight * inverse));
-            }
-        }
-    }
-    mixture
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "clamped")]
-fn narrow(weight: i32) -> i16 {
-    weight.clamp(0, LARGEST_WEIGHT.into()) as i16
 }
 
 /// x ← x + step · scale.
@@ -180,4 +166,102 @@ pub fn gelu(x: &mut [Lanes<f32>], tokens: usize) {
             *x = math::gelu(*x);
         }
     }
+}
+
+/// How attention weights become integers, and sums of them floats.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MixtureScales {
+    /// Steps of one unit.
+    pub inverses: Lanes<f32>,
+    /// Value of one unit of the sums.
+    pub of_sums: Lanes<f32>,
+}
+
+impl MixtureScales {
+    /// Sets those of one grain of queries, of their largest attention weights and of the
+    /// sums of their weights.
+    #[inline]
+    pub(super) fn set_grain(&mut self, part: usize, largest: [f32; GRAIN], sums: [f32; GRAIN]) {
+        let inverses = largest.map(|largest| quotient_or_zero(LARGEST_MIXTURE, largest));
+        set_grain(&mut self.inverses, part, inverses);
+        let mut of_sums = [0.0; GRAIN];
+        for ((scale, largest), sum) in of_sums.iter_mut().zip(largest).zip(sums) {
+            *scale = quotient_or_zero(largest, LARGEST_MIXTURE * sum);
+        }
+        set_grain(&mut self.of_sums, part, of_sums);
+    }
+}
+
+/// Turns the integer sums q·k into attention weights times the scales of their values,
+/// not yet divided by the sum of the weights. `scores` is `[tokens]`, `queries` are those of
+/// the tile.
+#[inline(never)]
+pub fn softmax(
+    scores: &mut [Lanes<f32>],
+    query_scales: &Lanes<f32>,
+    queries: usize,
+    key_scales: &[f32],
+    value_scales: &[f32],
+) -> MixtureScales {
+    let mut scales = MixtureScales::default();
+    for part in grains(queries) {
+        let query_scales = grain_of(query_scales, part);
+        let mut largest = [f32::NEG_INFINITY; GRAIN];
+        for (scores, key_scale) in grain_mut(scores, part).zip(key_scales) {
+            let lanes = scores.iter_mut().zip(&mut largest).zip(query_scales);
+            for ((score, largest), query_scale) in lanes {
+                *score = float(integer(*score)) * (query_scale * key_scale);
+                *largest = if *score > *largest { *score } else { *largest };
+            }
+        }
+        let mut sums = [0.0; GRAIN];
+        let mut largest_weights = [0.0_f32; GRAIN];
+        for (scores, &value_scale) in grain_mut(scores, part).zip(value_scales) {
+            let sums = sums.iter_mut().zip(&mut largest_weights);
+            for ((score, largest), (sum, largest_weight)) in
+                scores.iter_mut().zip(&largest).zip(sums)
+            {
+                let weight = math::exponential(*score - largest);
+                *sum += weight;
+                *score = weight * value_scale;
+                *largest_weight = if *score > *largest_weight {
+                    *score
+                } else {
+                    *largest_weight
+                };
+            }
+        }
+        scales.set_grain(part, largest_weights, sums);
+    }
+    scales
+}
+
+/// Attention weights as [`Mixture`]s, in place: half the bytes. `scores` has room for whole
+/// quads of tokens.
+#[inline(never)]
+pub fn quantize_mixture(scores: &mut [Lanes<f32>], tokens: usize, inverses: &Lanes<f32>) {
+    let quads = tokens.div_ceil(QUAD);
+    for scores in scores.iter_mut().take(quads * QUAD).skip(tokens) {
+        *scores = [0.0; LANES];
+    }
+    for quad in 0..quads {
+        let mut weights = Mixture::default();
+        let quad_of_scores = scores.get(quad * QUAD..(quad + 1) * QUAD);
+        for (place, scores) in quad_of_scores.unwrap_or_default().iter().enumerate() {
+            for ((weights, score), inverse) in weights.iter_mut().zip(scores).zip(inverses) {
+                if let Some(weight) = weights.get_mut(place) {
+                    *weight = narrow(math::nearest(score * inverse));
+                }
+            }
+        }
+        let packed: [Lanes<f32>; 2] = bytemuck::must_cast(weights);
+        for (score, packed) in scores.iter_mut().skip(quad * 2).zip(packed) {
+            *score = packed;
+        }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "clamped")]
+fn narrow(value: i32) -> i16 {
+    value.clamp(0, LARGEST_MIXTURE_STEP) as i16
 }

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use neuroprune_format::tensor::{Norm, Rows};
 
-pub use super::floats::mixture;
+use super::floats::MixtureScales;
 pub use super::scalar::{Feature, set_grain, value_word};
 use super::{Lanes, Mixture, Tile, avx2, avx2_floats, avx2_tiles, scalar};
 
@@ -142,4 +142,12 @@ kernels! {
     );
     avx2_floats::rectify(x: &mut [Lanes<f32>], tokens: usize);
     avx2_floats::gelu(x: &mut [Lanes<f32>], tokens: usize);
+    avx2_floats::softmax(
+        scores: &mut [Lanes<f32>],
+        query_scales: &Lanes<f32>,
+        queries: usize,
+        key_scales: &[f32],
+        value_scales: &[f32]
+    ) -> MixtureScales;
+    avx2_floats::quantize_mixture(scores: &mut [Lanes<f32>], tokens: usize, inverses: &Lanes<f32>);
 }
