@@ -12,7 +12,7 @@
 use core::arch::wasm32::{
     i16x8_extend_high_i8x16, i16x8_extend_low_i8x16, i16x8_shr, i16x8_shuffle, i16x8_splat,
     i32x4_add, i32x4_dot_i16x8, i32x4_shuffle, i32x4_splat, i64x2_splat, u32x4, v128,
-    v128_load32_splat,
+    v128_load16_splat, v128_load32_splat,
 };
 use core::ops::Range;
 
@@ -169,6 +169,19 @@ fn other_rows<const FULL: bool, const N: usize>(
     }
 }
 
+/// Where the features of a column lie, one of each tile.
+type At<const N: usize> = [*const Feature; N];
+
+/// The features so many columns on.
+///
+/// # Safety
+/// There are so many.
+#[inline]
+unsafe fn ahead<const N: usize>(at: At<N>, columns: usize) -> At<N> {
+    // SAFETY: promised by the caller.
+    at.map(|at| unsafe { at.add(columns) })
+}
+
 /// Σ w·x of a row, for each tile.
 struct RowSums<const FULL: bool, const N: usize>([Sums<FULL>; N]);
 
@@ -193,6 +206,19 @@ impl<const FULL: bool, const N: usize> RowSums<FULL, N> {
         for (sums, tile) in self.0.iter_mut().zip(tiles) {
             // SAFETY: promised by the caller.
             let (even, odd) = unsafe { (tile.get_unchecked(even), tile.get_unchecked(odd)) };
+            sums.accumulate(weights, &Interleaved::new(vector(even), vector(odd)));
+        }
+    }
+
+    /// [`RowSums::accumulate`] of features that lie there, one of each tile.
+    ///
+    /// # Safety
+    /// There are features.
+    #[inline]
+    unsafe fn accumulate_at(&mut self, weights: v128, even: At<N>, odd: At<N>) {
+        for ((sums, even), odd) in self.0.iter_mut().zip(even).zip(odd) {
+            // SAFETY: promised by the caller.
+            let (even, odd) = unsafe { (&*even, &*odd) };
             sums.accumulate(weights, &Interleaved::new(vector(even), vector(odd)));
         }
     }
@@ -290,33 +316,28 @@ fn delta_row<const FULL: bool, const N: usize>(
     pairs: &[u8],
     tiles: [&[Feature]; N],
 ) -> RowSums<FULL, N> {
-    let mut row = RowSums::zero();
+    let mut sums = RowSums::zero();
     let mut at = tiles.map(<[Feature]>::as_ptr);
     let (twos, last) = pairs.as_chunks();
     for two @ &[step, _, next, _] in twos {
-        // SAFETY: four bytes are read of four.
-        let weights = unsafe { v128_load32_splat(two.as_ptr().cast()) };
-        // A weight is the upper byte of its 16 bits.
-        let weights = i16x8_shr(weights, 8);
-        for (sums, at) in row.0.iter_mut().zip(&mut at) {
-            // SAFETY: `Model::open` checked that every column is below the matrix's, and
-            // `multiply` that there are as many features.
-            let (even, odd) = unsafe {
-                let even = at.add(usize::from(step));
-                *at = even.add(usize::from(next));
-                (&*even, &**at)
-            };
-            sums.accumulate(weights, &Interleaved::new(vector(even), vector(odd)));
+        // SAFETY: `Model::open` checked that every column is below the matrix's, and
+        // `multiply` that there are as many features. Four bytes are read of four.
+        unsafe {
+            let even = ahead(at, step.into());
+            at = ahead(even, next.into());
+            // A weight is the upper byte of its 16 bits.
+            let weights = i16x8_shr(v128_load32_splat(two.as_ptr().cast()), 8);
+            sums.accumulate_at(weights, even, at);
         }
     }
     if let &[step, weight] = last {
-        for (sums, at) in row.0.iter_mut().zip(at) {
-            // SAFETY: as above.
-            let feature = vector(unsafe { &*at.add(usize::from(step)) });
-            sums.accumulate(one(weight), &Interleaved::new(feature, feature));
+        // SAFETY: as above.
+        unsafe {
+            at = ahead(at, step.into());
+            sums.accumulate_at(one(weight), at, at);
         }
     }
-    row
+    sums
 }
 
 #[inline(never)]
@@ -389,12 +410,16 @@ fn blocks2_row<const FULL: bool, const N: usize>(
     tiles: [&[Feature]; N],
 ) -> RowSums<FULL, N> {
     let mut sums = RowSums::zero();
-    let mut column = 0;
-    for &[step, even, odd] in blocks.as_chunks().0 {
-        column += usize::from(step);
+    let mut at = tiles.map(<[Feature]>::as_ptr);
+    for block in blocks.as_chunks::<3>().0 {
+        let [step, weights @ ..] = block;
         // SAFETY: `Model::open` checked that both columns are below the matrix's, and
-        // `multiply` that there are as many features.
-        unsafe { sums.accumulate(two([even, odd]), tiles, column, column + 1) };
+        // `multiply` that there are as many features. Two bytes are read of two.
+        unsafe {
+            at = ahead(at, (*step).into());
+            let weights = i16x8_extend_low_i8x16(v128_load16_splat(weights.as_ptr().cast()));
+            sums.accumulate_at(weights, at, ahead(at, 1));
+        }
     }
     sums
 }
@@ -405,18 +430,18 @@ fn blocks4_row<const FULL: bool, const N: usize>(
     tiles: [&[Feature]; N],
 ) -> RowSums<FULL, N> {
     let mut sums = RowSums::zero();
-    let mut column = 0;
-    for &[step, a, b, c, d] in blocks.as_chunks().0 {
-        column += usize::from(step);
-        let four = i32x4_splat(i32::from_le_bytes([a, b, c, d]));
-        let four = i16x8_extend_low_i8x16(four);
-        let front = i32x4_shuffle::<0, 0, 0, 0>(four, four);
-        let back = i32x4_shuffle::<1, 1, 1, 1>(four, four);
+    let mut at = tiles.map(<[Feature]>::as_ptr);
+    for block in blocks.as_chunks::<5>().0 {
+        let [step, weights @ ..] = block;
         // SAFETY: `Model::open` checked that all four columns are below the matrix's, and
-        // `multiply` that there are as many features.
+        // `multiply` that there are as many features. Four bytes are read of four.
         unsafe {
-            sums.accumulate(front, tiles, column, column + 1);
-            sums.accumulate(back, tiles, column + 2, column + 3);
+            at = ahead(at, (*step).into());
+            let four = i16x8_extend_low_i8x16(v128_load32_splat(weights.as_ptr().cast()));
+            let front = i32x4_shuffle::<0, 0, 0, 0>(four, four);
+            let back = i32x4_shuffle::<1, 1, 1, 1>(four, four);
+            sums.accumulate_at(front, at, ahead(at, 1));
+            sums.accumulate_at(back, ahead(at, 2), ahead(at, 3));
         }
     }
     sums
