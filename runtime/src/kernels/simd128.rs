@@ -316,28 +316,34 @@ fn delta_row<const FULL: bool, const N: usize>(
     pairs: &[u8],
     tiles: [&[Feature]; N],
 ) -> RowSums<FULL, N> {
-    let mut sums = RowSums::zero();
+    let mut row = RowSums::zero();
     let mut at = tiles.map(<[Feature]>::as_ptr);
     let (twos, last) = pairs.as_chunks();
     for two @ &[step, _, next, _] in twos {
-        // SAFETY: `Model::open` checked that every column is below the matrix's, and
-        // `multiply` that there are as many features. Four bytes are read of four.
-        unsafe {
-            let even = ahead(at, step.into());
-            at = ahead(even, next.into());
-            // A weight is the upper byte of its 16 bits.
-            let weights = i16x8_shr(v128_load32_splat(two.as_ptr().cast()), 8);
-            sums.accumulate_at(weights, even, at);
+        // SAFETY: four bytes are read of four.
+        let weights = unsafe { v128_load32_splat(two.as_ptr().cast()) };
+        // A weight is the upper byte of its 16 bits.
+        let weights = i16x8_shr(weights, 8);
+        // One tile behind the other: with both pointers moved first, V8 takes a tenth longer.
+        for (sums, at) in row.0.iter_mut().zip(&mut at) {
+            // SAFETY: `Model::open` checked that every column is below the matrix's, and
+            // `multiply` that there are as many features.
+            let (even, odd) = unsafe {
+                let even = at.add(step.into());
+                *at = even.add(next.into());
+                (&*even, &**at)
+            };
+            sums.accumulate(weights, &Interleaved::new(vector(even), vector(odd)));
         }
     }
     if let &[step, weight] = last {
         // SAFETY: as above.
         unsafe {
             at = ahead(at, step.into());
-            sums.accumulate_at(one(weight), at, at);
+            row.accumulate_at(one(weight), at, at);
         }
     }
-    sums
+    row
 }
 
 #[inline(never)]
