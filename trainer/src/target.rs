@@ -169,11 +169,11 @@ const RISCV32: LayoutCosts = LayoutCosts {
 const WASM: LayoutCosts = LayoutCosts {
     dense: 100,
     columns: 150,
-    delta_u8: 141,
+    delta_u8: 140,
     bitmap: 215,
     bitmap_byte: 290,
-    blocks2: 153,
-    blocks4: 105,
+    blocks2: 121,
+    blocks4: 107,
     row: 1400,
 };
 
