@@ -71,7 +71,7 @@ pub type Mixture = Lanes<[i16; QUAD]>;
 pub const FEATURE_BYTES: usize = size_of::<Feature>();
 
 /// Quantised activations of up to eight tokens: x ≈ scale · feature.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Tile<'f, F = Feature> {
     /// One a column.
     pub features: &'f [F],
@@ -86,17 +86,21 @@ pub struct Tile<'f, F = Feature> {
 ///
 /// As many rows as `output` has, or as there are. Lanes behind the tile's tokens hold
 /// anything.
+#[inline(never)]
 pub fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
     multiply(rows, tile, bytemuck::cast_slice_mut(output));
     scale(rows, tile, output);
 }
 
 /// [`project`] for several tiles, at most [`TILES`]; `output` is `[tiles, rows]`.
-#[inline(never)]
+#[inline]
 pub fn project_tiles(rows: &Rows<'_>, tiles: &[Tile<'_>], output: &mut [Lanes<f32>]) {
     #[cfg(kernels = "x86_64")]
     if let Some(set) = x86_64::Avx2::detect() {
         return set.project_tiles(rows, tiles, output);
+    }
+    if let [tile] = tiles {
+        return project(rows, tile, output);
     }
     let count = output.len() / tiles.len().max(1);
     for (tile, output) in tiles.iter().zip(output.chunks_mut(count.max(1))) {
