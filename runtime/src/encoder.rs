@@ -313,8 +313,7 @@ fn attend_tile(
     );
 
     let quads = all.div_ceil(QUAD);
-    kernels::quantize_mixture(buffers.scores, all, &scales.inverses);
-    let mixture: &[Mixture] = bytemuck::cast_slice(part(buffers.scores, 0, quads * 2));
+    let mixture = quantize_mixture(buffers.scores, all, &scales.inverses);
     let sums = part_mut(buffers.projected, to, value_rows);
     let values = part(buffers.values, 0, quads * value_rows);
     kernels::mix(mixture, values, tokens, bytemuck::cast_slice_mut(sums));
@@ -326,6 +325,32 @@ fn attend_tile(
             }
         }
     }
+}
+
+/// Attention weights as integers, in place: half the bytes. `scores` has room for whole
+/// quads of tokens.
+#[inline(never)]
+fn quantize_mixture<'s>(
+    scores: &'s mut [Lanes<f32>],
+    tokens: usize,
+    inverses: &Lanes<f32>,
+) -> &'s [Mixture] {
+    let quads = tokens.div_ceil(QUAD);
+    for scores in scores.iter_mut().take(quads * QUAD).skip(tokens) {
+        *scores = [0.0; LANES];
+    }
+    for quad in 0..quads {
+        let (quads_of_scores, _) = scores.as_chunks::<QUAD>();
+        let weights = match quads_of_scores.get(quad) {
+            Some(scores) => kernels::mixture(scores, inverses),
+            None => Mixture::default(),
+        };
+        let packed: [Lanes<f32>; 2] = bytemuck::must_cast(weights);
+        for (score, packed) in scores.iter_mut().skip(quad * 2).zip(packed) {
+            *score = packed;
+        }
+    }
+    bytemuck::cast_slice(part(scores, 0, quads * 2))
 }
 
 /// What one head read for one tile, from `projected` at `at` into its columns of the context:
