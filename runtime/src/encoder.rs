@@ -6,6 +6,7 @@
 //! then + bias. What the keys and values of a head take grows with the tokens, what its
 //! attention weights take does too: there is no tokens × tokens anywhere.
 
+use core::array;
 use core::ops::Range;
 
 use neuroprune_format::Model;
@@ -146,24 +147,25 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
         first += head.value_rows();
     }
     for block in residual.blocks() {
-        let mut tiles = [Tile::default(); TILES];
-        let features = buffers.features.chunks_mut(width.max(1));
-        for ((of_block, tile), features) in tiles.iter_mut().zip(block.clone()).zip(features) {
+        let mut features = buffers.features.chunks_mut(width.max(1));
+        let tiles: [Tile<'_>; TILES] = array::from_fn(|number| {
+            let tile = block.start + number;
             let tokens = residual.tokens_of(tile);
             let largest = buffers.context_largest.get(tile).copied();
             let largest = largest.unwrap_or_default().map(f32::to_bits);
             let context = part(buffers.context, tile * width, width);
+            let features = features.next().unwrap_or_default();
             for (feature, bytes) in features.iter_mut().zip(context) {
                 for grain in lanes::grains(tokens) {
                     kernels::set_grain(feature, grain, grain_of(bytes, grain));
                 }
             }
-            *of_block = Tile {
+            Tile {
                 features,
                 scales: Quantizer::new(&largest, tokens).scales,
                 tokens,
-            };
-        }
+            }
+        });
         let tiles = part(&tiles, 0, block.len());
         let hidden = model.limits().hidden;
         let updates = part_mut(buffers.projected, 0, tiles.len() * hidden);
@@ -206,7 +208,7 @@ fn keys_and_values(
     buffers: &mut AttentionBuffers<'_>,
 ) {
     let rows = head.query_rows() + head.value_rows();
-    let tiles = residual.block(block.clone(), buffers.features);
+    let tiles = residual.block(&block, buffers.features);
     let length = block.len() * rows;
     let projected = part_mut(buffers.projected, 0, length);
     project_tiles(
@@ -268,7 +270,7 @@ fn attend(
     buffers: &mut AttentionBuffers<'_>,
 ) {
     let rows = head.query_rows();
-    let tiles = residual.block(block.clone(), buffers.features);
+    let tiles = residual.block(&block, buffers.features);
     let projected = part_mut(buffers.projected, 0, block.len() * rows);
     project_tiles(&head.iter(), part(&tiles, 0, block.len()), projected);
     let behind = block.len() * rows;
@@ -311,8 +313,7 @@ fn attend_tile(
     );
 
     let quads = all.div_ceil(QUAD);
-    kernels::quantize_mixture(buffers.scores, all, &scales.inverses);
-    let mixture: &[Mixture] = bytemuck::cast_slice(part(buffers.scores, 0, quads * 2));
+    let mixture = quantize_mixture(buffers.scores, all, &scales.inverses);
     let sums = part_mut(buffers.projected, to, value_rows);
     let values = part(buffers.values, 0, quads * value_rows);
     kernels::mix(mixture, values, tokens, bytemuck::cast_slice_mut(sums));
@@ -324,6 +325,32 @@ fn attend_tile(
             }
         }
     }
+}
+
+/// Attention weights as integers, in place: half the bytes. `scores` has room for whole
+/// quads of tokens.
+#[inline(never)]
+fn quantize_mixture<'s>(
+    scores: &'s mut [Lanes<f32>],
+    tokens: usize,
+    inverses: &Lanes<f32>,
+) -> &'s [Mixture] {
+    let quads = tokens.div_ceil(QUAD);
+    for scores in scores.iter_mut().take(quads * QUAD).skip(tokens) {
+        *scores = [0.0; LANES];
+    }
+    for quad in 0..quads {
+        let (quads_of_scores, _) = scores.as_chunks::<QUAD>();
+        let weights = match quads_of_scores.get(quad) {
+            Some(scores) => kernels::mixture(scores, inverses),
+            None => Mixture::default(),
+        };
+        let packed: [Lanes<f32>; 2] = bytemuck::must_cast(weights);
+        for (score, packed) in scores.iter_mut().skip(quad * 2).zip(packed) {
+            *score = packed;
+        }
+    }
+    bytemuck::cast_slice(part(scores, 0, quads * 2))
 }
 
 /// What one head read for one tile, from `projected` at `at` into its columns of the context:
@@ -374,25 +401,24 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
     let (hidden, rows) = (model.limits().hidden, layer.mlp_input.rows());
     for block in residual.blocks() {
         residual.pack(block.clone(), features);
-        let tiles = residual.block(block.clone(), features);
+        let tiles = residual.block(&block, features);
         let mut neurons = part_mut(projected, 0, block.len() * rows);
         project_tiles(
             &layer.mlp_input.iter(),
             part(&tiles, 0, block.len()),
             neurons,
         );
-        let mut tiles = [Tile::default(); TILES];
         let mut features = part_mut(neuron_features, 0, neurons.len());
-        for (of_block, tile) in tiles.iter_mut().zip(block.clone()) {
-            let tokens = residual.tokens_of(tile);
+        let tiles: [Tile<'_>; TILES] = array::from_fn(|number| {
+            let tokens = residual.tokens_of(block.start + number);
             let of_tile = neurons.split_off_mut(..rows).unwrap_or_default();
             match settings.activation {
                 Activation::Gelu => kernels::gelu(of_tile, tokens),
                 _ => kernels::rectify(of_tile, tokens),
             }
             let features = features.split_off_mut(..rows).unwrap_or_default();
-            *of_block = Quantizer::of(of_tile, tokens).tile(of_tile, tokens, features);
-        }
+            Quantizer::of(of_tile, tokens).tile(of_tile, tokens, features)
+        });
         let tiles = part(&tiles, 0, block.len());
         let updates = part_mut(projected, 0, tiles.len() * hidden);
         project_tiles(&layer.mlp_output.iter(), tiles, updates);

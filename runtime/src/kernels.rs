@@ -53,8 +53,8 @@ use simd128 as chosen;
 use x86_64 as chosen;
 
 pub use chosen::{
-    Feature, add, dense, gelu, largest, mix, multiply, normalize, pack, quantize, quantize_bytes,
-    quantize_mixture, rectify, round, scale, set_grain, softmax, sum, sum_of_squares, value_word,
+    Feature, add, dense, gelu, largest, mix, mixture, multiply, normalize, pack, quantize,
+    quantize_bytes, rectify, round, scale, set_grain, softmax, sum, sum_of_squares, value_word,
 };
 
 /// Tiles that are multiplied at once.
@@ -81,11 +81,14 @@ pub const QUAD: usize = 4;
 /// Attention weights of four tokens, for the eight queries of a tile.
 pub type Mixture = Lanes<[i16; QUAD]>;
 
+/// Largest attention weight; `mix` states how many tokens it allows.
+pub const LARGEST_WEIGHT: i16 = 8191;
+
 /// Bytes that a feature of eight tokens takes on this target.
 pub const FEATURE_BYTES: usize = size_of::<Feature>();
 
 /// Quantised activations of up to eight tokens: x ≈ scale · feature.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Tile<'f, F = Feature> {
     /// One a column.
     pub features: &'f [F],
@@ -100,17 +103,21 @@ pub struct Tile<'f, F = Feature> {
 ///
 /// As many rows as `output` has, or as there are. Lanes behind the tile's tokens hold
 /// anything.
+#[inline(never)]
 pub fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
     multiply(rows, tile, bytemuck::cast_slice_mut(output));
     scale(rows, tile, output);
 }
 
 /// [`project`] for several tiles, at most [`TILES`]; `output` is `[tiles, rows]`.
-#[inline(never)]
+#[inline]
 pub fn project_tiles(rows: &Rows<'_>, tiles: &[Tile<'_>], output: &mut [Lanes<f32>]) {
     #[cfg(kernels = "x86_64")]
     if let Some(set) = x86_64::Avx2::detect() {
         return set.project_tiles(rows, tiles, output);
+    }
+    if let [tile] = tiles {
+        return project(rows, tile, output);
     }
     let count = output.len() / tiles.len().max(1);
     #[cfg(kernels = "simd128")]

@@ -5,8 +5,8 @@
 //! cargo xtask check     formatting, lints, documentation, features, dependencies
 //! cargo xtask firmware  the firmware alone, or one program, or one board
 //! cargo xtask browser   the npm package; its demo page, served
-//! cargo xtask bench     counts instructions, compares with budgets, writes records; times in
-//!                       a browser, beside onnxruntime-web
+//! cargo xtask bench     counts instructions, compares with budgets, writes records;
+//!                       times in a browser, beside onnxruntime-web
 //! cargo xtask accuracy  trains a recipe on real text sets and writes the record
 //! ```
 

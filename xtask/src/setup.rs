@@ -64,6 +64,15 @@ pub(crate) fn for_firmware() -> anyhow::Result<Vec<Tool>> {
     Ok(targets.chain(emulators).collect())
 }
 
+/// What counting needs: what the firmware does, and callgrind.
+pub(crate) fn for_bench() -> anyhow::Result<Vec<Tool>> {
+    let mut tools = for_firmware()?;
+    if cfg!(all(target_arch = "x86_64", target_os = "linux")) {
+        tools.push(Tool::Program("valgrind", "valgrind"));
+    }
+    Ok(tools)
+}
+
 /// What building the package for browsers needs: Rust's target, Node, its packages.
 pub(crate) fn for_browser() -> Vec<Tool> {
     vec![
@@ -91,15 +100,6 @@ pub(crate) fn for_browser_bench() -> Vec<Tool> {
     tools.push(Tool::NodePackages("benchmarks/browser"));
     tools.push(Tool::PythonModule("venv", "python3-venv"));
     tools
-}
-
-/// What counting needs: what the firmware does, and callgrind.
-pub(crate) fn for_bench() -> anyhow::Result<Vec<Tool>> {
-    let mut tools = for_firmware()?;
-    if cfg!(all(target_arch = "x86_64", target_os = "linux")) {
-        tools.push(Tool::Program("valgrind", "valgrind"));
-    }
-    Ok(tools)
 }
 
 /// What the checks need: the targets, clippy, rustfmt and cargo-deny.

@@ -1,5 +1,5 @@
 //! Times a model: for each line of the input one classification, and as a line of output the
-//! nanoseconds that the thread had the processor for, and those by the clock. Linux only.
+//! nanoseconds that the thread had the processor for, and those by the clock.
 //!
 //! ```sh
 //! cargo run --release -p neuroprune-host-bench --bin time_model -- MODEL TOKENS [scalar]
@@ -12,7 +12,6 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use neuroprune_host_bench::text;
 use neuroprune_runtime::{Classifier, Model, required_scratch};
-use rustix::time::{ClockId, clock_gettime};
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -34,9 +33,9 @@ fn main() -> anyhow::Result<()> {
     let mut output = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         line?;
-        let (start, start_of_thread) = (Instant::now(), thread_time());
+        let (start, start_of_thread) = (Instant::now(), thread_time()?);
         let answer = classifier.classify(&text)?;
-        let (of_thread, elapsed) = (thread_time() - start_of_thread, start.elapsed());
+        let (of_thread, elapsed) = (thread_time()? - start_of_thread, start.elapsed());
         ensure!(
             answer.tokens == tokens,
             "{} tokens, not {tokens}",
@@ -49,8 +48,18 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// For how long this thread had a processor.
-fn thread_time() -> Duration {
+#[cfg(unix)]
+fn thread_time() -> anyhow::Result<Duration> {
+    use rustix::time::{ClockId, clock_gettime};
+
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.cast_unsigned(), 0)
-        + Duration::from_nanos(time.tv_nsec.cast_unsigned())
+    Ok(Duration::new(
+        time.tv_sec.try_into()?,
+        time.tv_nsec.try_into()?,
+    ))
+}
+
+#[cfg(not(unix))]
+fn thread_time() -> anyhow::Result<Duration> {
+    anyhow::bail!("only Unix tells the time of a thread")
 }

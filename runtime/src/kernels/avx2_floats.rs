@@ -17,9 +17,9 @@ use core::arch::x86_64::{
 
 use neuroprune_format::tensor::{Norm, Rows};
 
-use super::floats::{LARGEST_MIXTURE_STEP, MixtureScales};
+use super::floats::MixtureScales;
 use super::scalar::Feature;
-use super::{LANES, Lanes, QUAD, Tile, scalar};
+use super::{LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile, scalar};
 use crate::lanes::{grain_of, grains};
 use crate::math::{EXPONENT_FLOOR, EXPONENTIAL, GELU, SHIFT};
 
@@ -229,32 +229,20 @@ pub(super) fn softmax(
     scales
 }
 
-/// See [`scalar::quantize_mixture`].
+/// See [`scalar::mixture`].
 #[target_feature(enable = "avx2")]
-pub(super) fn quantize_mixture(scores: &mut [Lanes<f32>], tokens: usize, inverses: &Lanes<f32>) {
-    let quads = tokens.div_ceil(QUAD);
-    for scores in scores.iter_mut().take(quads * QUAD).skip(tokens) {
-        *scores = [0.0; LANES];
-    }
+pub(super) fn mixture(weights: &[Lanes<f32>; QUAD], inverses: &Lanes<f32>) -> Mixture {
+    let [a, b, c, d] = weights;
     let inverses = load(inverses);
-    for quad in 0..quads {
-        let of_quad = scores.get(quad * QUAD..).and_then(<[_]>::first_chunk);
-        let Some([a, b, c, d]) = of_quad else { return };
-        let low = two_steps(load(a), load(b), inverses);
-        let high = two_steps(load(c), load(d), inverses);
-        // Queries 0, 1, 4, 5 and 2, 3, 6, 7.
-        let (even, odd) = (
-            _mm256_unpacklo_epi32(low, high),
-            _mm256_unpackhi_epi32(low, high),
-        );
-        let packed = [
-            _mm256_permute2x128_si256::<0x20>(even, odd),
-            _mm256_permute2x128_si256::<0x31>(even, odd),
-        ];
-        for (scores, packed) in scores.iter_mut().skip(quad * 2).zip(packed) {
-            *scores = bytemuck::must_cast(packed);
-        }
-    }
+    let low = two_steps(load(a), load(b), inverses);
+    let high = two_steps(load(c), load(d), inverses);
+    // Queries 0, 1, 4, 5 and 2, 3, 6, 7.
+    let even = _mm256_unpacklo_epi32(low, high);
+    let odd = _mm256_unpackhi_epi32(low, high);
+    bytemuck::must_cast([
+        _mm256_permute2x128_si256::<0x20>(even, odd),
+        _mm256_permute2x128_si256::<0x31>(even, odd),
+    ])
 }
 
 /// Attention weights of two tokens as integers, side by side for each query.
@@ -266,14 +254,14 @@ fn two_steps(first: __m256, second: __m256, inverses: __m256) -> __m256i {
     _mm256_or_si256(low, high)
 }
 
-/// 0…8,191.
+/// 0…[`LARGEST_WEIGHT`].
 #[inline]
 #[target_feature(enable = "avx2")]
 fn mixture_step(score: __m256, inverses: __m256) -> __m256i {
     let zero = _mm256_castps_si256(_mm256_set1_ps(SHIFT));
     let step = _mm256_sub_epi32(shifted(score, inverses), zero);
     let step = _mm256_max_epi32(step, _mm256_setzero_si256());
-    _mm256_min_epi32(step, _mm256_set1_epi32(LARGEST_MIXTURE_STEP))
+    _mm256_min_epi32(step, _mm256_set1_epi32(LARGEST_WEIGHT.into()))
 }
 
 /// See `math::exponential`.

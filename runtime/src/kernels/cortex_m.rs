@@ -22,7 +22,7 @@ pub use super::cortex_m_fpu::{
 pub use super::floats::{
     add, gelu, largest, normalize, quantize_bytes, round, scale, sum, sum_of_squares,
 };
-pub use super::floats::{quantize_mixture, softmax};
+pub use super::floats::{mixture, softmax};
 #[cfg(not(fpu))]
 pub use super::pairs::quantize;
 use super::pairs::{self, STRETCH};

@@ -6,15 +6,12 @@
 
 use neuroprune_format::tensor::{Norm, Rows};
 
-use super::{GRAIN, LANES, Lanes, Mixture, QUAD, Tile, integer};
+use super::{GRAIN, LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile, integer};
 use crate::lanes::{float, grain, grain_mut, grain_of, grains, quotient_or_zero, set_grain};
 use crate::math;
 
-/// Largest attention weight; [`scalar::mix`](super::scalar::mix) states how many tokens it
-/// allows.
-const LARGEST_MIXTURE: f32 = 8191.0;
-/// The same as an integer.
-pub(super) const LARGEST_MIXTURE_STEP: i32 = 8191;
+/// [`LARGEST_WEIGHT`] as a float.
+const LARGEST_MIXTURE: f32 = LARGEST_WEIGHT as f32;
 
 /// Turns the integer sums in the memory of `output` into
 /// y = (sum as f32) · (row scale · token scale) + bias.
@@ -85,6 +82,26 @@ pub fn round(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, steps: &mut
             }
         }
     }
+}
+
+/// nearest(weight · inverse) of the attention weights of four tokens, within
+/// 0…[`LARGEST_WEIGHT`].
+#[must_use]
+pub fn mixture(weights: &[Lanes<f32>; QUAD], inverses: &Lanes<f32>) -> Mixture {
+    let mut mixture = Mixture::default();
+    for (place, weights) in weights.iter().enumerate() {
+        for ((steps, weight), inverse) in mixture.iter_mut().zip(weights).zip(inverses) {
+            if let Some(step) = steps.get_mut(place) {
+                *step = narrow(math::nearest(weight * inverse));
+            }
+        }
+    }
+    mixture
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "clamped")]
+fn narrow(weight: i32) -> i16 {
+    weight.clamp(0, LARGEST_WEIGHT.into()) as i16
 }
 
 /// x ← x + step · scale.
@@ -234,34 +251,4 @@ pub fn softmax(
         scales.set_grain(part, largest_weights, sums);
     }
     scales
-}
-
-/// Attention weights as [`Mixture`]s, in place: half the bytes. `scores` has room for whole
-/// quads of tokens.
-#[inline(never)]
-pub fn quantize_mixture(scores: &mut [Lanes<f32>], tokens: usize, inverses: &Lanes<f32>) {
-    let quads = tokens.div_ceil(QUAD);
-    for scores in scores.iter_mut().take(quads * QUAD).skip(tokens) {
-        *scores = [0.0; LANES];
-    }
-    for quad in 0..quads {
-        let mut weights = Mixture::default();
-        let quad_of_scores = scores.get(quad * QUAD..(quad + 1) * QUAD);
-        for (place, scores) in quad_of_scores.unwrap_or_default().iter().enumerate() {
-            for ((weights, score), inverse) in weights.iter_mut().zip(scores).zip(inverses) {
-                if let Some(weight) = weights.get_mut(place) {
-                    *weight = narrow(math::nearest(score * inverse));
-                }
-            }
-        }
-        let packed: [Lanes<f32>; 2] = bytemuck::must_cast(weights);
-        for (score, packed) in scores.iter_mut().skip(quad * 2).zip(packed) {
-            *score = packed;
-        }
-    }
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "clamped")]
-fn narrow(value: i32) -> i16 {
-    value.clamp(0, LARGEST_MIXTURE_STEP) as i16
 }

@@ -21,8 +21,8 @@ use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows, take_delta_row};
 pub use super::floats::softmax;
 pub use super::scalar::value_word;
 pub use super::simd128_floats::{
-    add, gelu, largest, normalize, quantize, quantize_bytes, quantize_mixture, rectify, round,
-    scale, sum, sum_of_squares,
+    add, gelu, largest, mixture, normalize, quantize, quantize_bytes, rectify, round, scale, sum,
+    sum_of_squares,
 };
 use super::simd128_floats::{load, store};
 use super::{GRAIN, LANES, Lanes, Mixture, Tile};

@@ -14,9 +14,8 @@ use core::arch::wasm32::{
 
 use neuroprune_format::tensor::{Norm, Rows};
 
-use super::floats::LARGEST_MIXTURE_STEP;
 use super::simd128::Feature;
-use super::{GRAIN, LANES, Lanes, Mixture, QUAD, Tile};
+use super::{GRAIN, LANES, LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile};
 use crate::math;
 
 /// Grains of a tile with more than one.
@@ -113,24 +112,8 @@ fn round_grains<const N: usize>(x: &[Lanes<f32>], inverses: &Lanes<f32>, steps: 
     }
 }
 
-/// See [`super::floats::quantize_mixture`].
-pub fn quantize_mixture(scores: &mut [Lanes<f32>], tokens: usize, inverses: &Lanes<f32>) {
-    let quads = tokens.div_ceil(QUAD);
-    for scores in scores.iter_mut().take(quads * QUAD).skip(tokens) {
-        *scores = [0.0; LANES];
-    }
-    for quad in 0..quads {
-        let weights = scores.as_chunks().0.get(quad);
-        let mixture = weights.map(|weights| mixture(weights, inverses));
-        if let (Some(mixture), Some(place)) = (mixture, scores.as_chunks_mut().0.get_mut(quad)) {
-            *place = bytemuck::must_cast::<_, [Lanes<f32>; 2]>(mixture);
-        }
-    }
-}
-
-/// The attention weights of four tokens as integers.
-#[inline]
-fn mixture(weights: &[Lanes<f32>; QUAD], inverses: &Lanes<f32>) -> Mixture {
+/// See [`super::floats::mixture`].
+pub fn mixture(weights: &[Lanes<f32>; QUAD], inverses: &Lanes<f32>) -> Mixture {
     let inverses = load::<f32, BOTH>(inverses);
     let shift = u32x4_splat(math::SHIFT.to_bits());
     // As integers, [tokens][queries 0…3, 4…7].
@@ -149,12 +132,15 @@ fn mixture(weights: &[Lanes<f32>; QUAD], inverses: &Lanes<f32>) -> Mixture {
 }
 
 /// Four tokens of four queries each as four queries of four tokens each, within
-/// 0…`LARGEST_MIXTURE_STEP`.
+/// 0…[`LARGEST_WEIGHT`].
 #[inline]
 fn transposed(a: v128, b: v128, c: v128, d: v128) -> [v128; 2] {
-    let largest = i32x4_splat(LARGEST_MIXTURE_STEP);
-    let largest = i16x8_narrow_i32x4(largest, largest);
-    let bounded = |steps| i16x8_min(i16x8_max(steps, i16x8_splat(0)), largest);
+    let bounded = |steps| {
+        i16x8_min(
+            i16x8_max(steps, i16x8_splat(0)),
+            i16x8_splat(LARGEST_WEIGHT),
+        )
+    };
     // What does not fit into 16 bits is held within them, and then within the bounds.
     let front = bounded(i16x8_narrow_i32x4(a, b));
     let back = bounded(i16x8_narrow_i32x4(c, d));

@@ -14,7 +14,7 @@ use neuroprune_format::tensor::{Norm, Rows};
 
 use super::floats::MixtureScales;
 pub use super::scalar::{Feature, set_grain, value_word};
-use super::{Lanes, Mixture, Tile, avx2, avx2_floats, avx2_tiles, scalar};
+use super::{Lanes, Mixture, QUAD, Tile, avx2, avx2_floats, avx2_tiles, scalar};
 
 /// Proof that this processor has AVX2, and what comes with it: BMI, LZCNT, POPCNT.
 ///
@@ -149,5 +149,5 @@ kernels! {
         key_scales: &[f32],
         value_scales: &[f32]
     ) -> MixtureScales;
-    avx2_floats::quantize_mixture(scores: &mut [Lanes<f32>], tokens: usize, inverses: &Lanes<f32>);
+    avx2_floats::mixture(weights: &[Lanes<f32>; QUAD], inverses: &Lanes<f32>) -> Mixture;
 }
