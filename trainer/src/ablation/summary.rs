@@ -199,7 +199,7 @@ impl Summary {
                 row.int8.show(2),
                 row.of_dense.show(2),
                 row.float.show(2),
-                format!("{:.0}", row.bytes.mean),
+                whole(row.bytes.mean),
                 format!("{:.1}", row.heads.mean),
                 format!("{:.1}", row.neurons.mean),
                 row.degrees.show(2),
@@ -302,6 +302,17 @@ pub fn names(recipes: &[&Recipe]) -> Vec<String> {
         parts.join(", ")
     };
     plain.iter().map(name).collect()
+}
+
+/// A mean of counts, rounded.
+fn whole(mean: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bytes of a file"
+    )]
+    let rounded = mean.round() as usize;
+    thousands(rounded)
 }
 
 fn scaled(spread: &Spread, factor: f64) -> Spread {

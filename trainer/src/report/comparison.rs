@@ -14,6 +14,8 @@ const LEFT: f64 = 46.0;
 const RIGHT: f64 = WIDTH - 12.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = HEIGHT - 38.0;
+/// Between the ends of the plot and the outermost sparsities.
+const INSET: f64 = 16.0;
 /// Colours there are; then they come again, dashed.
 const COLOURS: usize = 8;
 /// Between the marks of two variants at the same sparsity.
@@ -169,7 +171,7 @@ impl fmt::Display for Comparison {
             write!(
                 f,
                 r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">{} %</text>"#,
-                across.place(tick, LEFT, RIGHT),
+                across.place(tick, LEFT + INSET, RIGHT - INSET),
                 BOTTOM + 15.0,
                 across.label(tick)
             )?;
@@ -190,7 +192,7 @@ impl fmt::Display for Comparison {
         for (index, series) in self.series.iter().enumerate() {
             let aside = (real(index) - middle) * ASIDE;
             let place = |point: &Point| {
-                let x = across.place(point.sparsity, LEFT, RIGHT) + aside;
+                let x = across.place(point.sparsity, LEFT + INSET, RIGHT - INSET) + aside;
                 (
                     x.clamp(LEFT, RIGHT),
                     up.place(point.value.mean, BOTTOM, TOP),
