@@ -62,7 +62,7 @@ Examples:
   neuroprune train --data pairs.jsonl --recipe recipes/small.toml --set model.tokens=48
   neuroprune train --data train.tsv --resume      (after Ctrl-C, or a power cut)
   neuroprune train --data train.tsv --blocks 1x4 --target cortex-m4
-  neuroprune train --data train.tsv --method paper --set pruning.alpha=1e-3
+  neuroprune train --data train.tsv --method paper --set pruning.alpha=3e-3
 
 Files beside model.neuro:
   model.dense.neuro   the dense twin in int8, to compare
