@@ -33,11 +33,13 @@ pub(crate) fn embed(
     let epsilon = model.encoder().settings().norm_epsilon;
     let ids = part(ids, 0, residual.tokens());
     for (tile, ids) in ids.chunks(LANES).enumerate() {
-        sum.fill([0.0; LANES]);
+        if ids.len() < LANES {
+            sum.fill([0.0; LANES]);
+        }
         for (lane, &id) in ids.iter().enumerate() {
             let position = tile * LANES + lane;
-            add_row(sum, lane, embeddings.token.row(usize::from(id)));
-            add_row(sum, lane, embeddings.position.row(position));
+            let token = embeddings.token.row(usize::from(id));
+            set_row(sum, lane, token, embeddings.position.row(position));
             if let Some(segment) = embeddings.segment {
                 let row = segment.row(usize::from(position >= first_segment));
                 add_row(sum, lane, row);
@@ -48,8 +50,22 @@ pub(crate) fn embed(
     trace.stage(Stage::Embeddings, Values::of(residual));
 }
 
+/// Scale and bytes of one row of a table.
+type TableRow<'a> = (f32, &'a [u8]);
+
+/// The sum of two rows.
 #[inline(never)]
-fn add_row(sum: &mut [Lanes<f32>], lane: usize, (scale, weights): (f32, &[u8])) {
+fn set_row(sum: &mut [Lanes<f32>], lane: usize, one: TableRow<'_>, other: TableRow<'_>) {
+    let value = |scale: f32, weight: u8| f32::from(weight.cast_signed()) * scale;
+    for ((x, &a), &b) in sum.iter_mut().zip(one.1).zip(other.1) {
+        if let Some(x) = x.get_mut(lane) {
+            *x = value(one.0, a) + value(other.0, b);
+        }
+    }
+}
+
+#[inline(never)]
+fn add_row(sum: &mut [Lanes<f32>], lane: usize, (scale, weights): TableRow<'_>) {
     for (x, &weight) in sum.iter_mut().zip(weights) {
         if let Some(x) = x.get_mut(lane) {
             *x += f32::from(weight.cast_signed()) * scale;
@@ -85,21 +101,23 @@ pub(crate) fn forward(
     }
 }
 
-/// One vector for the sequence, `[width]`, in the first lane.
+/// One vector for the sequence, `[width]`, in the first lane. The mean is summed over the
+/// tiles lane by lane, then over the lanes.
 fn pool(model: &Model<'_>, residual: &Residual<'_>, pooled: &mut [Lanes<f32>]) {
     pooled.fill([0.0; LANES]);
     // A kind of pooling this version knows, or `Model::open` had refused it.
-    let mean = model.encoder().settings().pooling != Pooling::Cls;
-    let tokens = if mean { residual.tokens() } else { 1 };
-    for token in 0..tokens {
-        for ([pooled, ..], x) in pooled.iter_mut().zip(residual.token(token)) {
-            *pooled += x;
-        }
+    if model.encoder().settings().pooling == Pooling::Cls {
+        residual.add_to(0, pooled);
+        return;
     }
-    if mean {
-        let count = math::count(tokens);
-        for [pooled, ..] in pooled.iter_mut() {
-            *pooled /= count;
+    for tile in residual.tiles() {
+        residual.add_to(tile, pooled);
+    }
+    let count = math::count(residual.tokens());
+    for lanes in pooled {
+        let sum = lanes.iter().fold(0.0, |sum, x| sum + x);
+        if let Some(first) = lanes.first_mut() {
+            *first = sum / count;
         }
     }
 }

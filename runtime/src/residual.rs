@@ -107,7 +107,17 @@ impl<'s> Residual<'s> {
         kernels::round(values, &inverses, tokens, steps.unwrap_or(&mut []));
         if let Some(scales) = self.scales.get_mut(tile) {
             *scales = largest.map(|largest| largest / LARGEST);
+            // What a lane without a token holds must not be counted.
+            scales
+                .iter_mut()
+                .skip(tokens)
+                .for_each(|scale| *scale = 0.0);
         }
+    }
+
+    /// values ← values + x of one tile, lane by lane; lanes without a token add zero.
+    pub(crate) fn add_to(&self, tile: usize, values: &mut [Lanes<f32>]) {
+        kernels::add(values, self.steps_of(tile), &self.scales_of(tile), LANES);
     }
 
     /// The values of one token.

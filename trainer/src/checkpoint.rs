@@ -124,6 +124,11 @@ pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, Chec
     let mut run = load(path)?;
     run.recipe.target = recipe.target;
     let mut recipe = recipe.clone();
+    if recipe.model.is_pretrained() && recipe.model.from == run.recipe.model.from {
+        // What the pretrained checkpoint decides is known; it need not be there any more.
+        let adopted = recipe.model.adopt(&run.recipe.model, |_| false);
+        adopted.map_err(|error| at(path, error.into()))?;
+    }
     recipe.settle();
     let differs = if run.recipe != recipe {
         Some("recipe and options")

@@ -4,6 +4,7 @@
 //! go to standard error. Exit status: 0 done, 1 failed, 2 wrong use.
 
 mod ablate;
+mod bench;
 mod classify;
 mod doctor;
 mod evaluate;
@@ -50,6 +51,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Classify(classify::Classify),
     Inspect(inspect::Inspect),
+    Bench(bench::Bench),
     Report(report::Report),
     Ablate(ablate::Ablate),
     Doctor(doctor::Doctor),
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(command) => command.run(),
         Command::Classify(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Ablate(command) => command.run(),
         Command::Doctor(command) => command.run(),

@@ -276,6 +276,13 @@ impl Dataset {
         Ok((train, dev))
     }
 
+    /// Every text, the second ones of pairs among them.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let texts = self.examples.iter();
+        let texts = texts.flat_map(|e| [Some(e.text.as_str()), e.pair.as_deref()]);
+        texts.flatten()
+    }
+
     /// SHA-256 of what was read: the classes and every example, in order.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {

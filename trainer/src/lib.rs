@@ -9,7 +9,8 @@
 //!                                                                       │
 //!                                                     outcome ─► report ◄
 //! ```
-#![forbid(unsafe_code)]
+// Only launches of GPU kernels lift it.
+#![deny(unsafe_code)]
 
 pub mod ablation;
 pub mod atomic_file;
@@ -17,6 +18,7 @@ pub mod batch;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;
+pub mod device;
 pub mod export;
 pub mod inspection;
 pub mod network;
@@ -27,6 +29,7 @@ pub mod optimizer;
 pub mod outcome;
 pub mod parameter;
 pub mod pipeline;
+pub mod pretrained;
 pub mod pruning;
 pub mod quantization;
 pub mod random;
@@ -34,6 +37,7 @@ pub mod recipe;
 pub mod report;
 pub mod scoring;
 pub mod smart_home;
+pub mod step_times;
 pub mod target;
 pub mod training;
 pub mod vocabulary;

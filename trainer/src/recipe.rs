@@ -8,7 +8,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+mod vocabulary_size;
+
 use crate::target::Target;
+
+pub use vocabulary_size::VocabularySize;
 
 /// A whole recipe.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,12 @@ pub struct Recipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelRecipe {
+    /// Pretrained checkpoint to start from: its folder, or `hf:OWNER/NAME`. Random
+    /// weights where it is empty.
+    pub from: String,
+    /// SHA-256 of that checkpoint's weights, in hexadecimal; filled in where it is empty,
+    /// held to where it is not.
+    pub from_sha256: String,
     /// Width of the residual stream.
     pub hidden: usize,
     /// Layers.
@@ -40,14 +50,16 @@ pub struct ModelRecipe {
     pub heads: usize,
     /// Neurons in a layer's MLP.
     pub intermediate: usize,
-    /// WordPiece vocabulary, special tokens included.
-    pub vocabulary: usize,
+    /// WordPiece vocabulary.
+    pub vocabulary: VocabularySize,
     /// Longest token sequence, special tokens included.
     pub tokens: usize,
     /// Function between the MLP's matrices.
     pub activation: ActivationKind,
     /// How the sequence becomes one vector.
     pub pooling: PoolingKind,
+    /// Added to the variance in every LayerNorm.
+    pub norm_epsilon: f32,
 }
 
 /// Function between the MLP's matrices.
@@ -241,14 +253,82 @@ pub struct QuantizationRecipe {
 impl Default for ModelRecipe {
     fn default() -> Self {
         Self {
+            from: String::new(),
+            from_sha256: String::new(),
             hidden: 128,
             layers: 2,
             heads: 4,
             intermediate: 512,
-            vocabulary: 1200,
+            vocabulary: VocabularySize::Pieces(1200),
             tokens: 64,
             activation: ActivationKind::Relu,
             pooling: PoolingKind::Mean,
+            norm_epsilon: 1e-5,
+        }
+    }
+}
+
+impl ModelRecipe {
+    /// Whether a run starts from a pretrained checkpoint.
+    #[must_use]
+    pub fn is_pretrained(&self) -> bool {
+        !self.from.is_empty()
+    }
+
+    /// Takes over what a pretrained checkpoint decides: its shape, ε and digest.
+    ///
+    /// # Errors
+    /// [`RecipeError::Conflict`] where a key that the user `named`, or a digest that is
+    /// there, says otherwise.
+    pub fn adopt(
+        &mut self,
+        pretrained: &Self,
+        named: impl Fn(&str) -> bool,
+    ) -> Result<(), RecipeError> {
+        let shown = |model: &Self| {
+            [
+                ("hidden", model.hidden.to_string()),
+                ("layers", model.layers.to_string()),
+                ("heads", model.heads.to_string()),
+                ("intermediate", model.intermediate.to_string()),
+                ("activation", model.activation.name().to_owned()),
+                ("norm_epsilon", model.norm_epsilon.to_string()),
+                ("from_sha256", model.from_sha256.clone()),
+            ]
+        };
+        for ((key, value), (_, found)) in shown(self).into_iter().zip(shown(pretrained)) {
+            let holds = if key == "from_sha256" {
+                !value.is_empty()
+            } else {
+                named(key)
+            };
+            if holds && value != found {
+                return Err(RecipeError::Conflict {
+                    key,
+                    value,
+                    from: self.from.clone(),
+                    found,
+                });
+            }
+        }
+        *self = Self {
+            from: core::mem::take(&mut self.from),
+            vocabulary: self.vocabulary,
+            tokens: self.tokens,
+            pooling: self.pooling,
+            ..pretrained.clone()
+        };
+        Ok(())
+    }
+}
+
+impl ActivationKind {
+    /// The name in recipes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Gelu => "gelu",
         }
     }
 }
@@ -331,25 +411,66 @@ pub enum RecipeError {
         /// What it must be.
         expected: &'static str,
     },
+    /// A key says otherwise than the pretrained checkpoint that it starts from.
+    #[error("recipe key `model.{key}` is {value}, but {from} has {found}; leave the key out")]
+    Conflict {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// The checkpoint.
+        from: String,
+        /// The checkpoint's value.
+        found: String,
+    },
 }
 
 /// The recipes that come with the program.
 const SMALL: &str = include_str!("../../recipes/small.toml");
 const TINY: &str = include_str!("../../recipes/tiny.toml");
 const QUICKSTART: &str = include_str!("../../recipes/quickstart.toml");
+const PRETRAINED: &str = include_str!("../../recipes/pretrained.toml");
 
 impl Recipe {
     /// The recipe of this name that comes with the program.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
-        let text = match name {
-            "small" => SMALL,
-            "tiny" => TINY,
-            "quickstart" => QUICKSTART,
-            _ => return None,
-        };
         // A test reads all of them.
-        toml::from_str(text).ok()
+        toml::from_str(Self::text_by_name(name)?).ok()
+    }
+
+    fn text_by_name(name: &str) -> Option<&'static str> {
+        match name {
+            "small" => Some(SMALL),
+            "tiny" => Some(TINY),
+            "quickstart" => Some(QUICKSTART),
+            "pretrained" => Some(PRETRAINED),
+            _ => None,
+        }
+    }
+
+    /// A recipe file, or else the recipe of that name that comes with the program, and
+    /// the keys of its section `model`.
+    ///
+    /// # Errors
+    /// [`RecipeError`], with file and line.
+    pub fn find(path: &Path) -> Result<(Self, Vec<String>), RecipeError> {
+        let known = path.to_str().and_then(Self::text_by_name);
+        let text = match known {
+            Some(text) if !path.exists() => text.to_owned(),
+            _ => read_text(path)?,
+        };
+        let recipe = parse(path, &text)?;
+        let table = text.parse::<toml::Table>().unwrap_or_default();
+        let model = table.get("model").and_then(toml::Value::as_table);
+        let keys = model.into_iter().flat_map(toml::Table::keys).cloned();
+        Ok((recipe, keys.collect()))
+    }
+
+    /// The recipe for what begins with a pretrained checkpoint.
+    #[must_use]
+    pub fn pretrained() -> Self {
+        Self::by_name("pretrained").unwrap_or_default()
     }
 
     /// The recipe of the quickstart.
@@ -431,15 +552,7 @@ impl Recipe {
     /// # Errors
     /// [`RecipeError`], with file and line.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
-            path: name.clone(),
-            source,
-        })?;
-        toml::from_str(&text).map_err(|source| RecipeError::Parse {
-            path: name,
-            source: Box::new(source),
-        })
+        parse(path, &read_text(path)?)
     }
 
     /// Checks every range.
@@ -498,11 +611,24 @@ impl Recipe {
             16384,
             "1 to 16384",
         )?;
+        let (fits, expected) = match (model.vocabulary, model.is_pretrained()) {
+            (VocabularySize::Pieces(pieces), _) => ((16..=60_000).contains(&pieces), "16 to 60000"),
+            (_, is_pretrained) => (
+                is_pretrained,
+                "a number of pieces; `used` and `all` need a pretrained checkpoint, `--from`",
+            ),
+        };
         range(
-            (16..=60_000).contains(&model.vocabulary),
+            fits,
             "model.vocabulary",
             model.vocabulary.to_string(),
-            "16 to 60000",
+            expected,
+        )?;
+        range(
+            (0.0..=0.1).contains(&model.norm_epsilon),
+            "model.norm_epsilon",
+            model.norm_epsilon.to_string(),
+            "0 to 0.1",
         )?;
         range(
             (3..=2048).contains(&model.tokens),
@@ -599,14 +725,31 @@ impl Recipe {
     }
 }
 
+fn read_text(path: &Path) -> Result<String, RecipeError> {
+    std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+fn parse(path: &Path, text: &str) -> Result<Recipe, RecipeError> {
+    toml::from_str(text).map_err(|source| RecipeError::Parse {
+        path: path.display().to_string(),
+        source: Box::new(source),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_recipes_that_come_along_are_valid() {
-        for text in [SMALL, TINY, QUICKSTART] {
-            let recipe: Recipe = toml::from_str(text).unwrap();
+        for text in [SMALL, TINY, QUICKSTART, PRETRAINED] {
+            let mut recipe: Recipe = toml::from_str(text).unwrap();
+            if text == PRETRAINED {
+                recipe.model.from = "folder".to_owned();
+            }
             recipe.check().unwrap();
             assert_eq!(toml::from_str::<Recipe>(&recipe.to_toml()).unwrap(), recipe);
         }

@@ -18,9 +18,10 @@ use crate::data::Dataset;
 use crate::network::{Network, Shape};
 use crate::noise::WordNoise;
 use crate::optimizer::{self, StepSettings};
+use crate::pretrained::{Beginning, Pretrained, PretrainedError};
 use crate::pruning::{self, KeptHead, MergedHead, penalty, schedule};
 use crate::random::{Purpose, permutation, stream};
-use crate::recipe::{Blocks, Method, Recipe};
+use crate::recipe::{Blocks, Method, Recipe, VocabularySize};
 use crate::vocabulary::{Vocabulary, VocabularyError};
 
 /// Examples of one forward pass when nothing is learned.
@@ -151,6 +152,12 @@ pub enum TrainingError {
     /// More classes than a file can tell apart.
     #[error("the training data has {0} classes; a model can have 65535")]
     Classes(usize),
+    /// A size that only a pretrained vocabulary has.
+    #[error("a vocabulary of `{0}` pieces needs a pretrained checkpoint, `model.from`")]
+    NotPretrained(VocabularySize),
+    /// The checkpoint to begin with.
+    #[error(transparent)]
+    Pretrained(#[from] PretrainedError),
     /// The vocabulary, or text under it.
     #[error(transparent)]
     Vocabulary(#[from] VocabularyError),
@@ -220,24 +227,46 @@ impl Run {
     /// When no vocabulary can be made of the texts.
     pub fn new(mut recipe: Recipe, train: &Dataset) -> Result<Self, TrainingError> {
         recipe.settle();
-        let texts = train.examples.iter();
-        let texts = texts.flat_map(|e| [Some(e.text.as_str()), e.pair.as_deref()]);
-        let vocabulary = Vocabulary::train(texts.flatten(), recipe.model.vocabulary)?;
-        let labels = train.labels.clone();
-        if labels.len() > usize::from(u16::MAX) {
-            return Err(TrainingError::Classes(labels.len()));
-        }
-        let shape = Shape::new(
-            &recipe.model,
-            vocabulary.len(),
-            labels.len(),
-            train.is_pair(),
-        );
-        Ok(Self {
-            network: Network::new(shape, recipe.seed)?,
+        let labels = check_classes(train)?;
+        let VocabularySize::Pieces(pieces) = recipe.model.vocabulary else {
+            return Err(TrainingError::NotPretrained(recipe.model.vocabulary));
+        };
+        let vocabulary = Vocabulary::train(train.texts(), pieces)?;
+        let shape = Shape::new(&recipe.model, vocabulary.len(), labels, train.is_pair());
+        let network = Network::new(shape, recipe.seed)?;
+        Ok(Self::at_beginning(recipe, train, vocabulary, network))
+    }
+
+    /// A run that begins with a pretrained checkpoint, which decides the shape: see
+    /// [`crate::recipe::ModelRecipe::adopt`].
+    ///
+    /// # Errors
+    /// Where recipe and checkpoint do not fit.
+    pub fn from_pretrained(
+        mut recipe: Recipe,
+        train: &Dataset,
+        pretrained: &Pretrained,
+    ) -> Result<Self, TrainingError> {
+        recipe.settle();
+        let labels = check_classes(train)?;
+        let Beginning {
+            vocabulary,
+            network,
+        } = pretrained.begin(&recipe, train.texts(), labels, train.is_pair())?;
+        Ok(Self::at_beginning(recipe, train, vocabulary, network))
+    }
+
+    fn at_beginning(
+        recipe: Recipe,
+        train: &Dataset,
+        vocabulary: Vocabulary,
+        network: Network,
+    ) -> Self {
+        Self {
+            network,
             dense: None,
             vocabulary,
-            labels,
+            labels: train.labels.clone(),
             data: train.sha256,
             examples: train.fingerprint(),
             recipe,
@@ -247,7 +276,20 @@ impl Run {
             history: Vec::new(),
             merged: Vec::new(),
             journal: Journal::default(),
-        })
+        }
+    }
+
+    /// Goes on on another device.
+    ///
+    /// # Errors
+    /// When memory cannot be had there.
+    pub fn move_to(&mut self, device: &Device) -> Result<(), TrainingError> {
+        self.network = self.network.to_device(device)?;
+        self.dense = match &self.dense {
+            Some(dense) => Some(dense.to_device(device)?),
+            None => None,
+        };
+        Ok(())
     }
 
     /// Steps of the phase that is running.
@@ -404,9 +446,9 @@ impl Run {
 
         let labels = self.labels.len();
         let logits = self.network.forward(&batch)?;
-        let targets = batch.targets(labels, training.label_smoothing)?;
+        let targets = batch.targets(labels, training.label_smoothing, logits.device())?;
         let mut loss = cross_entropy(&logits, &targets)?;
-        if let Some(answers) = teacher.of(chosen, labels)? {
+        if let Some(answers) = teacher.of(chosen, labels, logits.device())? {
             let pruning = &self.recipe.pruning;
             let (share, temperature) = (pruning.distillation, pruning.temperature);
             let softened = (logits / temperature)?;
@@ -414,16 +456,7 @@ impl Run {
             let distilled = cross_entropy(&softened, &targets)?;
             loss = ((loss * (1.0 - share))? + (distilled * (share * temperature * temperature))?)?;
         }
-        let value = loss.to_scalar::<f32>()?;
         let learning_rate = self.learning_rate(steps);
-        if !value.is_finite() {
-            return Err(TrainingError::Diverged {
-                phase: self.phase,
-                step: self.step + 1,
-                loss: value,
-                learning_rate,
-            });
-        }
         let mut gradients = loss.backward()?;
         let pruning = &self.recipe.pruning;
         if self.phase == Phase::Sparse && !schedule::has_ended(pruning, self.step, steps) {
@@ -437,8 +470,19 @@ impl Run {
             score: pruning.score,
             score_memory: pruning.score_memory as f32,
         };
-        optimizer::step(self.network.parameters_mut(), &gradients, settings)?;
-        Ok((value, batch.ids.len()))
+        optimizer::step(self.network.parameters_mut(), &gradients, &loss, settings)?;
+        // Behind the step, so that a GPU has work while this waits; a loss that is not
+        // finite has changed nothing.
+        let value = loss.to_scalar::<f32>()?;
+        if !value.is_finite() {
+            return Err(TrainingError::Diverged {
+                phase: self.phase,
+                step: self.step + 1,
+                loss: value,
+                learning_rate,
+            });
+        }
+        Ok((value, batch.ids.ids().len()))
     }
 
     /// Removes weights if it is time; whether it was.
@@ -522,8 +566,21 @@ impl Run {
     }
 }
 
+/// The number of classes.
+fn check_classes(train: &Dataset) -> Result<usize, TrainingError> {
+    match train.labels.len() {
+        labels if labels > usize::from(u16::MAX) => Err(TrainingError::Classes(labels)),
+        labels => Ok(labels),
+    }
+}
+
 impl Teacher {
-    fn of(&self, chosen: &[usize], labels: usize) -> candle_core::Result<Option<Tensor>> {
+    fn of(
+        &self,
+        chosen: &[usize],
+        labels: usize,
+        device: &Device,
+    ) -> candle_core::Result<Option<Tensor>> {
         let Some(answers) = &self.0 else {
             return Ok(None);
         };
@@ -531,7 +588,7 @@ impl Teacher {
             .iter()
             .map(|&index| &answers[index * labels..(index + 1) * labels]);
         let rows: Vec<f32> = rows.flatten().copied().collect();
-        Tensor::from_vec(rows, (chosen.len(), labels), &Device::Cpu).map(Some)
+        Tensor::from_vec(rows, (chosen.len(), labels), device).map(Some)
     }
 }
 
@@ -562,7 +619,7 @@ fn softmax(logits: &Tensor) -> candle_core::Result<Tensor> {
 }
 
 /// −Σ targets·log softmax(logits), mean over rows.
-fn cross_entropy(logits: &Tensor, targets: &Tensor) -> candle_core::Result<Tensor> {
+pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor) -> candle_core::Result<Tensor> {
     #[expect(clippy::cast_precision_loss, reason = "a batch")]
     let rows = logits.dim(0)? as f64;
     (log_softmax(logits)? * targets)?.sum_all()? / -rows

@@ -1,7 +1,9 @@
 //! The WordPiece vocabulary: training it, and what a model file needs of it.
 //!
 //! ```text
-//! texts ─ train ─► Vocabulary ─ reference ──► the tokenizer as `tokenizers` runs it
+//! texts ─ train ─────┐
+//! other's pieces ────┴► Vocabulary
+//!         (from_pieces)          ├ reference ──► the tokenizer as `tokenizers` runs it
 //!                             ├ characters ─► what the file says of each character
 //!                             └ settings ───► what the manifest says
 //! ```
@@ -10,6 +12,7 @@
 
 mod alphabet;
 mod unicode;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -22,6 +25,7 @@ use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, Model as _, Trainer as _, TruncationParams};
 
 use unicode::Form;
+pub(crate) use words::{count_words, reachable};
 
 /// Stands for a word that cannot be split into pieces.
 pub const UNKNOWN: &str = "[UNK]";
@@ -33,13 +37,37 @@ pub const SEPARATOR: &str = "[SEP]";
 pub const SIZE_LIMIT: usize = u16::MAX as usize;
 
 /// The special tokens, in the order of their bytes.
-const SPECIAL: [&str; 3] = [START, SEPARATOR, UNKNOWN];
+pub(crate) const SPECIAL: [&str; 3] = [START, SEPARATOR, UNKNOWN];
 /// What marks a piece that continues a word, in the reference's vocabulary.
-const PREFIX: &str = "##";
+pub(crate) const PREFIX: &str = "##";
 /// Pairs of pieces are joined when they occur this often.
 const MIN_FREQUENCY: u64 = 2;
 
-/// The pieces of a WordPiece tokenizer over lower-cased text without accents.
+/// What becomes of text before it is split into pieces: BERT's normaliser.
+///
+/// Control characters go and white space becomes spaces in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Normalization {
+    /// Letters become small ones.
+    pub lowercase: bool,
+    /// Letters lose their accents.
+    pub strip_accents: bool,
+    /// Each Chinese character is a word of its own.
+    pub split_chinese: bool,
+}
+
+impl Default for Normalization {
+    /// That of a vocabulary that is trained here: all of it.
+    fn default() -> Self {
+        Self {
+            lowercase: true,
+            strip_accents: true,
+            split_chinese: true,
+        }
+    }
+}
+
+/// The pieces of a WordPiece tokenizer.
 ///
 /// A token id is the position in [`initial`](Self::initial) followed by
 /// [`continuation`](Self::continuation).
@@ -55,6 +83,7 @@ pub struct Vocabulary {
 struct Pieces {
     initial: Vec<String>,
     continuation: Vec<String>,
+    normalization: Normalization,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +143,8 @@ impl Vocabulary {
         if size <= SPECIAL.len() || size > SIZE_LIMIT {
             return Err(VocabularyError::Size(size));
         }
-        let mut words = count_words(texts)?;
+        let normalization = Normalization::default();
+        let mut words = count_words(texts, normalization)?;
         let alphabet = alphabet::choose(&words, (size - SPECIAL.len()).div_ceil(2));
         words.retain(|word, _| word.chars().all(|character| alphabet.contains(&character)));
 
@@ -132,17 +162,38 @@ impl Vocabulary {
         let mut model = WordPiece::default();
         trainer.train(&mut model)?;
 
-        let (continuation, initial): (BTreeSet<String>, BTreeSet<String>) = model
-            .get_vocab()
-            .into_keys()
-            .partition(|token| token.starts_with(PREFIX));
-        let continuation = continuation
-            .iter()
-            .filter_map(|token| token.strip_prefix(PREFIX));
+        Self::from_pieces(model.get_vocab().into_keys(), normalization)
+    }
+
+    /// A vocabulary of these tokens, in whatever order; those that continue a word
+    /// begin with `##`.
+    ///
+    /// # Errors
+    /// [`VocabularyError::Pieces`] where a special token is missing or a token comes
+    /// twice, [`VocabularyError::Size`] with too many.
+    pub fn from_pieces(
+        tokens: impl Iterator<Item = String>,
+        normalization: Normalization,
+    ) -> Result<Self, VocabularyError> {
+        let (mut continuation, mut initial): (Vec<String>, Vec<String>) =
+            tokens.partition(|token| token.starts_with(PREFIX));
+        for token in &mut continuation {
+            token.drain(..PREFIX.len());
+        }
+        initial.sort();
+        continuation.sort();
         Self::try_from(Pieces {
-            initial: initial.into_iter().collect(),
-            continuation: continuation.map(str::to_owned).collect(),
+            initial,
+            continuation,
+            normalization,
         })
+    }
+
+    /// Every token as other tokenizers write it, in the order of ids.
+    pub fn tokens(&self) -> impl Iterator<Item = String> {
+        let continuation = self.continuation().iter();
+        let continuation = continuation.map(|piece| format!("{PREFIX}{piece}"));
+        self.initial().iter().cloned().chain(continuation)
     }
 
     /// Number of pieces, which is the number of token ids.
@@ -212,7 +263,7 @@ impl Vocabulary {
             .build()
             .map_err(|error| tokenizers::Error::from(error.to_string()))?;
         let mut tokenizer = tokenizers::Tokenizer::new(self.word_piece()?);
-        tokenizer.with_normalizer(Some(unicode::normalizer()))?;
+        tokenizer.with_normalizer(Some(unicode::normalizer(self.pieces.normalization)))?;
         tokenizer.with_pre_tokenizer(Some(unicode::pre_tokenizer()));
         tokenizer.with_post_processor(Some(template));
         tokenizer.with_truncation(Some(TruncationParams {
@@ -239,11 +290,14 @@ impl Vocabulary {
             .copied()
             .chain(self.continuation().iter().map(String::as_str));
         let known: BTreeSet<char> = pieces.flat_map(str::chars).collect();
-        if let Some((one, other)) = alphabet::reordered(&known) {
+        let normalization = self.pieces.normalization;
+        // Marks change places where accents are looked for.
+        let reordered = alphabet::reordered(&known).filter(|_| normalization.strip_accents);
+        if let Some((one, other)) = reordered {
             return Err(VocabularyError::Reordered(one, other));
         }
         let mut outcomes = Vec::new();
-        unicode::for_each_form(|character, form| {
+        unicode::for_each_form(normalization, |character, form| {
             // Surrogates are no characters; they are never asked about.
             outcomes.resize(character as usize, CharacterOutcome::Unknown);
             outcomes.push(match form {
@@ -266,22 +320,24 @@ impl Vocabulary {
         CharacterMap::new(outcome).map_err(VocabularyError::Characters)
     }
 
-    fn word_piece(&self) -> Result<WordPiece, VocabularyError> {
-        let initial = self.initial().iter().cloned();
-        let continuation = self
-            .continuation()
-            .iter()
-            .map(|piece| format!("{PREFIX}{piece}"));
-        let ids: BTreeMap<String, usize> = initial.chain(continuation).zip(0..).collect();
-        let model = serde_json::json!({
-            "type": "WordPiece",
-            "unk_token": UNKNOWN,
-            "continuing_subword_prefix": PREFIX,
-            "max_input_chars_per_word": WORD_CHARACTERS,
-            "vocab": ids,
-        });
-        Ok(WordPiece::from_bytes(model.to_string())?)
+    /// The `tokenizers` crate's model of these pieces.
+    pub(crate) fn word_piece(&self) -> Result<WordPiece, VocabularyError> {
+        word_piece(self.tokens().zip(0..))
     }
+}
+
+/// The `tokenizers` crate's model of these tokens and numbers.
+pub(crate) fn word_piece(
+    tokens: impl Iterator<Item = (String, usize)>,
+) -> Result<WordPiece, VocabularyError> {
+    let model = serde_json::json!({
+        "type": "WordPiece",
+        "unk_token": UNKNOWN,
+        "continuing_subword_prefix": PREFIX,
+        "max_input_chars_per_word": WORD_CHARACTERS,
+        "vocab": tokens.collect::<BTreeMap<String, usize>>(),
+    });
+    Ok(WordPiece::from_bytes(model.to_string())?)
 }
 
 impl TryFrom<Pieces> for Vocabulary {
@@ -292,6 +348,7 @@ impl TryFrom<Pieces> for Vocabulary {
         let Pieces {
             initial,
             continuation,
+            ..
         } = &pieces;
         let is_plain = |piece: &String| !piece.is_empty() && !piece.starts_with(PREFIX);
         if !ascends(initial)
@@ -324,23 +381,6 @@ impl From<Vocabulary> for Pieces {
     fn from(vocabulary: Vocabulary) -> Self {
         vocabulary.pieces
     }
-}
-
-/// How often each word of at most 100 characters occurs.
-fn count_words<'t>(
-    texts: impl Iterator<Item = &'t str>,
-) -> Result<BTreeMap<String, usize>, VocabularyError> {
-    let mut counts = BTreeMap::<String, usize>::new();
-    for text in texts {
-        unicode::for_each_word(text, |word| {
-            if let Some(count) = counts.get_mut(word) {
-                *count += 1;
-            } else if word.chars().count() <= usize::from(WORD_CHARACTERS) {
-                counts.insert(word.to_owned(), 1);
-            }
-        })?;
-    }
-    Ok(counts)
 }
 
 /// The special tokens, then every single character in both of its forms.
@@ -386,6 +426,7 @@ mod tests {
         Vocabulary::try_from(Pieces {
             initial: own(initial),
             continuation: own(continuation),
+            normalization: Normalization::default(),
         })
     }
 
@@ -414,10 +455,7 @@ mod tests {
     fn ids_are_those_of_the_reference() {
         let vocabulary = trained(120);
         let reference = vocabulary.reference(16).unwrap();
-        let initial = vocabulary.initial().iter().cloned();
-        let continuation = vocabulary.continuation().iter();
-        let tokens = initial.chain(continuation.map(|piece| format!("##{piece}")));
-        for (id, token) in (0..).zip(tokens) {
+        for (id, token) in (0..).zip(vocabulary.tokens()) {
             assert_eq!(reference.id_to_token(id), Some(token));
         }
         let settings = vocabulary.settings(false);
@@ -509,8 +547,24 @@ mod tests {
     /// words, and none that ends a word takes part in the order of marks.
     #[test]
     fn every_character_has_a_form() {
+        let flags = [false, true];
+        let all = flags.into_iter().flat_map(|lowercase| {
+            flags.into_iter().flat_map(move |strip_accents| {
+                flags.into_iter().map(move |split_chinese| Normalization {
+                    lowercase,
+                    strip_accents,
+                    split_chinese,
+                })
+            })
+        });
+        for normalization in all {
+            forms(normalization);
+        }
+    }
+
+    fn forms(normalization: Normalization) {
         let mut counts = [0_usize; 4];
-        unicode::for_each_form(|character, form| {
+        unicode::for_each_form(normalization, |character, form| {
             let (index, becomes) = match form {
                 Form::Dropped => return counts[0] += 1,
                 Form::Space => (1, " "),

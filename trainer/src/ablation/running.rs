@@ -7,13 +7,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::grid::{Cell, Grid};
 use crate::checkpoint::{self, CheckpointError};
+use crate::device::{DeviceError, DeviceName};
 use crate::inspection::hex;
 use crate::outcome::{OutcomeError, RunOutcome};
 use crate::pipeline::{self, Data, End, Files, Observer, PipelineError};
+use crate::pretrained::Pretrained;
 use crate::training::{Examples, Phase, Run};
 
 /// A grid, its data, and where its cells lie.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Ablation<'a> {
     /// What is compared.
     pub grid: &'a Grid,
@@ -21,6 +23,10 @@ pub struct Ablation<'a> {
     pub data: &'a Data,
     /// Folder of the cells.
     pub out: &'a Path,
+    /// What every network begins with, if not with random weights.
+    pub pretrained: Option<&'a Pretrained>,
+    /// Where the cells are trained; each opens it for itself.
+    pub device: DeviceName,
 }
 
 /// What is being trained.
@@ -66,6 +72,9 @@ pub enum CellError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Where it is to be trained.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// Something else is in its place.
     #[error(
         "{path}: made from another recipe or other data; name another folder with --out, or \
@@ -174,9 +183,14 @@ impl Ablation<'_> {
         let mut run = if path.exists() {
             checkpoint::resume(&path, &recipe, train)?
         } else {
-            Run::new(recipe, train).map_err(PipelineError::from)?
+            let run = match self.pretrained {
+                None => Run::new(recipe, train),
+                Some(pretrained) => Run::from_pretrained(recipe, train, pretrained),
+            };
+            run.map_err(PipelineError::from)?
         };
         if run.phase == Phase::Dense && !stop.load(Ordering::Relaxed) {
+            self.move_run(&mut run)?;
             let tokens = run.recipe.model.tokens;
             let examples = Examples::new(train, &self.data.dev, &run.vocabulary, tokens);
             let examples = examples.map_err(PipelineError::from)?;
@@ -184,6 +198,11 @@ impl Ablation<'_> {
             pipeline::train_phase(&mut run, &examples, &path, &mut *observer, stop)?;
         }
         Ok(())
+    }
+
+    fn move_run(&self, run: &mut Run) -> Result<(), CellError> {
+        let moved = run.move_to(&self.device.open()?);
+        Ok(moved.map_err(PipelineError::from)?)
     }
 
     /// Trains a cell from its dense twin, or goes on with it.
@@ -196,7 +215,7 @@ impl Ablation<'_> {
         let files = self.files(cell);
         make_folder(&files.model)?;
         let train = &self.data.train;
-        let run = if files.checkpoint().exists() {
+        let mut run = if files.checkpoint().exists() {
             checkpoint::resume(&files.checkpoint(), &cell.recipe, train)?
         } else {
             let mut run =
@@ -204,6 +223,7 @@ impl Ablation<'_> {
             run.recipe = cell.recipe.clone();
             run
         };
+        self.move_run(&mut run)?;
         let mut observer = observer(Stage::Cell(cell));
         match pipeline::train(run, self.data, &files, &mut *observer, stop)? {
             // Its outcome is on disk; the table reads it from there.

@@ -14,8 +14,10 @@ use super::quickstart::smart_home_data;
 use super::train::stop_on_ctrl_c;
 use crate::ablation::{Ablation, Cell, Finished, Grid, Stage, Summary};
 use crate::atomic_file;
+use crate::device::DeviceName;
 use crate::outcome::Accuracies;
 use crate::pipeline::{Data, Observer};
+use crate::pretrained::Pretrained;
 use crate::report;
 use crate::training::{Phase, StepReport};
 
@@ -37,6 +39,9 @@ pub(super) struct Ablate {
     /// Cells that are trained at the same time; changes no result
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     jobs: usize,
+    /// Where to train: cpu, cuda or cuda:NUMBER
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    device: DeviceName,
     /// Print table and cells as one JSON object
     #[arg(long)]
     json: bool,
@@ -85,7 +90,10 @@ struct ShownCell<'a> {
 
 impl Ablate {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let grid = Grid::read(&self.grid)?;
+        let mut grid = Grid::read(&self.grid)?;
+        let pretrained = begin_with(&mut grid)?;
+        // Before the data is read.
+        self.device.open()?;
         let out = self.out.clone().unwrap_or_else(|| grid.name.clone().into());
         std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
         let data = read(&grid, &out)?;
@@ -93,6 +101,8 @@ impl Ablate {
             grid: &grid,
             data: &data,
             out: &out,
+            pretrained: pretrained.as_ref(),
+            device: self.device,
         };
         let stop = stop_on_ctrl_c()?;
         let begun = AtomicUsize::new(0);
@@ -179,6 +189,26 @@ impl<'a> ShownCell<'a> {
             bytes: cell.bytes,
         }
     }
+}
+
+/// The pretrained checkpoint of the grid, if it names one; every cell adopts its shape.
+fn begin_with(grid: &mut Grid) -> anyhow::Result<Option<Pretrained>> {
+    let mut names = grid.cells.iter().map(|cell| &cell.recipe.model.from);
+    let Some(from) = names.next().filter(|from| !from.is_empty()).cloned() else {
+        return Ok(None);
+    };
+    anyhow::ensure!(
+        names.all(|name| *name == from),
+        "{}: `model.from` differs between variants, expected one checkpoint for all",
+        grid.name
+    );
+    let pretrained = Pretrained::open(&from)?;
+    let model = pretrained.model();
+    for cell in &mut grid.cells {
+        cell.recipe.model.adopt(&model, |_| false)?;
+        cell.recipe.check()?;
+    }
+    Ok(Some(pretrained))
 }
 
 /// What the grid learns from.

@@ -79,7 +79,7 @@ impl Quickstart {
         let files = Files {
             model: folder.join("commands.neuro"),
         };
-        let run = begin(self.resume, recipe, &files, &data)?;
+        let run = begin(self.resume, recipe, &files, &data, self.quiet)?;
         let Some(outcome) = train_and_report(run, &data, &files, self.quiet)? else {
             return Ok(ExitCode::FAILURE);
         };

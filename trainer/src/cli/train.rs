@@ -12,9 +12,12 @@ use super::inputs::{DataOptions, WrongUse, print, print_json};
 use super::progress::Progress;
 use super::tables;
 use crate::checkpoint;
+use crate::device::DeviceName;
+use crate::numbers::thousands;
 use crate::outcome::Outcome;
 use crate::pipeline::{self, Data, End, Files};
-use crate::recipe::{Blocks, Method, Recipe};
+use crate::pretrained::Pretrained;
+use crate::recipe::{Blocks, Method, Recipe, VocabularySize};
 use crate::target::Target;
 use crate::training::Run;
 
@@ -42,6 +45,9 @@ pub(super) struct Train {
     /// Go on with the checkpoint of an interrupted run; same options, same data
     #[arg(long)]
     resume: bool,
+    /// Where to train: cpu, cuda or cuda:NUMBER
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    device: DeviceName,
     /// Print the outcome as one JSON object
     #[arg(long)]
     json: bool,
@@ -62,6 +68,7 @@ Examples:
   neuroprune train --data pairs.jsonl --recipe recipes/small.toml --set model.tokens=48
   neuroprune train --data train.tsv --resume      (after Ctrl-C, or a power cut)
   neuroprune train --data train.tsv --blocks 1x4 --target cortex-m4
+  neuroprune train --from ./all-minilm-l6-v2 --data train.tsv --sparsity 0.9
   neuroprune train --data train.tsv --method paper --set pruning.alpha=3e-3
 
 Files beside model.neuro:
@@ -75,9 +82,20 @@ Files beside model.neuro:
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Recipe")]
 pub(super) struct RecipeOptions {
-    /// A recipe file, or one by name: small, tiny, quickstart
+    /// Start from a pretrained encoder: a folder with config.json, model.safetensors and
+    /// tokenizer.json or vocab.txt, of BERT, DistilBERT, MiniLM or ELECTRA; or
+    /// hf:OWNER/NAME, where the program was built with the feature `hub`. It decides the
+    /// network's shape; without --recipe the recipe is `pretrained`
+    #[arg(long, value_name = "FOLDER")]
+    from: Option<String>,
+    /// A recipe file, or one by name: small, tiny, quickstart, pretrained
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
+    /// Most pieces of the vocabulary, each a byte for each dimension. Of a pretrained one
+    /// also `used`, the pieces of the training texts and what spells other words, or
+    /// `all`; a number adds the pieces with the lowest numbers [default: the recipe's]
+    #[arg(long, value_name = "SIZE")]
+    vocabulary: Option<VocabularySize>,
     /// How weights are chosen [default: neuroprune]
     #[arg(long, value_name = "METHOD")]
     method: Option<Method>,
@@ -101,16 +119,24 @@ pub(super) struct RecipeOptions {
     sets: Vec<String>,
 }
 
+/// A recipe as it was asked for, before a pretrained checkpoint has its say.
+pub(super) struct Asked {
+    recipe: Recipe,
+    /// Keys of its section `model` that the user named.
+    named: Vec<String>,
+}
+
 impl RecipeOptions {
-    /// The resolved recipe: `usual` or the file, then what the options override.
-    pub(super) fn resolve(&self, usual: Recipe) -> anyhow::Result<Recipe> {
-        let mut recipe = match &self.recipe {
-            None => usual,
-            Some(path) => match path.to_str().and_then(Recipe::by_name) {
-                Some(recipe) if !path.exists() => recipe,
-                _ => Recipe::read(path)?,
-            },
+    /// The recipe: `usual` or the file, then what the options override.
+    pub(super) fn resolve(&self, usual: Recipe) -> anyhow::Result<Asked> {
+        let (mut recipe, mut named) = match &self.recipe {
+            Some(path) => Recipe::find(path)?,
+            None if self.from.is_some() => (Recipe::pretrained(), Vec::new()),
+            None => (usual, Vec::new()),
         };
+        if let Some(from) = &self.from {
+            recipe.model.from.clone_from(from);
+        }
         for set in &self.sets {
             let (key, value) = set.split_once('=').ok_or_else(|| {
                 WrongUse(format!(
@@ -120,6 +146,10 @@ impl RecipeOptions {
             recipe = recipe
                 .with(key.trim(), value.trim())
                 .map_err(|error| WrongUse(format!("--set {set}: {error}")))?;
+            named.extend(key.trim().strip_prefix("model.").map(str::to_owned));
+        }
+        if let Some(vocabulary) = self.vocabulary {
+            recipe.model.vocabulary = vocabulary;
         }
         if let Some(method) = self.method {
             recipe.pruning.method = method;
@@ -142,7 +172,7 @@ impl RecipeOptions {
         }
         recipe.settle();
         recipe.check()?;
-        Ok(recipe)
+        Ok(Asked { recipe, named })
     }
 }
 
@@ -156,7 +186,9 @@ impl Train {
         let files = Files {
             model: self.out.clone(),
         };
-        let run = begin(self.resume, recipe, &files, &data)?;
+        let device = self.device.open()?;
+        let mut run = begin(self.resume, recipe, &files, &data, self.quiet)?;
+        run.move_to(&device)?;
         match train_and_report(run, &data, &files, self.quiet)? {
             None => Ok(ExitCode::FAILURE),
             Some(outcome) if self.json => {
@@ -197,10 +229,12 @@ fn check_out(out: &Path) -> anyhow::Result<()> {
 /// A new run, or the one that was interrupted.
 pub(super) fn begin(
     resume: bool,
-    recipe: Recipe,
+    asked: Asked,
     files: &Files,
     data: &Data,
+    is_quiet: bool,
 ) -> anyhow::Result<Run> {
+    let Asked { mut recipe, named } = asked;
     if resume {
         return Ok(checkpoint::resume(
             &files.checkpoint(),
@@ -208,7 +242,45 @@ pub(super) fn begin(
             &data.train,
         )?);
     }
-    Ok(Run::new(recipe, &data.train)?)
+    if !recipe.model.is_pretrained() {
+        return Ok(Run::new(recipe, &data.train)?);
+    }
+    let pretrained = Pretrained::open(&recipe.model.from)?;
+    let named = |key: &str| named.iter().any(|named| named == key);
+    recipe.model.adopt(&pretrained.model(), named)?;
+    recipe.check()?;
+    let run = Run::from_pretrained(recipe, &data.train, &pretrained)?;
+    if !is_quiet {
+        say_what_is_kept(&run, &pretrained, data)?;
+    }
+    Ok(run)
+}
+
+/// What a run has of a pretrained checkpoint.
+fn say_what_is_kept(run: &Run, pretrained: &Pretrained, data: &Data) -> anyhow::Result<()> {
+    let model = &run.recipe.model;
+    eprintln!(
+        "{}: {} layers of width {}, {} heads; {} of {} pieces of the vocabulary stay",
+        model.from,
+        model.layers,
+        model.hidden,
+        model.heads,
+        thousands(run.vocabulary.len()),
+        thousands(pretrained.pieces())
+    );
+    for set in [Some(&data.train), Some(&data.dev), data.test.as_ref()] {
+        let Some(set) = set else { continue };
+        let respelled = pretrained.respelled(&run.vocabulary, set.texts())?;
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let percent = 100.0 * respelled.changed as f64 / respelled.words.max(1) as f64;
+        eprintln!(
+            "{}: {} of {} words have other pieces by that ({percent:.2} %)",
+            set.path.display(),
+            thousands(respelled.changed),
+            thousands(respelled.words)
+        );
+    }
+    Ok(())
 }
 
 /// Trains with progress; Ctrl-C saves a checkpoint, says how to go on and gives `None`.

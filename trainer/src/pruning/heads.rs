@@ -15,7 +15,7 @@
 //! approximation without importance). A head that goes is merged into its nearest
 //! survivor on W_O, `W_j += W_i·Mᵀ`: exact where the map is.
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{Result, Tensor, Var};
 
 use super::blocks::make_whole;
 use crate::batch::{Batch, EncodedExample};
@@ -289,7 +289,7 @@ impl Outputs {
             let constant = constant as f32;
             *bias += constant;
         }
-        output.bias.value = Var::from_tensor(&Tensor::new(bias, &Device::Cpu)?)?;
+        output.bias.value = Var::from_tensor(&Tensor::new(bias, output.bias.value.device())?)?;
         revive(&mut output.weight, weight)
     }
 }
@@ -298,6 +298,7 @@ impl Outputs {
 /// for in this matrix, so that they compete from the start.
 fn revive(parameter: &mut Parameter, weights: Vec<f32>) -> Result<()> {
     let shape = parameter.value.shape().clone();
+    let device = &parameter.value.device().clone();
     let old = parameter.to_vec()?;
     if let Some(pruning) = &mut parameter.pruning {
         let mut sensitivity = pruning.sensitivity.flatten_all()?.to_vec1::<f32>()?;
@@ -312,10 +313,10 @@ fn revive(parameter: &mut Parameter, weights: Vec<f32>) -> Result<()> {
             .iter()
             .map(|&w| f32::from(w != 0.0))
             .collect::<Vec<_>>();
-        pruning.mask = Tensor::from_vec(mask, &shape, &Device::Cpu)?;
-        pruning.sensitivity = Tensor::from_vec(sensitivity, &shape, &Device::Cpu)?;
+        pruning.mask = Tensor::from_vec(mask, &shape, device)?;
+        pruning.sensitivity = Tensor::from_vec(sensitivity, &shape, device)?;
     }
-    parameter.value = Var::from_tensor(&Tensor::from_vec(weights, &shape, &Device::Cpu)?)?;
+    parameter.value = Var::from_tensor(&Tensor::from_vec(weights, &shape, device)?)?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 //! loses, and a group of one has the score of its weight. Movements have signs: theirs is
 //! the mean.
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{Result, Tensor, Var};
 
 use super::cost::costs;
 use super::cutting::{Cut, cut};
@@ -224,7 +224,8 @@ fn remove(network: &mut Network, going: &[Candidate]) -> Result<()> {
                 group.fill(0.0);
             }
         }
-        pruning.mask = Tensor::from_vec(mask, pruning.mask.shape(), &Device::Cpu)?;
+        let device = pruning.mask.device();
+        pruning.mask = Tensor::from_vec(mask, pruning.mask.shape(), device)?;
         apply_mask(parameter)?;
     }
     Ok(())

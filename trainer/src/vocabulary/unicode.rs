@@ -7,7 +7,7 @@ use tokenizers::{
     NormalizedString, Normalizer as _, OffsetReferential, PreTokenizedString, PreTokenizer as _,
 };
 
-use super::VocabularyError;
+use super::{Normalization, VocabularyError};
 
 /// What becomes of a character between two letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +29,14 @@ const BEFORE: char = 'x';
 /// Stands behind a character, likewise.
 const BEHIND: char = 'y';
 
-/// Lower-cases, removes accents and control characters, sets Chinese apart.
-pub(super) fn normalizer() -> BertNormalizer {
-    BertNormalizer::new(true, true, None, true)
+/// Removes control characters, and does what `normalization` says.
+pub(super) fn normalizer(normalization: Normalization) -> BertNormalizer {
+    let Normalization {
+        lowercase,
+        strip_accents,
+        split_chinese,
+    } = normalization;
+    BertNormalizer::new(true, split_chinese, Some(strip_accents), lowercase)
 }
 
 /// Splits at white space and around punctuation.
@@ -42,10 +47,11 @@ pub(super) fn pre_tokenizer() -> BertPreTokenizer {
 /// Calls `visit` with each normalised word of `text`.
 pub(super) fn for_each_word(
     text: &str,
+    normalization: Normalization,
     mut visit: impl FnMut(&str),
 ) -> Result<(), VocabularyError> {
     let mut normalized = NormalizedString::from(text);
-    normalizer().normalize(&mut normalized)?;
+    normalizer(normalization).normalize(&mut normalized)?;
     let mut words = PreTokenizedString::from(normalized);
     pre_tokenizer().pre_tokenize(&mut words)?;
     for (word, ..) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
@@ -62,7 +68,10 @@ pub(super) fn for_each_word(
 ///
 /// # Errors
 /// [`VocabularyError::Mixed`] for a character that is none of the [`Form`]s.
-pub(super) fn for_each_form(mut visit: impl FnMut(char, Form<'_>)) -> Result<(), VocabularyError> {
+pub(super) fn for_each_form(
+    normalization: Normalization,
+    mut visit: impl FnMut(char, Form<'_>),
+) -> Result<(), VocabularyError> {
     let mut characters = '\0'..=char::MAX;
     let mut text = String::new();
     loop {
@@ -77,7 +86,7 @@ pub(super) fn for_each_form(mut visit: impl FnMut(char, Form<'_>)) -> Result<(),
         let mut asked = batch.iter().copied();
         let mut words = Vec::new();
         let mut mixed = None;
-        for_each_word(&text, |word| {
+        for_each_word(&text, normalization, |word| {
             words.push(word.to_owned());
             if word.ends_with(BEHIND) {
                 match (asked.next(), form(&words)) {

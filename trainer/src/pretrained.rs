@@ -1,0 +1,281 @@
+//! Pretrained encoders of the BERT family as the beginning of a run.
+//!
+//! ```text
+//! config.json ───────────────► shape ─────────────┐
+//! tokenizer.json or vocab.txt ► pieces that stay ─┼► Vocabulary, Network ─► Run
+//! model.safetensors ──────────► weights ──────────┘
+//! ```
+//!
+//! A checkpoint is a folder as Hugging Face's libraries write it. BERT, DistilBERT and
+//! ELECTRA are one network under several names; MiniLM and many others are saved as BERT.
+//! What has no place in a model file (poolers, heads of pretraining) is left out, what
+//! cannot be expressed (relative positions, tokenizers other than WordPiece) is refused.
+
+mod config;
+mod error;
+mod hub;
+mod names;
+mod tensors;
+mod vocabulary;
+
+use std::path::{Path, PathBuf};
+
+use candle_core::Tensor;
+
+pub use error::PretrainedError;
+pub use vocabulary::Respelled;
+
+use crate::network::{Layer, Linear, Network, Norm, Shape};
+use crate::parameter::Parameter;
+use crate::recipe::{ModelRecipe, Recipe};
+use crate::vocabulary::{Vocabulary, VocabularyError};
+use config::Config;
+use error::Problem;
+use names::{LayerNames, PREFIXES, TOKENS};
+use tensors::Tensors;
+use vocabulary::{Chosen, PretrainedVocabulary};
+
+/// A checkpoint, read but not used yet.
+pub struct Pretrained {
+    config_path: PathBuf,
+    config: Config,
+    vocabulary: PretrainedVocabulary,
+    tensors: Tensors,
+    /// What stands before each tensor's name.
+    prefix: &'static str,
+}
+
+/// What a run begins with.
+pub struct Beginning {
+    /// The pieces that stay.
+    pub vocabulary: Vocabulary,
+    /// The pretrained weights, and a fresh classifier.
+    pub network: Network,
+}
+
+impl Pretrained {
+    /// Reads the checkpoint that a recipe names: a folder, or `hf:OWNER/NAME` where the
+    /// feature `hub` is on.
+    ///
+    /// # Errors
+    /// [`PretrainedError`] with the file, and what was expected of it.
+    pub fn open(from: &str) -> Result<Self, PretrainedError> {
+        match from.strip_prefix(hub::SCHEME) {
+            Some(name) => Self::read(&hub::fetch(name)?),
+            None => Self::read(Path::new(from)),
+        }
+    }
+
+    fn read(folder: &Path) -> Result<Self, PretrainedError> {
+        if !folder.is_dir() {
+            return Err(Problem::NoFolder.at(folder));
+        }
+        let config_path = folder.join("config.json");
+        let config = Config::read(&config_path)?;
+        let vocabulary = PretrainedVocabulary::read(folder)?;
+        vocabulary.check_rows(config.vocabulary)?;
+        let tensors = Tensors::read(folder)?;
+        let prefix = PREFIXES
+            .into_iter()
+            .find(|prefix| tensors.has(&format!("{prefix}{TOKENS}")))
+            .ok_or_else(|| {
+                let prefixes = PREFIXES.map(|prefix| format!("`{prefix}{TOKENS}`"));
+                tensors.error(Problem::Unsupported(format!(
+                    "has no token embedding, expected a tensor {}",
+                    prefixes.join(" or ")
+                )))
+            })?;
+        Ok(Self {
+            config_path,
+            config,
+            vocabulary,
+            tensors,
+            prefix,
+        })
+    }
+
+    /// What the checkpoint decides of a recipe; the other keys have their defaults.
+    #[must_use]
+    pub fn model(&self) -> ModelRecipe {
+        ModelRecipe {
+            from_sha256: self.tensors.sha256(),
+            hidden: self.config.hidden,
+            layers: self.config.layers,
+            heads: self.config.heads,
+            intermediate: self.config.intermediate,
+            activation: self.config.activation,
+            norm_epsilon: self.config.norm_epsilon,
+            ..ModelRecipe::default()
+        }
+    }
+
+    /// Number of pieces of the whole vocabulary.
+    #[must_use]
+    pub fn pieces(&self) -> usize {
+        self.vocabulary.len()
+    }
+
+    /// The vocabulary that stays for `texts`, and the network over it. `recipe` has
+    /// adopted [`Pretrained::model`].
+    ///
+    /// # Errors
+    /// [`PretrainedError`] for a tensor that is missing or has another shape or type, and
+    /// for a vocabulary that is too small or too large.
+    pub fn begin<'t>(
+        &self,
+        recipe: &Recipe,
+        texts: impl Iterator<Item = &'t str>,
+        labels: usize,
+        pair: bool,
+    ) -> Result<Beginning, PretrainedError> {
+        let (seed, recipe) = (recipe.seed, &recipe.model);
+        if recipe.tokens > self.config.positions {
+            let problem = Problem::Key {
+                key: "max_position_embeddings".to_owned(),
+                found: self.config.positions.to_string(),
+                expected: format!("{} or more, the recipe's `model.tokens`", recipe.tokens),
+            };
+            return Err(problem.at(&self.config_path));
+        }
+        let Chosen { vocabulary, rows } = self.vocabulary.choose(texts, recipe.vocabulary)?;
+        let shape = Shape::new(recipe, vocabulary.len(), labels, pair);
+        let network =
+            Network::new(shape, seed).map_err(|error| self.tensors.error(error.into()))?;
+        self.fill(&network, &rows)?;
+        Ok(Beginning {
+            vocabulary,
+            network,
+        })
+    }
+
+    /// How `vocabulary`, which [`Pretrained::begin`] made, spells texts otherwise than the
+    /// whole one.
+    ///
+    /// # Errors
+    /// What the `tokenizers` crate says.
+    pub fn respelled<'t>(
+        &self,
+        vocabulary: &Vocabulary,
+        texts: impl Iterator<Item = &'t str>,
+    ) -> Result<Respelled, VocabularyError> {
+        self.vocabulary.respelled(vocabulary, texts)
+    }
+
+    /// Writes the pretrained weights over the fresh ones; `rows` are those of the token
+    /// embedding that stay.
+    fn fill(&self, network: &Network, rows: &[usize]) -> Result<(), PretrainedError> {
+        let hidden = network.shape.hidden;
+        let all = self.matrix(TOKENS, self.config.vocabulary, hidden)?;
+        let kept = rows.iter().flat_map(|row| &all[row * hidden..][..hidden]);
+        self.set(&network.token_embedding, kept.copied().collect())?;
+        self.fill_positions(network)?;
+        self.fill_norm(&network.embedding_norm, &self.name("embeddings.LayerNorm"))?;
+        for (index, layer) in network.layers.iter().enumerate() {
+            let names = LayerNames::new(self.config.family, self.prefix, index);
+            self.fill_layer(layer, &names, network)?;
+        }
+        Ok(())
+    }
+
+    /// Positions and segments. Without pairs every token is in segment 0, whose vector
+    /// then belongs to each position.
+    fn fill_positions(&self, network: &Network) -> Result<(), PretrainedError> {
+        let hidden = network.shape.hidden;
+        let mut positions = self.matrix(
+            "embeddings.position_embeddings.weight",
+            self.config.positions,
+            hidden,
+        )?;
+        positions.truncate(network.shape.tokens * hidden);
+        let segments = match self.config.segments {
+            0 => vec![0.0; hidden],
+            rows => self.matrix("embeddings.token_type_embeddings.weight", rows, hidden)?,
+        };
+        match &network.segment_embedding {
+            Some(embedding) => {
+                // A checkpoint of one segment, or none, has the same vector for both.
+                let second = segments.get(hidden..2 * hidden).unwrap_or(&segments);
+                self.set(embedding, [&segments[..hidden], second].concat())?;
+            }
+            None => {
+                for position in positions.chunks_exact_mut(hidden) {
+                    for (value, segment) in position.iter_mut().zip(&segments) {
+                        *value += segment;
+                    }
+                }
+            }
+        }
+        self.set(&network.position_embedding, positions)
+    }
+
+    fn fill_layer(
+        &self,
+        layer: &Layer,
+        names: &LayerNames,
+        network: &Network,
+    ) -> Result<(), PretrainedError> {
+        let (hidden, intermediate) = (network.shape.hidden, network.shape.intermediate);
+        // Rows of the projection: all queries, all keys, all values.
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        for name in [&names.query, &names.key, &names.value] {
+            weight.extend(self.values(&format!("{name}.weight"), &[hidden, hidden])?);
+            bias.extend(self.values(&format!("{name}.bias"), &[hidden])?);
+        }
+        self.set(&layer.projection.weight, weight)?;
+        self.set(&layer.projection.bias, bias)?;
+        let linear = |linear: &Linear, name: &str, shape: [usize; 2]| {
+            self.set(
+                &linear.weight,
+                self.values(&format!("{name}.weight"), &shape)?,
+            )?;
+            self.set(
+                &linear.bias,
+                self.values(&format!("{name}.bias"), &shape[..1])?,
+            )
+        };
+        linear(
+            &layer.attention_output,
+            &names.attention_output,
+            [hidden, hidden],
+        )?;
+        linear(&layer.mlp_input, &names.mlp_input, [intermediate, hidden])?;
+        linear(&layer.mlp_output, &names.mlp_output, [hidden, intermediate])?;
+        self.fill_norm(&layer.attention_norm, &names.attention_norm)?;
+        self.fill_norm(&layer.mlp_norm, &names.mlp_norm)
+    }
+
+    fn fill_norm(&self, norm: &Norm, name: &str) -> Result<(), PretrainedError> {
+        // Checkpoints converted from TensorFlow have other words for the same.
+        let has_greek = self.tensors.has(&format!("{name}.gamma"));
+        let [gain, shift] = if has_greek {
+            ["gamma", "beta"]
+        } else {
+            ["weight", "bias"]
+        };
+        for (parameter, part) in [(&norm.gain, gain), (&norm.shift, shift)] {
+            let shape = parameter.value.dims();
+            self.set(parameter, self.values(&format!("{name}.{part}"), shape)?)?;
+        }
+        Ok(())
+    }
+
+    fn name(&self, part: &str) -> String {
+        format!("{}{part}", self.prefix)
+    }
+
+    /// The matrix of this name behind the prefix.
+    fn matrix(&self, part: &str, rows: usize, cols: usize) -> Result<Vec<f32>, PretrainedError> {
+        self.values(&self.name(part), &[rows, cols])
+    }
+
+    fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, PretrainedError> {
+        self.tensors.values(name, shape)
+    }
+
+    fn set(&self, parameter: &Parameter, values: Vec<f32>) -> Result<(), PretrainedError> {
+        let variable = &parameter.value;
+        Tensor::from_vec(values, variable.shape(), variable.device())
+            .and_then(|tensor| variable.set(&tensor))
+            .map_err(|error| self.tensors.error(error.into()))
+    }
+}

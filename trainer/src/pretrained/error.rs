@@ -1,0 +1,58 @@
+//! Why a pretrained checkpoint cannot be used.
+
+use std::path::{Path, PathBuf};
+
+use crate::vocabulary::VocabularyError;
+
+/// Why a pretrained checkpoint cannot be used: the file, and what is wrong with it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub struct PretrainedError {
+    path: PathBuf,
+    problem: Problem,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Problem {
+    #[error("{0}")]
+    File(#[from] std::io::Error),
+    #[error("not JSON as expected: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("not a whole safetensors file: {0}")]
+    Container(#[from] safetensors::SafeTensorError),
+    #[error("no such folder, expected a checkpoint with config.json and model.safetensors")]
+    NoFolder,
+    #[error("`{key}` is {found}, expected {expected}")]
+    Key {
+        key: String,
+        found: String,
+        expected: String,
+    },
+    #[error("{0}")]
+    Unsupported(String),
+    #[error("tensor `{0}` is missing")]
+    Missing(String),
+    #[error("tensor `{name}` has shape {found:?}, expected {expected:?}")]
+    Shape {
+        name: String,
+        found: Vec<usize>,
+        expected: Vec<usize>,
+    },
+    #[error("tensor `{name}` holds {found}, expected F32, F16 or BF16")]
+    Type { name: String, found: String },
+    #[error("tensor `{0}` holds values that are not finite")]
+    NotFinite(String),
+    #[error("{0}")]
+    Vocabulary(#[from] VocabularyError),
+    #[error("tensors: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl Problem {
+    pub(super) fn at(self, path: &Path) -> PretrainedError {
+        PretrainedError {
+            path: path.to_owned(),
+            problem: self,
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The weights of a checkpoint: one safetensors file or several with an index.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use safetensors::tensor::TensorInfo;
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use super::error::{PretrainedError, Problem};
+
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+/// What a checkpoint without safetensors usually has: Python objects.
+const PICKLED: &str = "pytorch_model.bin";
+
+/// Every tensor of a checkpoint.
+pub(super) struct Tensors {
+    files: Vec<File>,
+    /// The file that stands for all of them in messages.
+    path: PathBuf,
+}
+
+struct File {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// Where the values begin.
+    start: usize,
+    tensors: HashMap<String, TensorInfo>,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Tensors {
+    pub(super) fn read(folder: &Path) -> Result<Self, PretrainedError> {
+        let (single, index) = (folder.join(SINGLE), folder.join(INDEX));
+        let (path, names) = if single.exists() {
+            (single, vec![SINGLE.to_owned()])
+        } else if index.exists() {
+            let names = shards(&index).map_err(|problem| problem.at(&index))?;
+            (index, names)
+        } else {
+            let has_pickle = folder.join(PICKLED).exists();
+            let problem = if has_pickle {
+                format!(
+                    "has no {SINGLE}; {PICKLED} holds Python objects and is not read: save the \
+                     model once more with safe_serialization=True"
+                )
+            } else {
+                format!("has no {SINGLE}")
+            };
+            return Err(Problem::Unsupported(problem).at(folder));
+        };
+        let files = names.iter().map(|name| {
+            let path = folder.join(name);
+            File::read(path.clone()).map_err(|problem| problem.at(&path))
+        });
+        let files = files.collect::<Result<_, _>>()?;
+        Ok(Self { files, path })
+    }
+
+    /// SHA-256 over all files, one behind the other in the order of their names.
+    pub(super) fn sha256(&self) -> String {
+        let mut hasher = Sha256::new();
+        for file in &self.files {
+            hasher.update(&file.bytes);
+        }
+        let digest = hasher.finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.files
+            .iter()
+            .any(|file| file.tensors.contains_key(name))
+    }
+
+    /// The values of a tensor, which must have this shape.
+    pub(super) fn values(
+        &self,
+        name: &str,
+        expected: &[usize],
+    ) -> Result<Vec<f32>, PretrainedError> {
+        let holder = self
+            .files
+            .iter()
+            .find_map(|file| Some((file, file.tensors.get(name)?)));
+        let Some((file, info)) = holder else {
+            return Err(Problem::Missing(name.to_owned()).at(&self.path));
+        };
+        file.values(name, info, expected)
+            .map_err(|problem| problem.at(&file.path))
+    }
+
+    /// An error about the checkpoint's tensors as a whole.
+    pub(super) fn error(&self, problem: Problem) -> PretrainedError {
+        problem.at(&self.path)
+    }
+}
+
+impl File {
+    fn read(path: PathBuf) -> Result<Self, Problem> {
+        let bytes = std::fs::read(&path)?;
+        // This checks that the file ends where the last tensor does.
+        let (header, metadata) = SafeTensors::read_metadata(&bytes)?;
+        let tensors = metadata.tensors().into_iter();
+        Ok(Self {
+            tensors: tensors.map(|(name, info)| (name, info.clone())).collect(),
+            start: size_of::<u64>() + header,
+            bytes,
+            path,
+        })
+    }
+
+    fn values(
+        &self,
+        name: &str,
+        info: &TensorInfo,
+        expected: &[usize],
+    ) -> Result<Vec<f32>, Problem> {
+        if info.shape != expected {
+            return Err(Problem::Shape {
+                name: name.to_owned(),
+                found: info.shape.clone(),
+                expected: expected.to_vec(),
+            });
+        }
+        let (begin, end) = info.data_offsets;
+        let bytes = &self.bytes[self.start + begin..self.start + end];
+        let values: Vec<f32> = match info.dtype {
+            Dtype::F32 => words(bytes).map(f32::from_le_bytes).collect(),
+            Dtype::F16 => words(bytes)
+                .map(|word| f16::from_le_bytes(word).to_f32())
+                .collect(),
+            Dtype::BF16 => words(bytes)
+                .map(|word| bf16::from_le_bytes(word).to_f32())
+                .collect(),
+            other => {
+                return Err(Problem::Type {
+                    name: name.to_owned(),
+                    found: format!("{other:?}"),
+                });
+            }
+        };
+        if values.iter().all(|value| value.is_finite()) {
+            Ok(values)
+        } else {
+            Err(Problem::NotFinite(name.to_owned()))
+        }
+    }
+}
+
+fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
+    bytes.as_chunks::<N>().0.iter().copied()
+}
+
+/// The files that an index names, each once.
+fn shards(index: &Path) -> Result<Vec<String>, Problem> {
+    let index: Index = serde_json::from_slice(&std::fs::read(index)?)?;
+    let names: BTreeSet<String> = index.weight_map.into_values().collect();
+    // A name is a file beside the index, not a way out of the folder.
+    match names
+        .iter()
+        .find(|name| Path::new(name).file_name() != Some(name.as_ref()))
+    {
+        Some(name) => Err(Problem::Key {
+            key: "weight_map".to_owned(),
+            found: format!("{name:?}"),
+            expected: "names of files beside it".to_owned(),
+        }),
+        None => Ok(names.into_iter().collect()),
+    }
+}

@@ -1,0 +1,306 @@
+//! The checkpoint's tokenizer, and which of its pieces a model keeps.
+//!
+//! A row of the embedding is a byte a dimension: all 30,522 pieces of BERT's vocabulary
+//! take 11.7 MB at width 384. WordPiece takes the longest piece that fits, so leaving out
+//! pieces that no training text uses changes no training text.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use neuroprune_format::tensor::WORD_CHARACTERS;
+use serde_json::Value;
+use tokenizers::models::ModelWrapper;
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::{Model as _, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
+
+use super::error::{PretrainedError, Problem};
+use crate::recipe::VocabularySize;
+use crate::vocabulary::{
+    Normalization, PREFIX, SPECIAL, UNKNOWN, Vocabulary, VocabularyError, count_words, reachable,
+    word_piece,
+};
+
+const TOKENIZER: &str = "tokenizer.json";
+const PIECES: &str = "vocab.txt";
+const SETTINGS: &str = "tokenizer_config.json";
+
+/// A WordPiece vocabulary as its checkpoint has it.
+pub(super) struct PretrainedVocabulary {
+    path: PathBuf,
+    model: WordPiece,
+    normalization: Normalization,
+    /// By id, which is the row of the embedding.
+    tokens: BTreeMap<u32, String>,
+}
+
+/// The pieces that a model keeps.
+pub(super) struct Chosen {
+    pub(super) vocabulary: Vocabulary,
+    /// For each id of the vocabulary, the row of the checkpoint's embedding.
+    pub(super) rows: Vec<usize>,
+}
+
+/// What a smaller vocabulary changes in some texts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Respelled {
+    /// Words of the texts.
+    pub words: usize,
+    /// Those of them that other pieces spell now.
+    pub changed: usize,
+}
+
+impl PretrainedVocabulary {
+    /// Reads `tokenizer.json`, or `vocab.txt` with `tokenizer_config.json`.
+    pub(super) fn read(folder: &Path) -> Result<Self, PretrainedError> {
+        let (tokenizer, pieces) = (folder.join(TOKENIZER), folder.join(PIECES));
+        if tokenizer.exists() {
+            read_tokenizer(&tokenizer)
+                .and_then(|(model, normalization)| Self::new(&tokenizer, model, normalization))
+                .map_err(|problem| problem.at(&tokenizer))
+        } else if pieces.exists() {
+            let settings = folder.join(SETTINGS);
+            let normalization =
+                read_settings(&settings).map_err(|problem| problem.at(&settings))?;
+            read_pieces(&pieces)
+                .and_then(|model| Self::new(&pieces, model, normalization))
+                .map_err(|problem| problem.at(&pieces))
+        } else {
+            let problem = format!("has neither {TOKENIZER} nor {PIECES}");
+            Err(Problem::Unsupported(problem).at(folder))
+        }
+    }
+
+    fn new(path: &Path, model: WordPiece, normalization: Normalization) -> Result<Self, Problem> {
+        let ids = model.get_vocab();
+        if let Some(missing) = SPECIAL.iter().find(|token| !ids.contains_key(**token)) {
+            let problem = format!("has no piece `{missing}`, which every sequence needs");
+            return Err(Problem::Unsupported(problem));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            model,
+            normalization,
+            tokens: ids.into_iter().map(|(token, id)| (id, token)).collect(),
+        })
+    }
+
+    /// Number of pieces.
+    pub(super) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Fails where a piece has no row in an embedding of so many.
+    pub(super) fn check_rows(&self, rows: usize) -> Result<(), PretrainedError> {
+        match self.tokens.last_key_value() {
+            Some((&id, token)) if id as usize >= rows => {
+                let problem =
+                    format!("piece `{token}` has number {id}, but the embedding has {rows} rows");
+                Err(Problem::Unsupported(problem).at(&self.path))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The pieces that a model for `texts` keeps.
+    ///
+    /// Pieces that no text can have never stay, special tokens always. With
+    /// [`VocabularySize::Used`] every piece of the texts stays, and so do the single
+    /// characters of the texts and of ASCII, by which words that are not in the texts are
+    /// spelled. A number keeps these characters, then the pieces that are most frequent
+    /// in the texts, then those with the lowest numbers.
+    pub(super) fn choose<'t>(
+        &self,
+        texts: impl Iterator<Item = &'t str>,
+        size: VocabularySize,
+    ) -> Result<Chosen, PretrainedError> {
+        let choose = || -> Result<Chosen, Problem> {
+            let mut tokens =
+                reachable(self.tokens.values().map(String::as_str), self.normalization)?;
+            if size != VocabularySize::All {
+                let use_of = Use::new(self, texts)?;
+                let is_needed = |token: &&str| use_of.needs(token);
+                let needed = tokens.iter().filter(|token| is_needed(token)).count();
+                // Stable: what is as frequent stays in the order of numbers.
+                tokens.sort_by_key(|token| {
+                    let count = use_of.counts.get(*token).copied().unwrap_or(0);
+                    (!is_needed(token), core::cmp::Reverse(count))
+                });
+                match size {
+                    VocabularySize::Pieces(pieces) if pieces < needed => {
+                        return Err(Problem::Unsupported(format!(
+                            "a vocabulary of {pieces} pieces is asked for; the special tokens \
+                             and single characters alone are {needed}"
+                        )));
+                    }
+                    VocabularySize::Pieces(pieces) => tokens.truncate(pieces),
+                    _ => tokens
+                        .retain(|token| use_of.needs(token) || use_of.counts.contains_key(*token)),
+                }
+            }
+            let tokens = tokens.into_iter().map(str::to_owned);
+            let vocabulary = Vocabulary::from_pieces(tokens, self.normalization)?;
+            let row = |token: String| self.model.token_to_id(&token).map(|id| id as usize);
+            let rows = vocabulary.tokens().filter_map(row).collect();
+            Ok(Chosen { vocabulary, rows })
+        };
+        choose().map_err(|problem| problem.at(&self.path))
+    }
+
+    /// Compares how `vocabulary`, made of some of these pieces, spells the texts.
+    pub(super) fn respelled<'t>(
+        &self,
+        vocabulary: &Vocabulary,
+        texts: impl Iterator<Item = &'t str>,
+    ) -> Result<Respelled, VocabularyError> {
+        let smaller = vocabulary.word_piece()?;
+        let mut respelled = Respelled::default();
+        for (word, count) in count_words(texts, self.normalization)? {
+            let differs = spell(&self.model, &word)? != spell(&smaller, &word)?;
+            respelled.words += count;
+            respelled.changed += if differs { count } else { 0 };
+        }
+        Ok(respelled)
+    }
+}
+
+/// What texts use of a vocabulary.
+struct Use {
+    /// How often each piece occurs.
+    counts: HashMap<String, usize>,
+    characters: BTreeSet<char>,
+}
+
+impl Use {
+    fn new<'t>(
+        vocabulary: &PretrainedVocabulary,
+        texts: impl Iterator<Item = &'t str>,
+    ) -> Result<Self, VocabularyError> {
+        let mut counts = HashMap::new();
+        let mut characters = BTreeSet::new();
+        for (word, count) in count_words(texts, vocabulary.normalization)? {
+            characters.extend(word.chars());
+            for token in spell(&vocabulary.model, &word)? {
+                *counts.entry(token).or_default() += count;
+            }
+        }
+        Ok(Self { counts, characters })
+    }
+
+    /// Whether the token stays whatever the texts say: by these, words can be spelled
+    /// that the texts do not have.
+    fn needs(&self, token: &str) -> bool {
+        let mut characters = token.strip_prefix(PREFIX).unwrap_or(token).chars();
+        let is_character = match (characters.next(), characters.next()) {
+            (Some(one), None) => one.is_ascii() || self.characters.contains(&one),
+            _ => false,
+        };
+        is_character || SPECIAL.contains(&token)
+    }
+}
+
+/// The pieces of a word.
+fn spell(model: &WordPiece, word: &str) -> Result<Vec<String>, VocabularyError> {
+    let tokens = model.tokenize(word)?.into_iter();
+    Ok(tokens.map(|token| token.value).collect())
+}
+
+/// `tokenizer.json`, as the `tokenizers` crate reads it.
+fn read_tokenizer(path: &Path) -> Result<(WordPiece, Normalization), Problem> {
+    let bytes = std::fs::read(path)?;
+    let tokenizer = Tokenizer::from_bytes(bytes).map_err(VocabularyError::from)?;
+    let model = match tokenizer.get_model() {
+        ModelWrapper::WordPiece(model) => model.clone(),
+        other => {
+            let found = match other {
+                ModelWrapper::BPE(_) => "BPE",
+                ModelWrapper::Unigram(_) => "Unigram",
+                _ => "WordLevel",
+            };
+            return Err(key(
+                "model.type",
+                found,
+                "WordPiece, which model files have",
+            ));
+        }
+    };
+    for (name, found, expected) in [
+        (
+            "model.continuing_subword_prefix",
+            model.continuing_subword_prefix.clone(),
+            PREFIX.to_owned(),
+        ),
+        (
+            "model.unk_token",
+            model.unk_token.clone(),
+            UNKNOWN.to_owned(),
+        ),
+        (
+            "model.max_input_chars_per_word",
+            model.max_input_chars_per_word.to_string(),
+            WORD_CHARACTERS.to_string(),
+        ),
+    ] {
+        if found != expected {
+            return Err(key(name, &found, &expected));
+        }
+    }
+    let added = tokenizer.get_added_tokens_decoder();
+    if let Some(token) = added.values().find(|token| !token.special) {
+        return Err(key(
+            "added_tokens",
+            &token.content,
+            "special tokens only; a model file has no words that are matched before splitting",
+        ));
+    }
+    let normalization = match tokenizer.get_normalizer() {
+        Some(NormalizerWrapper::BertNormalizer(bert)) if bert.clean_text => Normalization {
+            lowercase: bert.lowercase,
+            strip_accents: bert.strip_accents.unwrap_or(bert.lowercase),
+            split_chinese: bert.handle_chinese_chars,
+        },
+        _ => {
+            return Err(Problem::Unsupported(
+                "`normalizer` is not BertNormalizer with clean_text, the one that model files \
+                 have"
+                    .to_owned(),
+            ));
+        }
+    };
+    match tokenizer.get_pre_tokenizer() {
+        Some(PreTokenizerWrapper::BertPreTokenizer(_)) => Ok((model, normalization)),
+        _ => Err(Problem::Unsupported(
+            "`pre_tokenizer` is not BertPreTokenizer, the one that model files have".to_owned(),
+        )),
+    }
+}
+
+fn key(key: &str, found: &str, expected: &str) -> Problem {
+    Problem::Key {
+        key: key.to_owned(),
+        found: found.to_owned(),
+        expected: expected.to_owned(),
+    }
+}
+
+/// `vocab.txt`: one piece a line, its number that of the line from 0.
+fn read_pieces(path: &Path) -> Result<WordPiece, Problem> {
+    let text = std::fs::read_to_string(path)?;
+    let tokens = text.lines().map(|line| line.trim_end().to_owned());
+    Ok(word_piece(tokens.zip(0..))?)
+}
+
+/// The normaliser that goes with a `vocab.txt`; what is not said is as in BERT.
+fn read_settings(path: &Path) -> Result<Normalization, Problem> {
+    let settings: Value = if path.exists() {
+        serde_json::from_slice(&std::fs::read(path)?)?
+    } else {
+        Value::Null
+    };
+    let flag = |key: &str| settings.get(key).and_then(Value::as_bool);
+    let lowercase = flag("do_lower_case").unwrap_or(true);
+    Ok(Normalization {
+        lowercase,
+        strip_accents: flag("strip_accents").unwrap_or(lowercase),
+        split_chinese: flag("tokenize_chinese_chars").unwrap_or(true),
+    })
+}

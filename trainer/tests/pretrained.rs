@@ -1,0 +1,595 @@
+//! Pretrained checkpoints: the same hidden states as a plain forward pass over their
+//! tensors, the same tokens as their tokenizer, and an error for what cannot be used.
+
+#[path = "pretrained/reference.rs"]
+mod reference;
+#[path = "pretrained/tiny.rs"]
+mod tiny;
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use neuroprune_trainer::batch::{Batch, encode};
+use neuroprune_trainer::checkpoint;
+use neuroprune_trainer::data::{Dataset, Format, ReadOptions, parse};
+use neuroprune_trainer::network::Captured;
+use neuroprune_trainer::pipeline::{self, Data, End, Files, Observer};
+use neuroprune_trainer::pretrained::Pretrained;
+use neuroprune_trainer::recipe::{ActivationKind, Recipe, VocabularySize};
+use neuroprune_trainer::training::{Phase, Run, StepReport};
+use safetensors::Dtype;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokenizers::Tokenizer;
+
+use reference::hidden_states;
+use tiny::{HIDDEN, LAYERS, POSITIONS, Style, Tiny};
+
+const SINGLE: &str = "text\tlabel\n\
+    Turn the LAMPS on?\ton\n\
+    the kitchen lamp off\toff\n\
+    turning the heater off in the bedroom\toff\n\
+    zzz on\ton\n";
+const PAIRS: &str = "text_a\ttext_b\tlabel\n\
+    turn the lamp on\tthe lamp is on\tyes\n\
+    turning the heat off\tlamps?\tno\n";
+
+fn dataset(text: &str) -> Dataset {
+    let options = ReadOptions::default();
+    parse(
+        "data.tsv".as_ref(),
+        Format::Tsv,
+        text.as_bytes(),
+        &options,
+        None,
+    )
+    .unwrap()
+}
+
+fn written(style: Style, dtype: Dtype) -> (Tiny, TempDir) {
+    let (tiny, folder) = (Tiny::new(), TempDir::new().unwrap());
+    tiny.write(folder.path(), style, dtype);
+    (tiny, folder)
+}
+
+fn open(folder: &Path) -> Result<Pretrained, String> {
+    Pretrained::open(folder.to_str().unwrap()).map_err(|error| error.to_string())
+}
+
+fn recipe(folder: &Path, vocabulary: VocabularySize) -> Recipe {
+    let mut recipe = Recipe::pretrained();
+    recipe.model.from = folder.to_str().unwrap().to_owned();
+    recipe.model.vocabulary = vocabulary;
+    recipe.model.tokens = 16;
+    recipe
+}
+
+fn run(folder: &Path, vocabulary: VocabularySize, train: &Dataset) -> Result<Run, String> {
+    let pretrained = open(folder)?;
+    let mut recipe = recipe(folder, vocabulary);
+    let adopted = recipe.model.adopt(&pretrained.model(), |_| false);
+    adopted.map_err(|error| error.to_string())?;
+    Run::from_pretrained(recipe, train, &pretrained).map_err(|error| error.to_string())
+}
+
+fn assert_close(found: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(
+            (found - expected).abs() < 1e-4,
+            "{what}: {found}, {expected}"
+        );
+    }
+}
+
+/// Compares every text of `train`, layer by layer.
+fn compare(tiny: &Tiny, folder: &Path, train: &Dataset, has_segments: bool) {
+    let reference = Tokenizer::from_file(folder.join("tokenizer.json")).unwrap();
+    let reference = without_padding(reference);
+    for vocabulary in [VocabularySize::All, VocabularySize::Used] {
+        let run = run(folder, vocabulary, train).unwrap();
+        let examples = encode(train, &run.vocabulary, run.recipe.model.tokens).unwrap();
+        for (example, texts) in examples.iter().zip(&train.examples) {
+            let encoding = match &texts.pair {
+                None => reference.encode(texts.text.as_str(), true),
+                Some(pair) => reference.encode((texts.text.as_str(), pair.as_str()), true),
+            }
+            .unwrap();
+            let tokens: Vec<String> = run.vocabulary.tokens().collect();
+            let tokens = example.ids.iter().map(|&id| tokens[id as usize].clone());
+            assert_eq!(tokens.collect::<Vec<_>>(), encoding.get_tokens());
+
+            let segments = has_segments.then(|| encoding.get_type_ids());
+            let states = hidden_states(tiny, encoding.get_ids(), segments);
+            let mut captured = Captured::default();
+            let batch = Batch::new([example].into_iter());
+            run.network
+                .forward_capturing(&batch, Some(&mut captured))
+                .unwrap();
+            for (index, (layer, state)) in captured.layers.iter().zip(&states).enumerate() {
+                let found: Vec<f32> = layer.projection.flatten_all().unwrap().to_vec1().unwrap();
+                assert_close(&found, &state.concat(), &format!("layer {index}"));
+            }
+            let last = &states[LAYERS];
+            let count = f32::from(u16::try_from(last.len()).unwrap());
+            let mean = |dimension: usize| last.iter().map(|x| x[dimension]).sum::<f32>() / count;
+            let mean: Vec<f32> = (0..HIDDEN).map(mean).collect();
+            let pooled = captured.pooled.unwrap().flatten_all().unwrap();
+            assert_close(&pooled.to_vec1().unwrap(), &mean, "pooled");
+        }
+    }
+}
+
+/// What a checkpoint's tokenizer says of padding and truncation is for other programs.
+fn without_padding(mut tokenizer: Tokenizer) -> Tokenizer {
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None).unwrap();
+    tokenizer
+}
+
+#[test]
+fn every_family_gives_the_hidden_states_of_the_reference() {
+    let dtypes = [Dtype::F32, Dtype::F16, Dtype::BF16];
+    for (style, dtype) in Style::ALL.into_iter().zip(dtypes.into_iter().cycle()) {
+        let (tiny, folder) = written(style, dtype);
+        for text in [SINGLE, PAIRS] {
+            compare(&tiny, folder.path(), &dataset(text), style.has_segments());
+        }
+    }
+}
+
+#[test]
+fn several_files_are_one_checkpoint() {
+    let (tiny, folder) = written(Style::Bert, Dtype::F32);
+    let whole = open(folder.path()).unwrap().model();
+    fs::remove_file(folder.path().join("model.safetensors")).unwrap();
+    let names: Vec<&str> = tiny.tensors.keys().map(String::as_str).collect();
+    let (first, second) = names.split_at(names.len() / 2);
+    let mut map = serde_json::Map::new();
+    for (file, names) in [
+        ("model-1-of-2.safetensors", first),
+        ("model-2-of-2.safetensors", second),
+    ] {
+        let path = folder.path().join(file);
+        tiny.write_tensors(&path, names, Style::Bert, Dtype::F32);
+        map.extend(names.iter().map(|&name| (name.to_owned(), json!(file))));
+    }
+    let index = folder.path().join("model.safetensors.index.json");
+    fs::write(&index, json!({"weight_map": map}).to_string()).unwrap();
+    compare(&tiny, folder.path(), &dataset(SINGLE), true);
+    assert_ne!(
+        open(folder.path()).unwrap().model().from_sha256,
+        whole.from_sha256
+    );
+
+    map.insert("x".to_owned(), json!("../elsewhere.safetensors"));
+    fs::write(&index, json!({"weight_map": map}).to_string()).unwrap();
+    let error = open(folder.path()).err().unwrap();
+    assert!(
+        error.contains("expected names of files beside it"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_list_of_pieces_is_a_tokenizer_too() {
+    let (tiny, folder) = written(Style::Bert, Dtype::F32);
+    let tokenizer = run(folder.path(), VocabularySize::All, &dataset(SINGLE)).unwrap();
+    fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
+    fs::write(folder.path().join("vocab.txt"), tiny.tokens.join("\n")).unwrap();
+    let pieces = run(folder.path(), VocabularySize::All, &dataset(SINGLE)).unwrap();
+    assert_eq!(pieces.vocabulary, tokenizer.vocabulary);
+
+    let has = |run: &Run, token: &str| run.vocabulary.tokens().any(|other| other == token);
+    assert!(!has(&pieces, "Paris") && !has(&pieces, "é") && !has(&pieces, "[PAD]"));
+    let settings = json!({"do_lower_case": false});
+    let path = folder.path().join("tokenizer_config.json");
+    fs::write(path, settings.to_string()).unwrap();
+    let cased = run(folder.path(), VocabularySize::All, &dataset(SINGLE)).unwrap();
+    assert!(has(&cased, "Paris") && has(&cased, "é") && !has(&cased, "[PAD]"));
+    let ids = |run: &Run| {
+        run.vocabulary
+            .reference(8)
+            .unwrap()
+            .encode("Paris", false)
+            .unwrap()
+    };
+    assert_eq!(ids(&cased).get_tokens(), ["Paris"]);
+    assert_eq!(ids(&pieces).get_tokens(), ["p", "##a", "##r", "##i", "##s"]);
+}
+
+#[test]
+fn vocabularies_have_the_size_that_is_asked_for() {
+    let (tiny, folder) = written(Style::Bert, Dtype::F32);
+    let train = dataset(SINGLE);
+    let size = |vocabulary| run(folder.path(), vocabulary, &train).map(|run| run.vocabulary);
+    // Three special tokens, 26 letters in two forms, `?`.
+    let needed = 3 + 52 + 1;
+    let used = [
+        "turn", "##ing", "lamp", "the", "kitchen", "on", "off", "heat", "##er", "bedroom",
+    ];
+    let vocabulary = size(VocabularySize::Used).unwrap();
+    assert_eq!(vocabulary.len(), needed + used.len());
+    for token in used {
+        assert!(vocabulary.tokens().any(|other| other == token), "{token}");
+    }
+
+    // The most frequent first, of those that are as frequent the first of the list.
+    let three = size(VocabularySize::Pieces(needed + 3)).unwrap();
+    for token in ["the", "turn", "lamp"] {
+        assert!(three.tokens().any(|other| other == token), "{token}");
+    }
+    // More than the texts use: what comes first in the checkpoint.
+    let more = size(VocabularySize::Pieces(vocabulary.len() + 1)).unwrap();
+    let added = more
+        .tokens()
+        .find(|token| vocabulary.tokens().all(|other| other != *token));
+    assert_eq!(added.as_deref(), Some("中"));
+
+    // [PAD], [unused0], [MASK], `Paris` and `é` are in no text.
+    let all = size(VocabularySize::All).unwrap();
+    assert_eq!(all.len(), tiny.tokens.len() - 5);
+    assert_eq!(size(VocabularySize::Pieces(5000)).unwrap(), all);
+
+    let error = size(VocabularySize::Pieces(needed - 1)).unwrap_err();
+    assert!(
+        error.contains("special tokens and single characters alone are 56"),
+        "{error}"
+    );
+
+    let pretrained = open(folder.path()).unwrap();
+    let respelled = |text| {
+        pretrained
+            .respelled(&vocabulary, [text].into_iter())
+            .unwrap()
+    };
+    let few = respelled("the light of the bed is on");
+    assert_eq!((few.words, few.changed), (7, 2));
+    let none = respelled("turn off the bedroom heater");
+    assert_eq!((none.words, none.changed), (5, 0));
+}
+
+#[test]
+fn recipes_take_over_the_shape_and_say_where_they_differ() {
+    let (_, folder) = written(Style::Bert, Dtype::F32);
+    let found = open(folder.path()).unwrap().model();
+    let mut recipe = recipe(folder.path(), VocabularySize::Used);
+    recipe.model.adopt(&found, |_| false).unwrap();
+    recipe.check().unwrap();
+    let model = &recipe.model;
+    assert_eq!(
+        (model.hidden, model.layers, model.heads, model.intermediate),
+        (16, 2, 4, 24)
+    );
+    assert_eq!(model.activation, ActivationKind::Gelu);
+    assert_eq!(model.norm_epsilon, 1e-12);
+    assert_eq!((model.tokens, model.vocabulary), (16, VocabularySize::Used));
+    assert_eq!(model.from_sha256.len(), 64);
+
+    // The resolved recipe names everything and fits.
+    recipe.model.adopt(&found, |_| true).unwrap();
+    let mut other = recipe.clone();
+    other.model.hidden = 64;
+    let error = other
+        .model
+        .adopt(&found, |key| key == "hidden")
+        .unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.starts_with("recipe key `model.hidden` is 64, but "),
+        "{error}"
+    );
+    assert!(error.ends_with(" has 16; leave the key out"), "{error}");
+    let mut other = recipe.clone();
+    other.model.from_sha256 = "00".to_owned();
+    let error = other
+        .model
+        .adopt(&found, |_| false)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("`model.from_sha256` is 00"), "{error}");
+
+    let mut long = recipe;
+    long.model.tokens = POSITIONS + 1;
+    let pretrained = open(folder.path()).unwrap();
+    let error = Run::from_pretrained(long, &dataset(SINGLE), &pretrained).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("`max_position_embeddings` is 20, expected 21 or more"),
+        "{error}"
+    );
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn phase(&mut self, _: Phase, _: u64, _: u64) {}
+    fn step(&mut self, _: &StepReport) {}
+    fn note(&mut self, _: &str) {}
+}
+
+/// From a checkpoint to a file that the runtime scores; the checkpoint may be gone when
+/// an interrupted run goes on, and the file is the same.
+#[test]
+fn runs_end_in_the_same_file_interrupted_or_not() {
+    let (_, folder) = written(Style::DistilBert, Dtype::F16);
+    let train = dataset(SINGLE);
+    let data = Data {
+        train: train.clone(),
+        dev: train.clone(),
+        test: Some(train.clone()),
+    };
+    let begin = || run(folder.path(), VocabularySize::Used, &train).unwrap();
+    let outs = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let [whole, resumed] = outs.each_ref().map(|out| Files {
+        model: out.path().join("model.neuro"),
+    });
+    let go = AtomicBool::new(false);
+    let end = pipeline::train(begin(), &data, &whole, &mut Silent, &go).unwrap();
+    let End::Finished(outcome) = end else {
+        panic!("nobody asked it to stop")
+    };
+    assert!(
+        (outcome.sparsity - 0.9).abs() < 0.02,
+        "{}",
+        outcome.sparsity
+    );
+
+    let stop = AtomicBool::new(true);
+    let end = pipeline::train(begin(), &data, &resumed, &mut Silent, &stop).unwrap();
+    assert!(matches!(end, End::Stopped));
+    let asked = recipe(folder.path(), VocabularySize::Used);
+    folder.close().unwrap();
+    let run = checkpoint::resume(&resumed.checkpoint(), &asked, &train).unwrap();
+    pipeline::train(run, &data, &resumed, &mut Silent, &go).unwrap();
+    assert!(fs::read(&whole.model).unwrap() == fs::read(&resumed.model).unwrap());
+
+    let mut other = asked;
+    other.model.from_sha256 = "00".to_owned();
+    let error = checkpoint::resume(&resumed.checkpoint(), &other, &train).unwrap_err();
+    assert!(
+        error.to_string().contains("`model.from_sha256` is 00"),
+        "{error}"
+    );
+}
+
+/// One thing wrong, and what is said of it.
+#[test]
+fn what_cannot_be_used_is_named() {
+    let cases: [(&str, fn(&Path, &mut Tiny), &str); 12] = [
+        (
+            "no tensor",
+            no_tensor,
+            "model.safetensors: tensor `bert.encoder.layer.1.attention.self.key.bias` is missing",
+        ),
+        (
+            "shape",
+            wrong_shape,
+            "tensor `bert.encoder.layer.0.output.dense.weight` has shape [24, 16], expected [16, 24]",
+        ),
+        (
+            "vocabulary",
+            fewer_rows,
+            "tensor `bert.embeddings.word_embeddings.weight` has shape [75, 16], expected [76, 16]",
+        ),
+        (
+            "type",
+            wrong_type,
+            "tensor `bert.embeddings.word_embeddings.weight` holds F64, expected F32, F16 or BF16",
+        ),
+        (
+            "infinite",
+            infinite,
+            "tensor `bert.embeddings.LayerNorm.bias` holds values that are not finite",
+        ),
+        (
+            "truncated",
+            truncated,
+            "model.safetensors: not a whole safetensors file: ",
+        ),
+        (
+            "pickle",
+            pickled,
+            "has no model.safetensors; pytorch_model.bin holds Python objects",
+        ),
+        (
+            "bpe",
+            bpe,
+            "tokenizer.json: `model.type` is BPE, expected WordPiece",
+        ),
+        (
+            "normalizer",
+            no_normalizer,
+            "tokenizer.json: `normalizer` is not BertNormalizer",
+        ),
+        (
+            "added",
+            added_word,
+            "tokenizer.json: `added_tokens` is smart home, expected special tokens only",
+        ),
+        ("special", no_special, "vocab.txt: has no piece `[SEP]`"),
+        (
+            "none",
+            no_tokenizer,
+            "has neither tokenizer.json nor vocab.txt",
+        ),
+    ];
+    for (name, damage, expected) in cases {
+        let (mut tiny, folder) = written(Style::Bert, Dtype::F32);
+        damage(folder.path(), &mut tiny);
+        let error = run(folder.path(), VocabularySize::All, &dataset(SINGLE)).unwrap_err();
+        assert!(error.contains(expected), "{name}: {error}");
+        let path = folder.path().to_str().unwrap();
+        assert!(error.starts_with(path), "{name}: {error}");
+    }
+    let error = open("no-such-folder".as_ref()).err().unwrap();
+    assert!(
+        error.starts_with("no-such-folder: no such folder, expected a checkpoint"),
+        "{error}"
+    );
+}
+
+#[test]
+fn networks_that_cannot_be_expressed_are_refused() {
+    for (key, value, expected) in [
+        (
+            "model_type",
+            json!("roberta"),
+            "`model_type` is \"roberta\", expected \"bert\", \"distilbert\" or \"electra\" (its tokenizer is BPE",
+        ),
+        (
+            "model_type",
+            json!("gpt2"),
+            "`model_type` is \"gpt2\", expected \"bert\"",
+        ),
+        (
+            "model_type",
+            Value::Null,
+            "`model_type` is null, expected \"bert\"",
+        ),
+        (
+            "hidden_act",
+            json!("silu"),
+            "`hidden_act` is \"silu\", expected \"relu\", \"gelu\"",
+        ),
+        (
+            "position_embedding_type",
+            json!("relative_key"),
+            "expected \"absolute\"",
+        ),
+        (
+            "is_decoder",
+            json!(true),
+            "`is_decoder` is true, expected false",
+        ),
+        (
+            "embedding_size",
+            json!(8),
+            "`embedding_size` is 8, expected that of `hidden_size`: here a projection follows the LayerNorm",
+        ),
+        (
+            "hidden_size",
+            json!("wide"),
+            "`hidden_size` is \"wide\", expected a number above 0",
+        ),
+        (
+            "layer_norm_eps",
+            json!(2),
+            "`layer_norm_eps` is 2, expected a number from 0 to 0.1",
+        ),
+        (
+            "vocab_size",
+            json!(70),
+            "piece `the` has number 70, but the embedding has 70 rows",
+        ),
+    ] {
+        let (tiny, folder) = written(Style::Electra, Dtype::F32);
+        let mut config = Style::Electra.config(tiny.tokens.len());
+        config[key] = value;
+        fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        let error = open(folder.path()).err().unwrap();
+        assert!(error.contains(expected), "{key}: {error}");
+    }
+}
+
+#[cfg(not(feature = "hub"))]
+#[test]
+fn names_on_the_hub_need_a_feature() {
+    let error = open("hf:sentence-transformers/all-MiniLM-L6-v2".as_ref());
+    let error = error.err().unwrap();
+    assert!(error.contains("built without the feature `hub`"), "{error}");
+}
+
+fn rewrite(folder: &Path, tiny: &Tiny, dtype: Dtype, without: &str) {
+    let names = tiny.tensors.keys().map(String::as_str);
+    let names: Vec<&str> = names.filter(|name| *name != without).collect();
+    let path = folder.join("model.safetensors");
+    tiny.write_tensors(&path, &names, Style::Bert, dtype);
+}
+
+fn no_tensor(folder: &Path, tiny: &mut Tiny) {
+    let name = "encoder.layer.1.attention.self.key.bias";
+    rewrite(folder, tiny, Dtype::F32, name);
+}
+
+fn wrong_shape(folder: &Path, tiny: &mut Tiny) {
+    let name = "encoder.layer.0.output.dense.weight";
+    tiny.tensors.get_mut(name).unwrap().0.reverse();
+    rewrite(folder, tiny, Dtype::F32, "");
+}
+
+fn fewer_rows(folder: &Path, tiny: &mut Tiny) {
+    let name = "embeddings.word_embeddings.weight";
+    let (shape, values) = tiny.tensors.get_mut(name).unwrap();
+    shape[0] -= 1;
+    values.truncate(shape[0] * HIDDEN);
+    rewrite(folder, tiny, Dtype::F32, "");
+}
+
+fn wrong_type(folder: &Path, tiny: &mut Tiny) {
+    rewrite(folder, tiny, Dtype::F64, "");
+}
+
+fn infinite(folder: &Path, tiny: &mut Tiny) {
+    let name = "embeddings.LayerNorm.bias";
+    tiny.tensors.get_mut(name).unwrap().1[3] = f32::INFINITY;
+    rewrite(folder, tiny, Dtype::F32, "");
+}
+
+fn truncated(folder: &Path, _: &mut Tiny) {
+    let path = folder.join("model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(path, &bytes[..bytes.len() - 5]).unwrap();
+}
+
+fn pickled(folder: &Path, _: &mut Tiny) {
+    let path = folder.join("model.safetensors");
+    fs::rename(path, folder.join("pytorch_model.bin")).unwrap();
+}
+
+fn change_tokenizer(folder: &Path, tiny: &Tiny, change: impl Fn(&mut Value)) {
+    let mut tokenizer = tiny.tokenizer();
+    change(&mut tokenizer);
+    fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+}
+
+fn bpe(folder: &Path, tiny: &mut Tiny) {
+    let model = json!({
+        "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+        "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
+        "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]],
+    });
+    change_tokenizer(folder, tiny, |tokenizer| {
+        tokenizer["added_tokens"] = json!([]);
+        tokenizer["post_processor"] = Value::Null;
+        tokenizer["model"] = model.clone();
+    });
+}
+
+fn no_normalizer(folder: &Path, tiny: &mut Tiny) {
+    change_tokenizer(folder, tiny, |tokenizer| {
+        tokenizer["normalizer"] = json!({"type": "NFC"});
+    });
+}
+
+fn added_word(folder: &Path, tiny: &mut Tiny) {
+    change_tokenizer(folder, tiny, |tokenizer| {
+        let added = tokenizer["added_tokens"].as_array_mut().unwrap();
+        let mut word = added[0].clone();
+        word["id"] = json!(75);
+        word["content"] = json!("smart home");
+        word["special"] = json!(false);
+        added.push(word);
+    });
+}
+
+fn no_special(folder: &Path, tiny: &mut Tiny) {
+    fs::remove_file(folder.join("tokenizer.json")).unwrap();
+    let pieces = tiny.tokens.join("\n").replace("[SEP]", "[OTHER]");
+    fs::write(folder.join("vocab.txt"), pieces).unwrap();
+}
+
+fn no_tokenizer(folder: &Path, _: &mut Tiny) {
+    fs::remove_file(folder.join("tokenizer.json")).unwrap();
+}
