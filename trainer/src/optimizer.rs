@@ -277,7 +277,7 @@ mod tests {
                     score,
                     ..settings(number)
                 };
-                step(vec![&mut parameter], &gradients, settings).unwrap();
+                step(vec![&mut parameter], &gradients, &loss, settings).unwrap();
             }
             parameter
                 .pruning

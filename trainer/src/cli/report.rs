@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::inputs::print;
+use super::inputs::{print, print_json};
 use crate::ablation::{Finished, Summary, summary};
 use crate::atomic_file;
 use crate::outcome::{Outcome, RunOutcome};
@@ -27,6 +27,9 @@ pub(super) struct Report {
     /// The page to write [default: MODEL.report.html; comparison.html for several]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Print what the page shows as one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -54,22 +57,29 @@ impl Report {
                 models.push(path.clone());
             }
         }
-        let (page, usual) = match models.as_slice() {
+        let (page, usual, json) = match models.as_slice() {
             [model] => {
                 let files = Files {
                     model: model.clone(),
                 };
                 let (outcome, bytes) = Outcome::read(&files)?;
-                (report::render(&outcome, &bytes)?, files.report())
+                let page = report::render(&outcome, &bytes)?;
+                (page, files.report(), serde_json::to_value(&outcome)?)
             }
             models => {
-                let page = report::render_summary(&compare(models)?)?;
-                (page, PathBuf::from("comparison.html"))
+                let summary = compare(models)?;
+                let page = report::render_summary(&summary)?;
+                let usual = PathBuf::from("comparison.html");
+                (page, usual, serde_json::to_value(&summary)?)
             }
         };
         let path = self.out.as_ref().unwrap_or(&usual);
         atomic_file::write(path, page.as_bytes()).with_context(|| path.display().to_string())?;
-        print(&path.display().to_string())?;
+        if self.json {
+            print_json(&json)?;
+        } else {
+            print(&path.display().to_string())?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -142,7 +142,11 @@ impl Comparison {
             )
         };
         let (least, most) = range(&mut points().map(|point| point.sparsity));
-        let sparsity = Axis::covering(least, most, 5.0);
+        let sparsity = match most > least {
+            true => Axis::covering(least, most, 5.0),
+            // One alone stands in the middle.
+            false => Axis::covering(least - 2.0, (least + 2.0).min(100.0), 5.0),
+        };
         let (least, most) = range(&mut ends.into_iter());
         (sparsity, Axis::covering(least, most, 5.0))
     }
