@@ -377,3 +377,35 @@ fn logits_of_fixed_models_are_pinned() {
         ]
     );
 }
+
+/// Whole forward passes with the kernels of AVX2 and with the scalar ones.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn avx2_gives_the_scalar_logits() {
+    use std::io::Write as _;
+
+    use neuroprune_runtime::kernels::x86_64::Avx2;
+
+    if Avx2::detect().is_none() {
+        // Not `eprintln!`, which the test harness keeps to itself.
+        let words = b"SKIPPED: logits with AVX2, which this processor lacks\n";
+        std::io::stderr().write_all(words).unwrap();
+        return;
+    }
+    // Other tests of this process may run with either kernels meanwhile: the same to them.
+    let mut longest = 0;
+    for number in 0..CASES {
+        let case = Case::random(number, 2, |shape| shape.tokens += 40);
+        let model = Model::open(&case.file).unwrap();
+        for (text, second) in &case.texts {
+            let text = format!("{text} {text} {text}");
+            Avx2::allow(false);
+            let scalar = logits(&model, &text, second.as_deref());
+            Avx2::allow(true);
+            let vectors = logits(&model, &text, second.as_deref());
+            assert_eq!(bits(&vectors), bits(&scalar), "case {number}");
+            longest = longest.max(encode(&model, &text, second.as_deref(), 80).0.len());
+        }
+    }
+    assert!(longest > LANES * kernels::TILES, "only {longest} tokens");
+}
