@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::axis::Axis;
-use crate::ablation::{Row, Spread, Summary};
+use crate::ablation::{Peer, Row, Spread, Summary};
 use crate::numbers::real;
 
 /// The picture, in its own units.
@@ -31,6 +31,8 @@ pub(super) struct Comparison {
     series: Vec<Series>,
     /// The dense networks, where the quantity is theirs too.
     dense: Vec<Spread>,
+    /// What others reached, likewise.
+    peers: Vec<Peer>,
 }
 
 struct Series {
@@ -80,10 +82,12 @@ pub(super) fn charts(summary: &Summary) -> [Comparison; 3] {
     [
         Comparison {
             title: "Accuracy of the int8 file",
-            note: "in the runtime; the grey line is the dense float network",
+            note: "in the runtime; the grey line is the dense float network, squares and dotted lines \
+                   are peers",
             unit: " %",
             series: series(summary, |row| row.int8),
             dense: dense(|row| row.float),
+            peers: summary.peers.clone(),
         },
         Comparison {
             title: "Size of the file",
@@ -95,6 +99,7 @@ pub(super) fn charts(summary: &Summary) -> [Comparison; 3] {
                 ..row.bytes
             }),
             dense: Vec::new(),
+            peers: Vec::new(),
         },
         Comparison {
             title: "Spread of connections",
@@ -102,6 +107,7 @@ pub(super) fn charts(summary: &Summary) -> [Comparison; 3] {
             unit: "",
             series: series(summary, |row| row.degrees),
             dense: dense(|row| row.degrees),
+            peers: Vec::new(),
         },
     ]
 }
@@ -134,6 +140,7 @@ impl Comparison {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let values = points().map(|point| &point.value).chain(&self.dense);
         let ends = values.flat_map(|v| [v.mean - v.deviation, v.mean + v.deviation]);
+        let ends = ends.chain(self.peers.iter().map(|peer| peer.accuracy));
         let range = |values: &mut dyn Iterator<Item = f64>| {
             let values = values.filter(|value| value.is_finite());
             values.fold(
@@ -141,7 +148,9 @@ impl Comparison {
                 |(least, most), value| (least.min(value), most.max(value)),
             )
         };
-        let (least, most) = range(&mut points().map(|point| point.sparsity));
+        let peers = self.peers.iter().filter_map(|peer| peer.sparsity);
+        let sparsities = points().map(|point| point.sparsity);
+        let (least, most) = range(&mut sparsities.chain(peers.map(|share| 100.0 * share)));
         let sparsity = match most > least {
             true => Axis::covering(least, most, 5.0),
             // One alone stands in the middle.
@@ -192,6 +201,7 @@ impl fmt::Display for Comparison {
                 dense.show(2)
             )?;
         }
+        self.write_peers(f, across, up)?;
         let middle = (real(self.series.len()) - 1.0) / 2.0;
         for (index, series) in self.series.iter().enumerate() {
             let aside = (real(index) - middle) * ASIDE;
@@ -212,6 +222,45 @@ impl fmt::Display for Comparison {
             f64::midpoint(LEFT, RIGHT),
             HEIGHT - 5.0
         )
+    }
+}
+
+impl Comparison {
+    fn write_peers(&self, f: &mut fmt::Formatter<'_>, across: Axis, up: Axis) -> fmt::Result {
+        for peer in &self.peers {
+            let y = up.place(peer.accuracy, BOTTOM, TOP);
+            let name = escaped(&peer.name);
+            match peer.sparsity {
+                Some(share) => {
+                    let x = across.place(100.0 * share, LEFT + INSET, RIGHT - INSET);
+                    write!(
+                        f,
+                        r#"<rect class="peer" x="{:.1}" y="{:.1}" width="6" height="6"><title>{name}: {}</title></rect><text x="{:.1}" y="{:.1}" text-anchor="{}">{name}</text>"#,
+                        x - 3.0,
+                        y - 3.0,
+                        peer.accuracy,
+                        // Towards the middle, where there is room.
+                        if x > f64::midpoint(LEFT, RIGHT) {
+                            x - 6.0
+                        } else {
+                            x + 6.0
+                        },
+                        y + 3.5,
+                        if x > f64::midpoint(LEFT, RIGHT) {
+                            "end"
+                        } else {
+                            "start"
+                        },
+                    )?;
+                }
+                None => write!(
+                    f,
+                    r#"<line class="peer" x1="{LEFT}" y1="{y:.1}" x2="{RIGHT}" y2="{y:.1}"/><text x="{RIGHT}" y="{:.1}" text-anchor="end">{name}</text>"#,
+                    y - 3.0
+                )?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -285,7 +334,8 @@ mod tests {
                 }
             }
         }
-        Summary::new("grid", &cells)
+        let peers = ["dense & old=84.5", "sparse=70@0.97"].map(|text| text.parse().unwrap());
+        Summary::new("grid", &cells, &peers)
     }
 
     #[test]
@@ -304,6 +354,8 @@ mod tests {
             "{accuracy}"
         );
         assert_eq!(accuracy.matches("class=\"reference\"").count(), 1);
+        assert_eq!(accuracy.matches("class=\"peer\"").count(), 2);
+        assert!(accuracy.contains(">dense &amp; old</text>"), "{accuracy}");
         assert!(keys(&summary)[9].class.contains("line-1 dashed"));
     }
 
