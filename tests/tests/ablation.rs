@@ -115,6 +115,8 @@ fn a_grid_that_is_killed_gives_the_same_table() {
             .arg(format!("{cell}/model.neuro"))
             .args(["--seed", seed]);
         command.args([
+            "--set",
+            "training.epochs=1",
             "--method",
             method,
             "--sparsity",
