@@ -339,8 +339,8 @@ impl Row {
     }
 }
 
-/// A name for each recipe: its method, and what tells it from others of that method. Seeds
-/// and sparsities do not.
+/// A name for each recipe: its method, and what tells it from others of that method, as far
+/// as it is not the default. Seeds and sparsities tell nothing.
 #[must_use]
 pub fn names(recipes: &[&Recipe]) -> Vec<String> {
     let plain = |recipe: &Recipe| {
@@ -354,11 +354,15 @@ pub fn names(recipes: &[&Recipe]) -> Vec<String> {
         let table = toml::Table::try_from(recipe).unwrap_or_default();
         flat(&table, "")
     };
+    let usual = keys(&Recipe::default());
     let name = |recipe: &Recipe| {
         let method = recipe.pruning.method;
         let others = plain.iter().filter(|other| other.pruning.method == method);
         let others: Vec<_> = others.map(keys).collect();
-        let telling = keys(recipe).into_iter().filter(|(key, value)| {
+        let unusual = keys(recipe)
+            .into_iter()
+            .filter(|pair| !usual.contains(pair));
+        let telling = unusual.filter(|(key, value)| {
             let differs =
                 |(other_key, other): &(String, toml::Value)| other_key == key && other != value;
             others.iter().flatten().any(differs)
@@ -500,11 +504,7 @@ mod tests {
         ];
         assert_eq!(
             names(&recipes.iter().collect::<Vec<_>>()),
-            [
-                "neuroprune, head_redundancy = true",
-                "neuroprune, head_redundancy = false",
-                "paper"
-            ]
+            ["neuroprune", "neuroprune, head_redundancy = false", "paper"]
         );
     }
 

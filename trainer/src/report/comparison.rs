@@ -139,7 +139,7 @@ impl Comparison {
     fn axes(&self) -> (Axis, Axis) {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let values = points().map(|point| &point.value).chain(&self.dense);
-        let ends = values.flat_map(|v| [v.mean - v.deviation, v.mean + v.deviation]);
+        let ends = values.flat_map(|v| [lower(v), v.mean + v.deviation]);
         let ends = ends.chain(self.peers.iter().map(|peer| peer.accuracy));
         let range = |values: &mut dyn Iterator<Item = f64>| {
             let values = values.filter(|value| value.is_finite());
@@ -190,7 +190,7 @@ impl fmt::Display for Comparison {
             )?;
         }
         for dense in &self.dense {
-            let (above, below) = (dense.mean + dense.deviation, dense.mean - dense.deviation);
+            let (above, below) = (dense.mean + dense.deviation, lower(dense));
             let [y, top, bottom] =
                 [dense.mean, above, below].map(|value| up.place(value, BOTTOM, TOP));
             write!(
@@ -285,10 +285,8 @@ impl Series {
         f.write_str("\"/>")?;
         for point in points {
             let (x, y) = place(point);
-            let Spread {
-                mean, deviation, ..
-            } = point.value;
-            let (top, bottom) = (height(mean + deviation), height(mean - deviation));
+            let value = &point.value;
+            let (top, bottom) = (height(value.mean + value.deviation), height(lower(value)));
             write!(
                 f,
                 r#"<line class="{class}" x1="{x:.1}" y1="{top:.1}" x2="{x:.1}" y2="{bottom:.1}"/><circle class="{class}" cx="{x:.1}" cy="{y:.1}" r="2.6"><title>{} at {} %: {}</title></circle>"#,
@@ -299,6 +297,11 @@ impl Series {
         }
         Ok(())
     }
+}
+
+/// One deviation below the mean. Nothing that is drawn can be below zero.
+fn lower(value: &Spread) -> f64 {
+    (value.mean - value.deviation).max(0.0)
 }
 
 /// Names of variants are the user's.
