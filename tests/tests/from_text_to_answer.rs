@@ -21,8 +21,9 @@ use neuroprune_trainer::smart_home::{self, SAMPLES};
 use neuroprune_trainer::training::Phase;
 use serde_json::Value;
 
-const OUTCOME_KEYS: &str = "name scored_on examples accuracy target_sparsity sparsity \
-     heads neurons sparse dense merged history seconds";
+const OUTCOME_KEYS: &str = "name recipe data_sha256 scored_on scored_sha256 examples accuracy \
+     target_sparsity sparsity heads neurons dense_degrees sparse_degrees merged history journal \
+     seconds sparse dense";
 const INSPECTION_KEYS: &str = "name producer seed recipe_sha256 data_sha256 layers hidden \
      tokens vocabulary activation pooling pair labels scores bytes sections tensors \
      dense_weights nonzeros sparsity layouts_for target work scratch scratch_cortex_m4 \
@@ -119,10 +120,10 @@ fn single_texts() {
         .into_iter()
         .filter(|name| name.starts_with("model"))
         .collect();
-    let expected = "model.checkpoint model.dense.neuro model.neuro model.recipe.toml \
-         model.report.html";
+    let expected = "model.checkpoint model.dense.neuro model.neuro model.outcome.json \
+         model.recipe.toml model.report.html";
     assert_eq!(written, expected.split_whitespace().collect::<Vec<_>>());
-    assert_eq!(folder.names().len(), 8, "{:?}", folder.names());
+    assert_eq!(folder.names().len(), 9, "{:?}", folder.names());
     let (sparse, dense) = (folder.read("model.neuro"), folder.read("model.dense.neuro"));
     let model = Model::open(&sparse).unwrap();
     Model::open(&dense).unwrap();
@@ -142,7 +143,7 @@ fn single_texts() {
     assert_keys(&outcome["seconds"], "dense sparse export");
     assert_keys(&outcome["sparse"], &format!("path {INSPECTION_KEYS}"));
     assert_keys(&outcome["dense"], &format!("path {INSPECTION_KEYS}"));
-    let epoch = "phase epoch loss dev_accuracy sparsity heads neurons";
+    let epoch = "phase epoch step loss dev_accuracy sparsity heads neurons";
     assert_keys(&outcome["history"][0], epoch);
     let phases = outcome["history"].as_array().expect("a list");
     let phases: Vec<&str> = phases

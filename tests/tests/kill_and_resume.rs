@@ -21,10 +21,11 @@ use neuroprune_trainer::training::Phase;
 /// How long anything may take that takes a second.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-const OUTPUTS: [&str; 5] = [
+const OUTPUTS: [&str; 6] = [
     "model.checkpoint",
     "model.dense.neuro",
     "model.neuro",
+    "model.outcome.json",
     "model.recipe.toml",
     "model.report.html",
 ];
@@ -144,7 +145,7 @@ fn killed_at_any_moment() {
     let begin = Instant::now();
     run(&mut train(&whole)).assert_code(0);
     let duration = begin.elapsed();
-    assert_eq!(whole.names().len(), 8, "{:?}", whole.names());
+    assert_eq!(whole.names().len(), 9, "{:?}", whole.names());
 
     // At moments of interest.
     let mut life = Life::new();

@@ -14,4 +14,4 @@ pub mod summary;
 
 pub use grid::{Cell, Grid, GridError};
 pub use running::{Ablation, CellError, Finished, Stage};
-pub use summary::{Row, Spread, Summary};
+pub use summary::{Peer, Row, Spread, Summary};

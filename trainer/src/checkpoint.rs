@@ -30,7 +30,7 @@ const KEY: &str = "neuroprune";
 #[error("checkpoint {path}: {problem}")]
 pub struct CheckpointError {
     path: String,
-    problem: Problem,
+    problem: Box<Problem>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +146,7 @@ pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, Chec
 fn at(path: &Path, problem: Problem) -> CheckpointError {
     CheckpointError {
         path: path.display().to_string(),
-        problem,
+        problem: Box::new(problem),
     }
 }
 

@@ -79,7 +79,10 @@ pub fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             eprintln!("error: {}", message(&error));
-            if error.is::<inputs::WrongUse>() || error.is::<crate::recipe::RecipeError>() {
+            if error.is::<inputs::WrongUse>()
+                || error.is::<crate::recipe::RecipeError>()
+                || error.is::<crate::ablation::GridError>()
+            {
                 ExitCode::from(2)
             } else {
                 ExitCode::FAILURE

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use super::summary::Peer;
 use crate::recipe::{Method, Recipe, RecipeError};
 
 /// A grid of runs.
@@ -16,6 +17,8 @@ pub struct Grid {
     pub data: Option<DataFiles>,
     /// Every run: variants in the order of the file, then sparsities, then seeds.
     pub cells: Vec<Cell>,
+    /// What others reached, for the table.
+    pub peers: Vec<Peer>,
 }
 
 /// Data files of a grid and how to read them.
@@ -68,6 +71,8 @@ struct GridFile {
     methods: Vec<Method>,
     #[serde(default)]
     variants: Vec<VariantFile>,
+    #[serde(default)]
+    peers: Vec<Peer>,
     sparsities: Vec<f64>,
     seeds: Vec<u64>,
 }
@@ -97,6 +102,8 @@ enum Problem {
     Recipe(#[from] RecipeError),
     #[error("{of}: {problem}")]
     Change { of: String, problem: String },
+    #[error("{0}")]
+    Peer(String),
     #[error("`{0}` is empty; expected at least one")]
     Empty(&'static str),
     #[error("the folder {0} would hold two cells; expected every name, sparsity and seed once")]
@@ -169,6 +176,8 @@ impl Grid {
                 }
             }
         }
+        let peers = file.peers.into_iter();
+        let peers = peers.map(|peer| peer.checked().map_err(Problem::Peer));
         let data = file.data.map(|data| DataFiles {
             train: folder.join(&data.train),
             dev: data.dev.as_ref().map(|path| folder.join(path)),
@@ -179,6 +188,7 @@ impl Grid {
             name: name.to_owned(),
             data,
             cells,
+            peers: peers.collect::<Result<_, _>>()?,
         })
     }
 }
@@ -281,6 +291,10 @@ mod tests {
             (
                 "methods = [\"l1\"]\nsparsities = [2]\nseeds = [0]".to_owned(),
                 "`pruning.sparsity` is 2, expected 0 to 0.999",
+            ),
+            (
+                format!("{axes}methods = [\"l1\"]\n[[peers]]\nname = \"a\"\naccuracy = 0.9e3"),
+                "peer `a`: accuracy 900",
             ),
             (
                 format!("{axes}methods = [\"l1\"]\nrecipes = 1"),

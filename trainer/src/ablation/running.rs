@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::grid::{Cell, Grid};
 use crate::checkpoint::{self, CheckpointError};
@@ -129,8 +129,7 @@ impl Ablation<'_> {
     ) -> Vec<(Cell, CellError)> {
         let failed = Mutex::new(Vec::new());
         let note = |cell: &Cell, error| {
-            let mut failed = failed.lock().unwrap_or_else(|lock| lock.into_inner());
-            failed.push((cell.clone(), error));
+            locked(&failed).push((cell.clone(), error));
         };
         let mut missing = Vec::new();
         for cell in &self.grid.cells {
@@ -143,11 +142,16 @@ impl Ablation<'_> {
         let mut seen = HashSet::new();
         let first_of_twin = |cell: &&&Cell| seen.insert(self.dense_path(cell));
         let twins: Vec<&Cell> = missing.iter().filter(first_of_twin).copied().collect();
+        let ready = Mutex::new(HashSet::new());
         in_turn(jobs, &twins, |cell| {
-            if let Err(error) = self.dense_twin(cell, observer, stop) {
-                note(cell, error);
-            }
+            match self.dense_twin(cell, observer, stop) {
+                Ok(()) => drop(locked(&ready).insert(self.dense_path(cell))),
+                Err(error) => note(cell, error),
+            };
         });
+        // Without its twin a cell cannot begin; the twin's error is told once.
+        let ready = locked(&ready);
+        missing.retain(|cell| ready.contains(&self.dense_path(cell)));
         in_turn(jobs, &missing, |cell| {
             if !stop.load(Ordering::Relaxed)
                 && let Err(error) = self.train(cell, observer, stop)
@@ -155,7 +159,7 @@ impl Ablation<'_> {
                 note(cell, error);
             }
         });
-        failed.into_inner().unwrap_or_else(|lock| lock.into_inner())
+        core::mem::take(&mut *locked(&failed))
     }
 
     /// Checkpoint of a cell's dense twin.
@@ -259,13 +263,18 @@ fn in_turn(jobs: usize, cells: &[&Cell], work: impl Fn(&Cell) + Sync) {
         for _ in 0..jobs.clamp(1, cells.len().max(1)) {
             scope.spawn(|| {
                 loop {
-                    let cell = next.lock().unwrap_or_else(|lock| lock.into_inner()).next();
+                    let cell = locked(&next).next();
                     let Some(cell) = cell else { return };
                     work(cell);
                 }
             });
         }
     });
+}
+
+/// Nothing is left half done under these locks.
+fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn make_folder(file: &Path) -> Result<(), CellError> {

@@ -1,8 +1,9 @@
 //! Cells put together: means and deviations over seeds, as a table.
 
 use core::fmt::Write as _;
+use core::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::grid::flat;
 use super::running::Finished;
@@ -22,6 +23,66 @@ pub struct Summary {
     pub dense: Vec<DenseRow>,
     /// One a variant and sparsity.
     pub rows: Vec<Row>,
+    /// What others reached.
+    pub peers: Vec<Peer>,
+}
+
+/// What another model reached on the same set, to compare with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// Its name, and where the number is from.
+    pub name: String,
+    /// Its accuracy in per cent.
+    pub accuracy: f64,
+    /// Share of its weights that is zero; left out for dense models.
+    pub sparsity: Option<f64>,
+}
+
+/// `BERT-mini=83.69`, or `Prune OFA=91.0@0.9` for a sparse one.
+impl FromStr for Peer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = "expected NAME=ACCURACY or NAME=ACCURACY@SPARSITY, such as fastText=76.1";
+        let (name, numbers) = text.rsplit_once('=').ok_or(expected)?;
+        let (accuracy, sparsity) = match numbers.split_once('@') {
+            None => (numbers, None),
+            Some((accuracy, sparsity)) => (accuracy, Some(sparsity)),
+        };
+        let number = |text: &str| text.trim().parse::<f64>().map_err(|_| expected);
+        Self {
+            name: name.trim().to_owned(),
+            accuracy: number(accuracy)?,
+            sparsity: sparsity.map(number).transpose()?,
+        }
+        .checked()
+    }
+}
+
+impl Peer {
+    /// The peer, if its numbers are what they are called.
+    ///
+    /// # Errors
+    /// A message that names it, and what was expected.
+    pub fn checked(self) -> Result<Self, String> {
+        let Self {
+            name,
+            accuracy,
+            sparsity,
+        } = &self;
+        if !(0.0..=100.0).contains(accuracy) {
+            return Err(format!(
+                "peer `{name}`: accuracy {accuracy}, expected per cent, 0 to 100"
+            ));
+        }
+        match sparsity {
+            Some(share) if !(0.0..1.0).contains(share) => Err(format!(
+                "peer `{name}`: sparsity {share}, expected a share below 1"
+            )),
+            _ => Ok(self),
+        }
+    }
 }
 
 /// Dense networks of one shape and training, all seeds.
@@ -106,7 +167,7 @@ impl Spread {
 impl Summary {
     /// Of these cells: rows in the order in which a variant and a sparsity come first.
     #[must_use]
-    pub fn new(name: &str, cells: &[Finished]) -> Self {
+    pub fn new(name: &str, cells: &[Finished], peers: &[Peer]) -> Self {
         let rows = grouped(cells, |cell| {
             let target = cell.run.target_sparsity;
             (cell.variant.clone(), target.to_bits())
@@ -127,6 +188,7 @@ impl Summary {
                 .map(|cells| DenseRow::new(cells, has_several))
                 .collect(),
             rows: rows.iter().map(|cells| Row::new(cells)).collect(),
+            peers: peers.to_vec(),
         }
     }
 
@@ -199,14 +261,23 @@ impl Summary {
                 row.int8.show(2),
                 row.of_dense.show(2),
                 row.float.show(2),
-                format!("{:.0}", row.bytes.mean),
+                whole(row.bytes.mean),
                 format!("{:.1}", row.heads.mean),
                 format!("{:.1}", row.neurons.mean),
                 row.degrees.show(2),
                 row.int8.count.to_string(),
             ]
         });
-        dense.chain(rows).collect()
+        let peers = self.peers.iter().map(|peer| {
+            let mut line = [const { String::new() }; 11];
+            line[0] = format!("peer: {}", peer.name);
+            line[2] = peer
+                .sparsity
+                .map_or(none(), |share| format!("{:.2} %", 100.0 * share));
+            line[5] = format!("{:.2}", peer.accuracy);
+            line
+        });
+        dense.chain(rows).chain(peers).collect()
     }
 }
 
@@ -268,8 +339,8 @@ impl Row {
     }
 }
 
-/// A name for each recipe: its method, and what tells it from others of that method. Seeds
-/// and sparsities do not.
+/// A name for each recipe: its method, and what tells it from others of that method, as far
+/// as it is not the default. Seeds and sparsities tell nothing.
 #[must_use]
 pub fn names(recipes: &[&Recipe]) -> Vec<String> {
     let plain = |recipe: &Recipe| {
@@ -283,11 +354,15 @@ pub fn names(recipes: &[&Recipe]) -> Vec<String> {
         let table = toml::Table::try_from(recipe).unwrap_or_default();
         flat(&table, "")
     };
+    let usual = keys(&Recipe::default());
     let name = |recipe: &Recipe| {
         let method = recipe.pruning.method;
         let others = plain.iter().filter(|other| other.pruning.method == method);
         let others: Vec<_> = others.map(keys).collect();
-        let telling = keys(recipe).into_iter().filter(|(key, value)| {
+        let unusual = keys(recipe)
+            .into_iter()
+            .filter(|pair| !usual.contains(pair));
+        let telling = unusual.filter(|(key, value)| {
             let differs =
                 |(other_key, other): &(String, toml::Value)| other_key == key && other != value;
             others.iter().flatten().any(differs)
@@ -302,6 +377,17 @@ pub fn names(recipes: &[&Recipe]) -> Vec<String> {
         parts.join(", ")
     };
     plain.iter().map(name).collect()
+}
+
+/// A mean of counts, rounded.
+fn whole(mean: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bytes of a file"
+    )]
+    let rounded = mean.round() as usize;
+    thousands(rounded)
 }
 
 fn scaled(spread: &Spread, factor: f64) -> Spread {
@@ -365,7 +451,7 @@ mod tests {
             cell("b", 0.8, 0, 81.0),
             cell("b", 0.8, 2, 82.8),
         ];
-        let summary = Summary::new("x", &cells);
+        let summary = Summary::new("x", &cells, &[]);
         let [dense] = &summary.dense[..] else {
             panic!("{:?}", summary.dense)
         };
@@ -382,16 +468,20 @@ mod tests {
         let names = |summary: &Summary| -> Vec<String> {
             summary.dense.iter().map(|row| row.name.clone()).collect()
         };
-        let summary = Summary::new("x", &cells);
+        let summary = Summary::new("x", &cells, &[]);
         assert_eq!(names(&summary), ["dense, of a", "dense, of b"]);
     }
 
     #[test]
     fn what_penalties_reached_is_told() {
         let mut cells = [cell("paper", 0.9, 0, 50.0)];
-        assert!(!Summary::new("x", &cells).markdown().contains("penalties"));
+        assert!(
+            !Summary::new("x", &cells, &[])
+                .markdown()
+                .contains("penalties")
+        );
         cells[0].run.journal.penalties_reached = Some(0.25);
-        let text = Summary::new("x", &cells).markdown();
+        let text = Summary::new("x", &cells, &[]).markdown();
         assert!(
             text.ends_with("before the threshold: paper at 90.0 %: 25.00 %.\n"),
             "{text}"
@@ -414,11 +504,30 @@ mod tests {
         ];
         assert_eq!(
             names(&recipes.iter().collect::<Vec<_>>()),
-            [
-                "neuroprune, head_redundancy = true",
-                "neuroprune, head_redundancy = false",
-                "paper"
-            ]
+            ["neuroprune", "neuroprune, head_redundancy = false", "paper"]
+        );
+    }
+
+    #[test]
+    fn a_peer_has_an_accuracy_and_perhaps_a_sparsity() {
+        let peer = |text: &str| text.parse::<Peer>();
+        let sparse = peer("a=b=81.5@0.9").unwrap();
+        assert_eq!((sparse.name.as_str(), sparse.accuracy), ("a=b", 81.5));
+        assert_eq!(sparse.sparsity, Some(0.9));
+        assert_eq!(peer("fastText = 76.1").unwrap().sparsity, None);
+        for (text, message) in [
+            ("fastText", "expected NAME=ACCURACY"),
+            ("fastText=good", "expected NAME=ACCURACY"),
+            ("fastText=761", "accuracy 761, expected per cent"),
+            ("fastText=76@90", "sparsity 90, expected a share"),
+        ] {
+            assert!(peer(text).unwrap_err().contains(message), "{text}");
+        }
+        let cells = [cell("a", 0.8, 0, 90.0)];
+        let text = Summary::new("x", &cells, &[sparse]).markdown();
+        assert!(
+            text.contains("| peer: a=b |  | 90.00 % |  |  | 81.50 |"),
+            "{text}"
         );
     }
 }

@@ -66,6 +66,10 @@ A grid file:
   name = \"without heads\"
   pruning.head_redundancy = false     # any keys of the recipe
 
+  [[peers]]                           # what others reached on this test set
+  name = \"fastText\"
+  accuracy = 89.8                     # sparsity = 0.9 for sparse ones
+
 Examples:
   neuroprune ablate recipes/ablation.toml
   neuroprune ablate recipes/ablation.toml --jobs 4 --out results";
@@ -149,7 +153,7 @@ impl Ablate {
         let finished = |cell: &Cell| ablation.finished(cell).ok().flatten();
         let cells: Vec<Finished> = grid.cells.iter().filter_map(finished).collect();
         anyhow::ensure!(!cells.is_empty(), "no cell came to its end");
-        let summary = Summary::new(&grid.name, &cells);
+        let summary = Summary::new(&grid.name, &cells, &grid.peers);
         let shown = Shown {
             summary: &summary,
             cells: cells.iter().map(ShownCell::new).collect(),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::numbers::{real, significant};
+use crate::numbers::{real, thousands};
 use crate::pipeline::Observer;
 use crate::training::{EpochRecord, Phase, StepReport};
 
@@ -52,6 +52,15 @@ impl Speed {
     }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a speed"
+)]
+fn rounded(rate: f64) -> usize {
+    rate.round() as usize
+}
+
 impl Progress {
     pub(super) fn new(is_quiet: bool) -> Self {
         Self {
@@ -86,7 +95,7 @@ impl Progress {
             message += &format!(", {:.1} % zero", 100.0 * self.sparsity);
         }
         if let Some(rate) = self.speed.rate {
-            message += &format!(", {} tokens/s", significant(rate));
+            message += &format!(", {} tokens/s", thousands(rounded(rate)));
         }
         message
     }
@@ -99,7 +108,7 @@ impl Observer for Progress {
         } else {
             ProgressDrawTarget::stderr()
         };
-        let template = "{prefix:>6} {wide_bar:.cyan/dim} {pos}/{len} steps  {msg}  {eta} left";
+        let template = "{prefix:>6} {wide_bar:.cyan/dim} {pos}/{len}, {eta} left: {msg}";
         let style = ProgressStyle::with_template(template);
         let bar = ProgressBar::with_draw_target(Some(steps), target);
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::inputs::print;
-use crate::ablation::{Finished, Summary, summary};
+use super::inputs::{print, print_json};
+use crate::ablation::{Finished, Peer, Summary, summary};
 use crate::atomic_file;
 use crate::outcome::{Outcome, RunOutcome};
 use crate::pipeline::Files;
@@ -27,13 +27,20 @@ pub(super) struct Report {
     /// The page to write [default: MODEL.report.html; comparison.html for several]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// What another model reached on the same set, for pages about several models: `fastText=76.1`,
+    /// or `NAME=91.0@0.9` for one that is 90 % sparse; may be repeated
+    #[arg(long = "peer", value_name = "NAME=ACCURACY")]
+    peers: Vec<Peer>,
+    /// Print what the page shows as one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   neuroprune report model.neuro
   neuroprune report dense.neuro half.neuro sparse.neuro --out page.html
-  neuroprune report runs/";
+  neuroprune report runs/ --peer \"BERT-mini, dense=83.69\"";
 
 /// Ends the name of what `train` writes last.
 const OUTCOME: &str = ".outcome.json";
@@ -54,28 +61,35 @@ impl Report {
                 models.push(path.clone());
             }
         }
-        let (page, usual) = match models.as_slice() {
+        let (page, usual, json) = match models.as_slice() {
             [model] => {
                 let files = Files {
                     model: model.clone(),
                 };
                 let (outcome, bytes) = Outcome::read(&files)?;
-                (report::render(&outcome, &bytes)?, files.report())
+                let page = report::render(&outcome, &bytes)?;
+                (page, files.report(), serde_json::to_value(&outcome)?)
             }
             models => {
-                let page = report::render_summary(&compare(models)?)?;
-                (page, PathBuf::from("comparison.html"))
+                let summary = compare(models, &self.peers)?;
+                let page = report::render_summary(&summary)?;
+                let usual = PathBuf::from("comparison.html");
+                (page, usual, serde_json::to_value(&summary)?)
             }
         };
         let path = self.out.as_ref().unwrap_or(&usual);
         atomic_file::write(path, page.as_bytes()).with_context(|| path.display().to_string())?;
-        print(&path.display().to_string())?;
+        if self.json {
+            print_json(&json)?;
+        } else {
+            print(&path.display().to_string())?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// The models side by side, those of one recipe but for seed and sparsity as one variant.
-fn compare(models: &[PathBuf]) -> anyhow::Result<Summary> {
+fn compare(models: &[PathBuf], peers: &[Peer]) -> anyhow::Result<Summary> {
     let mut runs = Vec::new();
     for model in models {
         let files = Files {
@@ -99,7 +113,8 @@ fn compare(models: &[PathBuf]) -> anyhow::Result<Summary> {
     let cells = models.iter().zip(&names).zip(runs);
     let cells = cells.map(|((model, name), run)| Finished::new(name, model.clone(), run));
     let cells: Vec<Finished> = cells.collect::<Result<_, _>>()?;
-    Ok(Summary::new(&format!("{} models", cells.len()), &cells))
+    let name = format!("{} models", cells.len());
+    Ok(Summary::new(&name, &cells, peers))
 }
 
 /// Every model below `folder` that came to its end, by name.

@@ -69,7 +69,7 @@ Examples:
   neuroprune train --data train.tsv --resume      (after Ctrl-C, or a power cut)
   neuroprune train --data train.tsv --blocks 1x4 --target cortex-m4
   neuroprune train --from ./all-minilm-l6-v2 --data train.tsv --sparsity 0.9
-  neuroprune train --data train.tsv --method paper --set pruning.alpha=1e-3
+  neuroprune train --data train.tsv --method paper --set pruning.alpha=3e-3
 
 Files beside model.neuro:
   model.dense.neuro   the dense twin in int8, to compare

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::axis::Axis;
-use crate::ablation::{Row, Spread, Summary};
+use crate::ablation::{Peer, Row, Spread, Summary};
 use crate::numbers::real;
 
 /// The picture, in its own units.
@@ -14,6 +14,8 @@ const LEFT: f64 = 46.0;
 const RIGHT: f64 = WIDTH - 12.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = HEIGHT - 38.0;
+/// Between the ends of the plot and the outermost sparsities.
+const INSET: f64 = 16.0;
 /// Colours there are; then they come again, dashed.
 const COLOURS: usize = 8;
 /// Between the marks of two variants at the same sparsity.
@@ -29,6 +31,8 @@ pub(super) struct Comparison {
     series: Vec<Series>,
     /// The dense networks, where the quantity is theirs too.
     dense: Vec<Spread>,
+    /// What others reached, likewise.
+    peers: Vec<Peer>,
 }
 
 struct Series {
@@ -78,10 +82,12 @@ pub(super) fn charts(summary: &Summary) -> [Comparison; 3] {
     [
         Comparison {
             title: "Accuracy of the int8 file",
-            note: "in the runtime; the grey line is the dense float network",
+            note: "in the runtime; the grey line is the dense float network, squares and dotted lines \
+                   are peers",
             unit: " %",
             series: series(summary, |row| row.int8),
             dense: dense(|row| row.float),
+            peers: summary.peers.clone(),
         },
         Comparison {
             title: "Size of the file",
@@ -93,6 +99,7 @@ pub(super) fn charts(summary: &Summary) -> [Comparison; 3] {
                 ..row.bytes
             }),
             dense: Vec::new(),
+            peers: Vec::new(),
         },
         Comparison {
             title: "Spread of connections",
@@ -100,6 +107,7 @@ pub(super) fn charts(summary: &Summary) -> [Comparison; 3] {
             unit: "",
             series: series(summary, |row| row.degrees),
             dense: dense(|row| row.degrees),
+            peers: Vec::new(),
         },
     ]
 }
@@ -131,7 +139,8 @@ impl Comparison {
     fn axes(&self) -> (Axis, Axis) {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let values = points().map(|point| &point.value).chain(&self.dense);
-        let ends = values.flat_map(|v| [v.mean - v.deviation, v.mean + v.deviation]);
+        let ends = values.flat_map(|v| [lower(v), v.mean + v.deviation]);
+        let ends = ends.chain(self.peers.iter().map(|peer| peer.accuracy));
         let range = |values: &mut dyn Iterator<Item = f64>| {
             let values = values.filter(|value| value.is_finite());
             values.fold(
@@ -139,8 +148,14 @@ impl Comparison {
                 |(least, most), value| (least.min(value), most.max(value)),
             )
         };
-        let (least, most) = range(&mut points().map(|point| point.sparsity));
-        let sparsity = Axis::covering(least, most, 5.0);
+        let peers = self.peers.iter().filter_map(|peer| peer.sparsity);
+        let sparsities = points().map(|point| point.sparsity);
+        let (least, most) = range(&mut sparsities.chain(peers.map(|share| 100.0 * share)));
+        let sparsity = match most > least {
+            true => Axis::covering(least, most, 5.0),
+            // One alone stands in the middle.
+            false => Axis::covering(least - 2.0, (least + 2.0).min(100.0), 5.0),
+        };
         let (least, most) = range(&mut ends.into_iter());
         (sparsity, Axis::covering(least, most, 5.0))
     }
@@ -169,13 +184,13 @@ impl fmt::Display for Comparison {
             write!(
                 f,
                 r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">{} %</text>"#,
-                across.place(tick, LEFT, RIGHT),
+                across.place(tick, LEFT + INSET, RIGHT - INSET),
                 BOTTOM + 15.0,
                 across.label(tick)
             )?;
         }
         for dense in &self.dense {
-            let (above, below) = (dense.mean + dense.deviation, dense.mean - dense.deviation);
+            let (above, below) = (dense.mean + dense.deviation, lower(dense));
             let [y, top, bottom] =
                 [dense.mean, above, below].map(|value| up.place(value, BOTTOM, TOP));
             write!(
@@ -186,11 +201,12 @@ impl fmt::Display for Comparison {
                 dense.show(2)
             )?;
         }
+        self.write_peers(f, across, up)?;
         let middle = (real(self.series.len()) - 1.0) / 2.0;
         for (index, series) in self.series.iter().enumerate() {
             let aside = (real(index) - middle) * ASIDE;
             let place = |point: &Point| {
-                let x = across.place(point.sparsity, LEFT, RIGHT) + aside;
+                let x = across.place(point.sparsity, LEFT + INSET, RIGHT - INSET) + aside;
                 (
                     x.clamp(LEFT, RIGHT),
                     up.place(point.value.mean, BOTTOM, TOP),
@@ -206,6 +222,45 @@ impl fmt::Display for Comparison {
             f64::midpoint(LEFT, RIGHT),
             HEIGHT - 5.0
         )
+    }
+}
+
+impl Comparison {
+    fn write_peers(&self, f: &mut fmt::Formatter<'_>, across: Axis, up: Axis) -> fmt::Result {
+        for peer in &self.peers {
+            let y = up.place(peer.accuracy, BOTTOM, TOP);
+            let name = escaped(&peer.name);
+            match peer.sparsity {
+                Some(share) => {
+                    let x = across.place(100.0 * share, LEFT + INSET, RIGHT - INSET);
+                    write!(
+                        f,
+                        r#"<rect class="peer" x="{:.1}" y="{:.1}" width="6" height="6"><title>{name}: {}</title></rect><text x="{:.1}" y="{:.1}" text-anchor="{}">{name}</text>"#,
+                        x - 3.0,
+                        y - 3.0,
+                        peer.accuracy,
+                        // Towards the middle, where there is room.
+                        if x > f64::midpoint(LEFT, RIGHT) {
+                            x - 6.0
+                        } else {
+                            x + 6.0
+                        },
+                        y + 3.5,
+                        if x > f64::midpoint(LEFT, RIGHT) {
+                            "end"
+                        } else {
+                            "start"
+                        },
+                    )?;
+                }
+                None => write!(
+                    f,
+                    r#"<line class="peer" x1="{LEFT}" y1="{y:.1}" x2="{RIGHT}" y2="{y:.1}"/><text x="{RIGHT}" y="{:.1}" text-anchor="end">{name}</text>"#,
+                    y - 3.0
+                )?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -230,10 +285,8 @@ impl Series {
         f.write_str("\"/>")?;
         for point in points {
             let (x, y) = place(point);
-            let Spread {
-                mean, deviation, ..
-            } = point.value;
-            let (top, bottom) = (height(mean + deviation), height(mean - deviation));
+            let value = &point.value;
+            let (top, bottom) = (height(value.mean + value.deviation), height(lower(value)));
             write!(
                 f,
                 r#"<line class="{class}" x1="{x:.1}" y1="{top:.1}" x2="{x:.1}" y2="{bottom:.1}"/><circle class="{class}" cx="{x:.1}" cy="{y:.1}" r="2.6"><title>{} at {} %: {}</title></circle>"#,
@@ -244,6 +297,11 @@ impl Series {
         }
         Ok(())
     }
+}
+
+/// One deviation below the mean. Nothing that is drawn can be below zero.
+fn lower(value: &Spread) -> f64 {
+    (value.mean - value.deviation).max(0.0)
 }
 
 /// Names of variants are the user's.
@@ -279,7 +337,8 @@ mod tests {
                 }
             }
         }
-        Summary::new("grid", &cells)
+        let peers = ["dense & old=84.5", "sparse=70@0.97"].map(|text| text.parse().unwrap());
+        Summary::new("grid", &cells, &peers)
     }
 
     #[test]
@@ -298,6 +357,8 @@ mod tests {
             "{accuracy}"
         );
         assert_eq!(accuracy.matches("class=\"reference\"").count(), 1);
+        assert_eq!(accuracy.matches("class=\"peer\"").count(), 2);
+        assert!(accuracy.contains(">dense &amp; old</text>"), "{accuracy}");
         assert!(keys(&summary)[9].class.contains("line-1 dashed"));
     }
 
