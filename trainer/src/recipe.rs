@@ -36,8 +36,7 @@ pub struct Recipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelRecipe {
-    /// Pretrained checkpoint to start from: its folder, or `hf:OWNER/NAME`. Random
-    /// weights where it is empty.
+    /// Folder of the pretrained checkpoint to start from; random weights where it is empty.
     pub from: String,
     /// SHA-256 of that checkpoint's weights, in hexadecimal; filled in where it is empty,
     /// held to where it is not.

@@ -76,18 +76,17 @@ Files beside model.neuro:
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Recipe")]
 pub(super) struct RecipeOptions {
-    /// Start from a pretrained encoder: a folder with config.json, model.safetensors and
-    /// tokenizer.json or vocab.txt, of BERT, DistilBERT, MiniLM or ELECTRA; or
-    /// hf:OWNER/NAME, where the program was built with the feature `hub`. It decides the
-    /// network's shape; without --recipe the recipe is `pretrained`
+    /// Start from a pretrained encoder (BERT, DistilBERT, MiniLM, ELECTRA), which decides the
+    /// shape: a folder with config.json, model.safetensors and tokenizer.json or vocab.txt;
+    /// the recipe is then `pretrained` unless --recipe names one
     #[arg(long, value_name = "FOLDER")]
     from: Option<String>,
     /// A recipe file, or one by name: small, tiny, quickstart, pretrained
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// Most pieces of the vocabulary, each a byte for each dimension. Of a pretrained one
-    /// also `used`, the pieces of the training texts and what spells other words, or
-    /// `all`; a number adds the pieces with the lowest numbers [default: the recipe's]
+    /// Most pieces of the vocabulary; each takes a byte for every dimension. Of a pretrained
+    /// one also `used`, the pieces that the training texts use and the characters that spell
+    /// other words [default with --from], or `all`
     #[arg(long, value_name = "SIZE")]
     vocabulary: Option<VocabularySize>,
     /// Share of the encoder's weights that end as zero, 0 to 0.999 [default: 0.9]
