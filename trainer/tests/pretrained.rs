@@ -486,7 +486,7 @@ fn networks_that_cannot_be_expressed_are_refused() {
         (
             "vocab_size",
             json!(70),
-            "piece `the` has number 70, but the embedding has 70 rows",
+            "piece `##er` has number 74, but the embedding has 70 rows",
         ),
     ] {
         let (tiny, folder) = written(Style::Electra, Dtype::F32);
