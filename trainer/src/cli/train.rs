@@ -279,14 +279,14 @@ fn say_what_is_kept(run: &Run, pretrained: &Pretrained, data: &Data) -> anyhow::
         thousands(run.vocabulary.len()),
         thousands(pretrained.pieces())
     );
-    for set in [Some(&data.train), Some(&data.dev), data.test.as_ref()] {
+    let sets = [("dev", Some(&data.dev)), ("test", data.test.as_ref())];
+    for (name, set) in sets {
         let Some(set) = set else { continue };
         let respelled = pretrained.respelled(&run.vocabulary, set.texts())?;
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let percent = 100.0 * respelled.changed as f64 / respelled.words.max(1) as f64;
         eprintln!(
-            "{}: {} of {} words have other pieces by that ({percent:.2} %)",
-            set.path.display(),
+            "{name}: with fewer pieces {} of {} words are spelled otherwise ({percent:.2} %)",
             thousands(respelled.changed),
             thousands(respelled.words)
         );
