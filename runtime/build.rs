@@ -4,7 +4,7 @@ use std::env;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rustc-check-cfg=cfg(kernels, values(\"cortex_m\"))");
+    println!("cargo:rustc-check-cfg=cfg(kernels, values(\"cortex_m\", \"x86_64\"))");
     println!("cargo:rustc-check-cfg=cfg(dsp)");
     println!("cargo:rustc-check-cfg=cfg(fpu)");
     let target = env::var("TARGET").unwrap_or_default();
@@ -16,6 +16,13 @@ fn main() {
         if target.ends_with("eabihf") {
             println!("cargo:rustc-cfg=fpu");
         }
+    }
+    // Kernels without a float unit (targets of operating systems and firmware) use no vectors.
+    let has = |variable, value: &str| {
+        env::var(variable).is_ok_and(|values| values.split(',').any(|it| it == value))
+    };
+    if has("CARGO_CFG_TARGET_ARCH", "x86_64") && has("CARGO_CFG_TARGET_FEATURE", "sse2") {
+        println!("cargo:rustc-cfg=kernels=\"x86_64\"");
     }
     // Part of Armv7E-M; Armv8-M may come without.
     if target.starts_with("thumbv7em") {

@@ -6,12 +6,16 @@
 //! then + bias. What the keys and values of a head take grows with the tokens, what its
 //! attention weights take does too: there is no tokens × tokens anywhere.
 
+use core::ops::Range;
+
 use neuroprune_format::Model;
 use neuroprune_format::encoder::Layer;
 use neuroprune_format::manifest::{Activation, Pooling};
 use neuroprune_format::tensor::{Matrix, Rows};
 
-use crate::kernels::{self, GRAIN, LANES, Lanes, Mixture, QUAD, Tile, project};
+use crate::kernels::{
+    self, Feature, GRAIN, LANES, Lanes, Mixture, QUAD, TILES, Tile, project, project_tiles,
+};
 use crate::lanes::{self, Quantizer, float, grain_of, quotient_or_zero};
 use crate::math;
 use crate::plan::{AttentionBuffers, EmbedBuffers, MlpBuffers, PoolBuffers};
@@ -33,11 +37,13 @@ pub(crate) fn embed(
     let epsilon = model.encoder().settings().norm_epsilon;
     let ids = part(ids, 0, residual.tokens());
     for (tile, ids) in ids.chunks(LANES).enumerate() {
-        sum.fill([0.0; LANES]);
+        if ids.len() < LANES {
+            sum.fill([0.0; LANES]);
+        }
         for (lane, &id) in ids.iter().enumerate() {
             let position = tile * LANES + lane;
-            add_row(sum, lane, embeddings.token.row(usize::from(id)));
-            add_row(sum, lane, embeddings.position.row(position));
+            let token = embeddings.token.row(usize::from(id));
+            set_row(sum, lane, token, embeddings.position.row(position));
             if let Some(segment) = embeddings.segment {
                 let row = segment.row(usize::from(position >= first_segment));
                 add_row(sum, lane, row);
@@ -48,8 +54,22 @@ pub(crate) fn embed(
     trace.stage(Stage::Embeddings, Values::of(residual));
 }
 
+/// Scale and bytes of one row of a table.
+type TableRow<'a> = (f32, &'a [u8]);
+
+/// The sum of two rows.
 #[inline(never)]
-fn add_row(sum: &mut [Lanes<f32>], lane: usize, (scale, weights): (f32, &[u8])) {
+fn set_row(sum: &mut [Lanes<f32>], lane: usize, one: TableRow<'_>, other: TableRow<'_>) {
+    let value = |scale: f32, weight: u8| f32::from(weight.cast_signed()) * scale;
+    for ((x, &a), &b) in sum.iter_mut().zip(one.1).zip(other.1) {
+        if let Some(x) = x.get_mut(lane) {
+            *x = value(one.0, a) + value(other.0, b);
+        }
+    }
+}
+
+#[inline(never)]
+fn add_row(sum: &mut [Lanes<f32>], lane: usize, (scale, weights): TableRow<'_>) {
     for (x, &weight) in sum.iter_mut().zip(weights) {
         if let Some(x) = x.get_mut(lane) {
             *x += f32::from(weight.cast_signed()) * scale;
@@ -85,21 +105,23 @@ pub(crate) fn forward(
     }
 }
 
-/// One vector for the sequence, `[width]`, in the first lane.
+/// One vector for the sequence, `[width]`, in the first lane. The mean is summed over the
+/// tiles lane by lane, then over the lanes.
 fn pool(model: &Model<'_>, residual: &Residual<'_>, pooled: &mut [Lanes<f32>]) {
     pooled.fill([0.0; LANES]);
     // A kind of pooling this version knows, or `Model::open` had refused it.
-    let mean = model.encoder().settings().pooling != Pooling::Cls;
-    let tokens = if mean { residual.tokens() } else { 1 };
-    for token in 0..tokens {
-        for ([pooled, ..], x) in pooled.iter_mut().zip(residual.token(token)) {
-            *pooled += x;
-        }
+    if model.encoder().settings().pooling == Pooling::Cls {
+        residual.add_to(0, pooled);
+        return;
     }
-    if mean {
-        let count = math::count(tokens);
-        for [pooled, ..] in pooled.iter_mut() {
-            *pooled /= count;
+    for tile in residual.tiles() {
+        residual.add_to(tile, pooled);
+    }
+    let count = math::count(residual.tokens());
+    for lanes in pooled {
+        let sum = lanes.iter().fold(0.0, |sum, x| sum + x);
+        if let Some(first) = lanes.first_mut() {
+            *first = sum / count;
         }
     }
 }
@@ -114,56 +136,57 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
     let mut first = 0;
     for head in layer.heads() {
         // Forth for keys and values, back for queries: where the direction changes, the
-        // tile is packed already.
-        for tile in residual.tiles() {
-            pack(residual, tile, &mut packed, &mut buffers);
-            keys_and_values(&head, residual, tile, &mut buffers);
+        // block is packed already.
+        for block in residual.blocks() {
+            pack(residual, &block, &mut packed, buffers.features);
+            keys_and_values(&head, residual, block, &mut buffers);
         }
-        for tile in residual.tiles().rev() {
-            pack(residual, tile, &mut packed, &mut buffers);
-            attend(&head, residual, tile, &mut buffers);
-            add_to_context(
-                residual,
-                tile,
-                width,
-                first..first + head.value_rows(),
-                &mut buffers,
-            );
+        for block in residual.blocks().rev() {
+            pack(residual, &block, &mut packed, buffers.features);
+            let columns = first..first + head.value_rows();
+            attend(&head, residual, block, width, &columns, &mut buffers);
         }
         first += head.value_rows();
     }
-    for tile in residual.tiles() {
-        let tokens = residual.tokens_of(tile);
-        let largest = buffers.context_largest.get(tile).copied();
-        let largest = largest.unwrap_or_default().map(f32::to_bits);
-        let context = part(buffers.context, tile * width, width);
-        let features = part_mut(buffers.features, 0, width);
-        for (feature, bytes) in features.iter_mut().zip(context) {
-            for grain in lanes::grains(tokens) {
-                kernels::set_grain(feature, grain, grain_of(bytes, grain));
+    for block in residual.blocks() {
+        let mut tiles = [Tile::default(); TILES];
+        let features = buffers.features.chunks_mut(width.max(1));
+        for ((of_block, tile), features) in tiles.iter_mut().zip(block.clone()).zip(features) {
+            let tokens = residual.tokens_of(tile);
+            let largest = buffers.context_largest.get(tile).copied();
+            let largest = largest.unwrap_or_default().map(f32::to_bits);
+            let context = part(buffers.context, tile * width, width);
+            for (feature, bytes) in features.iter_mut().zip(context) {
+                for grain in lanes::grains(tokens) {
+                    kernels::set_grain(feature, grain, grain_of(bytes, grain));
+                }
             }
+            *of_block = Tile {
+                features,
+                scales: Quantizer::new(&largest, tokens).scales,
+                tokens,
+            };
         }
-        let tile_of_context = Tile {
-            features,
-            scales: Quantizer::new(&largest, tokens).scales,
-            tokens,
-        };
-        let update = part_mut(buffers.projected, 0, model.limits().hidden);
-        project(&layer.attention_output.iter(), &tile_of_context, update);
-        residual.add_and_normalize(tile, update, epsilon, layer.attention_norm);
+        let tiles = part(&tiles, 0, block.len());
+        let hidden = model.limits().hidden;
+        let updates = part_mut(buffers.projected, 0, tiles.len() * hidden);
+        project_tiles(&layer.attention_output.iter(), tiles, updates);
+        for (tile, update) in block.zip(updates.chunks_mut(hidden.max(1))) {
+            residual.add_and_normalize(tile, update, epsilon, layer.attention_norm);
+        }
     }
 }
 
-/// Brings one tile of the residual stream into `features`, unless it is there.
+/// Brings a block of the residual stream into `features`, unless it is there.
 fn pack(
     residual: &Residual<'_>,
-    tile: usize,
+    block: &Range<usize>,
     packed: &mut Option<usize>,
-    buffers: &mut AttentionBuffers<'_>,
+    features: &mut [Feature],
 ) {
-    if *packed != Some(tile) {
-        residual.pack(tile, buffers.features);
-        *packed = Some(tile);
+    if *packed != Some(block.start) {
+        residual.pack(block.clone(), features);
+        *packed = Some(block.start);
     }
 }
 
@@ -176,21 +199,37 @@ fn rows_behind_queries<'a>(head: &Matrix<'a>) -> Rows<'a> {
     rows
 }
 
-/// Keys and values of one head for one tile, quantised with one scale a token each.
+/// Keys and values of one head for a block of tiles, quantised with one scale a token each.
 ///
 /// Keys lie token by token, values as the mixing reads them.
 fn keys_and_values(
     head: &Matrix<'_>,
     residual: &Residual<'_>,
+    block: Range<usize>,
+    buffers: &mut AttentionBuffers<'_>,
+) {
+    let rows = head.query_rows() + head.value_rows();
+    let tiles = residual.block(block.clone(), buffers.features);
+    let length = block.len() * rows;
+    let projected = part_mut(buffers.projected, 0, length);
+    project_tiles(&rows_behind_queries(head), part(&tiles, 0, block.len()), projected);
+    for (number, tile) in block.enumerate() {
+        store_keys_and_values(head, residual, tile, number * rows, buffers);
+    }
+}
+
+/// Keys and values of one tile, which lie in `projected` from `at` on.
+fn store_keys_and_values(
+    head: &Matrix<'_>,
+    residual: &Residual<'_>,
     tile: usize,
+    at: usize,
     buffers: &mut AttentionBuffers<'_>,
 ) {
     let (query_rows, value_rows) = (head.query_rows(), head.value_rows());
     let tokens = residual.tokens_of(tile);
-    let input = residual.tile(tile, buffers.features);
-    let projected = part_mut(buffers.projected, 0, query_rows + value_rows);
-    project(&rows_behind_queries(head), &input, projected);
-    let (keys, values) = projected.split_at_checked(query_rows).unwrap_or((&[], &[]));
+    let projected = part(buffers.projected, at, query_rows + value_rows);
+    let (keys, values) = projected.split_at_checked(query_rows).unwrap_or_default();
 
     let bytes: &mut [Lanes<i8>] = bytemuck::cast_slice_mut(buffers.head_features);
     let quantizer = Quantizer::of(keys, tokens);
@@ -217,21 +256,43 @@ fn keys_and_values(
     }
 }
 
-/// Softmax(q·kᵀ)·v of one head for the queries of one tile, into `projected`.
-///
-/// 1/√d_head is part of the query weights. Each attention weight absorbs its value's
-/// scale, then the weights are quantised to 13 bits.
+/// Softmax(q·kᵀ)·v of one head for the queries of a block, into the head's columns of the
+/// context, `[tiles, width]`.
 fn attend(
     head: &Matrix<'_>,
     residual: &Residual<'_>,
+    block: Range<usize>,
+    width: usize,
+    columns: &Range<usize>,
+    buffers: &mut AttentionBuffers<'_>,
+) {
+    let rows = head.query_rows();
+    let tiles = residual.block(block.clone(), buffers.features);
+    let projected = part_mut(buffers.projected, 0, block.len() * rows);
+    project_tiles(&head.iter(), part(&tiles, 0, block.len()), projected);
+    let behind = block.len() * rows;
+    for (number, tile) in block.enumerate() {
+        attend_tile(head, residual, tile, number * rows, behind, buffers);
+        add_to_context(residual, tile, width, columns.clone(), behind, buffers);
+    }
+}
+
+/// Softmax(q·kᵀ)·v of one head for the queries of one tile, which lie in `projected` from
+/// `at` on, into `projected` from `to` on.
+///
+/// 1/√d_head is part of the query weights. Each attention weight absorbs its value's
+/// scale, then the weights are quantised to 13 bits.
+fn attend_tile(
+    head: &Matrix<'_>,
+    residual: &Residual<'_>,
     tile: usize,
+    at: usize,
+    to: usize,
     buffers: &mut AttentionBuffers<'_>,
 ) {
     let (query_rows, value_rows) = (head.query_rows(), head.value_rows());
     let (all, tokens) = (residual.tokens(), residual.tokens_of(tile));
-    let input = residual.tile(tile, buffers.features);
-    let projected = part_mut(buffers.projected, 0, query_rows);
-    project(&head.iter(), &input, projected);
+    let projected = part(buffers.projected, at, query_rows);
     let queries = Quantizer::of(projected, tokens).tile(
         projected,
         tokens,
@@ -244,7 +305,7 @@ fn attend(
 
     let quads = all.div_ceil(QUAD);
     let mixture = quantize_mixture(buffers.scores, all, &scales);
-    let sums = part_mut(buffers.projected, 0, value_rows);
+    let sums = part_mut(buffers.projected, to, value_rows);
     let values = part(buffers.values, 0, quads * value_rows);
     kernels::mix(mixture, values, tokens, bytemuck::cast_slice_mut(sums));
     for grain in lanes::grains(tokens) {
@@ -345,18 +406,19 @@ fn quantize_mixture<'s>(
     bytemuck::cast_slice(part(scores, 0, quads * 2))
 }
 
-/// What one head read for one tile, from `projected` into its columns of the context:
+/// What one head read for one tile, from `projected` at `at` into its columns of the context:
 /// int8 with one scale a token for all heads. Where a head's values are larger than those
 /// before it, the latter are rounded again to the larger scale.
 fn add_to_context(
     residual: &Residual<'_>,
     tile: usize,
     width: usize,
-    columns: core::ops::Range<usize>,
+    columns: Range<usize>,
+    at: usize,
     buffers: &mut AttentionBuffers<'_>,
 ) {
     let tokens = residual.tokens_of(tile);
-    let values = part(buffers.projected, 0, columns.len());
+    let values = part(buffers.projected, at, columns.len());
     let context = part_mut(buffers.context, tile * width, width);
     let (before, context) = context
         .split_at_mut_checked(columns.start)
@@ -381,32 +443,38 @@ fn round_again(context: &mut [Lanes<i8>], lane: usize, factor: f32) {
     }
 }
 
-/// x ← LayerNorm(x + L_out·activation(L_in·x)), one tile after the other.
+/// x ← LayerNorm(x + L_out·activation(L_in·x)), one block of tiles after the other.
 fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region: &mut [u8]) {
     let settings = model.encoder().settings();
     let MlpBuffers {
         projected,
         features,
         neuron_features,
-    } = MlpBuffers::split(region, model.limits());
-    for tile in residual.tiles() {
-        let tokens = residual.tokens_of(tile);
-        residual.pack(tile, features);
-        let neurons = part_mut(projected, 0, layer.mlp_input.rows());
-        project(
-            &layer.mlp_input.iter(),
-            &residual.tile(tile, features),
-            neurons,
-        );
-        match settings.activation {
-            Activation::Gelu => kernels::gelu(neurons, tokens),
-            _ => kernels::rectify(neurons, tokens),
+    } = MlpBuffers::split(region, model.limits(), residual.tokens());
+    let (hidden, rows) = (model.limits().hidden, layer.mlp_input.rows());
+    for block in residual.blocks() {
+        residual.pack(block.clone(), features);
+        let tiles = residual.block(block.clone(), features);
+        let mut neurons = part_mut(projected, 0, block.len() * rows);
+        project_tiles(&layer.mlp_input.iter(), part(&tiles, 0, block.len()), neurons);
+        let mut tiles = [Tile::default(); TILES];
+        let mut features = part_mut(neuron_features, 0, neurons.len());
+        for (of_block, tile) in tiles.iter_mut().zip(block.clone()) {
+            let tokens = residual.tokens_of(tile);
+            let of_tile = neurons.split_off_mut(..rows).unwrap_or_default();
+            match settings.activation {
+                Activation::Gelu => kernels::gelu(of_tile, tokens),
+                _ => kernels::rectify(of_tile, tokens),
+            }
+            let features = features.split_off_mut(..rows).unwrap_or_default();
+            *of_block = Quantizer::of(of_tile, tokens).tile(of_tile, tokens, features);
         }
-        let features = part_mut(neuron_features, 0, neurons.len());
-        let neurons = Quantizer::of(neurons, tokens).tile(neurons, tokens, features);
-        let update = part_mut(projected, 0, model.limits().hidden);
-        project(&layer.mlp_output.iter(), &neurons, update);
-        residual.add_and_normalize(tile, update, settings.norm_epsilon, layer.mlp_norm);
+        let tiles = part(&tiles, 0, block.len());
+        let updates = part_mut(projected, 0, tiles.len() * hidden);
+        project_tiles(&layer.mlp_output.iter(), tiles, updates);
+        for (tile, update) in block.zip(updates.chunks_mut(hidden.max(1))) {
+            residual.add_and_normalize(tile, update, settings.norm_epsilon, layer.mlp_norm);
+        }
     }
 }
 

@@ -11,10 +11,18 @@
 //! | `cortex_m` | likewise | Cortex-M4, M7, M33, M55: one instruction for two products |
 //! | `cortex_m_dsp` | – | Cortex-M4, M7: mixing, two products an instruction |
 //! | `cortex_m_fpu` | likewise | Cortex-M4F, M7, M33, M55: the passes of [`floats`] |
+//! | `x86_64` | eight bytes | chooses between the next and [`scalar`] at run time |
+//! | `avx2`, `avx2_floats`, `avx2_tiles` | likewise | x86-64 with AVX2 |
 //!
 //! A set gets a file of its own and is held to the oracle by the parity test; this
 //! module is the only place that chooses.
 
+#[cfg(kernels = "x86_64")]
+mod avx2;
+#[cfg(kernels = "x86_64")]
+mod avx2_floats;
+#[cfg(kernels = "x86_64")]
+mod avx2_tiles;
 #[cfg(kernels = "cortex_m")]
 mod cortex_m;
 #[cfg(dsp)]
@@ -24,18 +32,25 @@ mod cortex_m_fpu;
 pub mod floats;
 pub mod pairs;
 pub mod scalar;
+#[cfg(kernels = "x86_64")]
+pub mod x86_64;
 
 use neuroprune_format::tensor::Rows;
 
 #[cfg(kernels = "cortex_m")]
 use cortex_m as chosen;
-#[cfg(not(kernels = "cortex_m"))]
+#[cfg(not(any(kernels = "cortex_m", kernels = "x86_64")))]
 use scalar as chosen;
+#[cfg(kernels = "x86_64")]
+use x86_64 as chosen;
 
 pub use chosen::{
     Feature, add, dense, gelu, largest, mix, multiply, normalize, pack, quantize, quantize_bytes,
     rectify, round, scale, set_grain, sum, sum_of_squares, value_word,
 };
+
+/// Tiles that are multiplied at once.
+pub const TILES: usize = if cfg!(kernels = "x86_64") { 4 } else { 1 };
 
 /// Tokens in a tile.
 pub const LANES: usize = 8;
@@ -56,7 +71,7 @@ pub type Mixture = Lanes<[i16; QUAD]>;
 pub const FEATURE_BYTES: usize = size_of::<Feature>();
 
 /// Quantised activations of up to eight tokens: x ≈ scale · feature.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Tile<'f, F = Feature> {
     /// One a column.
     pub features: &'f [F],
@@ -74,6 +89,19 @@ pub struct Tile<'f, F = Feature> {
 pub fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
     multiply(rows, tile, bytemuck::cast_slice_mut(output));
     scale(rows, tile, output);
+}
+
+/// [`project`] for several tiles, at most [`TILES`]; `output` is `[tiles, rows]`.
+#[inline]
+pub fn project_tiles(rows: &Rows<'_>, tiles: &[Tile<'_>], output: &mut [Lanes<f32>]) {
+    #[cfg(kernels = "x86_64")]
+    if let Some(set) = x86_64::Avx2::detect() {
+        return set.project_tiles(rows, tiles, output);
+    }
+    let count = output.len() / tiles.len().max(1);
+    for (tile, output) in tiles.iter().zip(output.chunks_mut(count.max(1))) {
+        project(rows, tile, output);
+    }
 }
 
 /// The integer whose bits a kernel left in the memory of a float.

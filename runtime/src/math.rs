@@ -9,7 +9,7 @@ use micromath::F32Ext as _;
 /// Below this, e^x is less than 2⁻¹²⁶ and counts as zero.
 const EXPONENT_FLOOR: f32 = -87.0;
 /// Adding it leaves the nearest integer in the low bits of the mantissa.
-const SHIFT: f32 = 12_582_912.0;
+pub(crate) const SHIFT: f32 = 12_582_912.0;
 /// Bits of the mantissa of an `f32`.
 const MANTISSA: u32 = 23;
 

@@ -12,7 +12,7 @@
 
 use core::ops::{Deref, DerefMut};
 
-use crate::kernels::{FEATURE_BYTES, Feature, LANES, Lanes, QUAD};
+use crate::kernels::{FEATURE_BYTES, Feature, LANES, Lanes, QUAD, TILES};
 use neuroprune_format::Limits;
 
 /// A buffer on this boundary loses nothing to alignment.
@@ -63,23 +63,34 @@ impl<const BYTES: usize> DerefMut for Scratch<BYTES> {
 /// [`Classifier::with_tokens`](crate::Classifier::with_tokens) holds it.
 #[must_use]
 pub const fn required_scratch(limits: Limits, tokens: usize) -> usize {
-    required_scratch_with(limits, tokens, FEATURE_BYTES)
+    scratch_bytes(limits, tokens, FEATURE_BYTES, TILES)
 }
 
-/// [`required_scratch`] of a target whose kernels take `feature_bytes` for a feature of
-/// eight tokens: [`kernels::FEATURE_BYTES`](crate::kernels::FEATURE_BYTES) there, 8 for the
-/// scalar kernels, 16 for those of pairs (Cortex-M4, M7, M33, M55).
+/// [`required_scratch`] of a target whose kernels take one tile at a time, and
+/// `feature_bytes` for a feature of eight tokens:
+/// [`kernels::FEATURE_BYTES`](crate::kernels::FEATURE_BYTES) there, 8 for the scalar kernels,
+/// 16 for those of pairs (Cortex-M4, M7, M33, M55).
 #[must_use]
 pub const fn required_scratch_with(limits: Limits, tokens: usize, feature_bytes: usize) -> usize {
+    scratch_bytes(limits, tokens, feature_bytes, 1)
+}
+
+const fn scratch_bytes(
+    limits: Limits,
+    tokens: usize,
+    feature_bytes: usize,
+    tiles_at_once: usize,
+) -> usize {
     let tokens = held_tokens(limits, tokens);
+    let block = smaller(tiles_at_once, tiles(tokens));
     let fixed = FLOAT * limits.labels + residual_bytes(limits, tokens);
     let region = larger(
         larger(
             embed_bytes(limits, tokens),
-            attention_bytes(limits, tokens, feature_bytes),
+            attention_bytes(limits, tokens, feature_bytes, block),
         ),
         larger(
-            mlp_bytes(limits, feature_bytes),
+            mlp_bytes(limits, feature_bytes, block),
             pool_bytes(limits, feature_bytes),
         ),
     );
@@ -124,20 +135,32 @@ const fn attention_cols(limits: Limits) -> usize {
     larger(limits.hidden, limits.context)
 }
 
-const fn attention_bytes(limits: Limits, tokens: usize, feature_bytes: usize) -> usize {
+/// Bytes where `block` tiles are multiplied at once.
+const fn attention_bytes(
+    limits: Limits,
+    tokens: usize,
+    feature_bytes: usize,
+    block: usize,
+) -> usize {
     let quads = tokens.div_ceil(QUAD);
-    let rows = attention_rows(limits) + quads * QUAD + tiles(tokens);
+    let rows = block * attention_rows(limits) + quads * QUAD + tiles(tokens);
     FLOATS * rows
         + FLOAT * 2 * tokens
-        + feature_bytes * (attention_cols(limits) + larger(limits.query, limits.value))
+        + feature_bytes * (block * attention_cols(limits) + larger(limits.query, limits.value))
         + size_of::<u32>() * quads * limits.value
         + size_of::<Lanes<i8>>() * tiles(tokens) * limits.context
         + tokens * limits.query
 }
 
-const fn mlp_bytes(limits: Limits, feature_bytes: usize) -> usize {
+/// Bytes where `block` tiles are multiplied at once.
+const fn mlp_bytes(limits: Limits, feature_bytes: usize, block: usize) -> usize {
     let rows = larger(limits.intermediate, limits.hidden);
-    FLOATS * rows + feature_bytes * (limits.hidden + limits.intermediate)
+    block * (FLOATS * rows + feature_bytes * (limits.hidden + limits.intermediate))
+}
+
+/// Tiles of a block: those that are multiplied at once, as far as there are tokens.
+const fn block(tokens: usize) -> usize {
+    smaller(TILES, tiles(tokens))
 }
 
 const fn pool_bytes(limits: Limits, feature_bytes: usize) -> usize {
@@ -217,7 +240,7 @@ impl<'s> EmbedBuffers<'s> {
 
 /// Buffers of one layer's attention.
 pub(crate) struct AttentionBuffers<'s> {
-    /// Rows of a projection, for the tokens of one tile.
+    /// Rows of a projection, for each tile of a block.
     pub(crate) projected: &'s mut [Lanes<f32>],
     /// `[tokens]`, filled up to whole quads: attention of eight queries over all tokens.
     pub(crate) scores: &'s mut [Lanes<f32>],
@@ -226,7 +249,7 @@ pub(crate) struct AttentionBuffers<'s> {
     /// Scale of each token's key and value.
     pub(crate) key_scales: &'s mut [f32],
     pub(crate) value_scales: &'s mut [f32],
-    /// `[hidden]` or `[context]`: one tile of what a matrix reads.
+    /// `[block, hidden]` or `[block, context]`: tiles of what a matrix reads.
     pub(crate) features: &'s mut [Feature],
     /// `[query]` or `[value]`: what one head made of one tile.
     pub(crate) head_features: &'s mut [Feature],
@@ -242,12 +265,12 @@ impl<'s> AttentionBuffers<'s> {
     pub(crate) fn split(region: &'s mut [u8], limits: Limits, tokens: usize) -> Self {
         let mut arena = Arena::new(region);
         Self {
-            projected: arena.take(attention_rows(limits)),
+            projected: arena.take(block(tokens) * attention_rows(limits)),
             scores: arena.take(tokens.div_ceil(QUAD) * QUAD),
             context_largest: arena.take(tiles(tokens)),
             key_scales: arena.take(tokens),
             value_scales: arena.take(tokens),
-            features: arena.take(attention_cols(limits)),
+            features: arena.take(block(tokens) * attention_cols(limits)),
             head_features: arena.take(larger(limits.query, limits.value)),
             values: arena.take(tokens.div_ceil(QUAD) * limits.value),
             context: arena.take(tiles(tokens) * limits.context),
@@ -258,21 +281,21 @@ impl<'s> AttentionBuffers<'s> {
 
 /// Buffers of one layer's MLP.
 pub(crate) struct MlpBuffers<'s> {
-    /// Neurons, then the update of the residual stream.
+    /// Neurons, then the update of the residual stream, for each tile of a block.
     pub(crate) projected: &'s mut [Lanes<f32>],
-    /// `[hidden]`.
+    /// `[block, hidden]`.
     pub(crate) features: &'s mut [Feature],
-    /// `[intermediate]`.
+    /// `[block, intermediate]`.
     pub(crate) neuron_features: &'s mut [Feature],
 }
 
 impl<'s> MlpBuffers<'s> {
-    pub(crate) fn split(region: &'s mut [u8], limits: Limits) -> Self {
-        let mut arena = Arena::new(region);
+    pub(crate) fn split(region: &'s mut [u8], limits: Limits, tokens: usize) -> Self {
+        let (mut arena, block) = (Arena::new(region), block(tokens));
         Self {
-            projected: arena.take(larger(limits.intermediate, limits.hidden)),
-            features: arena.take(limits.hidden),
-            neuron_features: arena.take(limits.intermediate),
+            projected: arena.take(block * larger(limits.intermediate, limits.hidden)),
+            features: arena.take(block * limits.hidden),
+            neuron_features: arena.take(block * limits.intermediate),
         }
     }
 }
@@ -345,8 +368,8 @@ mod tests {
             let region = buffers.region;
             let uses = [
                 embed_bytes(limits, tokens),
-                attention_bytes(limits, tokens, FEATURE_BYTES),
-                mlp_bytes(limits, FEATURE_BYTES),
+                attention_bytes(limits, tokens, FEATURE_BYTES, block(tokens)),
+                mlp_bytes(limits, FEATURE_BYTES, block(tokens)),
                 pool_bytes(limits, FEATURE_BYTES),
             ];
             prop_assert_eq!(uses.into_iter().max(), Some(region.len()));
@@ -356,8 +379,8 @@ mod tests {
             prop_assert_eq!(attention.values.len(), tokens.div_ceil(4) * value);
             prop_assert_eq!(attention.context.len(), tokens.div_ceil(8) * context);
             prop_assert_eq!(attention.keys.len(), tokens * query);
-            let mlp = MlpBuffers::split(region, limits);
-            prop_assert_eq!(mlp.neuron_features.len(), intermediate);
+            let mlp = MlpBuffers::split(region, limits, tokens);
+            prop_assert_eq!(mlp.neuron_features.len(), block(tokens) * intermediate);
             let pool = PoolBuffers::split(region, limits);
             prop_assert_eq!(pool.features.len(), hidden);
         }

@@ -4,9 +4,11 @@
 //! is the int8 quantisation of the same token, with 256 times its scale: packing for a
 //! product costs no float arithmetic.
 
+use core::ops::Range;
+
 use neuroprune_format::tensor::Norm;
 
-use crate::kernels::{self, Feature, LANES, Lanes, Tile};
+use crate::kernels::{self, Feature, LANES, Lanes, TILES, Tile};
 use crate::lanes::{self, float, quotient_or_zero};
 use crate::math;
 
@@ -48,8 +50,16 @@ impl<'s> Residual<'s> {
     }
 
     /// Numbers of the tiles.
-    pub(crate) fn tiles(&self) -> core::ops::Range<usize> {
+    pub(crate) fn tiles(&self) -> Range<usize> {
         0..self.tokens.div_ceil(LANES)
+    }
+
+    /// Tiles that are multiplied at once, block by block: as many as [`TILES`], but for the
+    /// last.
+    pub(crate) fn blocks(&self) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
+        let tiles = self.tiles().end;
+        let starts = self.tiles().step_by(TILES);
+        starts.map(move |start| start..tiles.min(start + TILES))
     }
 
     /// Tokens of one tile: eight, but for the last.
@@ -57,18 +67,31 @@ impl<'s> Residual<'s> {
         self.tokens.saturating_sub(tile * LANES).min(LANES)
     }
 
-    /// Writes the int8 form of one tile, see [`Residual::tile`].
-    pub(crate) fn pack(&self, tile: usize, features: &mut [Feature]) {
-        kernels::pack(self.steps_of(tile), features);
+    /// Writes the int8 form of the tiles of a block, `[block, features]`; see
+    /// [`Residual::block`].
+    pub(crate) fn pack(&self, block: Range<usize>, features: &mut [Feature]) {
+        for (tile, features) in block.zip(features.chunks_mut(self.width.max(1))) {
+            kernels::pack(self.steps_of(tile), features);
+        }
     }
 
-    /// The int8 form of one tile, with its features as [`Residual::pack`] left them.
-    pub(crate) fn tile<'f>(&self, tile: usize, features: &'f [Feature]) -> Tile<'f> {
-        Tile {
-            features: features.get(..self.width).unwrap_or(&[]),
-            scales: self.scales_of(tile).map(|scale| scale * STEPS_A_BYTE),
-            tokens: self.tokens_of(tile),
+    /// The int8 form of the tiles of a block, with its features as [`Residual::pack`] left
+    /// them; tiles behind the last are empty.
+    pub(crate) fn block<'f>(
+        &self,
+        block: Range<usize>,
+        features: &'f [Feature],
+    ) -> [Tile<'f>; TILES] {
+        let mut tiles = [Tile::default(); TILES];
+        let features = features.chunks(self.width.max(1));
+        for ((of_block, tile), features) in tiles.iter_mut().zip(block).zip(features) {
+            *of_block = Tile {
+                features,
+                scales: self.scales_of(tile).map(|scale| scale * STEPS_A_BYTE),
+                tokens: self.tokens_of(tile),
+            };
         }
+        tiles
     }
 
     /// x ← LayerNorm(x + update) of one tile. `update` is `[width]`, and is used up.
@@ -107,7 +130,17 @@ impl<'s> Residual<'s> {
         kernels::round(values, &inverses, tokens, steps.unwrap_or(&mut []));
         if let Some(scales) = self.scales.get_mut(tile) {
             *scales = largest.map(|largest| largest / LARGEST);
+            // What a lane without a token holds must not be counted.
+            scales
+                .iter_mut()
+                .skip(tokens)
+                .for_each(|scale| *scale = 0.0);
         }
+    }
+
+    /// values ← values + x of one tile, lane by lane; lanes without a token add zero.
+    pub(crate) fn add_to(&self, tile: usize, values: &mut [Lanes<f32>]) {
+        kernels::add(values, self.steps_of(tile), &self.scales_of(tile), LANES);
     }
 
     /// The values of one token.

@@ -167,6 +167,15 @@ fn assert_all_sums(matrix: &Matrix<'_>, features: &[scalar::Feature], expected: 
             tokens,
         };
         scalar::multiply(&matrix.iter(), &tile, &mut oracle);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = host::avx2() {
+            let mut found = oracle.clone();
+            found.fill([i32::MAX; LANES]);
+            avx2.multiply(&matrix.iter(), &tile, &mut found);
+            for (found, expected) in found.iter().zip(expected) {
+                assert_eq!(found[..tokens], expected[..tokens]);
+            }
+        }
         let tile = Tile {
             features: &pairs,
             scales,
@@ -264,6 +273,206 @@ fn lanes_stay_apart_at_the_row_sum_limit() {
                 assert_all_sums(&matrix, &tile, &expected);
             });
             assert!(reached, "{layout:?}");
+        }
+    }
+}
+
+/// AVX2, where this processor has it: its sums above, what else it does here.
+#[cfg(target_arch = "x86_64")]
+mod host {
+    use std::io::Write as _;
+    use std::sync::Once;
+
+    use neuroprune_format::tensor::{Norm, Rows};
+    use neuroprune_runtime::kernels::x86_64::Avx2;
+    use neuroprune_runtime::kernels::{Mixture, QUAD, TILES};
+
+    use super::*;
+
+    /// Tokens of tiles whose passes are compared.
+    const TOKENS: [usize; 3] = [1, 4, LANES];
+
+    /// Nothing, with a word on the terminal, where there is no AVX2.
+    pub(super) fn avx2() -> Option<Avx2> {
+        static SAID: Once = Once::new();
+        let found = Avx2::detect();
+        if found.is_none() {
+            // Not `eprintln!`, which the test harness keeps to itself.
+            let words = b"SKIPPED: kernels of AVX2, which this processor lacks\n";
+            SAID.call_once(|| std::io::stderr().write_all(words).unwrap());
+        }
+        found
+    }
+
+    /// Floats of every kind that a file's scales can lead to.
+    fn float() -> impl Strategy<Value = f32> {
+        let any = prop::num::f32::NORMAL | prop::num::f32::SUBNORMAL | prop::num::f32::ZERO;
+        prop_oneof![
+            6 => -4.0..4.0_f32,
+            2 => any,
+            1 => prop::sample::select(vec![0.0, -0.0, 3.5, -3.5, f32::MAX, f32::MIN_POSITIVE]),
+        ]
+    }
+
+    fn bits(rows: &[Lanes<f32>], tokens: usize) -> Vec<u32> {
+        let tokens_of = |row: &Lanes<f32>| row[..tokens].to_vec();
+        rows.iter().flat_map(tokens_of).map(f32::to_bits).collect()
+    }
+
+    fn first<T: Copy>(rows: &[Lanes<T>], tokens: usize) -> Vec<T> {
+        rows.iter().flat_map(|row| row[..tokens].to_vec()).collect()
+    }
+
+    /// Runs the same pass of both sets on copies of `x`.
+    fn same_pass(
+        x: &[Lanes<f32>],
+        oracle: impl Fn(&mut [Lanes<f32>], usize),
+        found: impl Fn(&mut [Lanes<f32>], usize),
+    ) {
+        for tokens in TOKENS {
+            let (mut expected, mut changed) = (x.to_vec(), x.to_vec());
+            oracle(&mut expected, tokens);
+            found(&mut changed, tokens);
+            assert_eq!(bits(&changed, tokens), bits(&expected, tokens));
+        }
+    }
+
+    /// Calls `use_them` with rows that have scales and biases, and with a norm.
+    fn with_rows_and_norm(use_them: impl FnOnce(Rows<'_>, Norm<'_>)) {
+        let mut shape = Shape::small();
+        shape.hidden = 77;
+        let file = shape.file(&mut Random::new(5));
+        let model = Model::open(&file).unwrap();
+        let layer = model.layers().next().unwrap();
+        use_them(layer.mlp_input.iter(), layer.mlp_norm);
+    }
+
+    proptest! {
+        #[test]
+        fn avx2_gives_the_oracles_bytes(
+            steps in prop::collection::vec(steps(), 0..40),
+            keys in prop::collection::vec(byte(), 0..300),
+            tile in prop::collection::vec(lanes(), 1..40),
+            mixture in prop::collection::vec(prop::array::uniform4(0..=8191_i16), 0..12 * LANES),
+            values in prop::collection::vec(prop::array::uniform4(byte()), 0..150),
+            dimensions in 1..14_usize,
+        ) {
+            let Some(avx2) = avx2() else { return Ok(()) };
+            let (mut expected, mut found) = (vec![[0; LANES]; steps.len()], vec![[0; LANES]; steps.len()]);
+            scalar::pack(&steps, &mut expected);
+            avx2.pack(&steps, &mut found);
+            prop_assert_eq!(found, expected);
+
+            let keys: Vec<u8> = keys.into_iter().map(i8::cast_unsigned).collect();
+            let mixture: Vec<Mixture> = mixture
+                .chunks_exact(LANES)
+                .map(|queries| queries.try_into().unwrap())
+                .collect();
+            let values: Vec<u32> = values.into_iter().map(|quad: [i8; QUAD]| scalar::value_word(Some(quad))).collect();
+            for tokens in TOKENS {
+                let tile = Tile { features: &tile, scales: [1.0; LANES], tokens };
+                let cols = tile.features.len();
+                let mut expected = vec![[7; LANES]; keys.len() / cols + 1];
+                let mut found = expected.clone();
+                scalar::dense(&keys, cols, &tile, &mut expected);
+                avx2.dense(&keys, cols, &tile, &mut found);
+                prop_assert_eq!(first(&found, tokens), first(&expected, tokens));
+
+                let mut expected = vec![[7; LANES]; dimensions];
+                let mut found = expected.clone();
+                scalar::mix(&mixture, &values, tokens, &mut expected);
+                avx2.mix(&mixture, &values, tokens, &mut found);
+                prop_assert_eq!(first(&found, tokens), first(&expected, tokens));
+            }
+        }
+
+        #[test]
+        fn several_tiles_at_once_give_the_same(
+            (cols, weights, tile) in matrix(),
+            count in 1..=TILES,
+        ) {
+            let Some(avx2) = avx2() else { return Ok(()) };
+            let turned = |turns: usize| {
+                let mut features = tile.clone();
+                features.iter_mut().for_each(|lanes| lanes.rotate_left(turns));
+                features
+            };
+            let features: Vec<_> = (0..count).map(turned).collect();
+            let tiles: Vec<_> = features
+                .iter()
+                .zip([0.5, 0.25, 3.0, 7.0])
+                .map(|(features, scale)| Tile { features, scales: [scale; LANES], tokens: LANES })
+                .collect();
+            let rows = weights.len() / cols;
+            for layout in LAYOUTS {
+                with_layout(cols, &weights, layout, |matrix| {
+                    let mut found = vec![[f32::NAN; LANES]; count * rows];
+                    avx2.project_tiles(&matrix.iter(), &tiles, &mut found);
+                    for (tile, found) in tiles.iter().zip(found.chunks_exact(rows)) {
+                        let mut expected = vec![[0.0; LANES]; rows];
+                        let sums = bytemuck::cast_slice_mut(&mut expected);
+                        scalar::multiply(&matrix.iter(), tile, sums);
+                        scalar::scale(&matrix.iter(), tile, &mut expected);
+                        assert_eq!(bits(found, LANES), bits(&expected, LANES));
+                    }
+                });
+            }
+        }
+
+        #[test]
+        fn avx2_gives_the_oracles_floats(
+            x in prop::collection::vec(prop::array::uniform8(float()), 77),
+            sums in prop::collection::vec(prop::array::uniform8(-2_000_000..2_000_000_i32), 30),
+            steps in prop::collection::vec(steps(), 77),
+            lanes in prop::array::uniform8(1e-3..10.0_f32),
+            mean in prop::array::uniform8(-1.0..1.0_f32),
+        ) {
+            let Some(avx2) = avx2() else { return Ok(()) };
+            same_pass(&x, scalar::rectify, |x, tokens| avx2.rectify(x, tokens));
+            same_pass(&x, scalar::gelu, |x, tokens| avx2.gelu(x, tokens));
+            same_pass(
+                &x,
+                |x, tokens| scalar::add(x, &steps, &lanes, tokens),
+                |x, tokens| avx2.add(x, &steps, &lanes, tokens),
+            );
+            with_rows_and_norm(|rows, norm| {
+                same_pass(
+                    &x,
+                    |x, tokens| scalar::normalize(x, &mean, &lanes, norm, tokens),
+                    |x, tokens| avx2.normalize(x, &mean, &lanes, norm, tokens),
+                );
+                let tile = |tokens| Tile { features: &[][..], scales: lanes, tokens };
+                let sums: Vec<Lanes<f32>> = sums
+                    .iter()
+                    .map(|sums| sums.map(|sum| f32::from_bits(sum.cast_unsigned())))
+                    .collect();
+                same_pass(
+                    &sums,
+                    |sums, tokens| scalar::scale(&rows, &tile(tokens), sums),
+                    |sums, tokens| avx2.scale(&rows, &tile(tokens), sums),
+                );
+            });
+            for tokens in TOKENS {
+                let (expected, found) = (scalar::largest(&x, tokens), avx2.largest(&x, tokens));
+                prop_assert_eq!(first(&[found], tokens), first(&[expected], tokens));
+                let (expected, found) = (scalar::sum(&x, tokens), avx2.sum(&x, tokens));
+                prop_assert_eq!(bits(&[found], tokens), bits(&[expected], tokens));
+                let expected = scalar::sum_of_squares(&x, &mean, tokens);
+                let found = avx2.sum_of_squares(&x, &mean, tokens);
+                prop_assert_eq!(bits(&[found], tokens), bits(&[expected], tokens));
+
+                let (mut expected, mut found) = (vec![[0; LANES]; 77], vec![[0; LANES]; 77]);
+                scalar::quantize(&x, &lanes, tokens, &mut expected);
+                avx2.quantize(&x, &lanes, tokens, &mut found);
+                prop_assert_eq!(first(&found, tokens), first(&expected, tokens));
+                scalar::quantize_bytes(&x, &mean, tokens, &mut expected);
+                avx2.quantize_bytes(&x, &mean, tokens, &mut found);
+                prop_assert_eq!(first(&found, tokens), first(&expected, tokens));
+                let (mut expected, mut found) = (vec![[0; LANES]; 77], vec![[0; LANES]; 77]);
+                scalar::round(&x, &lanes, tokens, &mut expected);
+                avx2.round(&x, &lanes, tokens, &mut found);
+                prop_assert_eq!(first(&found, tokens), first(&expected, tokens));
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use candle_core::{Device, Result, Tensor};
 
 use crate::data::{Dataset, Example};
-use crate::ops::Sequences;
+use crate::ops::{RowIndex, Sequences};
 use crate::vocabulary::{Vocabulary, VocabularyError};
 
 /// One text, or pair of texts, as the network sees it.
@@ -21,11 +21,11 @@ pub struct EncodedExample {
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// Token ids.
-    pub ids: Vec<u32>,
+    pub ids: RowIndex,
     /// Position of each token in its sequence.
-    pub positions: Vec<u32>,
+    pub positions: RowIndex,
     /// 0 in the first text, 1 in the second of a pair.
-    pub segments: Vec<u32>,
+    pub segments: RowIndex,
     /// Where each example begins and ends.
     pub sequences: Sequences,
     /// One class an example.
@@ -64,27 +64,31 @@ pub fn encode(
 impl Batch {
     /// Packs `examples`.
     pub fn new<'e>(examples: impl Iterator<Item = &'e EncodedExample> + Clone) -> Self {
-        let mut batch = Self {
-            ids: Vec::new(),
-            positions: Vec::new(),
-            segments: Vec::new(),
-            sequences: Sequences::of_lengths(examples.clone().map(|example| example.ids.len())),
-            labels: examples.clone().map(|example| example.label).collect(),
-        };
-        for example in examples {
-            batch.ids.extend(&example.ids);
-            batch.positions.extend((0..).take(example.ids.len()));
+        let lengths = examples.clone().map(|example| example.ids.len());
+        let segments = |example: &'e EncodedExample| {
             let segment = |index: usize| u32::from(index >= example.first);
-            batch.segments.extend((0..example.ids.len()).map(segment));
+            (0..example.ids.len()).map(segment)
+        };
+        Self {
+            ids: examples
+                .clone()
+                .flat_map(|example| example.ids.iter().copied())
+                .collect(),
+            positions: lengths
+                .clone()
+                .flat_map(|length| (0..).take(length))
+                .collect(),
+            segments: examples.clone().flat_map(segments).collect(),
+            sequences: Sequences::of_lengths(lengths),
+            labels: examples.map(|example| example.label).collect(),
         }
-        batch
     }
 
     /// `[examples, labels]`: 1 at the class, less what smoothing spreads over all.
     ///
     /// # Errors
     /// When memory cannot be had.
-    pub fn targets(&self, labels: usize, smoothing: f64) -> Result<Tensor> {
+    pub fn targets(&self, labels: usize, smoothing: f64, device: &Device) -> Result<Tensor> {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_precision_loss,
@@ -97,6 +101,6 @@ impl Batch {
                 *target += 1.0 - smoothing;
             }
         }
-        Tensor::from_vec(targets, (self.labels.len(), labels), &Device::Cpu)
+        Tensor::from_vec(targets, (self.labels.len(), labels), device)
     }
 }

@@ -17,7 +17,7 @@ use crate::network::{Network, Shape};
 use crate::parameter::Pruning;
 use crate::pruning::MergedHead;
 use crate::recipe::{Recipe, RecipeError};
-use crate::training::{EpochRecord, Phase, Run};
+use crate::training::{EpochRecord, Journal, Phase, Run};
 use crate::vocabulary::Vocabulary;
 
 /// Changes whenever a field does.
@@ -83,6 +83,7 @@ struct State {
     epoch_loss: f64,
     history: Vec<EpochRecord>,
     merged: Vec<MergedHead>,
+    journal: Journal,
 }
 
 /// What is left of a layer.
@@ -128,6 +129,7 @@ pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, Chec
         let adopted = recipe.model.adopt(&run.recipe.model, |_| false);
         adopted.map_err(|error| at(path, error.into()))?;
     }
+    recipe.settle();
     let differs = if run.recipe != recipe {
         Some("recipe and options")
     } else if run.examples != train.fingerprint() {
@@ -169,6 +171,7 @@ fn encode(run: &Run) -> Result<Vec<u8>, Problem> {
         epoch_loss: run.epoch_loss,
         history: run.history.clone(),
         merged: run.merged.clone(),
+        journal: run.journal.clone(),
     };
     let mut tensors = Vec::new();
     for (name, parameter) in run.network.parameters() {
@@ -235,6 +238,7 @@ fn decode(bytes: &[u8]) -> Result<Run, Problem> {
         epoch_loss: state.epoch_loss,
         history: state.history,
         merged: state.merged,
+        journal: state.journal,
     })
 }
 

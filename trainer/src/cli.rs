@@ -3,12 +3,16 @@
 //! What a program reads (tables, `--json`) goes to standard output; progress and errors
 //! go to standard error. Exit status: 0 done, 1 failed, 2 wrong use.
 
+mod ablate;
+mod bench;
 mod classify;
+mod doctor;
 mod evaluate;
 mod inputs;
 mod inspect;
 mod progress;
 mod quickstart;
+mod report;
 mod tables;
 mod train;
 
@@ -34,7 +38,10 @@ Examples:
   neuroprune train --data train.tsv --test test.tsv --sparsity 0.9 --out model.neuro
   neuroprune evaluate --model model.neuro --data test.tsv
   neuroprune classify --model model.neuro \"turn the lamp off\"
-  neuroprune inspect model.neuro";
+  neuroprune inspect model.neuro
+  neuroprune report model.neuro
+  neuroprune ablate recipes/ablation.toml
+  neuroprune doctor";
 
 // No comments on the variants: clap would take them for the whole help.
 #[derive(Debug, Subcommand)]
@@ -44,6 +51,10 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Classify(classify::Classify),
     Inspect(inspect::Inspect),
+    Bench(bench::Bench),
+    Report(report::Report),
+    Ablate(ablate::Ablate),
+    Doctor(doctor::Doctor),
 }
 
 /// Runs the command line of this process.
@@ -55,6 +66,10 @@ pub fn main() -> ExitCode {
         Command::Evaluate(command) => command.run(),
         Command::Classify(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Bench(command) => command.run(),
+        Command::Report(command) => command.run(),
+        Command::Ablate(command) => command.run(),
+        Command::Doctor(command) => command.run(),
     };
     match result {
         Ok(code) => code,

@@ -256,6 +256,6 @@ fn tensor_facts(model: &Model<'_>, record: &Record, target: Target) -> TensorFac
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,13 +9,16 @@
 //!                                                                       │
 //!                                                     outcome ─► report ◄
 //! ```
-#![forbid(unsafe_code)]
+// Only launches of GPU kernels lift it.
+#![deny(unsafe_code)]
 
+pub mod ablation;
 pub mod atomic_file;
 pub mod batch;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;
+pub mod device;
 pub mod export;
 pub mod inspection;
 pub mod network;
@@ -34,6 +37,7 @@ pub mod recipe;
 pub mod report;
 pub mod scoring;
 pub mod smart_home;
+pub mod step_times;
 pub mod target;
 pub mod training;
 pub mod vocabulary;

@@ -8,7 +8,7 @@ use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
-use crate::ops::{Heads, activation, attention, layer_norm, linear};
+use crate::ops::{Heads, activation, attention, layer_norm, linear, mean, rows};
 use crate::parameter::Parameter;
 use crate::random::{Purpose, initial_values, stream};
 use crate::recipe::{ActivationKind, ModelRecipe, PoolingKind};
@@ -174,7 +174,7 @@ impl Linear {
         match &self.columns {
             None => linear(x, &self.weight.value, &self.bias.value),
             Some(columns) => {
-                let columns = Tensor::new(columns.as_slice(), &Device::Cpu)?;
+                let columns = Tensor::new(columns.as_slice(), x.device())?;
                 let x = x.index_select(&columns, 1)?;
                 linear(&x, &self.weight.value, &self.bias.value)
             }
@@ -316,6 +316,24 @@ impl Network {
         Ok(network)
     }
 
+    /// The same network on another device.
+    ///
+    /// # Errors
+    /// When memory cannot be had there.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        let mut network = self.clone();
+        for parameter in network.parameters_mut() {
+            *parameter = parameter.to_device(device)?;
+        }
+        Ok(network)
+    }
+
+    /// Where the network is.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        self.token_embedding.value.device()
+    }
+
     /// Encoder weights that are not zero.
     ///
     /// # Errors
@@ -372,16 +390,11 @@ impl Network {
         mut captured: Option<&mut Captured>,
     ) -> Result<Tensor> {
         let epsilon = self.shape.norm_epsilon;
-        let lookup = |table: &Parameter, ids: &[u32]| {
-            table
-                .value
-                .index_select(&Tensor::new(ids, &Device::Cpu)?, 0)
-        };
         // [tokens, hidden]
-        let mut x = lookup(&self.token_embedding, &batch.ids)?;
-        x = (x + lookup(&self.position_embedding, &batch.positions)?)?;
+        let mut x = rows(&self.token_embedding.value, &batch.ids)?;
+        x = (x + rows(&self.position_embedding.value, &batch.positions)?)?;
         if let Some(segment) = &self.segment_embedding {
-            x = (x + lookup(segment, &batch.segments)?)?;
+            x = (x + rows(&segment.value, &batch.segments)?)?;
         }
         x = self.embedding_norm.forward(&x, epsilon)?;
         for layer in &self.layers {
@@ -427,28 +440,12 @@ impl Network {
 
     /// `[tokens, hidden]` → `[sequences, hidden]`.
     fn pool(&self, x: &Tensor, batch: &Batch) -> Result<Tensor> {
-        let sequences = &batch.sequences;
-        let tensor = |ids: Vec<u32>| Tensor::from_vec(ids.clone(), ids.len(), &Device::Cpu);
-        let index = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         match self.shape.pooling {
             PoolingKind::Cls => {
-                x.index_select(&tensor(sequences.starts().map(index).collect())?, 0)
+                let index = |start| u32::try_from(start).unwrap_or(u32::MAX);
+                rows(x, &batch.sequences.starts().map(index).collect())
             }
-            PoolingKind::Mean => {
-                let owner = sequences.lengths().enumerate();
-                let owner =
-                    owner.flat_map(|(s, (_, length))| core::iter::repeat_n(index(s), length));
-                let owner = tensor(owner.collect())?;
-                let shape = (sequences.count(), self.shape.hidden);
-                let sums = Tensor::zeros(shape, x.dtype(), x.device())?.index_add(&owner, x, 0)?;
-                #[expect(clippy::cast_precision_loss, reason = "lengths are below 2²⁴")]
-                let inverse = sequences
-                    .lengths()
-                    .map(|(_, length)| (length as f32).recip());
-                let inverse: Vec<f32> = inverse.collect();
-                let inverse = Tensor::from_vec(inverse, (sequences.count(), 1), x.device())?;
-                sums.broadcast_mul(&inverse)
-            }
+            PoolingKind::Mean => mean(x, &batch.sequences),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What candle lacks for training an encoder: four operations with a backward.
+//! What candle lacks for training an encoder: operations with a backward.
 //!
 //! candle's own fused LayerNorm and softmax stop gradients silently, and padded
 //! attention would spend most of its time on padding. These work on a **packed**
@@ -6,17 +6,27 @@
 //! with [`Sequences`] telling where each sequence begins.
 //!
 //! Each operation is a candle custom op in a file of its own, with its formula, its
-//! backward and a check of the gradient against differences.
+//! backward and a check of the gradient against differences. The same on a GPU is in
+//! `cuda.rs` and `kernels.cu`.
 
 mod activation;
 mod attention;
+mod column_sums;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 mod layer_norm;
 mod linear;
+mod mean;
+mod rows;
 
 pub use activation::activation;
 pub use attention::{Heads, attention};
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::single_stream;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
+pub use mean::mean;
+pub use rows::{RowIndex, rows};
 
 use std::sync::Arc;
 

@@ -1,9 +1,10 @@
 //! AdamW (Loshchilov & Hutter 2019) whose state can be saved, masked and cut.
 
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, bail};
+use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, Tensor, bail};
 
 use crate::parameter::Parameter;
+use crate::recipe::ScoreKind;
 
 const FIRST_DECAY: f32 = 0.9;
 const SECOND_DECAY: f32 = 0.999;
@@ -18,35 +19,54 @@ pub struct StepSettings {
     pub learning_rate: f32,
     /// Decoupled weight decay, for matrices only.
     pub weight_decay: f32,
+    /// What is noted of a weight and its gradient.
+    pub score: ScoreKind,
     /// Memory of the sensitivity a step.
     pub score_memory: f32,
 }
 
-/// Moves every parameter along its gradient. Weights that are masked, their moments
-/// and their sensitivity stay zero.
+/// Moves every parameter along its gradient, unless `loss` is not finite. Weights that are
+/// masked, their moments and their sensitivity stay zero.
 ///
 /// # Errors
 /// When a parameter has no gradient: a cut graph is a programming error.
 pub fn step(
     parameters: Vec<&mut Parameter>,
     gradients: &GradStore,
+    loss: &Tensor,
     settings: StepSettings,
 ) -> Result<()> {
+    let gradient_of = |parameter: &Parameter| match gradients.get(&parameter.value) {
+        Some(gradient) => gradient.contiguous(),
+        None => bail!(
+            "a parameter of shape {:?} has no gradient",
+            parameter.value.shape()
+        ),
+    };
+    #[cfg(feature = "cuda")]
+    if loss.device().is_cuda() {
+        let gradients = parameters.iter().map(|parameter| gradient_of(parameter));
+        let gradients = gradients.collect::<Result<Vec<_>>>()?;
+        return step_on_gpu(&parameters, &gradients, loss, settings);
+    }
+    if !loss.to_scalar::<f32>()?.is_finite() {
+        return Ok(());
+    }
     for parameter in parameters {
-        let Some(gradient) = gradients.get(&parameter.value) else {
-            bail!(
-                "a parameter of shape {:?} has no gradient",
-                parameter.value.shape()
-            );
-        };
-        let mut gradient = gradient.contiguous()?;
+        let mut gradient = gradient_of(parameter)?;
         let value = parameter.value.as_tensor();
-        if let Some(pruning) = &parameter.pruning {
+        if let Some(pruning) = &mut parameter.pruning {
             gradient = (gradient * &pruning.mask)?;
             let memory = settings.score_memory;
-            pruning
-                .sensitivity
-                .inplace_op3(value, &gradient, &Sensitivity { memory })?;
+            match settings.score {
+                ScoreKind::Movement => {
+                    pruning.sensitivity = (&pruning.sensitivity - (value.detach() * &gradient)?)?;
+                }
+                ScoreKind::Sensitivity | ScoreKind::Magnitude => {
+                    let sensitivity = &pruning.sensitivity;
+                    sensitivity.inplace_op3(value, &gradient, &Sensitivity { memory })?;
+                }
+            }
         }
         let [first, second] = &parameter.moments;
         first.inplace_op2(
@@ -68,6 +88,45 @@ pub fn step(
         value.inplace_op3(first, second, &update)?;
     }
     Ok(())
+}
+
+/// All parameters in one launch.
+#[cfg(feature = "cuda")]
+fn step_on_gpu(
+    parameters: &[&mut Parameter],
+    gradients: &[Tensor],
+    loss: &Tensor,
+    settings: StepSettings,
+) -> Result<()> {
+    use crate::ops::cuda::{AdamW, Slot, adamw};
+    let slots = parameters
+        .iter()
+        .zip(gradients)
+        .map(|(parameter, gradient)| {
+            let [first, second] = &parameter.moments;
+            let pruning = parameter.pruning.as_ref();
+            Slot {
+                tensors: [
+                    Some(parameter.value.as_tensor()),
+                    Some(first),
+                    Some(second),
+                    Some(gradient),
+                    pruning.map(|pruning| &pruning.mask),
+                    pruning.map(|pruning| &pruning.sensitivity),
+                ],
+                decays: parameter.value.rank() > 1,
+            }
+        });
+    let update = Update::new(settings, true);
+    let step = AdamW {
+        rate: update.rate,
+        decay: update.decay,
+        first_correction: update.first_correction,
+        second_correction: update.second_correction,
+        score_memory: settings.score_memory,
+        is_movement: settings.score == ScoreKind::Movement,
+    };
+    adamw(&slots.collect::<Vec<_>>(), loss, step)
 }
 
 /// average ← memory·average + (1 − memory)·gradient, or its square.
@@ -194,15 +253,42 @@ fn slice_mut(storage: &mut CpuStorage) -> Result<&mut [f32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Tensor;
 
     fn settings(number: u64) -> StepSettings {
         StepSettings {
             number,
             learning_rate: 0.1,
             weight_decay: 0.0,
+            score: ScoreKind::Sensitivity,
             score_memory: 0.5,
         }
+    }
+
+    /// Loss Σ (w − 9)², so ∂L/∂w = 2·(w − 9).
+    #[test]
+    fn scores_are_the_formulas() {
+        let after_two = |score| {
+            let mut parameter = Parameter::prunable(vec![2.0, 10.0], &[1, 2]).unwrap();
+            for number in 1..=2 {
+                let loss = parameter.value.affine(1.0, -9.0).unwrap().sqr().unwrap();
+                let gradients = loss.sum_all().unwrap().backward().unwrap();
+                let settings = StepSettings {
+                    learning_rate: 0.0,
+                    score,
+                    ..settings(number)
+                };
+                step(vec![&mut parameter], &gradients, settings).unwrap();
+            }
+            parameter
+                .pruning
+                .unwrap()
+                .sensitivity
+                .to_vec2::<f32>()
+                .unwrap()
+        };
+        // −w·g is 28 and −20: summed, and as an average of sizes from 0.
+        assert_eq!(after_two(ScoreKind::Movement), [[56.0, -40.0]]);
+        assert_eq!(after_two(ScoreKind::Sensitivity), [[21.0, 15.0]]);
     }
 
     #[test]
@@ -210,8 +296,9 @@ mod tests {
         let mut parameter = Parameter::new(vec![5.0, -3.0], &[2]).unwrap();
         for number in 1..=300 {
             let loss = parameter.value.affine(1.0, -1.0).unwrap().sqr().unwrap();
-            let gradients = loss.sum_all().unwrap().backward().unwrap();
-            step(vec![&mut parameter], &gradients, settings(number)).unwrap();
+            let loss = loss.sum_all().unwrap();
+            let gradients = loss.backward().unwrap();
+            step(vec![&mut parameter], &gradients, &loss, settings(number)).unwrap();
         }
         for value in parameter.to_vec().unwrap() {
             assert!((value - 1.0).abs() < 0.05, "{value}");
@@ -225,8 +312,9 @@ mod tests {
         pruning.mask = Tensor::new(&[[0.0_f32, 1.0]], pruning.mask.device()).unwrap();
         for number in 1..=3 {
             let loss = parameter.value.affine(1.0, -9.0).unwrap().sqr().unwrap();
-            let gradients = loss.sum_all().unwrap().backward().unwrap();
-            step(vec![&mut parameter], &gradients, settings(number)).unwrap();
+            let loss = loss.sum_all().unwrap();
+            let gradients = loss.backward().unwrap();
+            step(vec![&mut parameter], &gradients, &loss, settings(number)).unwrap();
         }
         let value = parameter.to_vec().unwrap();
         assert!(value[0] == 0.0 && value[1] > 2.0, "{value:?}");

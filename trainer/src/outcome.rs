@@ -1,20 +1,41 @@
 //! What a run came to: what the table prints, `--json` and the report show.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use neuroprune_format::FormatError;
+use serde::{Deserialize, Serialize};
 
 use crate::inspection::Inspection;
-use crate::pruning::MergedHead;
-use crate::training::EpochRecord;
+use crate::pipeline::Files;
+use crate::pruning::{DegreeSpread, MergedHead};
+use crate::recipe::Recipe;
+use crate::training::{EpochRecord, Journal};
 
-/// A finished run.
+/// A finished run and its two files.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
+    /// What it came to.
+    #[serde(flatten)]
+    pub run: RunOutcome,
+    /// The sparse file.
+    pub sparse: FileOutcome,
+    /// The dense file, int8 without any cut.
+    pub dense: FileOutcome,
+}
+
+/// What a run came to, apart from what its files say themselves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunOutcome {
     /// Name of the model.
     pub name: String,
+    /// Everything that shaped it.
+    pub recipe: Recipe,
+    /// SHA-256 of the training data.
+    pub data_sha256: String,
     /// What the accuracies were measured on: `test` or `dev`.
-    pub scored_on: &'static str,
+    pub scored_on: String,
+    /// SHA-256 of that file.
+    pub scored_sha256: String,
     /// Examples in that set.
     pub examples: usize,
     /// In per cent.
@@ -28,20 +49,22 @@ pub struct Outcome {
     pub heads: usize,
     /// Neurons before pruning, all layers together.
     pub neurons: usize,
-    /// The sparse file.
-    pub sparse: FileOutcome,
-    /// The dense file, int8 without any cut.
-    pub dense: FileOutcome,
+    /// Spread of the connections of the dense network, in L_in and L_out.
+    pub dense_degrees: [DegreeSpread; 2],
+    /// Spread of those of the sparse network.
+    pub sparse_degrees: [DegreeSpread; 2],
     /// Heads that were merged into others.
     pub merged: Vec<MergedHead>,
     /// Epoch by epoch.
     pub history: Vec<EpochRecord>,
+    /// What was noted on the way.
+    pub journal: Journal,
     /// Seconds of training since the program began; a resumed run counts its own only.
     pub seconds: Seconds,
 }
 
 /// Accuracies in per cent. Those of int8 are the runtime's, on the files.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Accuracies {
     /// The dense network in floats.
     pub dense_float: f64,
@@ -64,7 +87,7 @@ pub struct FileOutcome {
 }
 
 /// How long it took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Seconds {
     /// Training the dense network.
     pub dense: f64,
@@ -72,4 +95,84 @@ pub struct Seconds {
     pub sparse: f64,
     /// Quantising, writing and scoring.
     pub export: f64,
+}
+
+/// Why a finished run cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutcomeError {
+    /// A file is not there, or cannot be read.
+    #[error("{path}: {source}; `neuroprune train` writes it beside the model")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// What the run came to does not decode.
+    #[error("{path}: {source}")]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with its line.
+        source: serde_json::Error,
+    },
+    /// A model file does not open.
+    #[error("{path}: {source}")]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: FormatError,
+    },
+}
+
+impl RunOutcome {
+    /// Reads `NAME.outcome.json`, as [`crate::pipeline::train`] writes it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is something else.
+    pub fn read(path: &Path) -> Result<Self, OutcomeError> {
+        serde_json::from_slice(&read(path)?).map_err(|source| OutcomeError::Decode {
+            path: path.to_owned(),
+            source,
+        })
+    }
+}
+
+impl Outcome {
+    /// Reads a finished run from its files, and the sparse file's bytes.
+    ///
+    /// # Errors
+    /// When one of the two models or `NAME.outcome.json` is not there, or not whole.
+    pub fn read(files: &Files) -> Result<(Self, Vec<u8>), OutcomeError> {
+        let run = RunOutcome::read(&files.outcome())?;
+        let sparse_file = read(&files.model)?;
+        let outcome = Self {
+            run,
+            sparse: FileOutcome::new(&files.model, &sparse_file)?,
+            dense: FileOutcome::new(&files.dense(), &read(&files.dense())?)?,
+        };
+        Ok((outcome, sparse_file))
+    }
+}
+
+impl FileOutcome {
+    fn new(path: &Path, bytes: &[u8]) -> Result<Self, OutcomeError> {
+        let inspection = Inspection::new(bytes).map_err(|source| OutcomeError::Model {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            path: Some(path.to_owned()),
+            inspection,
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, OutcomeError> {
+    std::fs::read(path).map_err(|source| OutcomeError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -21,7 +21,7 @@ pub struct Parameter {
 pub struct Pruning {
     /// 1 for weights that live, 0 for those that are gone for good.
     pub mask: Tensor,
-    /// Moving average of |w·∂L/∂w|.
+    /// Moving average of |w·∂L/∂w|, or the sum of −w·∂L/∂w where movement decides.
     pub sensitivity: Tensor,
 }
 
@@ -71,6 +71,25 @@ impl Parameter {
         })
     }
 
+    /// The same on another device.
+    ///
+    /// # Errors
+    /// When memory cannot be had there.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        let pruning = |pruning: &Pruning| -> Result<Pruning> {
+            Ok(Pruning {
+                mask: pruning.mask.to_device(device)?,
+                sensitivity: pruning.sensitivity.to_device(device)?,
+            })
+        };
+        let [first, second] = &self.moments;
+        Ok(Self {
+            value: Var::from_tensor(&self.value.to_device(device)?)?,
+            moments: [first.to_device(device)?, second.to_device(device)?],
+            pruning: self.pruning.as_ref().map(pruning).transpose()?,
+        })
+    }
+
     /// The weights as numbers, row by row.
     ///
     /// # Errors
@@ -84,7 +103,7 @@ impl Parameter {
     /// # Errors
     /// When an index points outside.
     pub fn select(&mut self, kept: &[u32], dimension: usize) -> Result<()> {
-        let kept = Tensor::new(kept, &Device::Cpu)?;
+        let kept = Tensor::new(kept, self.value.device())?;
         let select = |tensor: &Tensor| tensor.index_select(&kept, dimension)?.contiguous();
         self.value = Var::from_tensor(&select(self.value.as_tensor())?)?;
         for moment in &mut self.moments {

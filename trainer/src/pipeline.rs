@@ -4,6 +4,7 @@
 //! Data ─► Run ─ dense ─ sparse ─► files: model.neuro            the sparse model
 //!          │                             model.dense.neuro      its dense twin, int8
 //!          └ model.checkpoint            model.recipe.toml      the resolved recipe
+//!                                        model.outcome.json     what it came to
 //!                                        model.report.html      curves and topology
 //! ```
 //! Every file appears whole or not at all, and a run that stops can go on.
@@ -22,9 +23,10 @@ use crate::batch::encode;
 use crate::checkpoint::{self, CheckpointError};
 use crate::data::Dataset;
 use crate::export::{ExportError, Form, export};
-use crate::inspection::Inspection;
+use crate::inspection::{Inspection, hex};
 use crate::network::Network;
-use crate::outcome::{Accuracies, FileOutcome, Outcome, Seconds};
+use crate::outcome::{Accuracies, FileOutcome, Outcome, RunOutcome, Seconds};
+use crate::pruning::degree_spreads;
 use crate::quantization::Calibration;
 use crate::recipe::Recipe;
 use crate::report::{self, ReportError};
@@ -84,6 +86,12 @@ impl Files {
     #[must_use]
     pub fn checkpoint(&self) -> PathBuf {
         self.model.with_extension("checkpoint")
+    }
+
+    /// What the run came to; once it is there, everything else is.
+    #[must_use]
+    pub fn outcome(&self) -> PathBuf {
+        self.model.with_extension("outcome.json")
     }
 
     /// The report.
@@ -182,22 +190,9 @@ pub fn train(
     while run.phase != Phase::Finished {
         let start = Instant::now();
         let phase = run.phase;
-        observer.phase(phase, run.step, run.steps(&examples));
-        let mut saved = Ok(());
-        let is_over = run.run_phase(&examples, |run, report| {
-            observer.step(report);
-            let stops = stop.load(Ordering::Relaxed);
-            // The end of a phase is saved below, as the beginning of the next.
-            if stops || (report.epoch.is_some() && report.step < report.steps) {
-                saved = checkpoint::save(run, &files.checkpoint());
-            }
-            !stops && saved.is_ok()
-        })?;
-        saved?;
-        if !is_over {
+        if !train_phase(&mut run, &examples, &files.checkpoint(), observer, stop)? {
             return Ok(End::Stopped);
         }
-        checkpoint::save(&run, &files.checkpoint())?;
         let spent = start.elapsed().as_secs_f64();
         match phase {
             Phase::Dense => seconds.dense = spent,
@@ -210,6 +205,37 @@ pub fn train(
     observer.note("quantising, writing and scoring");
     let outcome = finish(&run, &examples, data, files, seconds)?;
     Ok(End::Finished(Box::new(outcome)))
+}
+
+/// Trains the rest of the phase that `run` is in; whether it came to its end.
+///
+/// A checkpoint is written behind every epoch, at the end, and when `stop` becomes true.
+///
+/// # Errors
+/// When training or the checkpoint fails; the last checkpoint stays.
+pub fn train_phase(
+    run: &mut Run,
+    examples: &Examples,
+    checkpoint: &Path,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<bool, PipelineError> {
+    observer.phase(run.phase, run.step, run.steps(examples));
+    let mut saved = Ok(());
+    let is_over = run.run_phase(examples, |run, report| {
+        observer.step(report);
+        let stops = stop.load(Ordering::Relaxed);
+        // The end of a phase is saved below, as the beginning of the next.
+        if stops || (report.epoch.is_some() && report.step < report.steps) {
+            saved = checkpoint::save(run, checkpoint);
+        }
+        !stops && saved.is_ok()
+    })?;
+    saved?;
+    if is_over {
+        checkpoint::save(run, checkpoint)?;
+    }
+    Ok(is_over)
 }
 
 /// Writes and measures the files of a finished run.
@@ -260,19 +286,30 @@ fn finish(
 
     let shape = &run.network.shape;
     let outcome = Outcome {
-        name,
-        scored_on,
-        examples: measured.examples.len(),
-        accuracy: Accuracies {
-            dense_float,
-            dense_int8,
-            sparse_float,
-            sparse_int8,
+        run: RunOutcome {
+            name,
+            recipe: run.recipe.clone(),
+            data_sha256: hex(&run.data),
+            scored_on: scored_on.to_owned(),
+            scored_sha256: hex(&measured.sha256),
+            examples: measured.examples.len(),
+            accuracy: Accuracies {
+                dense_float,
+                dense_int8,
+                sparse_float,
+                sparse_int8,
+            },
+            target_sparsity: run.recipe.pruning.sparsity,
+            sparsity: run.network.sparsity()?,
+            heads: shape.layers * shape.heads,
+            neurons: shape.layers * shape.intermediate,
+            dense_degrees: degree_spreads(dense)?,
+            sparse_degrees: degree_spreads(&run.network)?,
+            merged: run.merged.clone(),
+            history: run.history.clone(),
+            journal: run.journal.clone(),
+            seconds,
         },
-        target_sparsity: run.recipe.pruning.sparsity,
-        sparsity: run.network.sparsity()?,
-        heads: shape.layers * shape.heads,
-        neurons: shape.layers * shape.intermediate,
         sparse: FileOutcome {
             path: Some(files.model.clone()),
             inspection: Inspection::new(&sparse_file)?,
@@ -281,12 +318,15 @@ fn finish(
             path: Some(files.dense()),
             inspection: Inspection::new(&dense_file)?,
         },
-        merged: run.merged.clone(),
-        history: run.history.clone(),
-        seconds,
     };
     let page = report::render(&outcome, &sparse_file)?;
     write(&files.report(), page.as_bytes())?;
+    let json = serde_json::to_string_pretty(&outcome.run).map_err(io::Error::other);
+    let json = json.map_err(|source| PipelineError::Write {
+        path: files.outcome(),
+        source,
+    })?;
+    write(&files.outcome(), json.as_bytes())?;
     Ok(outcome)
 }
 

@@ -4,10 +4,13 @@
 //! |---|---|
 //! | how sparse at this step? | [`schedule`] |
 //! | what does a weight cost? preferential attachment, group sparsity | [`cost`] |
+//! | the same as penalties, as published | [`penalty`] |
 //! | which weights go? exactly so many, the lowest score for their cost | [`threshold`] |
 //! | what lives and dies together? | `blocks` |
 //! | which heads say the same? | [`heads`] |
+//! | which heads have the same weights, as published? | [`domination`] |
 //! | what is empty and can be cut out of the network? | [`cutting`] |
+//! | how uneven have connections become? | [`degrees`] |
 //!
 //! A weight that is gone stays gone: its mask is zero, and with it its value, its
 //! moments and its sensitivity. Two things give weights back: a head that is merged into
@@ -16,11 +19,16 @@
 mod blocks;
 pub mod cost;
 pub mod cutting;
+pub mod degrees;
+pub mod domination;
 pub mod heads;
+pub mod penalty;
 pub mod schedule;
 pub mod threshold;
 
 pub use cutting::{Cut, cut};
-pub use heads::{MergedHead, merge_heads};
+pub use degrees::{DegreeSpread, degree_spreads};
+pub use domination::filter_heads;
+pub use heads::{HeadTest, KeptHead, MergedHead, merge_heads};
 pub use schedule::scheduled_sparsity;
 pub use threshold::{prune_and_cut, prune_to};

@@ -105,6 +105,8 @@ pub struct TrainingRecipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PruningRecipe {
+    /// How weights are chosen; some methods fix keys below ([`Recipe::settle`]).
+    pub method: Method,
     /// Share of encoder weights (Q, K, V, W_O, L_in, L_out) that end as zero.
     pub sparsity: f64,
     /// Passes over the training data.
@@ -131,10 +133,60 @@ pub struct PruningRecipe {
     pub cost_floor: f32,
     /// Largest relative distance of two heads' outputs that counts as the same.
     pub head_distance: f32,
+    /// Strength of the penalty on L_in and L_out (`paper`), on all matrices (`l1`).
+    pub alpha: f64,
+    /// Strength of the penalty on Q, K, V (`paper`).
+    pub beta: f64,
+    /// Largest difference of any weights of two heads that counts as the same (`paper`).
+    pub theta: f32,
     /// Share of the loss that follows the dense network's answers.
     pub distillation: f64,
     /// Temperature of those answers.
     pub temperature: f64,
+}
+
+/// How weights are chosen: `docs/method.md`, "Methods".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Score for its cost, exact sparsity, heads compared by what they say (default).
+    #[default]
+    Neuroprune,
+    /// As published: penalties, heads compared by their weights, zeros at the end.
+    Paper,
+    /// A plain l1 penalty, magnitude decides.
+    L1,
+    /// Magnitude alone decides.
+    Magnitude,
+    /// |w·∂L/∂w| alone decides.
+    Sensitivity,
+    /// −w·∂L/∂w alone decides (Sanh et al. 2020).
+    Movement,
+}
+
+impl Method {
+    /// Every method, the default first.
+    pub const ALL: [Self; 6] = [
+        Self::Neuroprune,
+        Self::Paper,
+        Self::L1,
+        Self::Magnitude,
+        Self::Sensitivity,
+        Self::Movement,
+    ];
+
+    /// The name in recipes, `paper`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Neuroprune => "neuroprune",
+            Self::Paper => "paper",
+            Self::L1 => "l1",
+            Self::Magnitude => "magnitude",
+            Self::Sensitivity => "sensitivity",
+            Self::Movement => "movement",
+        }
+    }
 }
 
 /// What is removed and kept as one: neighbouring inputs of one output.
@@ -185,6 +237,8 @@ pub enum ScoreKind {
     Sensitivity,
     /// |w|.
     Magnitude,
+    /// Sum of −w · ∂L/∂w: how far training moved the weight away from zero.
+    Movement,
 }
 
 /// From floats to int8.
@@ -295,6 +349,7 @@ impl Default for TrainingRecipe {
 impl Default for PruningRecipe {
     fn default() -> Self {
         Self {
+            method: Method::Neuroprune,
             sparsity: 0.9,
             epochs: 12,
             learning_rate: 1e-3,
@@ -308,6 +363,9 @@ impl Default for PruningRecipe {
             head_redundancy: true,
             cost_floor: 0.2,
             head_distance: 0.5,
+            alpha: 1e-4,
+            beta: 1e-4,
+            theta: 0.15,
             distillation: 0.5,
             temperature: 2.0,
         }
@@ -456,6 +514,38 @@ impl Recipe {
             .map_err(|error: toml::de::Error| error.message().to_owned())
     }
 
+    /// Sets the keys that the method fixes, so that a resolved recipe says what happens.
+    ///
+    /// Baselines have one score and none of the paper's mechanisms; `paper` has magnitude,
+    /// and keeps the switches of its penalties and of its test of heads. Distillation and
+    /// blocks are left to every method.
+    pub fn settle(&mut self) {
+        let pruning = &mut self.pruning;
+        pruning.score = match pruning.method {
+            Method::Neuroprune => return,
+            Method::Paper | Method::L1 | Method::Magnitude => ScoreKind::Magnitude,
+            Method::Sensitivity => ScoreKind::Sensitivity,
+            Method::Movement => ScoreKind::Movement,
+        };
+        if pruning.method != Method::Paper {
+            pruning.preferential_attachment = false;
+            pruning.group_sparsity = false;
+            pruning.head_redundancy = false;
+        }
+    }
+
+    /// What shapes the dense network; the rest, which it does not read, at its default. So
+    /// equal dense networks have equal ones.
+    #[must_use]
+    pub fn dense_part(&self) -> Self {
+        Self {
+            seed: self.seed,
+            model: self.model.clone(),
+            training: self.training.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Reads a recipe file.
     ///
     /// # Errors
@@ -563,6 +653,9 @@ impl Recipe {
             10.0,
             "0 to 10",
         )?;
+        share("pruning.alpha", pruning.alpha, 1.0, "0 to 1")?;
+        share("pruning.beta", pruning.beta, 1.0, "0 to 1")?;
+        share("pruning.theta", f64::from(pruning.theta), 10.0, "0 to 10")?;
         share("pruning.sparsity", pruning.sparsity, 0.999, "0 to 0.999")?;
         share("pruning.schedule_end", pruning.schedule_end, 1.0, "0 to 1")?;
         share(
@@ -714,6 +807,46 @@ mod tests {
         assert!(error.contains("`pruning.blocks` is 1x4"), "{error}");
         recipe.pruning.blocks = Blocks::Two;
         recipe.check().unwrap();
+    }
+
+    #[test]
+    fn names_of_methods_are_those_of_recipes() {
+        for method in Method::ALL {
+            let recipe = Recipe::default().with("pruning.method", method.name());
+            assert_eq!(recipe.unwrap().pruning.method, method);
+        }
+    }
+
+    #[test]
+    fn a_method_fixes_its_keys_and_no_others() {
+        let settled = |method| {
+            let mut recipe = Recipe::default();
+            recipe.pruning.method = method;
+            recipe.settle();
+            let pruning = &recipe.pruning;
+            let switches = [
+                pruning.preferential_attachment,
+                pruning.group_sparsity,
+                pruning.head_redundancy,
+            ];
+            assert_eq!(pruning.distillation, PruningRecipe::default().distillation);
+            (pruning.score, switches)
+        };
+        assert_eq!(
+            settled(Method::Neuroprune),
+            (ScoreKind::Sensitivity, [true; 3])
+        );
+        assert_eq!(settled(Method::Paper), (ScoreKind::Magnitude, [true; 3]));
+        assert_eq!(settled(Method::L1), (ScoreKind::Magnitude, [false; 3]));
+        assert_eq!(
+            settled(Method::Magnitude),
+            (ScoreKind::Magnitude, [false; 3])
+        );
+        assert_eq!(
+            settled(Method::Sensitivity),
+            (ScoreKind::Sensitivity, [false; 3])
+        );
+        assert_eq!(settled(Method::Movement), (ScoreKind::Movement, [false; 3]));
     }
 
     #[test]

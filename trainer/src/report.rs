@@ -5,6 +5,7 @@
 
 mod axis;
 mod bytes;
+mod comparison;
 mod curves;
 mod histogram;
 mod layers;
@@ -15,10 +16,13 @@ mod topology;
 use askama::Template;
 use neuroprune_format::{FormatError, Model};
 
-use crate::outcome::Outcome;
-
+use crate::ablation::Summary;
 use crate::numbers::{duration, percent, real, signed, significant, thousands};
+use crate::outcome::Outcome;
+use crate::pruning::DegreeSpread;
+use crate::recipe::{Method, PruningRecipe};
 use bytes::{Bar, BytesRow};
+use comparison::{Comparison, Key};
 use curves::Curve;
 use layers::{LayerView, MatrixRow};
 
@@ -46,13 +50,16 @@ pub fn render(outcome: &Outcome, sparse_file: &[u8]) -> Result<String, ReportErr
         summary: summary(outcome),
         tiles: tiles(outcome),
         networks: networks(outcome),
-        examples: counted(outcome.examples, "example"),
+        examples: counted(outcome.run.examples, "example"),
         standard_error: standard_error(outcome),
         curves: [
-            Curve::of_loss(&outcome.history),
-            Curve::of_dev_accuracy(&outcome.history),
-            Curve::of_sparsity(&outcome.history),
+            Curve::of_loss(&outcome.run),
+            Curve::of_dev_accuracy(&outcome.run),
+            Curve::of_sparsity(&outcome.run),
         ],
+        method: method(outcome),
+        spreads: spreads(outcome),
+        head_test: head_test(&outcome.run.recipe.pruning),
         layers: layers::views(outcome, &model),
         encoder: MatrixRow::of_encoder(sparse),
         bars: bytes::bars(outcome),
@@ -75,7 +82,10 @@ struct Page<'a> {
     examples: String,
     standard_error: String,
     curves: [Curve; 3],
-    layers: Vec<LayerView<'a>>,
+    method: String,
+    spreads: [SpreadRow; 2],
+    head_test: String,
+    layers: Vec<LayerView>,
     encoder: MatrixRow,
     bars: [Bar; 2],
     parts: Vec<BytesRow>,
@@ -83,6 +93,31 @@ struct Page<'a> {
     flash: String,
     ram: String,
     facts: Vec<(&'static str, String)>,
+}
+
+/// The page about several runs: an ablation, or models side by side.
+///
+/// # Errors
+/// When the page cannot be put together.
+pub fn render_summary(summary: &Summary) -> Result<String, ReportError> {
+    let page = SummaryPage {
+        summary,
+        examples: counted(summary.examples, "example"),
+        lines: summary.lines(),
+        charts: comparison::charts(summary),
+        keys: comparison::keys(summary),
+    };
+    Ok(page.render()?)
+}
+
+#[derive(Template)]
+#[template(path = "ablation.html")]
+struct SummaryPage<'a> {
+    summary: &'a Summary,
+    examples: String,
+    lines: Vec<[String; 11]>,
+    charts: [Comparison; 3],
+    keys: Vec<Key>,
 }
 
 /// What this is, in one sentence.
@@ -95,9 +130,79 @@ fn summary(outcome: &Outcome) -> String {
         file.labels.len(),
         counted(file.layers.into(), "layer"),
         thousands(file.hidden),
-        percent(100.0 * outcome.sparsity),
+        percent(100.0 * outcome.run.sparsity),
         thousands(file.bytes),
     )
+}
+
+/// How weights were chosen.
+fn method(outcome: &Outcome) -> String {
+    let run = &outcome.run;
+    let pruning = &run.recipe.pruning;
+    let switches = [
+        ("preferential attachment", pruning.preferential_attachment),
+        ("group sparsity", pruning.group_sparsity),
+        ("redundancy of heads", pruning.head_redundancy),
+        ("distillation", pruning.distillation > 0.0),
+    ];
+    let on = switches.iter().filter(|(_, on)| *on).map(|&(name, _)| name);
+    let on: Vec<&str> = on.collect();
+    let mut text = format!("Method: {}", pruning.method.name());
+    text += &match on.as_slice() {
+        [] => ", without any mechanism beside its score".to_owned(),
+        on => format!(", with {}", on.join(", ")),
+    };
+    if let Some(reached) = run.journal.penalties_reached {
+        text += &format!(
+            ". Its penalties alone brought {} of the encoder weights below 1e-4; \
+             a threshold on magnitude took the rest",
+            percent(100.0 * f64::from(reached))
+        );
+    }
+    text + "."
+}
+
+/// Connections of both networks.
+struct SpreadRow {
+    name: &'static str,
+    dense: String,
+    sparse: String,
+}
+
+fn spreads(outcome: &Outcome) -> [SpreadRow; 2] {
+    let run = &outcome.run;
+    let [dense, sparse] = [run.dense_degrees, run.sparse_degrees];
+    let of = |spread: DegreeSpread| {
+        format!(
+            "{} (mean {})",
+            significant(spread.deviation),
+            significant(spread.mean)
+        )
+    };
+    let row = |name, at: usize| SpreadRow {
+        name,
+        dense: of(dense[at]),
+        sparse: of(sparse[at]),
+    };
+    [row("L_in, by neuron", 0), row("L_out, by output", 1)]
+}
+
+/// How heads were compared.
+fn head_test(pruning: &PruningRecipe) -> String {
+    match (pruning.head_redundancy, pruning.method) {
+        (false, _) => "Heads were not compared.".to_owned(),
+        (true, Method::Paper) => format!(
+            "A head goes where another one has all its neighbours: heads no weight of which \
+             differs by more than {}, the distance here.",
+            significant(pruning.theta.into())
+        ),
+        (true, _) => format!(
+            "A head that says what another one says is merged into it; the distance is the \
+             part of what it said that the other cannot predict (0: nothing is lost, 1: \
+             everything). Up to {} counts as the same.",
+            significant(pruning.head_distance.into())
+        ),
+    }
 }
 
 /// A headline number.
@@ -125,7 +230,7 @@ impl Tile {
 }
 
 fn tiles(outcome: &Outcome) -> [Tile; 5] {
-    let (accuracy, seconds) = (&outcome.accuracy, &outcome.seconds);
+    let (accuracy, seconds) = (&outcome.run.accuracy, &outcome.run.seconds);
     let (sparse, dense) = (&outcome.sparse.inspection, &outcome.dense.inspection);
     [
         Tile::new(
@@ -188,7 +293,7 @@ struct NetworkRow {
 }
 
 fn networks(outcome: &Outcome) -> [NetworkRow; 4] {
-    let accuracy = &outcome.accuracy;
+    let accuracy = &outcome.run.accuracy;
     let (sparse, dense) = (&outcome.sparse.inspection, &outcome.dense.inspection);
     let row = |name, scored: f64, zeros: Option<f64>, bytes: Option<usize>| NetworkRow {
         name,
@@ -210,7 +315,7 @@ fn networks(outcome: &Outcome) -> [NetworkRow; 4] {
         row(
             "sparse float",
             accuracy.sparse_float,
-            Some(outcome.sparsity),
+            Some(outcome.run.sparsity),
             None,
         ),
         row(
@@ -227,8 +332,8 @@ fn networks(outcome: &Outcome) -> [NetworkRow; 4] {
 
 /// √(p·(1 − p) / n), in points: what chance alone does to an accuracy.
 fn standard_error(outcome: &Outcome) -> String {
-    let right = (outcome.accuracy.sparse_int8 / 100.0).clamp(0.0, 1.0);
-    let variance = right * (1.0 - right) / real(outcome.examples.max(1));
+    let right = (outcome.run.accuracy.sparse_int8 / 100.0).clamp(0.0, 1.0);
+    let variance = right * (1.0 - right) / real(outcome.run.examples.max(1));
     significant(100.0 * variance.sqrt())
 }
 
@@ -244,8 +349,8 @@ fn facts(outcome: &Outcome) -> Vec<(&'static str, String)> {
             "Scored on",
             format!(
                 "the {} set, {}",
-                outcome.scored_on,
-                counted(outcome.examples, "example")
+                outcome.run.scored_on,
+                counted(outcome.run.examples, "example")
             ),
         ),
         (
@@ -285,15 +390,23 @@ fn compared(dense: usize, sparse: usize) -> String {
 }
 
 #[cfg(test)]
+pub(crate) use tests::outcome_of_golden;
+
+#[cfg(test)]
 mod tests {
     use super::svg_check::assert_balanced;
     use super::*;
     use crate::inspection::Inspection;
-    use crate::outcome::{Accuracies, FileOutcome, Seconds};
-    use crate::pruning::MergedHead;
-    use crate::training::{EpochRecord, Phase};
+    use crate::outcome::{Accuracies, FileOutcome, RunOutcome, Seconds};
+    use crate::pruning::{KeptHead, MergedHead};
+    use crate::recipe::Recipe;
+    use crate::training::{CurvePoint, EpochRecord, Journal, Phase};
 
     const GOLDEN: &[u8] = include_bytes!("../../format/tests/golden/v1.neuro");
+
+    pub(crate) fn outcome_of_golden() -> Outcome {
+        outcome(GOLDEN, GOLDEN)
+    }
 
     fn outcome(file: &[u8], dense: &[u8]) -> Outcome {
         let inspected = |bytes| FileOutcome {
@@ -303,6 +416,7 @@ mod tests {
         let epoch = |phase, epoch: usize| EpochRecord {
             phase,
             epoch,
+            step: 40 * epoch as u64,
             loss: 2.0 / real(epoch),
             dev_accuracy: 95.0 - 40.0 / real(epoch),
             sparsity: match phase {
@@ -314,34 +428,64 @@ mod tests {
         };
         let dense_epochs = (1..=10).map(|number| epoch(Phase::Dense, number));
         let sparse_epochs = (1..=10).map(|number| epoch(Phase::Sparse, number));
+        let point = |phase, step: u16| CurvePoint {
+            phase,
+            step: step.into(),
+            loss: 2.0 / f32::from(step),
+            sparsity: 0.5,
+        };
+        let spread = |deviation| DegreeSpread {
+            mean: 20.0,
+            deviation,
+        };
+        let dense_steps = (1..=50).map(|step| point(Phase::Dense, 8 * step));
+        let sparse_steps = (1..=50).map(|step| point(Phase::Sparse, 8 * step));
         Outcome {
-            name: "lights <on> & off".to_owned(),
-            scored_on: "test",
-            examples: 1_234,
-            accuracy: Accuracies {
-                dense_float: 94.12,
-                dense_int8: 94.04,
-                sparse_float: 93.5,
-                sparse_int8: 93.4,
+            run: RunOutcome {
+                name: "lights <on> & off".to_owned(),
+                recipe: Recipe::default(),
+                data_sha256: String::new(),
+                scored_on: "test".to_owned(),
+                scored_sha256: String::new(),
+                examples: 1_234,
+                accuracy: Accuracies {
+                    dense_float: 94.12,
+                    dense_int8: 94.04,
+                    sparse_float: 93.5,
+                    sparse_int8: 93.4,
+                },
+                target_sparsity: 0.9,
+                sparsity: 0.9,
+                heads: 4,
+                neurons: 312,
+                dense_degrees: [spread(0.13), spread(0.5)],
+                sparse_degrees: [spread(12.12), spread(7.0)],
+                merged: vec![MergedHead {
+                    layer: 1,
+                    head: 0,
+                    into: 1,
+                    distance: 0.1234,
+                }],
+                history: dense_epochs.chain(sparse_epochs).collect(),
+                journal: Journal {
+                    curve: dense_steps.chain(sparse_steps).collect(),
+                    kept: vec![KeptHead {
+                        layer: 0,
+                        head: 1,
+                        nearest: Some(0),
+                        distance: 0.777,
+                    }],
+                    penalties_reached: Some(0.4),
+                    ..Journal::default()
+                },
+                seconds: Seconds {
+                    dense: 61.5,
+                    sparse: 90.2,
+                    export: 2.25,
+                },
             },
-            target_sparsity: 0.9,
-            sparsity: 0.9,
-            heads: 4,
-            neurons: 312,
             sparse: inspected(file),
             dense: inspected(dense),
-            merged: vec![MergedHead {
-                layer: 1,
-                head: 0,
-                into: 1,
-                distance: 0.1234,
-            }],
-            history: dense_epochs.chain(sparse_epochs).collect(),
-            seconds: Seconds {
-                dense: 61.5,
-                sparse: 90.2,
-                export: 2.25,
-            },
         }
     }
 
@@ -356,6 +500,11 @@ mod tests {
             "dense 1 min 2 s, sparse 1 min 30 s",
             "lights &#60;on&#62; &#38; off",
             "head 0 → 1, distance 0.123",
+            "head 1 stays, also for 0",
+            "head 1 stays: 0 is nearest, at 0.777",
+            "head 0 stays: heads were not compared",
+            "12.1 (mean 20.0)",
+            "Its penalties alone brought 40.0 %",
             "2 of 2 heads",
             "1 of 2 heads",
             "weiß nicht",
@@ -382,10 +531,10 @@ mod tests {
     #[test]
     fn a_run_without_history_or_examples_has_a_report() {
         let mut outcome = outcome(GOLDEN, GOLDEN);
-        outcome.history.clear();
-        outcome.merged.clear();
-        outcome.examples = 0;
-        outcome.seconds = Seconds::default();
+        outcome.run.history.clear();
+        outcome.run.merged.clear();
+        outcome.run.examples = 0;
+        outcome.run.seconds = Seconds::default();
         let page = render(&outcome, GOLDEN).unwrap();
         assert_balanced(&page);
         assert!(!page.contains("NaN"));

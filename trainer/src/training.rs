@@ -19,13 +19,15 @@ use crate::network::{Network, Shape};
 use crate::noise::WordNoise;
 use crate::optimizer::{self, StepSettings};
 use crate::pretrained::{Beginning, Pretrained, PretrainedError};
-use crate::pruning::{self, MergedHead, schedule};
+use crate::pruning::{self, KeptHead, MergedHead, penalty, schedule};
 use crate::random::{Purpose, permutation, stream};
-use crate::recipe::{Blocks, Recipe, VocabularySize};
+use crate::recipe::{Blocks, Method, Recipe, VocabularySize};
 use crate::vocabulary::{Vocabulary, VocabularyError};
 
 /// Examples of one forward pass when nothing is learned.
 const EVALUATION_BATCH: usize = 64;
+/// Points of a phase's curve.
+const CURVE_POINTS: u64 = 120;
 /// Training examples on which heads are compared.
 const HEAD_EXAMPLES: usize = 256;
 
@@ -60,6 +62,8 @@ pub struct EpochRecord {
     pub phase: Phase,
     /// Number of the epoch in its phase, from 1.
     pub epoch: usize,
+    /// Steps of the phase behind it.
+    pub step: u64,
     /// Mean loss over its steps.
     pub loss: f64,
     /// Accuracy on the dev set behind it, in per cent.
@@ -70,6 +74,33 @@ pub struct EpochRecord {
     pub heads: usize,
     /// Neurons that are left, all layers together.
     pub neurons: usize,
+}
+
+/// Some steps of a phase, as they went.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Which network.
+    pub phase: Phase,
+    /// Steps of the phase behind them.
+    pub step: u64,
+    /// Their mean loss.
+    pub loss: f32,
+    /// Share of encoder weights that are zero behind them.
+    pub sparsity: f32,
+}
+
+/// What was noted on the way, for the report; nothing is decided by it. In f32, which a
+/// checkpoint's JSON gives back exactly.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Journal {
+    /// Loss and sparsity over steps.
+    pub curve: Vec<CurvePoint>,
+    /// Sum of the losses behind the last point.
+    pub pending_loss: f32,
+    /// Heads that stayed when heads were last compared.
+    pub kept: Vec<KeptHead>,
+    /// Share of encoder weights below 1e-4 that the published penalties reached alone.
+    pub penalties_reached: Option<f32>,
 }
 
 /// What a run learns from and is watched on.
@@ -162,6 +193,8 @@ pub struct Run {
     pub history: Vec<EpochRecord>,
     /// Heads that were merged.
     pub merged: Vec<MergedHead>,
+    /// What was noted on the way.
+    pub journal: Journal,
 }
 
 /// What one step did.
@@ -175,6 +208,10 @@ pub struct StepReport {
     pub steps: u64,
     /// Loss of the batch.
     pub loss: f32,
+    /// Tokens of the batch.
+    pub tokens: usize,
+    /// Share of encoder weights that are zero behind it.
+    pub sparsity: f64,
     /// The epoch, if this step ended one.
     pub epoch: Option<EpochRecord>,
 }
@@ -188,7 +225,8 @@ impl Run {
     ///
     /// # Errors
     /// When no vocabulary can be made of the texts.
-    pub fn new(recipe: Recipe, train: &Dataset) -> Result<Self, TrainingError> {
+    pub fn new(mut recipe: Recipe, train: &Dataset) -> Result<Self, TrainingError> {
+        recipe.settle();
         let labels = check_classes(train)?;
         let VocabularySize::Pieces(pieces) = recipe.model.vocabulary else {
             return Err(TrainingError::NotPretrained(recipe.model.vocabulary));
@@ -205,10 +243,11 @@ impl Run {
     /// # Errors
     /// Where recipe and checkpoint do not fit.
     pub fn from_pretrained(
-        recipe: Recipe,
+        mut recipe: Recipe,
         train: &Dataset,
         pretrained: &Pretrained,
     ) -> Result<Self, TrainingError> {
+        recipe.settle();
         let labels = check_classes(train)?;
         let Beginning {
             vocabulary,
@@ -236,7 +275,21 @@ impl Run {
             epoch_loss: 0.0,
             history: Vec::new(),
             merged: Vec::new(),
+            journal: Journal::default(),
         }
+    }
+
+    /// Goes on on another device.
+    ///
+    /// # Errors
+    /// When memory cannot be had there.
+    pub fn move_to(&mut self, device: &Device) -> Result<(), TrainingError> {
+        self.network = self.network.to_device(device)?;
+        self.dense = match &self.dense {
+            Some(dense) => Some(dense.to_device(device)?),
+            None => None,
+        };
+        Ok(())
     }
 
     /// Steps of the phase that is running.
@@ -282,6 +335,7 @@ impl Run {
         let per_epoch = self.steps_per_epoch(examples);
         let mut order = Vec::new();
         let mut order_epoch = u64::MAX;
+        let mut sparsity = self.network.sparsity()?;
         while self.step < steps {
             let epoch = self.step / per_epoch;
             if order_epoch != epoch {
@@ -297,19 +351,23 @@ impl Run {
             )]
             let first = (self.step % per_epoch) as usize * batch;
             let chosen = &order[first..(first + batch).min(order.len())];
-            let loss = self.train_batch(examples, chosen, &teacher, steps)?;
-            if phase == Phase::Sparse {
-                self.prune(steps)?;
+            let (loss, tokens) = self.train_batch(examples, chosen, &teacher, steps)?;
+            if phase == Phase::Sparse && self.prune(steps)? {
+                sparsity = self.network.sparsity()?;
             }
             self.step += 1;
             self.epoch_loss += f64::from(loss);
             let ended = self.step.is_multiple_of(per_epoch);
             let epoch = ended.then(|| self.end_epoch(examples, steps)).transpose()?;
+            sparsity = epoch.as_ref().map_or(sparsity, |epoch| epoch.sparsity);
+            self.draw_curve(steps, loss, sparsity);
             let report = StepReport {
                 phase,
                 step: self.step,
                 steps,
                 loss,
+                tokens,
+                sparsity,
                 epoch,
             };
             if !watch(self, &report) && self.step < steps {
@@ -318,6 +376,28 @@ impl Run {
         }
         self.end_phase()?;
         Ok(true)
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "a picture, and steps far below 2²⁴"
+    )]
+    fn draw_curve(&mut self, steps: u64, loss: f32, sparsity: f64) {
+        let (phase, step) = (self.phase, self.step);
+        let journal = &mut self.journal;
+        journal.pending_loss += loss;
+        if step < steps && !step.is_multiple_of(steps.div_ceil(CURVE_POINTS)) {
+            return;
+        }
+        let last = journal.curve.last().filter(|point| point.phase == phase);
+        let count = step - last.map_or(0, |point| point.step);
+        journal.curve.push(CurvePoint {
+            phase,
+            step,
+            loss: core::mem::take(&mut journal.pending_loss) / count as f32,
+            sparsity: sparsity as f32,
+        });
     }
 
     fn end_phase(&mut self) -> Result<(), TrainingError> {
@@ -354,7 +434,7 @@ impl Run {
         chosen: &[usize],
         teacher: &Teacher,
         steps: u64,
-    ) -> Result<f32, TrainingError> {
+    ) -> Result<(f32, usize), TrainingError> {
         let training = &self.recipe.training;
         let noise = WordNoise::new(&self.vocabulary, training.word_noise);
         let index = stream_index(self.phase, self.step);
@@ -366,9 +446,9 @@ impl Run {
 
         let labels = self.labels.len();
         let logits = self.network.forward(&batch)?;
-        let targets = batch.targets(labels, training.label_smoothing)?;
+        let targets = batch.targets(labels, training.label_smoothing, logits.device())?;
         let mut loss = cross_entropy(&logits, &targets)?;
-        if let Some(answers) = teacher.of(chosen, labels)? {
+        if let Some(answers) = teacher.of(chosen, labels, logits.device())? {
             let pruning = &self.recipe.pruning;
             let (share, temperature) = (pruning.distillation, pruning.temperature);
             let softened = (logits / temperature)?;
@@ -376,8 +456,24 @@ impl Run {
             let distilled = cross_entropy(&softened, &targets)?;
             loss = ((loss * (1.0 - share))? + (distilled * (share * temperature * temperature))?)?;
         }
-        let value = loss.to_scalar::<f32>()?;
         let learning_rate = self.learning_rate(steps);
+        let mut gradients = loss.backward()?;
+        let pruning = &self.recipe.pruning;
+        if self.phase == Phase::Sparse && !schedule::has_ended(pruning, self.step, steps) {
+            penalty::add_gradients(&self.network, &mut gradients, pruning)?;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "recipe numbers are small")]
+        let settings = StepSettings {
+            number: self.step + 1,
+            learning_rate: learning_rate as f32,
+            weight_decay: training.weight_decay as f32,
+            score: pruning.score,
+            score_memory: pruning.score_memory as f32,
+        };
+        optimizer::step(self.network.parameters_mut(), &gradients, &loss, settings)?;
+        // Behind the step, so that a GPU has work while this waits; a loss that is not
+        // finite has changed nothing.
+        let value = loss.to_scalar::<f32>()?;
         if !value.is_finite() {
             return Err(TrainingError::Diverged {
                 phase: self.phase,
@@ -386,34 +482,35 @@ impl Run {
                 learning_rate,
             });
         }
-        let gradients = loss.backward()?;
-        #[expect(clippy::cast_possible_truncation, reason = "recipe numbers are small")]
-        let settings = StepSettings {
-            number: self.step + 1,
-            learning_rate: learning_rate as f32,
-            weight_decay: training.weight_decay as f32,
-            score_memory: self.recipe.pruning.score_memory as f32,
-        };
-        optimizer::step(self.network.parameters_mut(), &gradients, settings)?;
-        Ok(value)
+        Ok((value, batch.ids.ids().len()))
     }
 
-    fn prune(&mut self, steps: u64) -> Result<(), TrainingError> {
+    /// Removes weights if it is time; whether it was.
+    fn prune(&mut self, steps: u64) -> Result<bool, TrainingError> {
         let recipe = &self.recipe.pruning;
-        if schedule::is_due(recipe, self.step, steps) {
-            let sparsity = pruning::scheduled_sparsity(recipe, self.step, steps);
-            if sparsity >= recipe.sparsity {
-                pruning::prune_and_cut(&mut self.network, sparsity, recipe)?;
-            } else {
-                pruning::prune_to(&mut self.network, sparsity, recipe)?;
-                // Rows of few blocks die in numbers. What only they needed must not count as
-                // living until the epoch ends, or that cut would overshoot the schedule.
-                if recipe.blocks != Blocks::One {
-                    pruning::cut(&mut self.network, recipe.blocks)?;
-                }
+        if !schedule::is_due(recipe, self.step, steps) {
+            return Ok(false);
+        }
+        let mut sparsity = pruning::scheduled_sparsity(recipe, self.step, steps);
+        if schedule::has_ended(recipe, self.step, steps) {
+            if recipe.method == Method::Paper {
+                // What the penalties brought down has the smallest weights: it goes first.
+                let reached = penalty::share_below_epsilon(&self.network)?;
+                #[expect(clippy::cast_possible_truncation, reason = "a share")]
+                let noted = reached as f32;
+                self.journal.penalties_reached = Some(noted);
+                sparsity = sparsity.max(reached);
+            }
+            pruning::prune_and_cut(&mut self.network, sparsity, recipe)?;
+        } else {
+            pruning::prune_to(&mut self.network, sparsity, recipe)?;
+            // Rows of few blocks die in numbers. What only they needed must not count as
+            // living until the epoch ends, or that cut would overshoot the schedule.
+            if recipe.blocks != Blocks::One {
+                pruning::cut(&mut self.network, recipe.blocks)?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Merges heads, cuts what is empty, scores the dev set.
@@ -422,13 +519,20 @@ impl Run {
             let recipe = &self.recipe.pruning;
             let last = self.step - 1;
             let sparsity = pruning::scheduled_sparsity(recipe, last, steps);
+            let is_published = recipe.method == Method::Paper;
             // Behind the schedule's end a head that goes would leave the rest too sparse.
-            let is_running = sparsity > 0.0 && sparsity < recipe.sparsity;
+            let is_running = !schedule::has_ended(recipe, last, steps)
+                && (is_published || (sparsity > 0.0 && sparsity < recipe.sparsity));
             if recipe.head_redundancy && is_running {
-                let sample = spread(&examples.train, HEAD_EXAMPLES);
-                let merged = pruning::merge_heads(&mut self.network, sample, recipe)?;
-                if !merged.is_empty() {
-                    self.merged.extend(merged);
+                let test = if is_published {
+                    pruning::filter_heads(&mut self.network, recipe)?
+                } else {
+                    let sample = spread(&examples.train, HEAD_EXAMPLES);
+                    pruning::merge_heads(&mut self.network, sample, recipe)?
+                };
+                self.journal.kept = test.kept;
+                if !test.merged.is_empty() {
+                    self.merged.extend(test.merged);
                     // What the survivors took over must not make up for what went.
                     pruning::prune_to(&mut self.network, sparsity, recipe)?;
                 }
@@ -444,6 +548,7 @@ impl Run {
         let record = EpochRecord {
             phase: self.phase,
             epoch: (self.step / per_epoch) as usize,
+            step: self.step,
             loss: self.epoch_loss / per_epoch as f64,
             dev_accuracy: float_accuracy(&self.network, &examples.dev)?,
             sparsity: self.network.sparsity()?,
@@ -470,7 +575,12 @@ fn check_classes(train: &Dataset) -> Result<usize, TrainingError> {
 }
 
 impl Teacher {
-    fn of(&self, chosen: &[usize], labels: usize) -> candle_core::Result<Option<Tensor>> {
+    fn of(
+        &self,
+        chosen: &[usize],
+        labels: usize,
+        device: &Device,
+    ) -> candle_core::Result<Option<Tensor>> {
         let Some(answers) = &self.0 else {
             return Ok(None);
         };
@@ -478,7 +588,7 @@ impl Teacher {
             .iter()
             .map(|&index| &answers[index * labels..(index + 1) * labels]);
         let rows: Vec<f32> = rows.flatten().copied().collect();
-        Tensor::from_vec(rows, (chosen.len(), labels), &Device::Cpu).map(Some)
+        Tensor::from_vec(rows, (chosen.len(), labels), device).map(Some)
     }
 }
 
@@ -509,7 +619,7 @@ fn softmax(logits: &Tensor) -> candle_core::Result<Tensor> {
 }
 
 /// −Σ targets·log softmax(logits), mean over rows.
-fn cross_entropy(logits: &Tensor, targets: &Tensor) -> candle_core::Result<Tensor> {
+pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor) -> candle_core::Result<Tensor> {
     #[expect(clippy::cast_precision_loss, reason = "a batch")]
     let rows = logits.dim(0)? as f64;
     (log_softmax(logits)? * targets)?.sum_all()? / -rows

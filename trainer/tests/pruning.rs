@@ -290,7 +290,8 @@ fn a_head_that_says_the_same_is_merged_without_a_trace() {
     set(&mut layer.projection.bias, bias);
 
     let before = logits(&network);
-    let merged = merge_heads(&mut network, examples().iter(), &merging(0.01)).unwrap();
+    let test = merge_heads(&mut network, examples().iter(), &merging(0.01)).unwrap();
+    let merged = test.merged;
     assert_eq!(merged.len(), 1, "{merged:?}");
     let (went, into) = (merged[0].head, merged[0].into);
     assert!(
@@ -304,13 +305,17 @@ fn a_head_that_says_the_same_is_merged_without_a_trace() {
 #[test]
 fn different_heads_stay() {
     let mut network = network(ActivationKind::Relu);
-    assert_eq!(
-        merge_heads(&mut network, examples().iter(), &merging(0.01)).unwrap(),
-        []
+    let test = merge_heads(&mut network, examples().iter(), &merging(0.01)).unwrap();
+    assert_eq!(test.merged, []);
+    assert_eq!(test.kept.len(), 8);
+    assert!(
+        test.kept
+            .iter()
+            .all(|kept| kept.distance > 0.01 && kept.nearest.is_some_and(|near| near != kept.head))
     );
     // Everything is predicted within its own size: one head a layer is left.
-    let merged = merge_heads(&mut network, examples().iter(), &merging(1.01)).unwrap();
-    assert_eq!(merged.len(), 6);
+    let test = merge_heads(&mut network, examples().iter(), &merging(1.01)).unwrap();
+    assert_eq!((test.merged.len(), test.kept.len()), (6, 2));
     assert!(network.layers.iter().all(|layer| layer.heads.len() == 1));
 }
 

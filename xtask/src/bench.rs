@@ -15,6 +15,7 @@ mod peers;
 mod record;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -49,6 +50,9 @@ pub(crate) struct Bench {
     /// Write budgets one per cent above what is counted now.
     #[arg(long)]
     bless: bool,
+    /// Only write the models of MiniLM's shape to this folder, for benchmarks/against_onnxruntime.py.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) write_models: Option<PathBuf>,
 }
 
 /// Programs that every board runs.
@@ -161,6 +165,16 @@ pub(crate) fn run(job: &Bench, tally: &mut Tally) -> anyhow::Result<()> {
         }
     }
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}
+
+/// Writes the models that `benchmarks/against_onnxruntime.py` times, as NAME.neuro.
+pub(crate) fn write_models(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    for (name, file) in models::minilm()? {
+        let path = folder.join(name).with_extension("neuro");
+        fs::write(&path, file).with_context(|| path.display().to_string())?;
+    }
     Ok(())
 }
 

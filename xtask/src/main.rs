@@ -74,6 +74,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             firmware::run(&selection, &mut tally)?;
         }
         Job::Bench(job) => {
+            if let Some(folder) = &job.write_models {
+                return bench::write_models(folder);
+            }
             setup::ensure(&setup::for_firmware()?, installing)?;
             bench::run(&job, &mut tally)?;
             if job.json {

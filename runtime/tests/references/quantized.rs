@@ -37,9 +37,14 @@ pub(crate) fn forward(model: &Model<'_>, ids: &[u16], first: usize) -> Outputs {
     let pooled = match model.encoder().settings().pooling {
         Pooling::Cls => x[0].values(),
         _ => {
+            // Every eighth token by itself, then the eight sums.
+            let mut lanes = vec![vec![0.0; x[0].steps.len()]; 8];
+            for (token, x) in x.iter().enumerate() {
+                add(&mut lanes[token % 8], &x.values());
+            }
             let mut sum = vec![0.0; x[0].steps.len()];
-            for x in &x {
-                add(&mut sum, &x.values());
+            for lane in &lanes {
+                add(&mut sum, lane);
             }
             sum.iter().map(|sum| sum / x.len() as f32).collect()
         }

@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::data::{self, Columns, Dataset, ReadOptions};
+use crate::pipeline::Data;
 
 /// A combination of options that makes no sense: exit status 2.
 #[derive(Debug, thiserror::Error)]
@@ -20,16 +21,16 @@ pub(super) struct WrongUse(pub(super) String);
 pub(super) struct DataOptions {
     /// Column with the text, or the first of a pair [default: text, sentence, utterance]
     #[arg(long, value_name = "NAME")]
-    text_column: Option<String>,
+    pub(super) text_column: Option<String>,
     /// Column with the second text of a pair [default: text_b, sentence2, hypothesis]
     #[arg(long, value_name = "NAME")]
-    pair_column: Option<String>,
+    pub(super) pair_column: Option<String>,
     /// Column with the class [default: label, intent]
     #[arg(long, value_name = "NAME")]
-    label_column: Option<String>,
+    pub(super) label_column: Option<String>,
     /// Pass over lines that cannot be used, and count them, instead of stopping
     #[arg(long)]
-    skip_bad_lines: bool,
+    pub(super) skip_bad_lines: bool,
 }
 
 impl DataOptions {
@@ -56,6 +57,44 @@ impl DataOptions {
             }
         }
         Ok(dataset)
+    }
+}
+
+impl DataOptions {
+    /// Reads all that a run needs; without `dev` every tenth training text is set aside.
+    pub(super) fn read_all(
+        &self,
+        train: &Path,
+        dev: Option<&Path>,
+        test: Option<&Path>,
+    ) -> anyhow::Result<Data> {
+        let train = self.read(train, None)?;
+        let labels = train.labels.clone();
+        let read = |path: Option<&Path>| path.map(|path| self.read(path, Some(&labels)));
+        let (dev, test) = (read(dev).transpose()?, read(test).transpose()?);
+        let (train, dev) = match dev {
+            Some(dev) => (train, dev),
+            None => train.split_dev()?,
+        };
+        for other in core::iter::once(&dev).chain(&test) {
+            if other.is_pair() != train.is_pair() {
+                let kind = |is_pair| {
+                    if is_pair {
+                        "pairs of texts"
+                    } else {
+                        "single texts"
+                    }
+                };
+                anyhow::bail!(
+                    "{}: has {}, but {} has {}",
+                    other.path.display(),
+                    kind(other.is_pair()),
+                    train.path.display(),
+                    kind(train.is_pair())
+                );
+            }
+        }
+        Ok(Data { train, dev, test })
     }
 }
 

@@ -4,11 +4,15 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::numbers::{real, significant};
 use crate::pipeline::Observer;
 use crate::training::{EpochRecord, Phase, StepReport};
 
 /// Share of the new loss in the one that is shown.
 const SMOOTHING: f64 = 0.05;
+
+/// Seconds over which speed is measured.
+const SPEED_SECONDS: f64 = 0.5;
 
 /// Shows a run on standard error.
 pub(super) struct Progress {
@@ -16,7 +20,36 @@ pub(super) struct Progress {
     is_quiet: bool,
     loss: Option<f64>,
     last: Option<EpochRecord>,
+    sparsity: f64,
+    speed: Speed,
     start: Instant,
+}
+
+/// Tokens a second, over the last moments: a network that is cut grows faster.
+struct Speed {
+    since: Instant,
+    tokens: usize,
+    rate: Option<f64>,
+}
+
+impl Speed {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            tokens: 0,
+            rate: None,
+        }
+    }
+
+    /// These tokens are through.
+    fn add(&mut self, tokens: usize) {
+        self.tokens += tokens;
+        let seconds = self.since.elapsed().as_secs_f64();
+        if seconds >= SPEED_SECONDS {
+            self.rate = Some(real(self.tokens) / seconds);
+            (self.since, self.tokens) = (Instant::now(), 0);
+        }
+    }
 }
 
 impl Progress {
@@ -26,6 +59,8 @@ impl Progress {
             is_quiet,
             loss: None,
             last: None,
+            sparsity: 0.0,
+            speed: Speed::new(),
             start: Instant::now(),
         }
     }
@@ -46,9 +81,12 @@ impl Progress {
         }
         if let Some(epoch) = &self.last {
             message += &format!(", dev {:.1} %", epoch.dev_accuracy);
-            if epoch.phase == Phase::Sparse {
-                message += &format!(", {:.1} % zero", 100.0 * epoch.sparsity);
-            }
+        }
+        if self.sparsity > 0.0 {
+            message += &format!(", {:.1} % zero", 100.0 * self.sparsity);
+        }
+        if let Some(rate) = self.speed.rate {
+            message += &format!(", {} tokens/s", significant(rate));
         }
         message
     }
@@ -72,6 +110,8 @@ impl Observer for Progress {
         self.bar = Some(bar);
         self.loss = None;
         self.last = None;
+        self.sparsity = 0.0;
+        self.speed = Speed::new();
     }
 
     fn step(&mut self, report: &StepReport) {
@@ -80,6 +120,8 @@ impl Observer for Progress {
             self.loss
                 .map_or(loss, |mean| mean + SMOOTHING * (loss - mean)),
         );
+        self.sparsity = report.sparsity;
+        self.speed.add(report.tokens);
         if let Some(epoch) = &report.epoch {
             let mut line = format!(
                 "{:>6} epoch {:>2}: loss {:.3}, dev accuracy {:.2} %",

@@ -1,6 +1,6 @@
 //! `neuroprune quickstart`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -9,10 +9,9 @@ use neuroprune_format::Model;
 use serde::Serialize;
 
 use super::classify::{Answer, answer};
-use super::inputs::{print, print_json};
+use super::inputs::{DataOptions, print, print_json};
 use super::tables;
 use super::train::{RecipeOptions, begin, train_and_report};
-use crate::data::{ReadOptions, read};
 use crate::numbers::thousands;
 use crate::outcome::Outcome;
 use crate::pipeline::{Data, Files};
@@ -66,30 +65,17 @@ impl Quickstart {
         let recipe = self.recipe.resolve(Recipe::quickstart())?;
         let folder = &self.out;
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        let (rows, test_rows) = (smart_home::TRAIN_ROWS, smart_home::TEST_ROWS);
-        let home = smart_home::generate(DATA_SEED, rows, test_rows);
-        let (train_path, test_path) = (folder.join("train.tsv"), folder.join("test.tsv"));
-        for (path, rows) in [(&train_path, &home.train), (&test_path, &home.test)] {
-            smart_home::write_tsv(path, rows).with_context(|| path.display().to_string())?;
-        }
-        let options = ReadOptions::default();
-        let train = read(&train_path, &options, None)?;
-        let test = read(&test_path, &options, Some(&train.labels))?;
+        let data = smart_home_data(folder)?;
         if !self.quiet {
+            let (train, test) = (&data.train, data.measured().0);
             eprintln!(
                 "{} training and {} test texts, {} classes, in {}",
-                thousands(train.examples.len()),
+                thousands(train.examples.len() + data.dev.examples.len()),
                 thousands(test.examples.len()),
                 train.labels.len(),
                 folder.display()
             );
         }
-        let (train, dev) = train.split_dev()?;
-        let data = Data {
-            train,
-            dev,
-            test: Some(test),
-        };
         let files = Files {
             model: folder.join("commands.neuro"),
         };
@@ -125,4 +111,15 @@ impl Quickstart {
         ))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Writes the commands to a smart home into `folder`, and reads them.
+pub(super) fn smart_home_data(folder: &Path) -> anyhow::Result<Data> {
+    let (rows, test_rows) = (smart_home::TRAIN_ROWS, smart_home::TEST_ROWS);
+    let home = smart_home::generate(DATA_SEED, rows, test_rows);
+    let (train_path, test_path) = (folder.join("train.tsv"), folder.join("test.tsv"));
+    for (path, rows) in [(&train_path, &home.train), (&test_path, &home.test)] {
+        smart_home::write_tsv(path, rows).with_context(|| path.display().to_string())?;
+    }
+    DataOptions::default().read_all(&train_path, None, Some(&test_path))
 }

@@ -28,7 +28,7 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         "sparse float",
         "sparse int8",
     ]);
-    let accuracy = &outcome.accuracy;
+    let accuracy = &outcome.run.accuracy;
     let (dense, sparse) = (&outcome.dense.inspection, &outcome.sparse.inspection);
     let mut row = |name: &str, cells: [String; 4]| {
         let cells = cells.into_iter().map(Cell::new);
@@ -38,8 +38,8 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
     row(
         &format!(
             "accuracy, {} {} texts",
-            thousands(outcome.examples),
-            outcome.scored_on
+            thousands(outcome.run.examples),
+            outcome.run.scored_on
         ),
         [
             percent(accuracy.dense_float),
@@ -53,7 +53,7 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         [
             none(),
             percent(100.0 * dense.sparsity),
-            percent(100.0 * outcome.sparsity),
+            percent(100.0 * outcome.run.sparsity),
             percent(100.0 * sparse.sparsity),
         ],
     );
@@ -61,7 +61,7 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         "heads / neurons",
         [
             none(),
-            format!("{} / {}", outcome.heads, outcome.neurons),
+            format!("{} / {}", outcome.run.heads, outcome.run.neurons),
             none(),
             format!("{} / {}", sparse.heads(), sparse.neurons()),
         ],
@@ -105,9 +105,9 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
     row(
         "training time, s",
         [
-            format!("{:.0}", outcome.seconds.dense),
+            format!("{:.0}", outcome.run.seconds.dense),
             none(),
-            format!("{:.0}", outcome.seconds.sparse),
+            format!("{:.0}", outcome.run.seconds.sparse),
             none(),
         ],
     );

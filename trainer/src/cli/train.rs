@@ -12,11 +12,12 @@ use super::inputs::{DataOptions, WrongUse, print, print_json};
 use super::progress::Progress;
 use super::tables;
 use crate::checkpoint;
+use crate::device::DeviceName;
 use crate::numbers::thousands;
 use crate::outcome::Outcome;
 use crate::pipeline::{self, Data, End, Files};
 use crate::pretrained::Pretrained;
-use crate::recipe::{Blocks, Recipe, VocabularySize};
+use crate::recipe::{Blocks, Method, Recipe, VocabularySize};
 use crate::target::Target;
 use crate::training::Run;
 
@@ -44,6 +45,9 @@ pub(super) struct Train {
     /// Go on with the checkpoint of an interrupted run; same options, same data
     #[arg(long)]
     resume: bool,
+    /// Where to train: cpu, cuda or cuda:NUMBER
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    device: DeviceName,
     /// Print the outcome as one JSON object
     #[arg(long)]
     json: bool,
@@ -65,11 +69,13 @@ Examples:
   neuroprune train --data train.tsv --resume      (after Ctrl-C, or a power cut)
   neuroprune train --data train.tsv --blocks 1x4 --target cortex-m4
   neuroprune train --from ./all-minilm-l6-v2 --data train.tsv --sparsity 0.9
+  neuroprune train --data train.tsv --method paper --set pruning.alpha=1e-3
 
 Files beside model.neuro:
   model.dense.neuro   the dense twin in int8, to compare
   model.recipe.toml   everything that shaped the run
   model.report.html   curves, topology, bytes
+  model.outcome.json  what it came to, for `neuroprune report`
   model.checkpoint    the run, for --resume";
 
 /// What shapes a run.
@@ -89,6 +95,9 @@ pub(super) struct RecipeOptions {
     /// other words [default with --from], or `all`
     #[arg(long, value_name = "SIZE")]
     vocabulary: Option<VocabularySize>,
+    /// How weights are chosen [default: neuroprune]
+    #[arg(long, value_name = "METHOD")]
+    method: Option<Method>,
     /// Share of the encoder's weights that end as zero, 0 to 0.999 [default: 0.9]
     #[arg(long, value_name = "SHARE")]
     sparsity: Option<f64>,
@@ -141,6 +150,9 @@ impl RecipeOptions {
         if let Some(vocabulary) = self.vocabulary {
             recipe.model.vocabulary = vocabulary;
         }
+        if let Some(method) = self.method {
+            recipe.pruning.method = method;
+        }
         if let Some(sparsity) = self.sparsity {
             recipe.pruning.sparsity = sparsity;
         }
@@ -157,6 +169,7 @@ impl RecipeOptions {
             recipe.training.epochs = epochs;
             recipe.pruning.epochs = epochs;
         }
+        recipe.settle();
         recipe.check()?;
         Ok(Asked { recipe, named })
     }
@@ -165,41 +178,16 @@ impl RecipeOptions {
 impl Train {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let recipe = self.recipe.resolve(Recipe::default())?;
-        let train = self.data_options.read(&self.data, None)?;
-        let labels = train.labels.clone();
-        let read = |path: &Option<PathBuf>| {
-            let read = |path: &PathBuf| self.data_options.read(path, Some(&labels));
-            path.as_ref().map(read).transpose()
-        };
-        let (dev, test) = (read(&self.dev)?, read(&self.test)?);
-        let (train, dev) = match dev {
-            Some(dev) => (train, dev),
-            None => train.split_dev()?,
-        };
-        for other in core::iter::once(&dev).chain(&test) {
-            if other.is_pair() != train.is_pair() {
-                let kind = |is_pair| {
-                    if is_pair {
-                        "pairs of texts"
-                    } else {
-                        "single texts"
-                    }
-                };
-                anyhow::bail!(
-                    "{}: has {}, but {} has {}",
-                    other.path.display(),
-                    kind(other.is_pair()),
-                    train.path.display(),
-                    kind(train.is_pair())
-                );
-            }
-        }
+        let data =
+            self.data_options
+                .read_all(&self.data, self.dev.as_deref(), self.test.as_deref())?;
         check_out(&self.out)?;
         let files = Files {
             model: self.out.clone(),
         };
-        let data = Data { train, dev, test };
-        let run = begin(self.resume, recipe, &files, &data, self.quiet)?;
+        let device = self.device.open()?;
+        let mut run = begin(self.resume, recipe, &files, &data, self.quiet)?;
+        run.move_to(&device)?;
         match train_and_report(run, &data, &files, self.quiet)? {
             None => Ok(ExitCode::FAILURE),
             Some(outcome) if self.json => {
@@ -301,14 +289,7 @@ pub(super) fn train_and_report(
     files: &Files,
     is_quiet: bool,
 ) -> anyhow::Result<Option<Outcome>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        // The second time it is meant.
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })?;
+    let stop = stop_on_ctrl_c()?;
     let mut progress = Progress::new(is_quiet);
     match pipeline::train(run, data, files, &mut progress, &stop)? {
         End::Finished(outcome) => Ok(Some(*outcome)),
@@ -321,4 +302,17 @@ pub(super) fn train_and_report(
             Ok(None)
         }
     }
+}
+
+/// Becomes true with the first Ctrl-C; the second one ends the program.
+pub(super) fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        // The second time it is meant.
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })?;
+    Ok(stop)
 }

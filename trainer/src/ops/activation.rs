@@ -49,6 +49,15 @@ impl CustomOp1 for Activation {
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &candle_core::CudaStorage,
+        x_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        super::cuda::activation(x, x_layout, self.0)
+    }
+
     fn bwd(&self, x: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let gradient = gradient.contiguous()?;
         Ok(Some(x.apply_op2_no_bwd(&gradient, &Backward(self.0))?))
@@ -77,6 +86,17 @@ impl CustomOp2 for Backward {
             ActivationKind::Gelu => pairs.map(|(&x, &g)| g * gelu_slope(x)).collect(),
         };
         Ok((CpuStorage::F32(of_x), x_layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &candle_core::CudaStorage,
+        x_layout: &Layout,
+        gradient: &candle_core::CudaStorage,
+        gradient_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        super::cuda::activation_backward((x, x_layout), (gradient, gradient_layout), self.0)
     }
 }
 

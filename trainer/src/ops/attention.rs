@@ -5,7 +5,7 @@
 //! so the result does not depend on the number of threads. The backward computes the
 //! attention weights again instead of keeping them.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
 use super::{Sequences, values};
@@ -140,17 +140,32 @@ impl CustomOp1 for Attention {
         Ok((CpuStorage::F32(context), (tokens, columns).into()))
     }
 
-    fn bwd(&self, projected: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        projected: &candle_core::CudaStorage,
+        projected_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        super::cuda::attention(projected, projected_layout, self.heads, &self.sequences)
+    }
+
+    fn bwd(
+        &self,
+        projected: &Tensor,
+        context: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<Option<Tensor>> {
         let backward = Backward {
             heads: self.heads,
             sequences: self.sequences.clone(),
         };
         let gradient = gradient.contiguous()?;
-        Ok(Some(projected.apply_op2_no_bwd(&gradient, &backward)?))
+        let of_projected = projected.apply_op3_no_bwd(context, &gradient, &backward)?;
+        Ok(Some(of_projected))
     }
 }
 
-impl CustomOp2 for Backward {
+impl CustomOp3 for Backward {
     fn name(&self) -> &'static str {
         "attention-backward"
     }
@@ -159,6 +174,8 @@ impl CustomOp2 for Backward {
         &self,
         projected: &CpuStorage,
         layout: &Layout,
+        _context: &CpuStorage,
+        _: &Layout,
         gradient: &CpuStorage,
         gradient_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
@@ -214,6 +231,25 @@ impl CustomOp2 for Backward {
                 }
             });
         Ok((CpuStorage::F32(result), layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        projected: &candle_core::CudaStorage,
+        projected_layout: &Layout,
+        context: &candle_core::CudaStorage,
+        context_layout: &Layout,
+        gradient: &candle_core::CudaStorage,
+        gradient_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let projected = (projected, projected_layout);
+        let operands = [
+            projected,
+            (context, context_layout),
+            (gradient, gradient_layout),
+        ];
+        super::cuda::attention_backward(operands, self.heads, &self.sequences)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
+use super::column_sums::column_sums;
 use super::values;
 
 /// `x` `[tokens, features]`, `gain` and `shift` `[features]`.
@@ -62,6 +63,20 @@ impl CustomOp3 for LayerNorm {
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &candle_core::CudaStorage,
+        x_layout: &Layout,
+        gain: &candle_core::CudaStorage,
+        gain_layout: &Layout,
+        shift: &candle_core::CudaStorage,
+        shift_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let operands = [(x, x_layout), (gain, gain_layout), (shift, shift_layout)];
+        super::cuda::layer_norm(operands, self.epsilon)
+    }
+
     fn bwd(
         &self,
         x: &Tensor,
@@ -79,7 +94,7 @@ impl CustomOp3 for LayerNorm {
             epsilon: self.epsilon,
         };
         let of_gain = x.apply_op3_no_bwd(gain, &gradient, &backward)?;
-        Ok((Some(of_x), Some(of_gain), Some(gradient.sum(0)?)))
+        Ok((Some(of_x), Some(of_gain), Some(column_sums(&gradient)?)))
     }
 }
 
@@ -124,6 +139,24 @@ impl CustomOp3 for Backward {
         }
         Ok((CpuStorage::F32(of_x), layout.shape().clone()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &candle_core::CudaStorage,
+        x_layout: &Layout,
+        gain: &candle_core::CudaStorage,
+        gain_layout: &Layout,
+        gradient: &candle_core::CudaStorage,
+        gradient_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let operands = [
+            (x, x_layout),
+            (gain, gain_layout),
+            (gradient, gradient_layout),
+        ];
+        super::cuda::layer_norm_backward(operands, self.epsilon)
+    }
 }
 
 /// Gradient of the gain: Σ over rows of gradient·x̂.
@@ -155,6 +188,20 @@ impl CustomOp3 for WeightsBackward {
             }
         }
         Ok((CpuStorage::F32(of_gain), gain_layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &candle_core::CudaStorage,
+        x_layout: &Layout,
+        _gain: &candle_core::CudaStorage,
+        _: &Layout,
+        gradient: &candle_core::CudaStorage,
+        gradient_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let gradient = (gradient, gradient_layout);
+        super::cuda::layer_norm_weights_backward((x, x_layout), gradient, self.epsilon)
     }
 }
 

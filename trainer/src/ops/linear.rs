@@ -6,6 +6,7 @@
 use candle_core::backend::BackendStorage as _;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
+use super::column_sums::column_sums;
 use super::values;
 
 /// `x` `[tokens, cols]`, `weight` `[rows, cols]`, `bias` `[rows]` → `[tokens, rows]`.
@@ -55,6 +56,20 @@ impl CustomOp3 for Linear {
         Ok((product, (tokens, rows).into()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &candle_core::CudaStorage,
+        x_layout: &Layout,
+        weight: &candle_core::CudaStorage,
+        weight_layout: &Layout,
+        bias: &candle_core::CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let operands = [(x, x_layout), (weight, weight_layout), (bias, bias_layout)];
+        super::cuda::linear(operands)
+    }
+
     fn bwd(
         &self,
         x: &Tensor,
@@ -65,7 +80,7 @@ impl CustomOp3 for Linear {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let of_x = gradient.matmul(weight)?;
         let of_weight = gradient.t()?.matmul(x)?;
-        let of_bias = gradient.sum(0)?;
+        let of_bias = column_sums(&gradient.contiguous()?)?;
         Ok((Some(of_x), Some(of_weight), Some(of_bias)))
     }
 }

@@ -14,7 +14,7 @@
 //!
 //! A weight that lives again begins at zero and is on trial until the next removal.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use crate::parameter::Parameter;
 
@@ -37,7 +37,8 @@ pub(super) fn make_whole(parameter: &mut Parameter, width: usize) -> Result<()> 
             group.fill(1.0);
         }
     }
-    pruning.mask = Tensor::from_vec(mask, pruning.mask.shape(), &Device::Cpu)?;
+    let device = pruning.mask.device();
+    pruning.mask = Tensor::from_vec(mask, pruning.mask.shape(), device)?;
     Ok(())
 }
 
@@ -79,6 +80,7 @@ pub(super) fn regroup(keeps: &[bool], width: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::Device;
 
     #[test]
     fn gaps_are_filled_from_the_emptiest_groups() {

@@ -15,7 +15,7 @@
 use candle_core::Result;
 
 use crate::network::{Layer, Linear, Network};
-use crate::recipe::PruningRecipe;
+use crate::recipe::{Method, PruningRecipe};
 
 /// Dimensions whose weights almost vanished would cost without limit.
 const LARGEST_GROUP_COST: f32 = 4.0;
@@ -43,12 +43,14 @@ impl Costs {
     }
 }
 
-/// Costs of every prunable matrix, in the order of [`Network::parameters`].
+/// Costs of every prunable matrix, in the order of [`Network::parameters`]. In other
+/// methods than NeuroPrune's default every weight costs the same: there a penalty is one.
 ///
 /// # Errors
 /// When a tensor cannot be read.
 pub fn costs(network: &Network, recipe: &PruningRecipe) -> Result<Vec<Costs>> {
     let mut list = Vec::new();
+    let has_costs = recipe.method == Method::Neuroprune;
     for layer in &network.layers {
         let Layer {
             projection,
@@ -56,7 +58,7 @@ pub fn costs(network: &Network, recipe: &PruningRecipe) -> Result<Vec<Costs>> {
             mlp_output,
             ..
         } = layer;
-        list.push(if recipe.group_sparsity {
+        list.push(if has_costs && recipe.group_sparsity {
             Costs::Columns(group_costs(projection, recipe)?)
         } else {
             Costs::Even
@@ -64,7 +66,7 @@ pub fn costs(network: &Network, recipe: &PruningRecipe) -> Result<Vec<Costs>> {
         list.push(Costs::Even);
         let shape = &network.shape;
         for (linear, inputs) in [(mlp_input, shape.hidden), (mlp_output, shape.intermediate)] {
-            list.push(if recipe.preferential_attachment {
+            list.push(if has_costs && recipe.preferential_attachment {
                 Costs::Rows(attachment_costs(linear, inputs, recipe)?)
             } else {
                 Costs::Even

@@ -10,7 +10,7 @@
 //! With blocks wider than 1 neurons change places so that blocks of L_out stay whole
 //! (`super::blocks`); that leaves the function as it is too.
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{Result, Tensor, Var};
 
 use super::blocks::{make_whole, regroup};
 use super::heads::keep_heads;
@@ -90,7 +90,8 @@ fn cut_heads(layer: &mut Layer, width: usize) -> Result<usize> {
     let going: Vec<f32> = (0..heads * width)
         .map(|column| f32::from(!kept.contains(&(column / width))))
         .collect();
-    let constant = (bias * Tensor::new(going, &Device::Cpu)?)?;
+    let going = Tensor::new(going, bias.device())?;
+    let constant = (bias * going)?;
     add_constant(&mut layer.attention_output, &constant)?;
     keep_heads(layer, &kept, width)?;
     Ok(heads - kept.len())
@@ -111,7 +112,8 @@ fn cut_neurons(layer: &mut Layer, kind: ActivationKind, blocks: Blocks) -> Resul
     }
     let going: Vec<f32> = keeps.iter().map(|&keep| f32::from(!keep)).collect();
     let constant = activation(&layer.mlp_input.bias.value.detach(), kind)?;
-    let constant = (constant * Tensor::new(going, &Device::Cpu)?)?;
+    let going = Tensor::new(going, constant.device())?;
+    let constant = (constant * going)?;
     add_constant(&mut layer.mlp_output, &constant)?;
     layer.mlp_input.weight.select(&kept, 0)?;
     layer.mlp_input.bias.select(&kept, 0)?;

@@ -15,7 +15,7 @@
 //! approximation without importance). A head that goes is merged into its nearest
 //! survivor on W_O, `W_j += W_i·Mᵀ`: exact where the map is.
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{Result, Tensor, Var};
 
 use super::blocks::make_whole;
 use crate::batch::{Batch, EncodedExample};
@@ -39,6 +39,47 @@ pub struct MergedHead {
     pub distance: f32,
 }
 
+/// A head that stayed, and how near another one came to saying what it says.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct KeptHead {
+    /// Its layer.
+    pub layer: usize,
+    /// Its number before pruning.
+    pub head: u16,
+    /// The head of the layer that is nearest to it, before any went; none if it was alone.
+    pub nearest: Option<u16>,
+    /// Distance from that one.
+    pub distance: f32,
+}
+
+impl KeptHead {
+    /// The head at position `head` of `numbers`.
+    pub(super) fn new(
+        layer: usize,
+        numbers: &[u16],
+        head: usize,
+        distance: impl Fn(usize) -> f32,
+    ) -> Self {
+        let others = (0..numbers.len()).filter(|&other| other != head);
+        let nearest = others.min_by(|&a, &b| distance(a).total_cmp(&distance(b)));
+        Self {
+            layer,
+            head: numbers[head],
+            nearest: nearest.map(|other| numbers[other]),
+            distance: nearest.map_or(0.0, distance),
+        }
+    }
+}
+
+/// What a comparison of all heads came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HeadTest {
+    /// Heads that went.
+    pub merged: Vec<MergedHead>,
+    /// Heads that stayed.
+    pub kept: Vec<KeptHead>,
+}
+
 /// Merges heads that dominate each other on `examples`, at no more than the recipe's
 /// `head_distance`.
 ///
@@ -48,12 +89,12 @@ pub fn merge_heads<'e>(
     network: &mut Network,
     examples: impl Iterator<Item = &'e EncodedExample> + Clone,
     recipe: &PruningRecipe,
-) -> Result<Vec<MergedHead>> {
+) -> Result<HeadTest> {
     let mut captured = Captured::default();
     let batch = Batch::new(examples);
     network.forward_capturing(&batch, Some(&mut captured))?;
     let width = network.shape.head_width();
-    let mut merged = Vec::new();
+    let mut test = HeadTest::default();
     for (number, inputs) in captured.layers.iter().enumerate() {
         let Some(layer) = network.layers.get_mut(number) else {
             continue;
@@ -61,6 +102,12 @@ pub fn merge_heads<'e>(
         let outputs = Outputs::new(&inputs.attention_output, layer, width)?;
         let fits = outputs.fits();
         let staying = dominating_set(&fits, &outputs.importance, recipe.head_distance);
+        let kept = |&head: &usize| {
+            KeptHead::new(number, &layer.heads, head, |other| {
+                fits[head][other].distance
+            })
+        };
+        test.kept.extend(staying.iter().map(kept));
         let going: Vec<usize> = (0..outputs.heads)
             .filter(|i| !staying.contains(i))
             .collect();
@@ -69,7 +116,7 @@ pub fn merge_heads<'e>(
             let nearest = nearest.min_by(|(a, _), (b, _)| a.distance.total_cmp(&b.distance));
             let Some((fit, j)) = nearest else { continue };
             outputs.merge(layer, i, j, fit)?;
-            merged.push(MergedHead {
+            test.merged.push(MergedHead {
                 layer: number,
                 head: layer.heads[i],
                 into: layer.heads[j],
@@ -81,7 +128,7 @@ pub fn merge_heads<'e>(
             make_whole(&mut layer.attention_output.weight, recipe.blocks.width())?;
         }
     }
-    Ok(merged)
+    Ok(test)
 }
 
 /// Keeps these heads (positions among those that are left).
@@ -242,7 +289,7 @@ impl Outputs {
             let constant = constant as f32;
             *bias += constant;
         }
-        output.bias.value = Var::from_tensor(&Tensor::new(bias, &Device::Cpu)?)?;
+        output.bias.value = Var::from_tensor(&Tensor::new(bias, output.bias.value.device())?)?;
         revive(&mut output.weight, weight)
     }
 }
@@ -251,6 +298,7 @@ impl Outputs {
 /// for in this matrix, so that they compete from the start.
 fn revive(parameter: &mut Parameter, weights: Vec<f32>) -> Result<()> {
     let shape = parameter.value.shape().clone();
+    let device = &parameter.value.device().clone();
     let old = parameter.to_vec()?;
     if let Some(pruning) = &mut parameter.pruning {
         let mut sensitivity = pruning.sensitivity.flatten_all()?.to_vec1::<f32>()?;
@@ -265,10 +313,10 @@ fn revive(parameter: &mut Parameter, weights: Vec<f32>) -> Result<()> {
             .iter()
             .map(|&w| f32::from(w != 0.0))
             .collect::<Vec<_>>();
-        pruning.mask = Tensor::from_vec(mask, &shape, &Device::Cpu)?;
-        pruning.sensitivity = Tensor::from_vec(sensitivity, &shape, &Device::Cpu)?;
+        pruning.mask = Tensor::from_vec(mask, &shape, device)?;
+        pruning.sensitivity = Tensor::from_vec(sensitivity, &shape, device)?;
     }
-    parameter.value = Var::from_tensor(&Tensor::from_vec(weights, &shape, &Device::Cpu)?)?;
+    parameter.value = Var::from_tensor(&Tensor::from_vec(weights, &shape, device)?)?;
     Ok(())
 }
 

@@ -1,24 +1,41 @@
 //! When: cubic in time (Zhu & Gupta 2017), fast while there is much to choose from.
 
-use crate::recipe::PruningRecipe;
+use crate::recipe::{Method, PruningRecipe};
 
 /// Steps in which the sensitivity is only watched: the memory of its average.
 fn watching_steps(recipe: &PruningRecipe, last: f64) -> f64 {
     ((1.0 - recipe.score_memory).max(1e-6).recip()).min(last / 4.0)
 }
 
+/// Whether the schedule is over behind step `step` of `steps`, from 0.
+#[must_use]
+pub fn has_ended(recipe: &PruningRecipe, step: u64, steps: u64) -> bool {
+    real(step + 1) >= last_step(recipe, steps)
+}
+
+fn last_step(recipe: &PruningRecipe, steps: u64) -> f64 {
+    (real(steps) * recipe.schedule_end).floor()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
+fn real(steps: u64) -> f64 {
+    steps as f64
+}
+
 /// Share of encoder weights that are zero behind step `step` of `steps`, from 0.
 ///
 /// Zero until the score has seen enough, then s·(1 − (1 − t)³) until the end of the
-/// schedule, then exactly the recipe's sparsity.
+/// schedule, then exactly the recipe's sparsity. The published method has no exact zeros
+/// before that.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
 pub fn scheduled_sparsity(recipe: &PruningRecipe, step: u64, steps: u64) -> f64 {
-    let last = (steps as f64 * recipe.schedule_end).floor();
-    let step = (step + 1) as f64;
-    if step >= last {
+    if has_ended(recipe, step, steps) {
         return recipe.sparsity;
     }
+    if recipe.method == Method::Paper {
+        return 0.0;
+    }
+    let (step, last) = (real(step + 1), last_step(recipe, steps));
     let watching = watching_steps(recipe, last);
     let time = ((step - watching) / (last - watching)).clamp(0.0, 1.0);
     recipe.sparsity * (1.0 - (1.0 - time).powi(3))
@@ -27,13 +44,11 @@ pub fn scheduled_sparsity(recipe: &PruningRecipe, step: u64, steps: u64) -> f64 
 /// Whether weights are removed behind step `step` of `steps`.
 #[must_use]
 pub fn is_due(recipe: &PruningRecipe, step: u64, steps: u64) -> bool {
-    let interval = recipe.interval as u64;
-    let ends = |step| scheduled_sparsity(recipe, step, steps) >= recipe.sparsity;
-    if ends(step) {
+    if has_ended(recipe, step, steps) {
         // Once at the end of the schedule, wherever the interval stands.
-        return step == 0 || !ends(step - 1);
+        return step == 0 || !has_ended(recipe, step - 1, steps);
     }
-    (step + 1).is_multiple_of(interval)
+    recipe.method != Method::Paper && (step + 1).is_multiple_of(recipe.interval as u64)
 }
 
 #[cfg(test)]
@@ -68,5 +83,20 @@ mod tests {
         assert_eq!(due.first(), Some(&6));
         // A run of a single step still ends at the target.
         assert!(is_due(&recipe, 0, 1));
+    }
+
+    #[test]
+    fn the_published_method_removes_once() {
+        let recipe = PruningRecipe {
+            method: Method::Paper,
+            schedule_end: 0.5,
+            ..PruningRecipe::default()
+        };
+        let due: Vec<u64> = (0..1000)
+            .filter(|&step| is_due(&recipe, step, 1000))
+            .collect();
+        assert_eq!(due, [499]);
+        assert_eq!(scheduled_sparsity(&recipe, 498, 1000), 0.0);
+        assert_eq!(scheduled_sparsity(&recipe, 499, 1000), 0.9);
     }
 }

@@ -4,9 +4,10 @@
 //! With blocks wider than 1 what goes is a group of weights (`super::blocks`). Its score
 //! is the root mean square of the scores of its weights, each for its cost: to second
 //! order, with the squares of the gradients for the curvature, that is what the loss
-//! loses, and a group of one has the score of its weight.
+//! loses, and a group of one has the score of its weight. Movements have signs: theirs is
+//! the mean.
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{Result, Tensor, Var};
 
 use super::cost::costs;
 use super::cutting::{Cut, cut};
@@ -156,17 +157,39 @@ fn candidates(network: &Network, recipe: &PruningRecipe) -> Result<Vec<Candidate
                 if mask[index] == 0.0 {
                     continue;
                 }
-                let of = |col| scores[row * cols + col] / costs.at(row, col);
+                let of = |col| for_cost(scores[row * cols + col], costs.at(row, col));
                 candidates.push(Candidate {
                     matrix,
                     index: u32::try_from(index).unwrap_or(u32::MAX),
                     weights: u32::try_from(columns.len()).unwrap_or(u32::MAX),
-                    score: root_mean_square(columns.map(of)),
+                    score: group_score(columns.map(of), recipe.score),
                 });
             }
         }
     }
     Ok(candidates)
+}
+
+/// What is dear goes earlier, also where a score is below zero.
+fn for_cost(score: f32, cost: f32) -> f32 {
+    if score < 0.0 {
+        score * cost
+    } else {
+        score / cost
+    }
+}
+
+fn group_score(scores: impl ExactSizeIterator<Item = f32>, kind: ScoreKind) -> f32 {
+    match kind {
+        ScoreKind::Sensitivity | ScoreKind::Magnitude => root_mean_square(scores),
+        ScoreKind::Movement => mean(scores),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the width of a block")]
+fn mean(scores: impl ExactSizeIterator<Item = f32>) -> f32 {
+    let count = scores.len() as f32;
+    scores.sum::<f32>() / count
 }
 
 /// In f64, where squares of f32 are exact and do not vanish: one score comes out as it is.
@@ -180,7 +203,9 @@ fn root_mean_square(scores: impl ExactSizeIterator<Item = f32>) -> f32 {
 
 fn scores(parameter: &Parameter, pruning: &Pruning, kind: ScoreKind) -> Result<Vec<f32>> {
     match kind {
-        ScoreKind::Sensitivity => pruning.sensitivity.flatten_all()?.to_vec1(),
+        ScoreKind::Sensitivity | ScoreKind::Movement => {
+            pruning.sensitivity.flatten_all()?.to_vec1()
+        }
         ScoreKind::Magnitude => parameter.value.abs()?.flatten_all()?.to_vec1(),
     }
 }
@@ -199,7 +224,8 @@ fn remove(network: &mut Network, going: &[Candidate]) -> Result<()> {
                 group.fill(0.0);
             }
         }
-        pruning.mask = Tensor::from_vec(mask, pruning.mask.shape(), &Device::Cpu)?;
+        let device = pruning.mask.device();
+        pruning.mask = Tensor::from_vec(mask, pruning.mask.shape(), device)?;
         apply_mask(parameter)?;
     }
     Ok(())
@@ -233,5 +259,13 @@ mod tests {
             assert_eq!(mean.to_bits(), score.to_bits(), "{score}");
         }
         assert_eq!(root_mean_square([3.0, 4.0, 0.0, 0.0].into_iter()), 2.5);
+    }
+
+    #[test]
+    fn a_negative_movement_goes_first_and_earlier_where_it_is_dear() {
+        let movement = |scores: [f32; 2]| group_score(scores.into_iter(), ScoreKind::Movement);
+        assert_eq!(movement([-3.0, 1.0]), -1.0);
+        assert!(movement([-3.0, 1.0]) < movement([0.5, 0.5]));
+        assert_eq!((for_cost(2.0, 4.0), for_cost(-2.0, 4.0)), (0.5, -8.0));
     }
 }

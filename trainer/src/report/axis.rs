@@ -39,6 +39,11 @@ impl Axis {
         }
     }
 
+    /// The same, ending at `last` wherever the steps stand.
+    pub(super) fn ending_at(self, last: f64) -> Self {
+        Self { last, ..self }
+    }
+
     /// Values of the ticks.
     pub(super) fn ticks(self) -> impl Iterator<Item = f64> {
         // Counted, so that rounding errors do not add up.

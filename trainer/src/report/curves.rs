@@ -1,10 +1,11 @@
-//! Curves over epochs: the dense phase, then the sparse one.
+//! Curves over steps: the dense phase, then the sparse one.
 
 use core::fmt;
 
-use super::axis::{Axis, round_step};
-use crate::numbers::{percent, real, significant};
-use crate::training::{EpochRecord, Phase};
+use super::axis::Axis;
+use crate::numbers::{percent, significant, thousands};
+use crate::outcome::RunOutcome;
+use crate::training::Phase;
 
 /// The picture, in its own units.
 const WIDTH: f64 = 340.0;
@@ -14,10 +15,12 @@ const LEFT: f64 = 42.0;
 const RIGHT: f64 = WIDTH - 8.0;
 const TOP: f64 = 24.0;
 const BOTTOM: f64 = HEIGHT - 38.0;
-/// Room that the number of an epoch takes.
-const EPOCH_LABEL: f64 = 22.0;
+/// Room that the number of a step takes.
+const STEP_LABEL: f64 = 44.0;
+/// Points that can be told apart, and have a mark each.
+const MOST_MARKS: usize = 40;
 
-/// One quantity over the epochs of both phases. Displays as SVG.
+/// One quantity over the steps of both phases. Displays as SVG.
 #[derive(Clone, Debug)]
 pub(super) struct Curve {
     /// What is drawn.
@@ -33,14 +36,20 @@ pub(super) struct Curve {
 
 #[derive(Clone, Copy, Debug)]
 struct Point {
-    epoch: usize,
+    phase: Phase,
+    step: u64,
     value: f64,
 }
 
 impl Curve {
-    /// Mean loss of each epoch.
-    pub(super) fn of_loss(history: &[EpochRecord]) -> Self {
-        let [dense, sparse] = phases(history, |record| record.loss);
+    /// Mean loss of some steps each.
+    pub(super) fn of_loss(run: &RunOutcome) -> Self {
+        let points = run.journal.curve.iter().map(|point| Point {
+            phase: point.phase,
+            step: point.step,
+            value: point.loss.into(),
+        });
+        let [dense, sparse] = phases(points);
         let (_, most) = extremes(&dense, &sparse);
         let most = if most > 0.0 { most } else { 1.0 };
         Self {
@@ -54,8 +63,12 @@ impl Curve {
     }
 
     /// Accuracy on the dev set behind each epoch.
-    pub(super) fn of_dev_accuracy(history: &[EpochRecord]) -> Self {
-        let [dense, sparse] = phases(history, |record| record.dev_accuracy);
+    pub(super) fn of_dev_accuracy(run: &RunOutcome) -> Self {
+        let [dense, sparse] = phases(run.history.iter().map(|record| Point {
+            phase: record.phase,
+            step: record.step,
+            value: record.dev_accuracy,
+        }));
         let (least, most) = extremes(&dense, &sparse);
         // One value alone may not push the axis above all there is.
         let axis = match Axis::covering(least, most, 4.0) {
@@ -72,9 +85,13 @@ impl Curve {
         }
     }
 
-    /// Share of encoder weights that are zero behind each epoch.
-    pub(super) fn of_sparsity(history: &[EpochRecord]) -> Self {
-        let [dense, sparse] = phases(history, |record| 100.0 * record.sparsity);
+    /// Share of encoder weights that are zero.
+    pub(super) fn of_sparsity(run: &RunOutcome) -> Self {
+        let [dense, sparse] = phases(run.journal.curve.iter().map(|point| Point {
+            phase: point.phase,
+            step: point.step,
+            value: 100.0 * f64::from(point.sparsity),
+        }));
         Self {
             title: "Sparsity of the encoder",
             unit: " %",
@@ -86,17 +103,16 @@ impl Curve {
     }
 }
 
-/// The values of the dense phase and of the sparse one.
-fn phases(history: &[EpochRecord], value: fn(&EpochRecord) -> f64) -> [Vec<Point>; 2] {
-    [true, false].map(|dense| {
-        let records = history.iter();
-        let records = records.filter(|record| (record.phase == Phase::Dense) == dense);
-        let point = |record: &EpochRecord| Point {
-            epoch: record.epoch,
-            value: value(record),
-        };
-        records.map(point).collect()
-    })
+/// The points of the dense phase and of the sparse one.
+fn phases(points: impl Iterator<Item = Point>) -> [Vec<Point>; 2] {
+    let (dense, sparse) = points.partition(|point| point.phase == Phase::Dense);
+    [dense, sparse]
+}
+
+/// Steps of a phase, as far as points tell of them.
+fn steps(points: &[Point]) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
+    points.last().map_or(0.0, |point| point.step as f64)
 }
 
 /// The least and the most of the values that are numbers.
@@ -111,12 +127,12 @@ fn extremes(dense: &[Point], sparse: &[Point]) -> (f64, f64) {
 
 impl fmt::Display for Curve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let epochs = self.dense.len() + self.sparse.len();
-        let slot = (RIGHT - LEFT) / real(epochs.max(1));
-        let divider = LEFT + slot * real(self.dense.len());
+        let lengths = [steps(&self.dense), steps(&self.sparse)];
+        let all = (lengths[0] + lengths[1]).max(1.0);
+        let divider = LEFT + (RIGHT - LEFT) * lengths[0] / all;
         write!(
             f,
-            r#"<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{} over {epochs} epochs">"#,
+            r#"<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{} over {all} steps">"#,
             self.title
         )?;
         self.write_value_axis(f)?;
@@ -139,12 +155,14 @@ impl fmt::Display for Curve {
                 f64::midpoint(from, to),
                 TOP - 9.0
             )?;
-            write_epoch_labels(f, points, from, slot)?;
-            self.write_points(f, name, points, from, slot)?;
+            let last = steps(points).max(1.0);
+            let axis = Axis::counting(last, ((to - from) / STEP_LABEL).max(1.0)).ending_at(last);
+            write_step_labels(f, axis, from, to)?;
+            self.write_points(f, name, points, |step| axis.place(step, from, to))?;
         }
         write!(
             f,
-            r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">epoch</text></svg>"#,
+            r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">steps of the phase</text></svg>"#,
             f64::midpoint(LEFT, RIGHT),
             HEIGHT - 5.0
         )
@@ -172,15 +190,15 @@ impl Curve {
         f: &mut fmt::Formatter<'_>,
         name: &str,
         points: &[Point],
-        from: f64,
-        slot: f64,
+        place: impl Fn(f64) -> f64,
     ) -> fmt::Result {
-        let places: Vec<(f64, f64, &Point)> = (0..)
-            .zip(points)
-            .filter(|(_, point)| point.value.is_finite())
-            .map(|(index, point)| {
-                let x = from + slot * (real(index) + 0.5);
-                (x, self.axis.place(point.value, BOTTOM, TOP), point)
+        #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
+        let places: Vec<(f64, f64, &Point)> = points
+            .iter()
+            .filter(|point| point.value.is_finite())
+            .map(|point| {
+                let y = self.axis.place(point.value, BOTTOM, TOP);
+                (place(point.step as f64), y, point)
             })
             .collect();
         write!(f, r#"<polyline class="{name}" points=""#)?;
@@ -188,11 +206,14 @@ impl Curve {
             write!(f, "{x:.1},{y:.1} ")?;
         }
         f.write_str("\"/>")?;
+        if places.len() > MOST_MARKS {
+            return Ok(());
+        }
         for (x, y, point) in places {
             write!(
                 f,
-                r#"<circle class="{name}" cx="{x:.1}" cy="{y:.1}" r="2.4"><title>{name} epoch {}: {}</title></circle>"#,
-                point.epoch,
+                r#"<circle class="{name}" cx="{x:.1}" cy="{y:.1}" r="2.4"><title>{name} step {}: {}</title></circle>"#,
+                point.step,
                 (self.show)(point.value)
             )?;
         }
@@ -200,24 +221,29 @@ impl Curve {
     }
 }
 
-/// Numbers of the epochs, as many as there is room for.
-fn write_epoch_labels(
-    f: &mut fmt::Formatter<'_>,
-    points: &[Point],
-    from: f64,
-    slot: f64,
-) -> fmt::Result {
-    let step = round_step((EPOCH_LABEL / slot).max(1.0));
-    for (index, point) in points.iter().enumerate() {
-        if real(point.epoch) % step != 0.0 {
-            continue;
+/// Numbers of steps, as many as there is room for.
+fn write_step_labels(f: &mut fmt::Formatter<'_>, axis: Axis, from: f64, to: f64) -> fmt::Result {
+    // The phase before has the place of a zero.
+    for tick in axis.ticks().skip(1) {
+        let x = axis.place(tick, from, to);
+        if x > to {
+            break;
         }
-        let x = from + slot * (real(index) + 0.5);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number of steps"
+        )]
+        let step = thousands(tick as usize);
+        // At the end of the plot a number would hang over.
+        let (x, anchor) = match RIGHT - x < STEP_LABEL / 3.0 {
+            true => (RIGHT, "end"),
+            false => (x, "middle"),
+        };
         write!(
             f,
-            r#"<text x="{x:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
+            r#"<text x="{x:.1}" y="{:.1}" text-anchor="{anchor}">{step}</text>"#,
             BOTTOM + 15.0,
-            point.epoch
         )?;
     }
     Ok(())
@@ -225,55 +251,73 @@ fn write_epoch_labels(
 
 #[cfg(test)]
 mod tests {
+    use super::super::outcome_of_golden;
     use super::super::svg_check::{assert_balanced, assert_inside};
     use super::*;
+    use crate::training::CurvePoint;
 
-    fn record(phase: Phase, epoch: usize, loss: f64) -> EpochRecord {
-        EpochRecord {
-            phase,
-            epoch,
-            loss,
-            dev_accuracy: 100.0 - 10.0 * loss,
-            sparsity: 0.5,
-            heads: 4,
-            neurons: 8,
+    /// A run with these (phase, steps, loss of the last).
+    fn run(phases: &[(Phase, u64, f32)]) -> RunOutcome {
+        let mut run = outcome_of_golden().run;
+        run.journal.curve.clear();
+        run.history.clear();
+        for &(phase, steps, loss) in phases {
+            for step in (1..=steps).map(|step| 10 * step) {
+                #[expect(clippy::cast_precision_loss)]
+                let loss = loss * (steps * 10) as f32 / step as f32;
+                let sparsity = 0.5;
+                run.journal.curve.push(CurvePoint {
+                    phase,
+                    step,
+                    loss,
+                    sparsity,
+                });
+                if step % 50 == 0 {
+                    let mut epoch = outcome_of_golden().run.history[0].clone();
+                    (epoch.phase, epoch.step) = (phase, step);
+                    epoch.dev_accuracy = 100.0 - 10.0 * f64::from(loss);
+                    run.history.push(epoch);
+                }
+            }
         }
+        run
     }
 
-    fn all(history: &[EpochRecord]) -> [String; 3] {
+    fn all(run: &RunOutcome) -> [String; 3] {
         [
-            Curve::of_loss(history).to_string(),
-            Curve::of_dev_accuracy(history).to_string(),
-            Curve::of_sparsity(history).to_string(),
+            Curve::of_loss(run).to_string(),
+            Curve::of_dev_accuracy(run).to_string(),
+            Curve::of_sparsity(run).to_string(),
         ]
     }
 
     #[test]
     fn both_phases_are_drawn_on_either_side_of_a_divider() {
-        let dense = (1..=12).map(|epoch| record(Phase::Dense, epoch, 3.0 / real(epoch)));
-        let sparse = (1..=40).map(|epoch| record(Phase::Sparse, epoch, 1.0 / real(epoch)));
-        let history: Vec<_> = dense.chain(sparse).collect();
-        for svg in all(&history) {
-            assert_balanced(&svg);
-            assert_inside(&svg);
-            assert_eq!(svg.matches("<circle").count(), 52);
+        let run = run(&[(Phase::Dense, 30, 0.1), (Phase::Sparse, 100, 0.01)]);
+        let svgs = all(&run);
+        for svg in &svgs {
+            assert_balanced(svg);
+            assert_inside(svg);
             assert_eq!(svg.matches("class=\"divider\"").count(), 1);
         }
+        // Marks only where they can be told apart.
+        let marks = svgs.map(|svg| svg.matches("<circle").count());
+        assert_eq!(marks, [30, 6 + 20, 30]);
     }
 
     #[test]
-    fn few_epochs_and_none_are_drawn_too() {
-        let histories: [&[EpochRecord]; 4] = [
-            &[],
-            &[record(Phase::Dense, 1, 0.0)],
-            &[record(Phase::Sparse, 1, 0.0)],
-            &[
-                record(Phase::Dense, 1, f64::NAN),
-                record(Phase::Sparse, 1, f64::INFINITY),
-            ],
+    fn few_points_and_none_are_drawn_too() {
+        let runs = [
+            run(&[]),
+            run(&[(Phase::Dense, 1, 0.0)]),
+            run(&[(Phase::Sparse, 5, 0.0)]),
+            run(&[
+                (Phase::Dense, 5, f32::NAN),
+                (Phase::Sparse, 1, f32::INFINITY),
+            ]),
         ];
-        for history in histories {
-            for svg in all(history) {
+        for run in runs {
+            for svg in all(&run) {
                 assert_balanced(&svg);
                 assert_inside(&svg);
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");

@@ -8,7 +8,7 @@ use super::topology::TopologyMap;
 use crate::inspection::{Inspection, TensorFacts};
 use crate::numbers::{percent, share, significant, thousands};
 use crate::outcome::Outcome;
-use crate::pruning::MergedHead;
+use crate::pruning::{KeptHead, MergedHead};
 
 /// Width of the topology maps that are to stand side by side, in CSS pixels.
 const MAPS_WIDTH: usize = 920;
@@ -18,13 +18,13 @@ const HEADS_IN_LINE: usize = 4;
 const LARGEST_CELL: usize = 4;
 
 /// A layer: its matrices in numbers and in pictures, and what became of its heads.
-pub(super) struct LayerView<'a> {
+pub(super) struct LayerView {
     pub(super) number: u16,
     pub(super) rows: Vec<MatrixRow>,
     /// The heads, then the others.
     pub(super) maps: [Vec<MapView>; 2],
     pub(super) degrees: Vec<DegreesView>,
-    pub(super) heads: Vec<HeadView<'a>>,
+    pub(super) heads: Vec<HeadView>,
     /// `3 of 4`.
     pub(super) heads_left: String,
     /// `93 of 256`.
@@ -32,7 +32,7 @@ pub(super) struct LayerView<'a> {
 }
 
 /// Every layer, first to last.
-pub(super) fn views<'a>(outcome: &'a Outcome, model: &Model<'_>) -> Vec<LayerView<'a>> {
+pub(super) fn views(outcome: &Outcome, model: &Model<'_>) -> Vec<LayerView> {
     let sparse = &outcome.sparse.inspection;
     let of = |left, before: usize| {
         let (left, before) = (thousands(left), thousands(before.max(left)));
@@ -54,7 +54,7 @@ pub(super) fn views<'a>(outcome: &'a Outcome, model: &Model<'_>) -> Vec<LayerVie
             heads,
         }
     });
-    let mut views: Vec<LayerView<'_>> = views.collect();
+    let mut views: Vec<LayerView> = views.collect();
     add_maps(&mut views, model);
     views
 }
@@ -133,7 +133,7 @@ pub(super) struct DegreesView {
     pub(super) histogram: Histogram,
 }
 
-fn add_maps(layers: &mut [LayerView<'_>], model: &Model<'_>) {
+fn add_maps(layers: &mut [LayerView], model: &Model<'_>) {
     let tensors = model.encoder().tensors();
     let cell = cell_size(&model.limits());
     for record in tensors.records() {
@@ -179,21 +179,20 @@ fn cell_size(limits: &Limits) -> usize {
 }
 
 /// What became of a head.
-pub(super) struct HeadView<'a> {
+pub(super) struct HeadView {
     pub(super) number: u16,
     pub(super) is_left: bool,
-    pub(super) merged: Option<&'a MergedHead>,
-    /// From what it was merged into.
-    pub(super) distance: String,
+    /// Why it stayed or went.
+    pub(super) why: String,
 }
 
 /// Every head that a layer had before pruning, as far as anything tells of it.
-fn heads(outcome: &Outcome, layer: u16) -> Vec<HeadView<'_>> {
+fn heads(outcome: &Outcome, layer: u16) -> Vec<HeadView> {
     let in_layer = |file: &Inspection| -> Vec<u16> {
         let tensors = file.tensors.iter().filter(|t| t.layer == Some(layer));
         tensors.filter_map(|tensor| tensor.head).collect()
     };
-    let merged = outcome.merged.iter();
+    let merged = outcome.run.merged.iter();
     let merged: Vec<&MergedHead> = merged.filter(|m| m.layer == usize::from(layer)).collect();
     let left = in_layer(&outcome.sparse.inspection);
     let mut numbers = in_layer(&outcome.dense.inspection);
@@ -201,14 +200,41 @@ fn heads(outcome: &Outcome, layer: u16) -> Vec<HeadView<'_>> {
     numbers.extend(merged.iter().map(|merged| merged.head));
     numbers.sort_unstable();
     numbers.dedup();
-    let view = |number| {
-        let merged = merged.iter().find(|merged| merged.head == number).copied();
-        HeadView {
-            number,
-            is_left: left.contains(&number),
-            merged,
-            distance: merged.map_or(String::new(), |m| significant(m.distance.into())),
+    let kept = |number| {
+        let kept = outcome.run.journal.kept.iter();
+        let mut kept = kept.filter(|kept| kept.layer == usize::from(layer));
+        kept.find(|kept| kept.head == number)
+    };
+    let why = |number| {
+        if let Some(merged) = merged.iter().find(|merged| merged.head == number) {
+            let distance = significant(merged.distance.into());
+            return format!("→ {}, distance {distance}", merged.into);
         }
+        if !left.contains(&number) {
+            return "cut: no weights were left".to_owned();
+        }
+        let taken = merged.iter().filter(|merged| merged.into == number);
+        let taken: Vec<String> = taken.map(|merged| merged.head.to_string()).collect();
+        if !taken.is_empty() {
+            return format!("stays, also for {}", taken.join(" and "));
+        }
+        match kept(number) {
+            None => "stays: heads were not compared".to_owned(),
+            Some(KeptHead { nearest: None, .. }) => "stays: it was the only one".to_owned(),
+            Some(KeptHead {
+                nearest: Some(nearest),
+                distance,
+                ..
+            }) => {
+                let distance = significant(f64::from(*distance));
+                format!("stays: {nearest} is nearest, at {distance}")
+            }
+        }
+    };
+    let view = |number| HeadView {
+        number,
+        is_left: left.contains(&number),
+        why: why(number),
     };
     numbers.into_iter().map(view).collect()
 }

@@ -141,35 +141,96 @@ pub(crate) fn matrices(
     Ok((file, cases))
 }
 
+/// Shape of a whole model with random weights.
+struct Shape {
+    name: &'static str,
+    layers: u16,
+    hidden: usize,
+    heads: u16,
+    intermediate: usize,
+    tokens: usize,
+    labels: usize,
+    /// Nonzero weights of the encoder's matrices, per cent.
+    density: u64,
+    /// Weights side by side that are zero together.
+    block: usize,
+    layout: LayoutChoice,
+}
+
 /// Two layers of width 128, four heads, 512 neurons, 17 classes; nine of ten weights are
 /// zero, anywhere.
 pub(crate) fn synthetic() -> anyhow::Result<Vec<u8>> {
-    const HIDDEN: usize = 128;
-    const HEAD: usize = 32;
-    const DENSITY: u64 = 10;
+    random_model(&Shape {
+        name: "synthetic",
+        layers: 2,
+        hidden: 128,
+        heads: 4,
+        intermediate: 512,
+        tokens: 16,
+        labels: 17,
+        density: 10,
+        block: 1,
+        layout: LayoutChoice::Smallest,
+    })
+}
+
+/// The shape of MiniLM-L6 (Wang et al. 2020): six layers of width 384, twelve heads, 1,536
+/// neurons, 128 tokens; once with nine of ten weights zero anywhere, once with nine of ten
+/// blocks of four, once dense. Two classes, and a vocabulary of the test sentence's words.
+pub(crate) fn minilm() -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
+    let shapes = [
+        ("minilm-90", 10, 1, LayoutKind::DeltaU8),
+        ("minilm-90-blocks", 10, 4, LayoutKind::Blocks4),
+        ("minilm-dense", 100, 1, LayoutKind::Dense),
+    ];
+    let models = shapes.map(|(name, density, block, layout)| {
+        let file = random_model(&Shape {
+            name,
+            layers: 6,
+            hidden: 384,
+            heads: 12,
+            intermediate: 1536,
+            tokens: 128,
+            labels: 2,
+            density,
+            block,
+            layout: LayoutChoice::Forced(layout),
+        })?;
+        Ok((name, file))
+    });
+    models.into_iter().collect()
+}
+
+fn random_model(shape: &Shape) -> anyhow::Result<Vec<u8>> {
+    let &Shape {
+        layers,
+        hidden,
+        intermediate,
+        ..
+    } = shape;
+    let head_rows = hidden / usize::from(shape.heads);
     let mut random = Random(7);
     let mut tensors = Vec::new();
-    for layer in 0..2 {
+    for layer in 0..layers {
         let mut push = |role, head, rows, cols| {
-            let weights = weights(&mut random, rows, cols, DENSITY, 1);
-            let layout = LayoutChoice::Smallest;
-            let mut matrix = matrix_source(role, layer, rows, cols, weights, layout);
+            let weights = weights(&mut random, rows, cols, shape.density, shape.block);
+            let mut matrix = matrix_source(role, layer, rows, cols, weights, shape.layout);
             if role == Role::Head {
                 matrix.head = head;
-                matrix.query_rows = HEAD;
+                matrix.query_rows = head_rows;
             }
             tensors.push(TensorSource::Matrix(matrix));
         };
-        for head in 0..4 {
-            push(Role::Head, head, 3 * HEAD, HIDDEN);
+        for head in 0..shape.heads {
+            push(Role::Head, head, 3 * head_rows, hidden);
         }
-        push(Role::AttentionOutput, 0, HIDDEN, HIDDEN);
-        push(Role::MlpInput, 0, 512, HIDDEN);
-        push(Role::MlpOutput, 0, HIDDEN, 512);
+        push(Role::AttentionOutput, 0, hidden, hidden);
+        push(Role::MlpInput, 0, intermediate, hidden);
+        push(Role::MlpOutput, 0, hidden, intermediate);
     }
-    let labels: Vec<String> = (0..17).map(|class| format!("class {class}")).collect();
+    let labels: Vec<String> = (0..shape.labels).map(|class| format!("class {class}")).collect();
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-    model("synthetic", HIDDEN, 16, &labels, 2, tensors)
+    model(shape.name, hidden, shape.tokens, &labels, layers, tensors)
 }
 
 /// Words of the sentence in `bench_model`, so that each is one token.

@@ -1,0 +1,43 @@
+//! Times a model: for each line of the input one classification, and its nanoseconds as a
+//! line of output.
+//!
+//! ```sh
+//! cargo run --release -p neuroprune-host-bench --bin time_model -- MODEL TOKENS [scalar]
+//! ```
+
+use std::io::{BufRead, Write};
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use neuroprune_host_bench::text;
+use neuroprune_runtime::{Classifier, Model, required_scratch};
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let path = arguments.next().context("MODEL TOKENS [scalar]")?;
+    let tokens = arguments.next().context("MODEL TOKENS [scalar]")?;
+    let tokens: usize = tokens.parse().with_context(|| tokens.clone())?;
+    if let Some(kernels) = arguments.next() {
+        ensure!(kernels == "scalar", "{kernels}: only scalar is known");
+        #[cfg(target_arch = "x86_64")]
+        neuroprune_runtime::kernels::x86_64::Avx2::allow(false);
+    }
+    let file = std::fs::read(&path).with_context(|| path.clone())?;
+    let model = Model::open(&file).with_context(|| path.clone())?;
+    let mut scratch = vec![0_u64; required_scratch(model.limits(), tokens).div_ceil(8)];
+    let scratch = bytemuck::cast_slice_mut(&mut scratch);
+    let mut classifier = Classifier::with_tokens(&model, scratch, tokens)?;
+    // More words than tokens, so that the text is cut to them.
+    let text = text(tokens);
+    let mut output = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        line?;
+        let start = Instant::now();
+        let answer = classifier.classify(&text)?;
+        let elapsed = start.elapsed();
+        ensure!(answer.tokens == tokens, "{} tokens, not {tokens}", answer.tokens);
+        writeln!(output, "{}", elapsed.as_nanos())?;
+        output.flush()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,414 @@
+//! Products with AVX2: eight tokens in one register, four weights of a row at once.
+//!
+//! The 32 bytes of four features are transposed, so that the four bytes of a token lie
+//! together. Then
+//!
+//! ```text
+//! |x| · (w, its sign changed where x < 0)   vpmaddubsw: sums of two in 16 bits, ≤ 2 · 127²
+//! · 1                                       vpmaddwd: sums of four in 32 bits, one a token
+//! ```
+//!
+//! is exact, as no weight is −128. That is how rows with a weight for each column and
+//! blocks of four are read. Weights that lie anywhere meet their features in twos, widened
+//! to 16 bits, in one vpmaddwd.
+
+#![allow(
+    unsafe_code,
+    reason = "features are read without a check for each weight: `Model::open` checked the columns"
+)]
+
+use core::arch::x86_64::{
+    __m128i, __m256i, _mm_cvtsi64_si128, _mm_set1_epi16, _mm_set1_epi32, _mm_setzero_si128, _mm_unpackhi_epi64,
+    _mm_unpacklo_epi8, _mm256_abs_epi8, _mm256_add_epi32, _mm256_cvtepi8_epi16,
+    _mm256_hadd_epi32, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_permute4x64_epi64,
+    _mm256_permutevar8x32_epi32, _mm256_set1_epi16, _mm256_set1_epi32, 
+    _mm256_setr_epi8, _mm256_setr_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8,
+    _mm256_sign_epi8, _mm256_srai_epi16,
+};
+
+use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows};
+
+use super::scalar::Feature;
+use super::{Lanes, Mixture, Tile, scalar};
+
+/// Weights that meet their features at once.
+const GROUP: usize = 4;
+/// Rows of bytes that share the transposed features.
+const ROWS: usize = 4;
+
+/// See [`scalar::multiply`].
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn multiply(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]) {
+    let Some(features) = Features::new(tile.features, rows.cols()) else {
+        return scalar::multiply(rows, tile, sums);
+    };
+    if rows.bytes().layout == Some(LayoutKind::Dense) {
+        return stored_rows(rows, tile, sums);
+    }
+    for (sums, row) in sums.iter_mut().zip(rows.clone()) {
+        // SAFETY: there are as many features as columns, and a matrix has passed the checks
+        // of its format: no row names a column behind the last.
+        let row = unsafe {
+            match row.weights {
+                RowWeights::Dense(weights) => {
+                    let [sums] = dense_rows([weights], tile.features);
+                    sums
+                }
+                RowWeights::Columns(columns, weights) => listed_row(columns, weights, features),
+                RowWeights::DeltaU8(pairs) => delta_row(pairs, features),
+                RowWeights::Bitmap { bits, weights } => bitmap_row(bits, weights, features),
+                RowWeights::Blocks2(blocks) => blocks2_row(blocks, features),
+                RowWeights::Blocks4(blocks) => blocks4_row(blocks, features),
+            }
+        };
+        *sums = bytemuck::must_cast(row);
+    }
+}
+
+/// Rows of a matrix in the dense layout, those that follow each other together.
+#[target_feature(enable = "avx2")]
+fn stored_rows(rows: &Rows<'_>, tile: &Tile<'_, Feature>, mut sums: &mut [Lanes<i32>]) {
+    let mut weights = rows.bytes().weights;
+    let mut row = 0;
+    while !sums.is_empty() {
+        let stored = rows.stored_from(row).min(sums.len());
+        let (of_stored, rest) = sums.split_at_mut(stored);
+        let (bytes, rest_of_weights) = weights
+            .split_at_checked(stored * rows.cols())
+            .unwrap_or((weights, &[]));
+        dense(bytes, rows.cols(), tile, of_stored);
+        let Some((cut, rest)) = rest.split_first_mut() else {
+            return;
+        };
+        *cut = [0; _];
+        row += stored + 1;
+        (weights, sums) = (rest_of_weights, rest);
+    }
+}
+
+/// See [`scalar::dense`].
+#[target_feature(enable = "avx2")]
+pub(super) fn dense(
+    weights: &[u8],
+    cols: usize,
+    tile: &Tile<'_, Feature>,
+    sums: &mut [Lanes<i32>],
+) {
+    sums.fill([0; _]);
+    let cols = cols.max(1);
+    let rows = sums.len().min(weights.len() / cols);
+    let (groups, rest) = sums.get_mut(..rows).unwrap_or_default().as_chunks_mut::<ROWS>();
+    let (of_groups, of_rest) = weights
+        .split_at_checked(groups.len() * ROWS * cols)
+        .unwrap_or_default();
+    for (sums, weights) in groups.iter_mut().zip(of_groups.chunks_exact(ROWS * cols)) {
+        let mut rows = [[].as_slice(); ROWS];
+        for (row, weights) in rows.iter_mut().zip(weights.chunks_exact(cols)) {
+            *row = weights;
+        }
+        *sums = bytemuck::must_cast(dense_rows(rows, tile.features));
+    }
+    for (sums, weights) in rest.iter_mut().zip(of_rest.chunks_exact(cols)) {
+        *sums = bytemuck::must_cast(dense_rows([weights], tile.features));
+    }
+}
+
+/// See [`scalar::dense_row`].
+#[inline]
+#[target_feature(enable = "avx2")]
+fn dense_rows<const N: usize>(rows: [&[u8]; N], tile: &[Feature]) -> [__m256i; N] {
+    let mut sums = [_mm256_setzero_si256(); N];
+    let (groups, last) = tile.as_chunks::<GROUP>();
+    let mut whole = [[].as_slice(); N];
+    let mut rests = [[].as_slice(); N];
+    for ((whole, rest), row) in whole.iter_mut().zip(&mut rests).zip(rows) {
+        let (groups_of_row, rest_of_row) = row.as_chunks::<GROUP>();
+        *whole = groups_of_row.get(..groups.len()).unwrap_or_default();
+        *rest = rest_of_row;
+    }
+    for (at, group) in groups.iter().enumerate() {
+        let features = transposed(bytemuck::must_cast(*group));
+        let magnitudes = _mm256_abs_epi8(features);
+        for (sums, row) in sums.iter_mut().zip(whole) {
+            let Some(weights) = row.get(at) else { break };
+            let weights = _mm256_set1_epi32(i32::from_le_bytes(*weights));
+            *sums = _mm256_add_epi32(*sums, products(magnitudes, features, weights));
+        }
+    }
+    if last.is_empty() {
+        return sums;
+    }
+    let mut group = [Feature::default(); GROUP];
+    group.iter_mut().zip(last).for_each(|(to, from)| *to = *from);
+    let features = transposed(bytemuck::must_cast(group));
+    let magnitudes = _mm256_abs_epi8(features);
+    for (sums, row) in sums.iter_mut().zip(rests) {
+        let weights = _mm256_set1_epi32(i32::from_le_bytes(filled_up(row)));
+        *sums = _mm256_add_epi32(*sums, products(magnitudes, features, weights));
+    }
+    sums
+}
+
+/// See [`scalar::listed_row`].
+///
+/// # Safety
+/// Every column must be one of the features.
+#[target_feature(enable = "avx2")]
+unsafe fn listed_row(columns: &[u8], weights: &[u8], features: Features<'_>) -> __m256i {
+    let mut sums = _mm256_setzero_si256();
+    let column = |bytes: [u8; 2]| usize::from(u16::from_le_bytes(bytes));
+    let (pairs_of_columns, last_column) = columns.as_chunks::<4>();
+    let (pairs, last) = weights.as_chunks::<2>();
+    for (&[a, b, c, d], weights) in pairs_of_columns.iter().zip(pairs) {
+        // SAFETY: the caller's promise.
+        let pair = unsafe { features.pair(column([a, b]), column([c, d])) };
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pair, widened(*weights)));
+    }
+    if let (&[a, b], &[weight]) = (last_column, last) {
+        // SAFETY: the caller's promise.
+        let feature = unsafe { features.single(column([a, b])) };
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(feature, widened([weight, 0])));
+    }
+    sums
+}
+
+/// See [`scalar::delta_row`].
+///
+/// # Safety
+/// Every column must be one of the features.
+#[target_feature(enable = "avx2")]
+unsafe fn delta_row(pairs: &[u8], features: Features<'_>) -> __m256i {
+    let mut sums = _mm256_setzero_si256();
+    let mut column = 0;
+    let (groups, last) = pairs.as_chunks::<4>();
+    for group in groups {
+        // By reference: each step is a load of its own, and so are the weights.
+        let &[first_step, _, second_step, _] = group;
+        let first = column + usize::from(first_step);
+        column = first + usize::from(second_step);
+        // SAFETY: the caller's promise.
+        let pair = unsafe { features.pair(first, column) };
+        // Step and weight are a word whose upper byte is the weight.
+        let weights = _mm256_set1_epi32(i32::from_le_bytes(*group));
+        let weights = _mm256_srai_epi16::<8>(weights);
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pair, weights));
+    }
+    if let &[step, weight] = last {
+        // SAFETY: the caller's promise.
+        let feature = unsafe { features.single(column + usize::from(step)) };
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(feature, widened([weight, 0])));
+    }
+    sums
+}
+
+/// See [`scalar::bitmap_row`].
+///
+/// # Safety
+/// Every column must be one of the features.
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+unsafe fn bitmap_row(bits: &[u8], mut weights: &[u8], features: Features<'_>) -> __m256i {
+    let mut sums = _mm256_setzero_si256();
+    for (at, bits) in bits.chunks(8).enumerate() {
+        let mut word = match bits.first_chunk() {
+            Some(bits) => u64::from_be_bytes(*bits),
+            None => u64::from_be_bytes(filled_up(bits)),
+        };
+        let count = word.count_ones() as usize;
+        let mut next = || {
+            let column = word.leading_zeros() as usize;
+            word &= !(1 << 63 >> column);
+            at * 64 + column
+        };
+        let (of_word, rest) = weights.split_at_checked(count).unwrap_or_default();
+        weights = rest;
+        let (pairs, last) = of_word.as_chunks::<2>();
+        for weights in pairs {
+            // SAFETY: the caller's promise; there are as many bits as weights.
+            let pair = unsafe { features.pair(next(), next()) };
+            sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pair, widened(*weights)));
+        }
+        if let &[weight] = last {
+            // SAFETY: likewise.
+            let feature = unsafe { features.single(next()) };
+            sums = _mm256_add_epi32(sums, _mm256_madd_epi16(feature, widened([weight, 0])));
+        }
+    }
+    sums
+}
+
+/// See [`scalar::block_row`].
+///
+/// # Safety
+/// Every column of every block must be one of the features.
+#[target_feature(enable = "avx2")]
+unsafe fn blocks2_row(blocks: &[u8], features: Features<'_>) -> __m256i {
+    let mut sums = _mm256_setzero_si256();
+    let mut column = 0;
+    for &[step, ref weights @ ..] in blocks.as_chunks::<3>().0 {
+        column += usize::from(step);
+        // SAFETY: the caller's promise.
+        let pair = interleaved(unsafe { features.read(column) });
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pair, widened(*weights)));
+    }
+    sums
+}
+
+/// See [`scalar::block_row`].
+///
+/// # Safety
+/// Every column of every block must be one of the features.
+#[target_feature(enable = "avx2")]
+unsafe fn blocks4_row(blocks: &[u8], features: Features<'_>) -> __m256i {
+    let mut sums = _mm256_setzero_si256();
+    let mut column = 0;
+    for &[step, ref weights @ ..] in blocks.as_chunks::<5>().0 {
+        column += usize::from(step);
+        let weights = _mm256_set1_epi32(i32::from_le_bytes(*weights));
+        // SAFETY: the caller's promise.
+        let group = transposed(unsafe { features.read(column) });
+        sums = _mm256_add_epi32(sums, products(_mm256_abs_epi8(group), group, weights));
+    }
+    sums
+}
+
+/// See [`scalar::mix`]; four value dimensions at once.
+#[target_feature(enable = "avx2")]
+pub(super) fn mix(
+    mixture: &[Mixture],
+    values: &[u32],
+    _queries: usize,
+    sums: &mut [Lanes<i32>],
+) {
+    const DIMENSIONS: usize = 4;
+    let width = sums.len().max(1);
+    let (groups, rest) = sums.as_chunks_mut::<DIMENSIONS>();
+    let at_rest = groups.len() * DIMENSIONS;
+    for (at, sums) in groups.iter_mut().enumerate() {
+        *sums = mix_dimensions(mixture, values, width, at * DIMENSIONS);
+    }
+    for (at, sums) in rest.iter_mut().enumerate() {
+        [*sums] = mix_dimensions(mixture, values, width, at_rest + at);
+    }
+}
+
+/// [`mix`] for `N` value dimensions of `width`, from `first` on.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn mix_dimensions<const N: usize>(
+    mixture: &[Mixture],
+    values: &[u32],
+    width: usize,
+    first: usize,
+) -> [Lanes<i32>; N] {
+    // Of queries 0…3 and 4…7, two sums each.
+    let mut sums = [[_mm256_setzero_si256(); 2]; N];
+    for (mixture, values) in mixture.iter().zip(values.chunks_exact(width)) {
+        let mixture: [__m256i; 2] = bytemuck::must_cast(*mixture);
+        let Some(values) = values.get(first..).and_then(<[u32]>::first_chunk::<N>) else {
+            break;
+        };
+        for (sums, value) in sums.iter_mut().zip(values) {
+            let value = _mm_set1_epi32(value.cast_signed());
+            let value = _mm256_cvtepi8_epi16(value);
+            for (sums, mixture) in sums.iter_mut().zip(mixture) {
+                *sums = _mm256_add_epi32(*sums, _mm256_madd_epi16(mixture, value));
+            }
+        }
+    }
+    sums.map(|[low, high]| {
+        // Adding neighbours leaves queries 0, 1, 4, 5 and 2, 3, 6, 7.
+        let sums = _mm256_hadd_epi32(low, high);
+        bytemuck::must_cast(_mm256_permute4x64_epi64::<0b11_01_10_00>(sums))
+    })
+}
+
+/// Features of a tile, at least one a column.
+#[derive(Clone, Copy)]
+struct Features<'f>(&'f [Feature]);
+
+impl<'f> Features<'f> {
+    fn new(tile: &'f [Feature], cols: usize) -> Option<Self> {
+        tile.get(..cols).map(Self)
+    }
+
+    /// The features of two columns in 16 bits, those of a token side by side.
+    ///
+    /// # Safety
+    /// Both columns must be below the number of features.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn pair(self, first: usize, second: usize) -> __m256i {
+        // SAFETY: the caller's promise.
+        let (first, second) = unsafe { (self.read(first), self.read(second)) };
+        let (first, second) = (_mm_cvtsi64_si128(first), _mm_cvtsi64_si128(second));
+        _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(first, second))
+    }
+
+    /// [`Features::pair`] with zeros for the second.
+    ///
+    /// # Safety
+    /// The column must be below the number of features.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn single(self, column: usize) -> __m256i {
+        // SAFETY: the caller's promise.
+        let feature = _mm_cvtsi64_si128(unsafe { self.read(column) });
+        _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(feature, _mm_setzero_si128()))
+    }
+
+    /// As many features from `column` on as `T` has room for.
+    ///
+    /// # Safety
+    /// All of them must be there.
+    #[inline]
+    unsafe fn read<T: bytemuck::Pod>(self, column: usize) -> T {
+        debug_assert!((column + size_of::<T>() / size_of::<Feature>()) <= self.0.len());
+        // SAFETY: the caller's promise; any bytes are a `T`.
+        unsafe { self.0.as_ptr().add(column).cast::<T>().read_unaligned() }
+    }
+}
+
+/// Four features of eight tokens as eight tokens of four features.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn transposed(features: __m256i) -> __m256i {
+    let halves = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
+    let within = _mm256_setr_epi8(
+        0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, //
+        0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15,
+    );
+    _mm256_shuffle_epi8(_mm256_permutevar8x32_epi32(features, halves), within)
+}
+
+/// Σ w·x of each token, of transposed features, their magnitudes, and four weights that
+/// each token has.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn products(magnitudes: __m256i, features: __m256i, weights: __m256i) -> __m256i {
+    let weights = _mm256_sign_epi8(weights, features);
+    let pairs = _mm256_maddubs_epi16(magnitudes, weights);
+    _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
+}
+
+/// Two features of eight tokens in 16 bits, those of a token side by side.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn interleaved(features: __m128i) -> __m256i {
+    let second = _mm_unpackhi_epi64(features, features);
+    _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(features, second))
+}
+
+/// Two weights in 16 bits, side by side for each token.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn widened(weights: [u8; 2]) -> __m256i {
+    _mm256_cvtepi8_epi16(_mm_set1_epi16(i16::from_le_bytes(weights)))
+}
+
+/// Bytes with zeros behind them.
+#[inline]
+pub(super) fn filled_up<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut filled = [0; N];
+    filled.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    filled
+}

@@ -1,0 +1,144 @@
+//! x86-64: the kernels of AVX2 where the processor has it, the scalar ones elsewhere.
+//!
+//! Which of the two is known when the program runs, so both read the same features.
+
+#![allow(
+    unsafe_code,
+    reason = "functions that use AVX2 are called where the processor was asked for it"
+)]
+
+use core::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
+use core::sync::atomic::{AtomicU8, Ordering};
+
+use neuroprune_format::tensor::{Norm, Rows};
+
+pub use super::scalar::{Feature, set_grain, value_word};
+use super::{Lanes, Mixture, Tile, avx2, avx2_floats, avx2_tiles, scalar};
+
+/// Proof that this processor has AVX2, and what comes with it: BMI, LZCNT, POPCNT.
+///
+/// Only [`Avx2::detect`] makes one, and the kernels are its methods: without it they cannot
+/// be called.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx2(());
+
+/// What [`Avx2::detect`] found, or was told.
+static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
+const UNKNOWN: u8 = 0;
+const ABSENT: u8 = 1;
+const PRESENT: u8 = 2;
+
+impl Avx2 {
+    /// Asks the processor, once; nothing where it or the operating system lacks AVX2.
+    #[inline]
+    #[must_use]
+    pub fn detect() -> Option<Self> {
+        let state = match STATE.load(Ordering::Relaxed) {
+            UNKNOWN => ask(),
+            state => state,
+        };
+        (state == PRESENT).then_some(Self(()))
+    }
+
+    /// Whether [`Avx2::detect`] may find AVX2 from now on, in the whole process: to compare
+    /// with the scalar kernels. Answers are the same either way.
+    pub fn allow(allowed: bool) {
+        STATE.store(if allowed { UNKNOWN } else { ABSENT }, Ordering::Relaxed);
+    }
+}
+
+#[cold]
+fn ask() -> u8 {
+    // Miri has no processor to ask.
+    let state = if !cfg!(miri) && is_present() {
+        PRESENT
+    } else {
+        ABSENT
+    };
+    STATE.store(state, Ordering::Relaxed);
+    state
+}
+
+/// Intel, Architectures Software Developer's Manual, volume 1, 14.3 and 14.7.1.
+fn is_present() -> bool {
+    let has = |register: u32, bits: &[u32]| bits.iter().all(|bit| register >> bit & 1 != 0);
+    if __cpuid(0).eax < 7 || __cpuid(0x8000_0000).eax < 0x8000_0001 {
+        return false;
+    }
+    // POPCNT, OSXSAVE, AVX.
+    if !has(__cpuid(1).ecx, &[23, 27, 28]) {
+        return false;
+    }
+    // SAFETY: the processor has XGETBV, as OSXSAVE is set.
+    let saved = unsafe { _xgetbv(0) };
+    // The operating system saves XMM and YMM; BMI1, AVX2, BMI2; LZCNT.
+    saved & 0b110 == 0b110
+        && has(__cpuid_count(7, 0).ebx, &[3, 5, 8])
+        && has(__cpuid(0x8000_0001).ecx, &[5])
+}
+
+impl Avx2 {
+    /// See [`project_tiles`](super::project_tiles).
+    #[inline]
+    pub fn project_tiles(
+        self,
+        rows: &Rows<'_>,
+        tiles: &[Tile<'_, Feature>],
+        output: &mut [Lanes<f32>],
+    ) {
+        // SAFETY: `self` is only made where the processor has what the kernels use.
+        unsafe { avx2_tiles::project_tiles(rows, tiles, output) }
+    }
+}
+
+/// For each kernel a method of [`Avx2`], and the function that chooses.
+macro_rules! kernels {
+    ($(
+        $module:ident::$name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;
+    )*) => {
+        impl Avx2 {$(
+            #[doc = concat!("See [`scalar::", stringify!($name), "`].")]
+            #[inline]
+            pub fn $name(self, $($argument: $type),*) $(-> $result)? {
+                // SAFETY: `self` is only made where the processor has what the kernels use.
+                unsafe { $module::$name($($argument),*) }
+            }
+        )*}
+        $(
+            #[doc = concat!("See [`scalar::", stringify!($name), "`].")]
+            #[inline]
+            pub fn $name($($argument: $type),*) $(-> $result)? {
+                match Avx2::detect() {
+                    Some(set) => set.$name($($argument),*),
+                    None => scalar::$name($($argument),*),
+                }
+            }
+        )*
+    };
+}
+
+kernels! {
+    avx2::multiply(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]);
+    avx2::dense(weights: &[u8], cols: usize, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]);
+    avx2::mix(mixture: &[Mixture], values: &[u32], queries: usize, sums: &mut [Lanes<i32>]);
+    avx2_floats::pack(steps: &[Lanes<i16>], features: &mut [Feature]);
+    avx2_floats::scale(rows: &Rows<'_>, tile: &Tile<'_, Feature>, output: &mut [Lanes<f32>]);
+    avx2_floats::largest(x: &[Lanes<f32>], tokens: usize) -> Lanes<u32>;
+    avx2_floats::quantize(
+        x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, features: &mut [Feature]
+    );
+    avx2_floats::quantize_bytes(
+        x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, bytes: &mut [Lanes<i8>]
+    );
+    avx2_floats::round(
+        x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, steps: &mut [Lanes<i16>]
+    );
+    avx2_floats::add(x: &mut [Lanes<f32>], steps: &[Lanes<i16>], scales: &Lanes<f32>, tokens: usize);
+    avx2_floats::sum(x: &[Lanes<f32>], tokens: usize) -> Lanes<f32>;
+    avx2_floats::sum_of_squares(x: &[Lanes<f32>], mean: &Lanes<f32>, tokens: usize) -> Lanes<f32>;
+    avx2_floats::normalize(
+        x: &mut [Lanes<f32>], mean: &Lanes<f32>, inverse: &Lanes<f32>, norm: Norm<'_>, tokens: usize
+    );
+    avx2_floats::rectify(x: &mut [Lanes<f32>], tokens: usize);
+    avx2_floats::gelu(x: &mut [Lanes<f32>], tokens: usize);
+}

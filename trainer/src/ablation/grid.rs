@@ -1,0 +1,298 @@
+//! What is compared: a TOML file.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::recipe::{Method, Recipe, RecipeError};
+
+/// A grid of runs.
+#[derive(Clone, Debug)]
+pub struct Grid {
+    /// Name, for the table: that of the file.
+    pub name: String,
+    /// What is learned from; nothing for the smart-home commands that the program makes.
+    pub data: Option<DataFiles>,
+    /// Every run: variants in the order of the file, then sparsities, then seeds.
+    pub cells: Vec<Cell>,
+}
+
+/// Data files of a grid and how to read them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataFiles {
+    /// To learn from.
+    pub train: PathBuf,
+    /// To watch; without it every tenth training text.
+    pub dev: Option<PathBuf>,
+    /// To measure on; without it the dev set.
+    pub test: Option<PathBuf>,
+    /// Column with the text.
+    pub text_column: Option<String>,
+    /// Column with the second text of a pair.
+    pub pair_column: Option<String>,
+    /// Column with the class.
+    pub label_column: Option<String>,
+    /// Whether lines that cannot be used are passed over.
+    #[serde(default)]
+    pub skip_bad_lines: bool,
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    /// Its variant.
+    pub variant: String,
+    /// Everything that shapes it, sparsity and seed included.
+    pub recipe: Recipe,
+}
+
+impl Cell {
+    /// Name of its folder: `without-heads-0.9-0`.
+    #[must_use]
+    pub fn folder(&self) -> String {
+        let Recipe { seed, pruning, .. } = &self.recipe;
+        format!("{}-{}-{seed}", slug(&self.variant), pruning.sparsity)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GridFile {
+    recipe: Option<String>,
+    #[serde(default)]
+    set: Table,
+    data: Option<DataFiles>,
+    #[serde(default)]
+    methods: Vec<Method>,
+    #[serde(default)]
+    variants: Vec<VariantFile>,
+    sparsities: Vec<f64>,
+    seeds: Vec<u64>,
+}
+
+#[derive(Deserialize)]
+struct VariantFile {
+    name: String,
+    #[serde(flatten)]
+    changes: Table,
+}
+
+/// Why a grid cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct GridError {
+    path: String,
+    problem: Problem,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("{0}")]
+    Read(#[from] std::io::Error),
+    #[error("{0}")]
+    Parse(#[from] toml::de::Error),
+    #[error("{0}")]
+    Recipe(#[from] RecipeError),
+    #[error("{of}: {problem}")]
+    Change { of: String, problem: String },
+    #[error("`{0}` is empty; expected at least one")]
+    Empty(&'static str),
+    #[error("the folder {0} would hold two cells; expected every name, sparsity and seed once")]
+    Twice(String),
+}
+
+impl Grid {
+    /// Reads a grid file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// [`GridError`], with file, and line or variant.
+    pub fn read(path: &Path) -> Result<Self, GridError> {
+        let at = |problem| GridError {
+            path: path.display().to_string(),
+            problem,
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| at(error.into()))?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, &name, folder).map_err(at)
+    }
+
+    fn parse(text: &str, name: &str, folder: &Path) -> Result<Self, Problem> {
+        let file: GridFile = toml::from_str(text)?;
+        let base = match &file.recipe {
+            None => Recipe::default(),
+            Some(name) => match Recipe::by_name(name) {
+                Some(recipe) => recipe,
+                None => Recipe::read(&folder.join(name))?,
+            },
+        };
+        let base = changed(&base, &file.set, "set")?;
+        let of_method = |method: &Method| {
+            let mut recipe = base.clone();
+            recipe.pruning.method = *method;
+            (method.name().to_owned(), recipe)
+        };
+        let mut variants: Vec<(String, Recipe)> = file.methods.iter().map(of_method).collect();
+        for variant in file.variants {
+            let of = format!("variant `{}`", variant.name);
+            let recipe = changed(&base, &variant.changes, &of)?;
+            variants.push((variant.name, recipe));
+        }
+        for (what, is_empty) in [
+            ("methods and variants", variants.is_empty()),
+            ("sparsities", file.sparsities.is_empty()),
+            ("seeds", file.seeds.is_empty()),
+        ] {
+            if is_empty {
+                return Err(Problem::Empty(what));
+            }
+        }
+        let mut cells: Vec<Cell> = Vec::new();
+        for (variant, recipe) in variants {
+            for &sparsity in &file.sparsities {
+                for &seed in &file.seeds {
+                    let mut recipe = recipe.clone();
+                    recipe.pruning.sparsity = sparsity;
+                    recipe.seed = seed;
+                    recipe.settle();
+                    recipe.check()?;
+                    let cell = Cell {
+                        variant: variant.clone(),
+                        recipe,
+                    };
+                    if cells.iter().any(|other| other.folder() == cell.folder()) {
+                        return Err(Problem::Twice(cell.folder()));
+                    }
+                    cells.push(cell);
+                }
+            }
+        }
+        let data = file.data.map(|data| DataFiles {
+            train: folder.join(&data.train),
+            dev: data.dev.as_ref().map(|path| folder.join(path)),
+            test: data.test.as_ref().map(|path| folder.join(path)),
+            ..data
+        });
+        Ok(Self {
+            name: name.to_owned(),
+            data,
+            cells,
+        })
+    }
+}
+
+/// `recipe` with the keys of `changes` in place of its own.
+fn changed(recipe: &Recipe, changes: &Table, of: &str) -> Result<Recipe, Problem> {
+    let mut recipe = recipe.clone();
+    for (key, value) in flat(changes, "") {
+        recipe = recipe
+            .with(&key, &value.to_string())
+            .map_err(|problem| Problem::Change {
+                of: format!("{of}, `{key}`"),
+                problem,
+            })?;
+    }
+    Ok(recipe)
+}
+
+/// `pruning.sparsity` and its value, for every value of a table of tables.
+pub(super) fn flat(table: &Table, prefix: &str) -> Vec<(String, Value)> {
+    let pairs = table.iter().flat_map(|(key, value)| match value {
+        Value::Table(inner) => flat(inner, &format!("{prefix}{key}.")),
+        value => vec![(format!("{prefix}{key}"), value.clone())],
+    });
+    pairs.collect()
+}
+
+/// Letters, digits and dots as they are, dashes for the rest.
+fn slug(name: &str) -> String {
+    let plain = |c: char| match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' => c,
+        _ => '-',
+    };
+    name.chars().map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Grid, String> {
+        Grid::parse(text, "grid", Path::new("home")).map_err(|problem| problem.to_string())
+    }
+
+    #[test]
+    fn a_grid_is_variants_times_sparsities_times_seeds() {
+        let grid = parse(
+            r#"
+            recipe = "tiny"
+            methods = ["neuroprune", "magnitude"]
+            sparsities = [0.8, 0.9]
+            seeds = [0, 3]
+            set.training.epochs = 2
+            [data]
+            train = "train.tsv"
+            [[variants]]
+            name = "no teacher"
+            pruning.distillation = 0
+            [[variants]]
+            name = "wide"
+            model.hidden = 64
+            "#,
+        )
+        .unwrap();
+        assert_eq!(grid.cells.len(), 4 * 2 * 2);
+        assert_eq!(grid.data.unwrap().train, Path::new("home/train.tsv"));
+        let names: Vec<String> = grid.cells.iter().map(Cell::folder).collect();
+        assert_eq!(names[0], "neuroprune-0.8-0");
+        assert_eq!(names[11], "no-teacher-0.9-3");
+        assert!(grid.cells.iter().all(|c| c.recipe.training.epochs == 2));
+        let magnitude = &grid.cells[4].recipe;
+        assert!(!magnitude.pruning.preferential_attachment, "settled");
+        assert_eq!(grid.cells[8].recipe.pruning.distillation, 0.0);
+        // A dense twin for each seed and each shape.
+        let twin = |index: usize| grid.cells[index].recipe.dense_part();
+        assert_eq!(twin(0), twin(2));
+        assert_eq!(twin(0), twin(10));
+        assert_ne!(twin(0), twin(1));
+        assert_ne!(twin(0), twin(12));
+    }
+
+    #[test]
+    fn errors_say_where_and_what() {
+        let axes = "sparsities = [0.8]\nseeds = [0]\n";
+        for (text, parts) in [
+            (format!("methods = [\"magic\"]\n{axes}"), "unknown variant"),
+            (axes.to_owned(), "`methods and variants` is empty"),
+            (
+                "methods = [\"l1\"]\nsparsities = []\nseeds = [0]".to_owned(),
+                "`sparsities` is empty",
+            ),
+            (
+                format!("{axes}[[variants]]\nname = \"a\"\npruning.speed = 1"),
+                "variant `a`, `pruning.speed`: there is no key `speed`",
+            ),
+            (
+                format!("{axes}[[variants]]\nname = \"a b\"\n[[variants]]\nname = \"a-b\""),
+                "a-b-0.8-0 would hold two cells",
+            ),
+            (
+                "methods = [\"l1\"]\nsparsities = [2]\nseeds = [0]".to_owned(),
+                "`pruning.sparsity` is 2, expected 0 to 0.999",
+            ),
+            (
+                format!("{axes}methods = [\"l1\"]\nrecipes = 1"),
+                "unknown field `recipes`",
+            ),
+            (
+                format!("{axes}methods = [\"l1\"]\nrecipe = \"none.toml\""),
+                "home/none.toml",
+            ),
+        ] {
+            let error = parse(&text).unwrap_err();
+            assert!(error.contains(parts), "{error}");
+        }
+    }
+}

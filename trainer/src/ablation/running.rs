@@ -1,0 +1,277 @@
+//! Trains the cells of a grid that are not there yet.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use super::grid::{Cell, Grid};
+use crate::checkpoint::{self, CheckpointError};
+use crate::device::{DeviceError, DeviceName};
+use crate::inspection::hex;
+use crate::outcome::{OutcomeError, RunOutcome};
+use crate::pipeline::{self, Data, End, Files, Observer, PipelineError};
+use crate::pretrained::Pretrained;
+use crate::training::{Examples, Phase, Run};
+
+/// A grid, its data, and where its cells lie.
+#[derive(Clone, Copy)]
+pub struct Ablation<'a> {
+    /// What is compared.
+    pub grid: &'a Grid,
+    /// What every cell learns from.
+    pub data: &'a Data,
+    /// Folder of the cells.
+    pub out: &'a Path,
+    /// What every network begins with, if not with random weights.
+    pub pretrained: Option<&'a Pretrained>,
+    /// Where the cells are trained; each opens it for itself.
+    pub device: DeviceName,
+}
+
+/// What is being trained.
+#[derive(Clone, Copy, Debug)]
+pub enum Stage<'a> {
+    /// The dense network that this cell and others of its seed begin with.
+    Dense(&'a Cell),
+    /// A cell.
+    Cell(&'a Cell),
+}
+
+/// A cell that is done.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Its variant.
+    pub variant: String,
+    /// Its model.
+    pub model: PathBuf,
+    /// What it came to.
+    pub run: RunOutcome,
+    /// Bytes of the model.
+    pub bytes: u64,
+}
+
+/// Why a cell is not there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CellError {
+    /// Training.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// A checkpoint, its own or that of its dense twin.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Its outcome does not read.
+    #[error(transparent)]
+    Outcome(#[from] OutcomeError),
+    /// A folder cannot be made, or a file not be measured.
+    #[error("{path}: {source}")]
+    File {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Where it is to be trained.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Something else is in its place.
+    #[error(
+        "{path}: made from another recipe or other data; name another folder with --out, or \
+         remove it"
+    )]
+    Other {
+        /// The outcome.
+        path: PathBuf,
+    },
+}
+
+impl Ablation<'_> {
+    /// The files of a cell.
+    #[must_use]
+    pub fn files(&self, cell: &Cell) -> Files {
+        Files {
+            model: self.out.join(cell.folder()).join("model.neuro"),
+        }
+    }
+
+    /// The cell, if it is done.
+    ///
+    /// # Errors
+    /// When what lies there is not this cell.
+    pub fn finished(&self, cell: &Cell) -> Result<Option<Finished>, CellError> {
+        let files = self.files(cell);
+        let path = files.outcome();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let run = RunOutcome::read(&path)?;
+        let (measured, _) = self.data.measured();
+        if run.recipe != cell.recipe
+            || run.data_sha256 != hex(&self.data.train.sha256)
+            || run.scored_sha256 != hex(&measured.sha256)
+        {
+            return Err(CellError::Other { path });
+        }
+        Ok(Some(Finished::new(&cell.variant, files.model, run)?))
+    }
+
+    /// Trains what is missing, `jobs` cells at a time: first dense twins, then cells.
+    /// Returns the cells that failed; one that fails does not stop the others.
+    ///
+    /// `observer` makes what watches a stage; with `stop` every run saves its checkpoint.
+    /// Neither the order nor `jobs` changes what comes out.
+    pub fn run(
+        &self,
+        jobs: usize,
+        observer: &(dyn Fn(Stage<'_>) -> Box<dyn Observer> + Sync),
+        stop: &AtomicBool,
+    ) -> Vec<(Cell, CellError)> {
+        let failed = Mutex::new(Vec::new());
+        let note = |cell: &Cell, error| {
+            let mut failed = failed.lock().unwrap_or_else(|lock| lock.into_inner());
+            failed.push((cell.clone(), error));
+        };
+        let mut missing = Vec::new();
+        for cell in &self.grid.cells {
+            match self.finished(cell) {
+                Ok(None) => missing.push(cell),
+                Ok(Some(_)) => {}
+                Err(error) => note(cell, error),
+            }
+        }
+        let mut seen = HashSet::new();
+        let first_of_twin = |cell: &&&Cell| seen.insert(self.dense_path(cell));
+        let twins: Vec<&Cell> = missing.iter().filter(first_of_twin).copied().collect();
+        in_turn(jobs, &twins, |cell| {
+            if let Err(error) = self.dense_twin(cell, observer, stop) {
+                note(cell, error);
+            }
+        });
+        in_turn(jobs, &missing, |cell| {
+            if !stop.load(Ordering::Relaxed)
+                && let Err(error) = self.train(cell, observer, stop)
+            {
+                note(cell, error);
+            }
+        });
+        failed.into_inner().unwrap_or_else(|lock| lock.into_inner())
+    }
+
+    /// Checkpoint of a cell's dense twin.
+    fn dense_path(&self, cell: &Cell) -> PathBuf {
+        let recipe = hex(&cell.recipe.dense_part().sha256());
+        self.out
+            .join("dense")
+            .join(format!("{}.checkpoint", &recipe[..16]))
+    }
+
+    /// Trains the dense twin, or goes on with it.
+    fn dense_twin(
+        &self,
+        cell: &Cell,
+        observer: &(dyn Fn(Stage<'_>) -> Box<dyn Observer> + Sync),
+        stop: &AtomicBool,
+    ) -> Result<(), CellError> {
+        let path = self.dense_path(cell);
+        make_folder(&path)?;
+        let (recipe, train) = (cell.recipe.dense_part(), &self.data.train);
+        let mut run = if path.exists() {
+            checkpoint::resume(&path, &recipe, train)?
+        } else {
+            let run = match self.pretrained {
+                None => Run::new(recipe, train),
+                Some(pretrained) => Run::from_pretrained(recipe, train, pretrained),
+            };
+            run.map_err(PipelineError::from)?
+        };
+        if run.phase == Phase::Dense && !stop.load(Ordering::Relaxed) {
+            self.move_run(&mut run)?;
+            let tokens = run.recipe.model.tokens;
+            let examples = Examples::new(train, &self.data.dev, &run.vocabulary, tokens);
+            let examples = examples.map_err(PipelineError::from)?;
+            let mut observer = observer(Stage::Dense(cell));
+            pipeline::train_phase(&mut run, &examples, &path, &mut *observer, stop)?;
+        }
+        Ok(())
+    }
+
+    fn move_run(&self, run: &mut Run) -> Result<(), CellError> {
+        let moved = run.move_to(&self.device.open()?);
+        Ok(moved.map_err(PipelineError::from)?)
+    }
+
+    /// Trains a cell from its dense twin, or goes on with it.
+    fn train(
+        &self,
+        cell: &Cell,
+        observer: &(dyn Fn(Stage<'_>) -> Box<dyn Observer> + Sync),
+        stop: &AtomicBool,
+    ) -> Result<(), CellError> {
+        let files = self.files(cell);
+        make_folder(&files.model)?;
+        let train = &self.data.train;
+        let mut run = if files.checkpoint().exists() {
+            checkpoint::resume(&files.checkpoint(), &cell.recipe, train)?
+        } else {
+            let mut run =
+                checkpoint::resume(&self.dense_path(cell), &cell.recipe.dense_part(), train)?;
+            run.recipe = cell.recipe.clone();
+            run
+        };
+        self.move_run(&mut run)?;
+        let mut observer = observer(Stage::Cell(cell));
+        match pipeline::train(run, self.data, &files, &mut *observer, stop)? {
+            // Its outcome is on disk; the table reads it from there.
+            End::Finished(_) | End::Stopped => Ok(()),
+        }
+    }
+}
+
+impl Finished {
+    /// The model at `model`, as part of a variant.
+    ///
+    /// # Errors
+    /// When the model is not there.
+    pub fn new(variant: &str, model: PathBuf, run: RunOutcome) -> Result<Self, CellError> {
+        let bytes = match std::fs::metadata(&model) {
+            Ok(data) => data.len(),
+            Err(source) => {
+                return Err(CellError::File {
+                    path: model,
+                    source,
+                });
+            }
+        };
+        Ok(Self {
+            variant: variant.to_owned(),
+            model,
+            run,
+            bytes,
+        })
+    }
+}
+
+/// `work` on every cell, `jobs` at a time, the first ones first.
+fn in_turn(jobs: usize, cells: &[&Cell], work: impl Fn(&Cell) + Sync) {
+    let next = Mutex::new(cells.iter());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, cells.len().max(1)) {
+            scope.spawn(|| {
+                loop {
+                    let cell = next.lock().unwrap_or_else(|lock| lock.into_inner()).next();
+                    let Some(cell) = cell else { return };
+                    work(cell);
+                }
+            });
+        }
+    });
+}
+
+fn make_folder(file: &Path) -> Result<(), CellError> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|source| CellError::File {
+        path: folder.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,259 @@
+//! `neuroprune ablate`.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde::Serialize;
+
+use super::inputs::{DataOptions, print, print_json};
+use super::progress::Progress;
+use super::quickstart::smart_home_data;
+use super::train::stop_on_ctrl_c;
+use crate::ablation::{Ablation, Cell, Finished, Grid, Stage, Summary};
+use crate::atomic_file;
+use crate::device::DeviceName;
+use crate::outcome::Accuracies;
+use crate::pipeline::{Data, Observer};
+use crate::pretrained::Pretrained;
+use crate::report;
+use crate::training::{Phase, StepReport};
+
+/// Compare methods: a grid of variants, sparsities and seeds, one table.
+///
+/// The grid file names what is compared. Each cell is a folder with its model; the dense
+/// network of a seed is trained once for all of them. A grid that was stopped goes on
+/// where it stopped: the same command again. It ends with `ablation.md` (the table),
+/// `ablation.html` (the table and its plots) and `ablation.json` in the folder.
+#[derive(Args, Debug)]
+#[command(after_help = HELP)]
+pub(super) struct Ablate {
+    /// The grid, a TOML file
+    #[arg(value_name = "GRID")]
+    grid: PathBuf,
+    /// Folder of the cells and the table [default: the grid's name, here]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Cells that are trained at the same time; changes no result
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    jobs: usize,
+    /// Where to train: cpu, cuda or cuda:NUMBER
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    device: DeviceName,
+    /// Print table and cells as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// No progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+const HELP: &str = "\
+A grid file:
+  recipe = \"small\"                    # a recipe by name, or a file beside the grid
+  methods = [\"neuroprune\", \"paper\", \"l1\", \"magnitude\", \"sensitivity\", \"movement\"]
+  sparsities = [0.8, 0.9, 0.95]
+  seeds = [0, 1, 2]
+  set.training.epochs = 6             # keys of the recipe, for all cells
+
+  [data]                              # left out: commands to a smart home
+  train = \"train.tsv\"
+  test = \"test.tsv\"                   # also dev, text_column, pair_column, label_column
+
+  [[variants]]                        # beside or instead of methods
+  name = \"without heads\"
+  pruning.head_redundancy = false     # any keys of the recipe
+
+Examples:
+  neuroprune ablate recipes/ablation.toml
+  neuroprune ablate recipes/ablation.toml --jobs 4 --out results";
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    summary: &'a Summary,
+    cells: Vec<ShownCell<'a>>,
+}
+
+#[derive(Serialize)]
+struct ShownCell<'a> {
+    variant: &'a str,
+    target_sparsity: f64,
+    seed: u64,
+    model: &'a Path,
+    sparsity: f64,
+    accuracy: Accuracies,
+    bytes: u64,
+}
+
+impl Ablate {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let mut grid = Grid::read(&self.grid)?;
+        let pretrained = begin_with(&mut grid)?;
+        // Before the data is read.
+        self.device.open()?;
+        let out = self.out.clone().unwrap_or_else(|| grid.name.clone().into());
+        std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
+        let data = read(&grid, &out)?;
+        let ablation = Ablation {
+            grid: &grid,
+            data: &data,
+            out: &out,
+            pretrained: pretrained.as_ref(),
+            device: self.device,
+        };
+        let stop = stop_on_ctrl_c()?;
+        let begun = AtomicUsize::new(0);
+        let mut done = 0;
+        for cell in &grid.cells {
+            done += usize::from(matches!(ablation.finished(cell), Ok(Some(_))));
+        }
+        let observer = |stage: Stage<'_>| -> Box<dyn Observer> {
+            let title = match stage {
+                Stage::Dense(cell) => format!("dense network, seed {}", cell.recipe.seed),
+                Stage::Cell(cell) => {
+                    let number = done + begun.fetch_add(1, Ordering::Relaxed) + 1;
+                    format!("{number} of {}: {}", grid.cells.len(), cell.folder())
+                }
+            };
+            if self.jobs <= 1 {
+                if !self.quiet {
+                    eprintln!("{title}");
+                }
+                return Box::new(Progress::new(self.quiet));
+            }
+            Box::new(Lines {
+                title,
+                is_quiet: self.quiet,
+            })
+        };
+        let failed = ablation.run(self.jobs, &observer, &stop);
+        for (cell, error) in &failed {
+            eprintln!("error: {}: {error}", cell.folder());
+        }
+        if stop.load(Ordering::Relaxed) {
+            eprintln!(
+                "stopped; what is done is in {}: the same command goes on",
+                out.display()
+            );
+            return Ok(ExitCode::FAILURE);
+        }
+        self.conclude(&ablation, failed.is_empty())
+    }
+
+    /// Writes the table of what is there.
+    fn conclude(&self, ablation: &Ablation<'_>, is_whole: bool) -> anyhow::Result<ExitCode> {
+        let (grid, out) = (ablation.grid, ablation.out);
+        let finished = |cell: &Cell| ablation.finished(cell).ok().flatten();
+        let cells: Vec<Finished> = grid.cells.iter().filter_map(finished).collect();
+        anyhow::ensure!(!cells.is_empty(), "no cell came to its end");
+        let summary = Summary::new(&grid.name, &cells);
+        let shown = Shown {
+            summary: &summary,
+            cells: cells.iter().map(ShownCell::new).collect(),
+        };
+        let table = summary.markdown();
+        for (name, text) in [
+            ("ablation.md", &table),
+            ("ablation.html", &report::render_summary(&summary)?),
+            ("ablation.json", &serde_json::to_string_pretty(&shown)?),
+        ] {
+            let path = out.join(name);
+            atomic_file::write(&path, text.as_bytes())
+                .with_context(|| path.display().to_string())?;
+        }
+        if self.json {
+            print_json(&shown)?;
+        } else {
+            print(&table)?;
+            print(&format!("plots  {}", out.join("ablation.html").display()))?;
+        }
+        Ok(match is_whole {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        })
+    }
+}
+
+impl<'a> ShownCell<'a> {
+    fn new(cell: &'a Finished) -> Self {
+        Self {
+            variant: &cell.variant,
+            target_sparsity: cell.run.target_sparsity,
+            seed: cell.run.recipe.seed,
+            model: &cell.model,
+            sparsity: cell.run.sparsity,
+            accuracy: cell.run.accuracy,
+            bytes: cell.bytes,
+        }
+    }
+}
+
+/// The pretrained checkpoint of the grid, if it names one; every cell adopts its shape.
+fn begin_with(grid: &mut Grid) -> anyhow::Result<Option<Pretrained>> {
+    let mut names = grid.cells.iter().map(|cell| &cell.recipe.model.from);
+    let Some(from) = names.next().filter(|from| !from.is_empty()).cloned() else {
+        return Ok(None);
+    };
+    anyhow::ensure!(
+        names.all(|name| *name == from),
+        "{}: `model.from` differs between variants, expected one checkpoint for all",
+        grid.name
+    );
+    let pretrained = Pretrained::open(&from)?;
+    let model = pretrained.model();
+    for cell in &mut grid.cells {
+        cell.recipe.model.adopt(&model, |_| false)?;
+        cell.recipe.check()?;
+    }
+    Ok(Some(pretrained))
+}
+
+/// What the grid learns from.
+fn read(grid: &Grid, out: &Path) -> anyhow::Result<Data> {
+    let Some(data) = &grid.data else {
+        return smart_home_data(out);
+    };
+    let options = DataOptions {
+        text_column: data.text_column.clone(),
+        pair_column: data.pair_column.clone(),
+        label_column: data.label_column.clone(),
+        skip_bad_lines: data.skip_bad_lines,
+    };
+    options.read_all(&data.train, data.dev.as_deref(), data.test.as_deref())
+}
+
+/// A line an epoch, with the name of the run: bars of several would overwrite each other.
+struct Lines {
+    title: String,
+    is_quiet: bool,
+}
+
+impl Observer for Lines {
+    fn phase(&mut self, phase: Phase, done: u64, steps: u64) {
+        if !self.is_quiet {
+            eprintln!("{}: {} {done} of {steps} steps", self.title, phase.name());
+        }
+    }
+
+    fn step(&mut self, report: &StepReport) {
+        if let (false, Some(epoch)) = (self.is_quiet, &report.epoch) {
+            eprintln!(
+                "{}: epoch {}, loss {:.3}, dev accuracy {:.2} %, {:.1} % zero",
+                self.title,
+                epoch.epoch,
+                epoch.loss,
+                epoch.dev_accuracy,
+                100.0 * epoch.sparsity
+            );
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        if !self.is_quiet {
+            eprintln!("{}: {text}", self.title);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `neuroprune bench`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+
+use super::inputs::{print, print_json};
+use crate::checkpoint;
+use crate::device::DeviceName;
+use crate::network::{Network, Shape};
+use crate::numbers::significant;
+use crate::recipe::{ActivationKind, PoolingKind, PruningRecipe};
+use crate::step_times::{Load, StepTimes, measure};
+
+/// Measure how fast this machine trains.
+#[derive(Args, Debug)]
+pub(super) struct Bench {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Train(Train),
+}
+
+/// Milliseconds of a training step, phase by phase, on random texts.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+struct Train {
+    /// Shape of the network
+    #[arg(long, default_value = "small")]
+    shape: ShapeName,
+    /// Measure the network of this checkpoint instead, as far as it is pruned
+    #[arg(long, value_name = "FILE", conflicts_with = "shape")]
+    checkpoint: Option<PathBuf>,
+    /// Texts of a step
+    #[arg(long, default_value_t = 32)]
+    batch: usize,
+    /// Tokens of each text
+    #[arg(long, default_value_t = 64)]
+    length: usize,
+    /// Steps that count; the median is shown
+    #[arg(long, default_value_t = 20)]
+    steps: usize,
+    /// Where to train: cpu, cuda or cuda:NUMBER
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    device: DeviceName,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  neuroprune bench train
+  neuroprune bench train --shape bert-base --length 128 --device cuda
+  neuroprune bench train --checkpoint model.checkpoint --device cuda";
+
+/// Shapes of well-known encoders.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ShapeName {
+    /// 2 layers of width 128: the recipe `small`
+    Small,
+    /// 6 layers of width 384: MiniLM-L6-H384
+    Minilm,
+    /// 12 layers of width 768: BERT-base
+    BertBase,
+}
+
+impl ShapeName {
+    fn shape(self, tokens: usize) -> Shape {
+        let (hidden, layers, heads, vocabulary) = match self {
+            Self::Small => (128, 2, 4, 1000),
+            Self::Minilm => (384, 6, 12, 30_522),
+            Self::BertBase => (768, 12, 12, 30_522),
+        };
+        Shape {
+            hidden,
+            layers,
+            heads,
+            intermediate: 4 * hidden,
+            vocabulary,
+            tokens,
+            labels: 2,
+            pair: false,
+            activation: ActivationKind::Gelu,
+            pooling: PoolingKind::Mean,
+            norm_epsilon: 1e-12,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Report {
+    device: String,
+    batch: usize,
+    length: usize,
+    sparsity: f64,
+    /// Milliseconds.
+    times: StepTimes,
+}
+
+impl Bench {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        match &self.what {
+            What::Train(train) => train.run(),
+        }
+    }
+}
+
+impl Train {
+    fn run(&self) -> anyhow::Result<ExitCode> {
+        let device = self.device.open()?;
+        let network = match &self.checkpoint {
+            Some(path) => checkpoint::load(path)?.network,
+            None => Network::new(self.shape.shape(self.length), 0)?,
+        };
+        let longest = network.shape.tokens;
+        anyhow::ensure!(
+            (1..=longest).contains(&self.length),
+            "--length {}: the network takes 1 to {longest} tokens",
+            self.length
+        );
+        let mut network = network.to_device(&device)?;
+        let load = Load {
+            batch: self.batch,
+            length: self.length,
+            steps: self.steps,
+        };
+        let sparsity = network.sparsity()?;
+        let times = measure(&mut network, load, &PruningRecipe::default())?;
+        let report = Report {
+            device: self.device.to_string(),
+            batch: self.batch,
+            length: self.length,
+            sparsity,
+            times,
+        };
+        if self.json {
+            print_json(&report)?;
+        } else {
+            print(&describe(&report))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn describe(report: &Report) -> String {
+    let times = &report.times;
+    let line = |name: &str, value: f64| format!("  {name:<12}{:>8} ms\n", significant(value));
+    format!(
+        "{} texts of {} tokens on {}, {:.1} % of the weights gone\n{}{}{}{}{}",
+        report.batch,
+        report.length,
+        report.device,
+        100.0 * report.sparsity,
+        line("forward", times.forward),
+        line("backward", times.backward),
+        line("optimizer", times.optimizer),
+        line("step", times.step),
+        line("one removal", times.pruning),
+    )
+}

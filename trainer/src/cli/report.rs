@@ -1,0 +1,122 @@
+//! `neuroprune report`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::inputs::print;
+use crate::ablation::{Finished, Summary, summary};
+use crate::atomic_file;
+use crate::outcome::{Outcome, RunOutcome};
+use crate::pipeline::Files;
+use crate::report;
+
+/// Put what runs came to on one page.
+///
+/// One model: curves, topology of every matrix, connections, heads, bytes; as `train`
+/// writes it. Several models, or a folder with several: accuracy, size and connections
+/// against sparsity. The page is one HTML file that needs nothing else.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Report {
+    /// Models that `train` wrote, or folders with some
+    #[arg(value_name = "MODEL", required = true)]
+    models: Vec<PathBuf>,
+    /// The page to write [default: MODEL.report.html; comparison.html for several]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  neuroprune report model.neuro
+  neuroprune report dense.neuro half.neuro sparse.neuro --out page.html
+  neuroprune report runs/";
+
+/// Ends the name of what `train` writes last.
+const OUTCOME: &str = ".outcome.json";
+
+impl Report {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let mut models = Vec::new();
+        for path in &self.models {
+            if path.is_dir() {
+                let before = models.len();
+                find(path, &mut models)?;
+                anyhow::ensure!(
+                    models.len() > before,
+                    "{}: has no finished run; expected a model with its .outcome.json",
+                    path.display()
+                );
+            } else {
+                models.push(path.clone());
+            }
+        }
+        let (page, usual) = match models.as_slice() {
+            [model] => {
+                let files = Files {
+                    model: model.clone(),
+                };
+                let (outcome, bytes) = Outcome::read(&files)?;
+                (report::render(&outcome, &bytes)?, files.report())
+            }
+            models => {
+                let page = report::render_summary(&compare(models)?)?;
+                (page, PathBuf::from("comparison.html"))
+            }
+        };
+        let path = self.out.as_ref().unwrap_or(&usual);
+        atomic_file::write(path, page.as_bytes()).with_context(|| path.display().to_string())?;
+        print(&path.display().to_string())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The models side by side, those of one recipe but for seed and sparsity as one variant.
+fn compare(models: &[PathBuf]) -> anyhow::Result<Summary> {
+    let mut runs = Vec::new();
+    for model in models {
+        let files = Files {
+            model: model.clone(),
+        };
+        runs.push(RunOutcome::read(&files.outcome())?);
+    }
+    let recipes: Vec<_> = runs.iter().map(|run| &run.recipe).collect();
+    let names = summary::names(&recipes);
+    if let [first, others @ ..] = runs.as_slice()
+        && let Some(at) = others
+            .iter()
+            .position(|run| run.scored_sha256 != first.scored_sha256)
+    {
+        anyhow::bail!(
+            "{}: was measured on other texts than {}",
+            models[at + 1].display(),
+            models[0].display()
+        );
+    }
+    let cells = models.iter().zip(&names).zip(runs);
+    let cells = cells.map(|((model, name), run)| Finished::new(name, model.clone(), run));
+    let cells: Vec<Finished> = cells.collect::<Result<_, _>>()?;
+    Ok(Summary::new(&format!("{} models", cells.len()), &cells))
+}
+
+/// Every model below `folder` that came to its end, by name.
+fn find(folder: &Path, models: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        paths.push(entry.with_context(|| folder.display().to_string())?.path());
+    }
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir() {
+            find(&path, models)?;
+        } else if let Some(name) = name.strip_suffix(OUTCOME) {
+            models.push(path.with_file_name(format!("{name}.neuro")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! Where a run computes: on the CPU, or on an NVIDIA GPU where the program was built with
+//! the feature `cuda`.
+
+use core::fmt;
+use core::str::FromStr;
+
+use candle_core::Device;
+
+/// A device by name: `cpu`, `cuda`, `cuda:1`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceName {
+    /// The processor: the same bits for any number of threads.
+    #[default]
+    Cpu,
+    /// The GPU of this number.
+    Cuda(usize),
+}
+
+/// Why there is no such device.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// Not in this program.
+    #[error(
+        "{0}: this program was built without CUDA; build it with \
+         `cargo build --release --features cuda` (needs nvcc)"
+    )]
+    NotBuilt(DeviceName),
+    /// Not in this machine.
+    #[error("{name}: {source}")]
+    Open {
+        /// The device.
+        name: DeviceName,
+        /// What the driver said.
+        source: candle_core::Error,
+    },
+}
+
+impl DeviceName {
+    /// Opens the device.
+    ///
+    /// On a GPU products of matrices are in TF32, with sums in `f32`.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn open(self) -> Result<Device, DeviceError> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda(number) => {
+                if !candle_core::utils::cuda_is_available() {
+                    return Err(DeviceError::NotBuilt(self));
+                }
+                candle_core::cuda::set_gemm_reduced_precision_f32(true);
+                open_cuda(number).map_err(|source| DeviceError::Open { name: self, source })
+            }
+        }
+    }
+}
+
+/// One stream whatever the thread, so that nothing has to wait for events.
+#[cfg(feature = "cuda")]
+fn open_cuda(number: usize) -> candle_core::Result<Device> {
+    let device = Device::new_cuda_with_stream(number)?;
+    device.as_cuda_device().map(crate::ops::single_stream)?;
+    Ok(device)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_cuda(number: usize) -> candle_core::Result<Device> {
+    Device::new_cuda(number)
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+impl FromStr for DeviceName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("{text}: expected cpu, cuda or cuda:NUMBER");
+        match text.split_once(':') {
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", number)) => number.parse().map(Self::Cuda).map_err(|_| expected()),
+            _ => Err(expected()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for name in ["cpu", "cuda:0", "cuda:3"] {
+            assert_eq!(name.parse::<DeviceName>().unwrap().to_string(), name);
+        }
+        assert_eq!("cuda".parse(), Ok(DeviceName::Cuda(0)));
+        for name in ["", "gpu", "cuda:", "cuda:x", "cpu:0"] {
+            assert!(
+                name.parse::<DeviceName>()
+                    .unwrap_err()
+                    .contains("expected cpu")
+            );
+        }
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_program_without_cuda_says_how_to_get_it() {
+        let error = DeviceName::Cuda(0).open().unwrap_err().to_string();
+        assert!(error.contains("--features cuda"), "{error}");
+    }
+}

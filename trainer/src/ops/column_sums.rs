@@ -1,0 +1,41 @@
+//! Σ over the rows of a matrix, first to last: what a bias gets.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+use super::values;
+
+/// `x` `[rows, width]` → `[width]`, without a backward.
+///
+/// # Errors
+/// When `x` is not a contiguous matrix.
+pub(super) fn column_sums(x: &Tensor) -> Result<Tensor> {
+    x.apply_op1_no_bwd(&ColumnSums)
+}
+
+struct ColumnSums;
+
+impl CustomOp1 for ColumnSums {
+    fn name(&self) -> &'static str {
+        "column-sums"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (_, width) = layout.shape().dims2()?;
+        let mut sums = vec![0.0; width];
+        for row in values(x, layout)?.chunks_exact(width.max(1)) {
+            for (sum, x) in sums.iter_mut().zip(row) {
+                *sum += x;
+            }
+        }
+        Ok((CpuStorage::F32(sums), width.into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &candle_core::CudaStorage,
+        layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        super::cuda::column_sums(x, layout)
+    }
+}

@@ -1,0 +1,641 @@
+//! The operations on an NVIDIA GPU: launches of `kernels.cu`, which NVRTC compiles when the
+//! first of them is needed.
+//!
+//! Everything runs on the one stream of its device (`crate::device`), so what a launch
+//! reads is written before it. Each function checks shapes as its twin on the CPU does.
+#![allow(unsafe_code, reason = "kernel launches; see `launch`")]
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::backend::BackendStorage as _;
+use candle_core::cuda_backend::CudaDevice;
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaFunction, CudaModule, CudaSlice, CudaStream, CudaView, DevicePtr as _, LaunchConfig,
+    PushKernelArg as _, sys,
+};
+use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
+use candle_core::{CudaStorage, Error, Layout, Result, Shape, Storage, Tensor, bail};
+
+use super::{Heads, RowIndex, Sequences};
+use crate::recipe::ActivationKind;
+
+const SOURCE: &str = include_str!("kernels.cu");
+/// The oldest architecture the kernels are compiled for; the driver adapts them.
+const ARCHITECTURE: &str = "compute_75";
+
+/// Threads of a warp, and of a block where nothing else decides.
+const WARP: u32 = 32;
+const THREADS: u32 = 256;
+/// Blocks that fill a large GPU.
+const BLOCKS: u32 = 2048;
+/// As in `kernels.cu`.
+const TILE: usize = 32;
+const KEYS: usize = 64;
+const ATTENTION_THREADS: u32 = 128;
+const CHUNK: usize = 8192;
+const ROWS_OF_SUMS: u32 = 8;
+
+/// Turns off the events by which streams wait for each other: there is only one.
+pub(crate) fn single_stream(device: &CudaDevice) {
+    // SAFETY: the device was opened with a stream of its own, and all tensors on it are
+    // made, used and freed in the order of that stream.
+    unsafe { device.disable_event_tracking() };
+}
+
+type Output = Result<(CudaStorage, Shape)>;
+
+/// Compiled kernels by GPU and by the head width they are for; 0 is those without
+/// attention.
+static MODULES: Mutex<BTreeMap<(usize, usize), Arc<CudaModule>>> = Mutex::new(BTreeMap::new());
+
+/// A kernel and the stream it goes to.
+struct Kernel {
+    function: CudaFunction,
+    stream: Arc<CudaStream>,
+}
+
+fn kernel(device: &CudaDevice, name: &str, head_width: usize) -> Result<Kernel> {
+    let stream = device.cuda_stream();
+    let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
+    let module = match modules.entry((stream.context().ordinal(), head_width)) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => {
+            let mut options = CompileOptions {
+                arch: Some(ARCHITECTURE),
+                ..CompileOptions::default()
+            };
+            if head_width > 0 {
+                options.options = vec![format!("-DHEAD_WIDTH={head_width}")];
+            }
+            let ptx = compile_ptx_with_opts(SOURCE, options)
+                .map_err(|error| Error::msg(format!("NVRTC: {error:?}")))?;
+            entry.insert(stream.context().load_module(ptx).map_err(Error::wrap)?)
+        }
+    };
+    let function = module.load_function(name).map_err(Error::wrap)?;
+    Ok(Kernel { function, stream })
+}
+
+/// Launches a kernel with these arguments.
+macro_rules! launch {
+    ($kernel:expr, $configuration:expr, $($argument:expr),+ $(,)?) => {{
+        let Kernel { function, stream } = &$kernel;
+        let mut builder = stream.launch_builder(function);
+        $(builder.arg($argument);)+
+        // SAFETY: number, order and types of the arguments are those of the kernel, and
+        // its caller has made every buffer as large as the kernel's comment says.
+        unsafe { builder.launch($configuration) }.map_err(Error::wrap)?;
+    }};
+}
+
+fn grid(x: u32, y: u32, z: u32, threads: (u32, u32), shared_bytes: u32) -> LaunchConfig {
+    LaunchConfig {
+        grid_dim: (x, y, z),
+        block_dim: (threads.0, threads.1, 1),
+        shared_mem_bytes: shared_bytes,
+    }
+}
+
+/// One thread a value, as far as there are.
+fn for_each(count: u32) -> LaunchConfig {
+    let blocks = count.div_ceil(THREADS).clamp(1, BLOCKS);
+    grid(blocks, 1, 1, (THREADS, 1), 0)
+}
+
+/// One warp a row.
+fn for_each_row(rows: u32) -> LaunchConfig {
+    grid(rows.div_ceil(THREADS / WARP), 1, 1, (THREADS, 1), 0)
+}
+
+fn size(value: usize) -> Result<u32> {
+    u32::try_from(value).map_err(|_| Error::msg(format!("{value} values are too many for a GPU")))
+}
+
+/// The values of a contiguous `f32` tensor.
+fn values<'s>(storage: &'s CudaStorage, layout: &Layout) -> Result<CudaView<'s, f32>> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(storage.as_cuda_slice::<f32>()?.slice(start..end)),
+        None => bail!(
+            "expected a contiguous tensor, got strides {:?}",
+            layout.stride()
+        ),
+    }
+}
+
+/// Room for values that a kernel writes, all of them.
+fn room(device: &CudaDevice, count: usize) -> Result<CudaSlice<f32>> {
+    // SAFETY: each user launches a kernel that writes every value before any is read.
+    unsafe { device.alloc::<f32>(count) }
+}
+
+fn wrap(values: CudaSlice<f32>, device: &CudaDevice, shape: impl Into<Shape>) -> Output {
+    let storage = CudaStorage::wrap_cuda_slice(values, device.clone());
+    Ok((storage, shape.into()))
+}
+
+/// See [`super::layer_norm`].
+pub(super) fn layer_norm([x, gain, shift]: [(&CudaStorage, &Layout); 3], epsilon: f32) -> Output {
+    let (device, shape) = (x.0.device(), x.1.shape());
+    let (rows, width) = shape.dims2()?;
+    let mut y = room(device, rows * width)?;
+    let (x, gain, shift) = (
+        values(x.0, x.1)?,
+        values(gain.0, gain.1)?,
+        values(shift.0, shift.1)?,
+    );
+    let (rows, width) = (size(rows)?, size(width)?);
+    launch!(
+        kernel(device, "layer_norm", 0)?,
+        for_each_row(rows),
+        &x,
+        &gain,
+        &shift,
+        &mut y,
+        &rows,
+        &width,
+        &epsilon
+    );
+    wrap(y, device, shape)
+}
+
+/// Gradient of `x`.
+pub(super) fn layer_norm_backward(
+    [x, gain, gradient]: [(&CudaStorage, &Layout); 3],
+    epsilon: f32,
+) -> Output {
+    let (device, shape) = (x.0.device(), x.1.shape());
+    let (rows, width) = shape.dims2()?;
+    let mut of_x = room(device, rows * width)?;
+    let (x, gain) = (values(x.0, x.1)?, values(gain.0, gain.1)?);
+    let gradient = values(gradient.0, gradient.1)?;
+    let (rows, width) = (size(rows)?, size(width)?);
+    launch!(
+        kernel(device, "layer_norm_backward", 0)?,
+        for_each_row(rows),
+        &x,
+        &gain,
+        &gradient,
+        &mut of_x,
+        &rows,
+        &width,
+        &epsilon
+    );
+    wrap(of_x, device, shape)
+}
+
+/// Gradient of the gain.
+pub(super) fn layer_norm_weights_backward(
+    x: (&CudaStorage, &Layout),
+    gradient: (&CudaStorage, &Layout),
+    epsilon: f32,
+) -> Output {
+    let device = x.0.device();
+    let (rows, width) = x.1.shape().dims2()?;
+    let mut stats = room(device, rows * 2)?;
+    let (x, gradient) = (values(x.0, x.1)?, values(gradient.0, gradient.1)?);
+    let (count, cols) = (size(rows)?, size(width)?);
+    launch!(
+        kernel(device, "row_moments", 0)?,
+        for_each_row(count),
+        &x,
+        &mut stats,
+        &count,
+        &cols,
+        &epsilon
+    );
+    let sums = Sums::new(rows, width)?;
+    let mut partial = room(device, sums.room(width))?;
+    launch!(
+        kernel(device, "column_sums_normalized", 0)?,
+        sums.configuration,
+        &x,
+        &stats,
+        &gradient,
+        &mut partial,
+        &count,
+        &cols,
+        &sums.rows_each
+    );
+    sums.finish(device, &partial, width)
+}
+
+/// Column sums are added up in two passes.
+struct Sums {
+    parts: u32,
+    rows_each: u32,
+    configuration: LaunchConfig,
+}
+
+impl Sums {
+    fn new(rows: usize, width: usize) -> Result<Self> {
+        let rows = size(rows)?.max(1);
+        // Parts of at least 64 rows, and at most 64 parts.
+        let rows_each = rows.div_ceil(64).max(64);
+        let parts = rows.div_ceil(rows_each);
+        let columns = size(width)?.div_ceil(WARP);
+        Ok(Self {
+            parts,
+            rows_each,
+            configuration: grid(columns, parts, 1, (WARP, ROWS_OF_SUMS), 0),
+        })
+    }
+
+    fn room(&self, width: usize) -> usize {
+        self.parts as usize * width
+    }
+
+    fn finish(&self, device: &CudaDevice, partial: &CudaSlice<f32>, width: usize) -> Output {
+        let mut sums = room(device, width)?;
+        let cols = size(width)?;
+        launch!(
+            kernel(device, "add_partials", 0)?,
+            grid(cols.div_ceil(THREADS), 1, 1, (THREADS, 1), 0),
+            partial,
+            &mut sums,
+            &self.parts,
+            &cols
+        );
+        wrap(sums, device, width)
+    }
+}
+
+/// See [`super::column_sums`].
+pub(super) fn column_sums(x: &CudaStorage, layout: &Layout) -> Output {
+    let device = x.device();
+    let (rows, width) = layout.shape().dims2()?;
+    let x = values(x, layout)?;
+    let sums = Sums::new(rows, width)?;
+    let mut partial = room(device, sums.room(width))?;
+    let (count, cols) = (size(rows)?, size(width)?);
+    launch!(
+        kernel(device, "column_sums", 0)?,
+        sums.configuration,
+        &x,
+        &mut partial,
+        &count,
+        &cols,
+        &sums.rows_each
+    );
+    sums.finish(device, &partial, width)
+}
+
+/// See [`super::linear`].
+pub(super) fn linear([x, weight, bias]: [(&CudaStorage, &Layout); 3]) -> Output {
+    let (tokens, cols) = x.1.shape().dims2()?;
+    let (rows, _) = weight.1.shape().dims2()?;
+    let transposed = weight.1.transpose(0, 1)?;
+    let mut product =
+        x.0.matmul(weight.0, (1, tokens, rows, cols), x.1, &transposed)?;
+    let bias = values(bias.0, bias.1)?;
+    let device = x.0.device();
+    let (count, width) = (size(tokens * rows)?, size(rows)?);
+    launch!(
+        kernel(device, "add_bias", 0)?,
+        for_each(count),
+        product.as_cuda_slice_mut::<f32>()?,
+        &bias,
+        &count,
+        &width
+    );
+    Ok((product, (tokens, rows).into()))
+}
+
+/// See [`super::activation`].
+pub(super) fn activation(x: &CudaStorage, layout: &Layout, kind: ActivationKind) -> Output {
+    let device = x.device();
+    let x = values(x, layout)?;
+    let mut y = room(device, x.len())?;
+    let name = match kind {
+        ActivationKind::Relu => "relu",
+        ActivationKind::Gelu => "gelu",
+    };
+    let count = size(x.len())?;
+    launch!(
+        kernel(device, name, 0)?,
+        for_each(count),
+        &x,
+        &mut y,
+        &count
+    );
+    wrap(y, device, layout.shape())
+}
+
+/// Gradient of `x`.
+pub(super) fn activation_backward(
+    x: (&CudaStorage, &Layout),
+    gradient: (&CudaStorage, &Layout),
+    kind: ActivationKind,
+) -> Output {
+    let (device, shape) = (x.0.device(), x.1.shape());
+    let (x, gradient) = (values(x.0, x.1)?, values(gradient.0, gradient.1)?);
+    let mut of_x = room(device, x.len())?;
+    let name = match kind {
+        ActivationKind::Relu => "relu_backward",
+        ActivationKind::Gelu => "gelu_backward",
+    };
+    let count = size(x.len())?;
+    launch!(
+        kernel(device, name, 0)?,
+        for_each(count),
+        &x,
+        &gradient,
+        &mut of_x,
+        &count
+    );
+    wrap(of_x, device, shape)
+}
+
+/// See [`super::rows`].
+pub(super) fn rows(table: &CudaStorage, layout: &Layout, index: &RowIndex) -> Output {
+    let device = table.device();
+    let (_, width) = layout.shape().dims2()?;
+    let count = index.ids().len();
+    let table = values(table, layout)?;
+    let ids = device.clone_htod(index.ids())?;
+    let mut y = room(device, count * width)?;
+    let cols = size(width)?;
+    launch!(
+        kernel(device, "gather_rows", 0)?,
+        grid(size(count)?, 1, 1, (THREADS, 1), 0),
+        &table,
+        &ids,
+        &mut y,
+        &cols
+    );
+    wrap(y, device, (count, width))
+}
+
+/// Gradient of the table.
+pub(super) fn rows_backward(
+    gradient: &CudaStorage,
+    layout: &Layout,
+    index: &RowIndex,
+    table_rows: usize,
+) -> Output {
+    let device = gradient.device();
+    let (_, width) = layout.shape().dims2()?;
+    let gradient = values(gradient, layout)?;
+    let (distinct, starts, places) = index.grouped();
+    let blocks = size(distinct.len())?;
+    let all = [distinct, starts, places];
+    let [after_distinct, after_starts] = [all[0].len(), all[0].len() + all[1].len()];
+    let all = device.clone_htod(&all.concat())?;
+    let (distinct, starts) = (
+        all.slice(..after_distinct),
+        all.slice(after_distinct..after_starts),
+    );
+    let places = all.slice(after_starts..);
+    let mut of_table = device.alloc_zeros::<f32>(table_rows * width)?;
+    let cols = size(width)?;
+    launch!(
+        kernel(device, "scatter_rows", 0)?,
+        grid(blocks, 1, 1, (THREADS, 1), 0),
+        &gradient,
+        &distinct,
+        &starts,
+        &places,
+        &mut of_table,
+        &cols
+    );
+    wrap(of_table, device, (table_rows, width))
+}
+
+fn offsets(device: &CudaDevice, sequences: &Sequences) -> Result<CudaSlice<u32>> {
+    let offsets = sequences.offsets.iter().map(|&offset| size(offset));
+    device.clone_htod(&offsets.collect::<Result<Vec<u32>>>()?)
+}
+
+/// See [`super::mean`].
+pub(super) fn mean(x: &CudaStorage, layout: &Layout, sequences: &Sequences) -> Output {
+    let device = x.device();
+    let (_, width) = layout.shape().dims2()?;
+    let x = values(x, layout)?;
+    let offsets = offsets(device, sequences)?;
+    let mut y = room(device, sequences.count() * width)?;
+    let cols = size(width)?;
+    launch!(
+        kernel(device, "mean_rows", 0)?,
+        grid(size(sequences.count())?, 1, 1, (THREADS, 1), 0),
+        &x,
+        &offsets,
+        &mut y,
+        &cols
+    );
+    wrap(y, device, (sequences.count(), width))
+}
+
+/// Gradient of the tokens.
+pub(super) fn mean_backward(
+    gradient: &CudaStorage,
+    layout: &Layout,
+    sequences: &Sequences,
+) -> Output {
+    let device = gradient.device();
+    let (_, width) = layout.shape().dims2()?;
+    let gradient = values(gradient, layout)?;
+    let offsets = offsets(device, sequences)?;
+    let mut of_x = room(device, sequences.tokens() * width)?;
+    let cols = size(width)?;
+    launch!(
+        kernel(device, "mean_rows_backward", 0)?,
+        grid(size(sequences.count())?, 1, 1, (THREADS, 1), 0),
+        &gradient,
+        &offsets,
+        &mut of_x,
+        &cols
+    );
+    wrap(of_x, device, (sequences.tokens(), width))
+}
+
+/// Blocks of an attention kernel, and its scores' stride where it keeps them.
+struct AttentionGrid {
+    configuration: LaunchConfig,
+    stride: u32,
+}
+
+impl AttentionGrid {
+    /// `tiles` of `TILE` vectors and `KEYS` more in shared memory, then the scores.
+    fn new(
+        kernel: &Kernel,
+        heads: Heads,
+        sequences: &Sequences,
+        vectors: usize,
+        has_scores: bool,
+    ) -> Result<Self> {
+        let longest = sequences
+            .lengths()
+            .map(|(_, length)| length)
+            .max()
+            .unwrap_or(0);
+        let stride = longest.next_multiple_of(KEYS) + 1;
+        let matrix = if has_scores { stride } else { 2 * (TILE + 1) };
+        let bytes = size((vectors * (heads.width + 1) + TILE * matrix) * size_of::<f32>())?;
+        let allowed = i32::try_from(bytes).map_err(Error::wrap)?;
+        let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        kernel.function.set_attribute(attribute, allowed).map_err(|error| {
+            Error::msg(format!(
+                "sequences of {longest} tokens need {bytes} bytes of a GPU core's memory: {error}"
+            ))
+        })?;
+        let tiles = size(longest.div_ceil(TILE))?;
+        let (heads, sequences) = (size(heads.count)?, size(sequences.count())?);
+        Ok(Self {
+            configuration: grid(tiles, heads, sequences, (ATTENTION_THREADS, 1), bytes),
+            stride: size(stride)?,
+        })
+    }
+}
+
+/// See [`super::attention`].
+pub(super) fn attention(
+    projected: &CudaStorage,
+    layout: &Layout,
+    heads: Heads,
+    sequences: &Sequences,
+) -> Output {
+    let device = projected.device();
+    let shape = (sequences.tokens(), heads.columns());
+    let projected = values(projected, layout)?;
+    let offsets = offsets(device, sequences)?;
+    let mut context = room(device, shape.0 * shape.1)?;
+    let kernel = kernel(device, "attention", heads.width)?;
+    let grid = AttentionGrid::new(&kernel, heads, sequences, TILE + KEYS, true)?;
+    let count = size(heads.count)?;
+    launch!(
+        kernel,
+        grid.configuration,
+        &projected,
+        &offsets,
+        &mut context,
+        &count,
+        &grid.stride,
+        &heads.scale
+    );
+    wrap(context, device, shape)
+}
+
+/// Gradient of the projection.
+pub(super) fn attention_backward(
+    [projected, context, gradient]: [(&CudaStorage, &Layout); 3],
+    heads: Heads,
+    sequences: &Sequences,
+) -> Output {
+    let (device, shape) = (projected.0.device(), projected.1.shape());
+    let (projected, context) = (
+        values(projected.0, projected.1)?,
+        values(context.0, context.1)?,
+    );
+    let gradient = values(gradient.0, gradient.1)?;
+    let offsets = offsets(device, sequences)?;
+    let mut result = room(device, projected.len())?;
+    let mut stats = room(device, sequences.tokens() * heads.count * 2)?;
+    let count = size(heads.count)?;
+    let of_queries = kernel(device, "attention_backward_queries", heads.width)?;
+    let grid = AttentionGrid::new(&of_queries, heads, sequences, 2 * TILE + KEYS, true)?;
+    launch!(
+        of_queries,
+        grid.configuration,
+        &projected,
+        &context,
+        &gradient,
+        &offsets,
+        &mut result,
+        &mut stats,
+        &count,
+        &grid.stride,
+        &heads.scale
+    );
+    let of_keys = kernel(device, "attention_backward_keys", heads.width)?;
+    let grid = AttentionGrid::new(&of_keys, heads, sequences, 4 * TILE, false)?;
+    launch!(
+        of_keys,
+        grid.configuration,
+        &projected,
+        &gradient,
+        &stats,
+        &offsets,
+        &mut result,
+        &count,
+        &heads.scale
+    );
+    wrap(result, device, shape)
+}
+
+/// One trained tensor for [`adamw`]; all of one shape.
+pub(crate) struct Slot<'t> {
+    /// Weight, moments, gradient; then mask and sensitivity where it is pruned.
+    pub(crate) tensors: [Option<&'t Tensor>; 6],
+    /// Whether its weights decay.
+    pub(crate) decays: bool,
+}
+
+/// What [`adamw`] does to all of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdamW {
+    pub(crate) rate: f32,
+    pub(crate) decay: f32,
+    pub(crate) first_correction: f32,
+    pub(crate) second_correction: f32,
+    pub(crate) score_memory: f32,
+    /// The score is −Σ w·g instead of a moving average of |w·g|.
+    pub(crate) is_movement: bool,
+}
+
+/// One step of the optimiser for every tensor, unless `loss` is not finite.
+///
+/// # Errors
+/// When a tensor is not contiguous `f32` on the GPU of `loss`.
+pub(crate) fn adamw(slots: &[Slot<'_>], loss: &Tensor, step: AdamW) -> Result<()> {
+    let (storage, layout) = loss.storage_and_layout();
+    let Storage::Cuda(loss) = &*storage else {
+        bail!("adamw: the loss is not on a GPU");
+    };
+    let device = loss.device();
+    let stream = device.cuda_stream();
+    let loss = values(loss, layout)?;
+    let (mut table, mut chunks) = (Vec::new(), Vec::new());
+    for (number, slot) in (0_u32..).zip(slots) {
+        let count = slot.tensors[0].map_or(0, Tensor::elem_count);
+        for tensor in slot.tensors {
+            table.push(match tensor {
+                None => 0,
+                Some(tensor) => {
+                    let (storage, layout) = tensor.storage_and_layout();
+                    let Storage::Cuda(storage) = &*storage else {
+                        bail!("adamw: a tensor is not on the GPU");
+                    };
+                    if tensor.elem_count() != count {
+                        bail!("adamw: {:?} for {count} weights", tensor.shape());
+                    }
+                    let values = values(storage, layout)?;
+                    let (address, _synchronized) = values.device_ptr(&stream);
+                    address
+                }
+            });
+        }
+        table.extend([count as u64, u64::from(slot.decays)]);
+        for first in (0..count).step_by(CHUNK) {
+            chunks.extend([number, size(first)?]);
+        }
+    }
+    let is_movement = u32::from(step.is_movement);
+    let blocks = size(chunks.len() / 2)?;
+    let (table, chunks) = (device.clone_htod(&table)?, device.clone_htod(&chunks)?);
+    // The tensors outlive the launch: memory of a stream is freed in its order.
+    launch!(
+        kernel(device, "adamw", 0)?,
+        grid(blocks, 1, 1, (THREADS, 1), 0),
+        &table,
+        &chunks,
+        &loss,
+        &step.rate,
+        &step.decay,
+        &step.first_correction,
+        &step.second_correction,
+        &step.score_memory,
+        &is_movement
+    );
+    Ok(())
+}

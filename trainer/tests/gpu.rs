@@ -1,0 +1,173 @@
+//! The GPU says what the CPU says: every operation, forward and backward, and a whole run.
+//!
+//! Products on the GPU are in TF32 (10 bits of fraction), hence the tolerance.
+#![cfg(feature = "cuda")]
+
+use candle_core::{Device, Result, Tensor, Var};
+use neuroprune_trainer::data::{ReadOptions, read};
+use neuroprune_trainer::device::DeviceName;
+use neuroprune_trainer::ops::{
+    Heads, RowIndex, Sequences, activation, attention, layer_norm, linear, mean, rows,
+};
+use neuroprune_trainer::random::{Purpose, initial_values, stream};
+use neuroprune_trainer::recipe::{ActivationKind, Recipe};
+use neuroprune_trainer::smart_home;
+use neuroprune_trainer::training::{Examples, Run};
+
+/// Of the largest magnitude.
+const TOLERANCE: f32 = 4e-3;
+
+fn gpu() -> Option<Device> {
+    match DeviceName::Cuda(0).open() {
+        Ok(device) => Some(device),
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+    }
+}
+
+fn random(shape: &[usize], index: u64) -> Tensor {
+    let mut generator = stream(3, Purpose::Initialization, index);
+    let values = initial_values(&mut generator, shape.iter().product(), 1.0);
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f32> {
+    let tensor = tensor.to_device(&Device::Cpu).unwrap();
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn assert_near(name: &str, expected: &Tensor, actual: &Tensor) {
+    let (expected, actual) = (numbers(expected), numbers(actual));
+    assert_eq!(expected.len(), actual.len(), "{name}");
+    let largest = expected.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+    for (index, (expected, actual)) in expected.iter().zip(&actual).enumerate() {
+        let error = (expected - actual).abs();
+        assert!(
+            error <= TOLERANCE * largest,
+            "{name}[{index}]: {actual} on the GPU, {expected} on the CPU"
+        );
+    }
+}
+
+/// Values and gradients of Σ weights·function(inputs) on both devices.
+fn compare(
+    name: &str,
+    gpu: &Device,
+    inputs: &[Tensor],
+    function: impl Fn(&[Var]) -> Result<Tensor>,
+) {
+    let run = |device: &Device| {
+        let on_device = inputs.iter().map(|input| input.to_device(device).unwrap());
+        let variables: Vec<Var> = on_device.map(|x| Var::from_tensor(&x).unwrap()).collect();
+        let result = function(&variables).unwrap();
+        let weights = random(result.dims(), 99).to_device(device).unwrap();
+        let objective = (&result * weights).unwrap().sum_all().unwrap();
+        let gradients = objective.backward().unwrap();
+        let gradients = variables.iter().map(|x| gradients.get(x).unwrap().clone());
+        (result.clone(), gradients.collect::<Vec<_>>())
+    };
+    let (expected, expected_gradients) = run(&Device::Cpu);
+    let (actual, gradients) = run(gpu);
+    assert_near(name, &expected, &actual);
+    for (number, (expected, actual)) in expected_gradients.iter().zip(&gradients).enumerate() {
+        assert_near(&format!("{name}, gradient {number}"), expected, actual);
+    }
+}
+
+#[test]
+fn operations_agree() {
+    let Some(gpu) = gpu() else { return };
+    for (tokens, width) in [(1, 1), (3, 33), (700, 384)] {
+        let inputs = [
+            random(&[tokens, width], 0),
+            random(&[width], 1),
+            random(&[width], 2),
+        ];
+        // A row of one value has no variance.
+        if width > 1 {
+            compare("layer norm", &gpu, &inputs, |x| {
+                layer_norm(&x[0], &x[1], &x[2], 1e-5)
+            });
+        }
+        let inputs = [
+            random(&[tokens, width], 3),
+            random(&[70, width], 4),
+            random(&[70], 5),
+        ];
+        compare("linear", &gpu, &inputs, |x| linear(&x[0], &x[1], &x[2]));
+        for kind in [ActivationKind::Gelu, ActivationKind::Relu] {
+            let inputs = [random(&[tokens, width], 6)];
+            compare("activation", &gpu, &inputs, |x| activation(&x[0], kind));
+        }
+    }
+    let index: RowIndex = [4, 0, 4, 4, 2, 1, 0].into_iter().collect();
+    compare("rows", &gpu, &[random(&[6, 300], 7)], |x| {
+        rows(&x[0], &index)
+    });
+    let sequences = Sequences::of_lengths([5, 1, 64, 65, 130]);
+    let tokens = sequences.tokens();
+    compare("mean", &gpu, &[random(&[tokens, 40], 8)], |x| {
+        mean(&x[0], &sequences)
+    });
+    for (count, width) in [(1, 16), (2, 32), (3, 64), (2, 24)] {
+        #[expect(clippy::cast_precision_loss, reason = "a width")]
+        let scale = (width as f32).sqrt().recip();
+        let heads = Heads {
+            count,
+            width,
+            scale,
+        };
+        let projected = random(&[tokens, 3 * heads.columns()], 9);
+        compare("attention", &gpu, &[projected], |x| {
+            attention(&x[0], heads, &sequences)
+        });
+    }
+}
+
+/// Twenty steps of a dense run and the whole sparse one, on both devices.
+#[test]
+fn a_run_agrees() {
+    let Some(gpu) = gpu() else { return };
+    let mut recipe = Recipe::by_name("tiny").unwrap();
+    recipe.training.epochs = 1;
+    recipe.pruning.epochs = 1;
+    let folder = tempfile::tempdir().unwrap();
+    let home = smart_home::generate(1, 600, 60);
+    let dataset = |name: &str, rows: &[(String, String)], labels: Option<&[String]>| {
+        let path = folder.path().join(name);
+        smart_home::write_tsv(&path, rows).unwrap();
+        read(&path, &ReadOptions::default(), labels).unwrap()
+    };
+    let train = dataset("train.tsv", &home.train, None);
+    let dev = dataset("dev.tsv", &home.test, Some(&train.labels));
+    let run = |device: &Device| {
+        let mut run = Run::new(recipe.clone(), &train).unwrap();
+        run.move_to(device).unwrap();
+        let tokens = recipe.model.tokens;
+        let examples = Examples::new(&train, &dev, &run.vocabulary, tokens).unwrap();
+        let mut losses = Vec::new();
+        for _ in 0..2 {
+            run.run_phase(&examples, |_, report| {
+                losses.push(report.loss);
+                true
+            })
+            .unwrap();
+        }
+        (losses, run.network.sparsity().unwrap())
+    };
+    let (expected, sparsity) = run(&Device::Cpu);
+    let (actual, on_gpu) = run(&gpu);
+    for (step, (expected, actual)) in expected.iter().zip(&actual).enumerate() {
+        let error = (expected - actual).abs();
+        assert!(
+            error < 0.05 * expected,
+            "step {step}: {actual}, on the CPU {expected}"
+        );
+    }
+    assert!(
+        (sparsity - on_gpu).abs() < 1e-3,
+        "{on_gpu}, on the CPU {sparsity}"
+    );
+}
