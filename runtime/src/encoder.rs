@@ -212,7 +212,11 @@ fn keys_and_values(
     let tiles = residual.block(block.clone(), buffers.features);
     let length = block.len() * rows;
     let projected = part_mut(buffers.projected, 0, length);
-    project_tiles(&rows_behind_queries(head), part(&tiles, 0, block.len()), projected);
+    project_tiles(
+        &rows_behind_queries(head),
+        part(&tiles, 0, block.len()),
+        projected,
+    );
     for (number, tile) in block.enumerate() {
         store_keys_and_values(head, residual, tile, number * rows, buffers);
     }
@@ -456,7 +460,11 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
         residual.pack(block.clone(), features);
         let tiles = residual.block(block.clone(), features);
         let mut neurons = part_mut(projected, 0, block.len() * rows);
-        project_tiles(&layer.mlp_input.iter(), part(&tiles, 0, block.len()), neurons);
+        project_tiles(
+            &layer.mlp_input.iter(),
+            part(&tiles, 0, block.len()),
+            neurons,
+        );
         let mut tiles = [Tile::default(); TILES];
         let mut features = part_mut(neuron_features, 0, neurons.len());
         for (of_block, tile) in tiles.iter_mut().zip(block.clone()) {

@@ -271,13 +271,14 @@ mod tests {
             let mut parameter = Parameter::prunable(vec![2.0, 10.0], &[1, 2]).unwrap();
             for number in 1..=2 {
                 let loss = parameter.value.affine(1.0, -9.0).unwrap().sqr().unwrap();
-                let gradients = loss.sum_all().unwrap().backward().unwrap();
+                let loss = loss.sum_all().unwrap();
+                let gradients = loss.backward().unwrap();
                 let settings = StepSettings {
                     learning_rate: 0.0,
                     score,
                     ..settings(number)
                 };
-                step(vec![&mut parameter], &gradients, settings).unwrap();
+                step(vec![&mut parameter], &gradients, &loss, settings).unwrap();
             }
             parameter
                 .pruning

@@ -331,9 +331,9 @@ fn runs_end_in_the_same_file_interrupted_or_not() {
         panic!("nobody asked it to stop")
     };
     assert!(
-        (outcome.sparsity - 0.9).abs() < 0.02,
+        (outcome.run.sparsity - 0.9).abs() < 0.02,
         "{}",
-        outcome.sparsity
+        outcome.run.sparsity
     );
 
     let stop = AtomicBool::new(true);

@@ -35,7 +35,11 @@ fn main() -> anyhow::Result<()> {
         let start = Instant::now();
         let answer = classifier.classify(&text)?;
         let elapsed = start.elapsed();
-        ensure!(answer.tokens == tokens, "{} tokens, not {tokens}", answer.tokens);
+        ensure!(
+            answer.tokens == tokens,
+            "{} tokens, not {tokens}",
+            answer.tokens
+        );
         writeln!(output, "{}", elapsed.as_nanos())?;
         output.flush()?;
     }

@@ -18,12 +18,12 @@
 )]
 
 use core::arch::x86_64::{
-    __m128i, __m256i, _mm_cvtsi64_si128, _mm_set1_epi16, _mm_set1_epi32, _mm_setzero_si128, _mm_unpackhi_epi64,
-    _mm_unpacklo_epi8, _mm256_abs_epi8, _mm256_add_epi32, _mm256_cvtepi8_epi16,
+    __m128i, __m256i, _mm_cvtsi64_si128, _mm_set1_epi16, _mm_set1_epi32, _mm_setzero_si128,
+    _mm_unpackhi_epi64, _mm_unpacklo_epi8, _mm256_abs_epi8, _mm256_add_epi32, _mm256_cvtepi8_epi16,
     _mm256_hadd_epi32, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_permute4x64_epi64,
-    _mm256_permutevar8x32_epi32, _mm256_set1_epi16, _mm256_set1_epi32, 
-    _mm256_setr_epi8, _mm256_setr_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8,
-    _mm256_sign_epi8, _mm256_srai_epi16,
+    _mm256_permutevar8x32_epi32, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setr_epi8,
+    _mm256_setr_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_sign_epi8,
+    _mm256_srai_epi16,
 };
 
 use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows};
@@ -97,7 +97,10 @@ pub(super) fn dense(
     sums.fill([0; _]);
     let cols = cols.max(1);
     let rows = sums.len().min(weights.len() / cols);
-    let (groups, rest) = sums.get_mut(..rows).unwrap_or_default().as_chunks_mut::<ROWS>();
+    let (groups, rest) = sums
+        .get_mut(..rows)
+        .unwrap_or_default()
+        .as_chunks_mut::<ROWS>();
     let (of_groups, of_rest) = weights
         .split_at_checked(groups.len() * ROWS * cols)
         .unwrap_or_default();
@@ -139,7 +142,10 @@ fn dense_rows<const N: usize>(rows: [&[u8]; N], tile: &[Feature]) -> [__m256i; N
         return sums;
     }
     let mut group = [Feature::default(); GROUP];
-    group.iter_mut().zip(last).for_each(|(to, from)| *to = *from);
+    group
+        .iter_mut()
+        .zip(last)
+        .for_each(|(to, from)| *to = *from);
     let features = transposed(bytemuck::must_cast(group));
     let magnitudes = _mm256_abs_epi8(features);
     for (sums, row) in sums.iter_mut().zip(rests) {
@@ -273,12 +279,7 @@ unsafe fn blocks4_row(blocks: &[u8], features: Features<'_>) -> __m256i {
 
 /// See [`scalar::mix`]; four value dimensions at once.
 #[target_feature(enable = "avx2")]
-pub(super) fn mix(
-    mixture: &[Mixture],
-    values: &[u32],
-    _queries: usize,
-    sums: &mut [Lanes<i32>],
-) {
+pub(super) fn mix(mixture: &[Mixture], values: &[u32], _queries: usize, sums: &mut [Lanes<i32>]) {
     const DIMENSIONS: usize = 4;
     let width = sums.len().max(1);
     let (groups, rest) = sums.as_chunks_mut::<DIMENSIONS>();
@@ -409,6 +410,9 @@ fn widened(weights: [u8; 2]) -> __m256i {
 #[inline]
 pub(super) fn filled_up<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut filled = [0; N];
-    filled.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    filled
+        .iter_mut()
+        .zip(bytes)
+        .for_each(|(to, from)| *to = *from);
     filled
 }

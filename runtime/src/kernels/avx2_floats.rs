@@ -114,12 +114,7 @@ pub(super) fn round(
 
 /// See [`scalar::add`].
 #[target_feature(enable = "avx2")]
-pub(super) fn add(
-    x: &mut [Lanes<f32>],
-    steps: &[Lanes<i16>],
-    scales: &Lanes<f32>,
-    _tokens: usize,
-) {
+pub(super) fn add(x: &mut [Lanes<f32>], steps: &[Lanes<i16>], scales: &Lanes<f32>, _tokens: usize) {
     let scales = load(scales);
     for (x, steps) in x.iter_mut().zip(steps) {
         let steps = _mm256_cvtepi16_epi32(bytemuck::must_cast(*steps));
@@ -140,11 +135,7 @@ pub(super) fn sum(x: &[Lanes<f32>], _tokens: usize) -> Lanes<f32> {
 
 /// See [`scalar::sum_of_squares`].
 #[target_feature(enable = "avx2")]
-pub(super) fn sum_of_squares(
-    x: &[Lanes<f32>],
-    mean: &Lanes<f32>,
-    _tokens: usize,
-) -> Lanes<f32> {
+pub(super) fn sum_of_squares(x: &[Lanes<f32>], mean: &Lanes<f32>, _tokens: usize) -> Lanes<f32> {
     let mean = load(mean);
     let mut sum = _mm256_set1_ps(0.0);
     for x in x {

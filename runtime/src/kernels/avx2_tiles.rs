@@ -19,9 +19,9 @@
 use core::arch::x86_64::{
     __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_add_ps, _mm256_cvtepi32_ps,
     _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_permute2x128_si256,
-    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_shuffle_epi8, _mm256_setzero_si256,
-    _mm256_sign_epi8, _mm256_unpackhi_epi8, _mm256_unpackhi_epi16, _mm256_unpacklo_epi8,
-    _mm256_unpacklo_epi16,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_si256,
+    _mm256_shuffle_epi8, _mm256_sign_epi8, _mm256_unpackhi_epi8, _mm256_unpackhi_epi16,
+    _mm256_unpacklo_epi8, _mm256_unpacklo_epi16,
 };
 use core::mem::MaybeUninit;
 
@@ -47,7 +47,10 @@ pub(super) fn project_tiles(
     output: &mut [Lanes<f32>],
 ) {
     let mut memory = [MaybeUninit::uninit(); LONGEST];
-    let is_sparse = rows.bytes().layout.is_some_and(|it| it != LayoutKind::Dense);
+    let is_sparse = rows
+        .bytes()
+        .layout
+        .is_some_and(|it| it != LayoutKind::Dense);
     let wide = if is_sparse && tiles.len() > 1 {
         Columns::side_by_side(tiles, rows.cols(), &mut memory)
     } else {
@@ -283,7 +286,13 @@ impl<'f> Columns<'f> {
             debug_assert!(place / TILES < self.0.len());
             // SAFETY: the caller's promise; a `Wide` has as many features as its place is
             // behind that of the column before.
-            let wide = unsafe { self.0.as_ptr().cast::<Feature>().add(place).cast::<__m256i>() };
+            let wide = unsafe {
+                self.0
+                    .as_ptr()
+                    .cast::<Feature>()
+                    .add(place)
+                    .cast::<__m256i>()
+            };
             // SAFETY: likewise.
             *features = unsafe { wide.read_unaligned() };
         }

@@ -179,7 +179,6 @@ mod tests {
             heads: 2,
             layers: 1,
             intermediate: 3,
-            vocabulary: 20,
             ..ModelRecipe::default()
         };
         let mut network = Network::new(Shape::new(&model, 20, 2, false), 1).unwrap();

@@ -228,7 +228,9 @@ fn random_model(shape: &Shape) -> anyhow::Result<Vec<u8>> {
         push(Role::MlpInput, 0, intermediate, hidden);
         push(Role::MlpOutput, 0, hidden, intermediate);
     }
-    let labels: Vec<String> = (0..shape.labels).map(|class| format!("class {class}")).collect();
+    let labels: Vec<String> = (0..shape.labels)
+        .map(|class| format!("class {class}"))
+        .collect();
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
     model(shape.name, hidden, shape.tokens, &labels, layers, tensors)
 }
