@@ -6,9 +6,9 @@ mod reference;
 #[path = "pretrained/tiny.rs"]
 mod tiny;
 
+use core::sync::atomic::AtomicBool;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use neuroprune_trainer::batch::{Batch, encode};
 use neuroprune_trainer::checkpoint;
@@ -354,10 +354,13 @@ fn runs_end_in_the_same_file_interrupted_or_not() {
     );
 }
 
+/// A name, what goes wrong, and a part of what is said of it.
+type Case = (&'static str, fn(&Path, &mut Tiny), &'static str);
+
 /// One thing wrong, and what is said of it.
 #[test]
 fn what_cannot_be_used_is_named() {
-    let cases: [(&str, fn(&Path, &mut Tiny), &str); 12] = [
+    let cases: [Case; 12] = [
         (
             "no tensor",
             no_tensor,
