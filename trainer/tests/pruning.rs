@@ -9,7 +9,7 @@ use neuroprune_trainer::pruning::threshold::weights_at;
 use neuroprune_trainer::pruning::{cut, merge_heads, prune_and_cut, prune_to};
 use neuroprune_trainer::random::{Purpose, initial_values, stream};
 use neuroprune_trainer::recipe::{
-    ActivationKind, Blocks, ModelRecipe, PoolingKind, PruningRecipe, ScoreKind,
+    ActivationKind, Blocks, ModelRecipe, PruningRecipe, ScoreKind,
 };
 
 use proptest::prelude::*;
@@ -22,10 +22,9 @@ fn network(activation: ActivationKind) -> Network {
         layers: 2,
         heads: 4,
         intermediate: 24,
-        vocabulary: 50,
         tokens: 12,
         activation,
-        pooling: PoolingKind::Mean,
+        ..ModelRecipe::default()
     };
     let mut network = Network::new(Shape::new(&recipe, 50, 3, false), 5).unwrap();
     // Biases and sensitivities as training leaves them, not zero.
