@@ -8,9 +8,7 @@ use neuroprune_trainer::parameter::Parameter;
 use neuroprune_trainer::pruning::threshold::weights_at;
 use neuroprune_trainer::pruning::{cut, merge_heads, prune_and_cut, prune_to};
 use neuroprune_trainer::random::{Purpose, initial_values, stream};
-use neuroprune_trainer::recipe::{
-    ActivationKind, Blocks, ModelRecipe, PruningRecipe, ScoreKind,
-};
+use neuroprune_trainer::recipe::{ActivationKind, Blocks, ModelRecipe, PruningRecipe, ScoreKind};
 
 use proptest::prelude::*;
 
