@@ -4,7 +4,7 @@ use std::env;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rustc-check-cfg=cfg(kernels, values(\"cortex_m\", \"x86_64\"))");
+    println!("cargo:rustc-check-cfg=cfg(kernels, values(\"cortex_m\", \"simd128\", \"x86_64\"))");
     println!("cargo:rustc-check-cfg=cfg(dsp)");
     println!("cargo:rustc-check-cfg=cfg(fpu)");
     let target = env::var("TARGET").unwrap_or_default();
@@ -23,6 +23,9 @@ fn main() {
     };
     if has("CARGO_CFG_TARGET_ARCH", "x86_64") && has("CARGO_CFG_TARGET_FEATURE", "sse2") {
         println!("cargo:rustc-cfg=kernels=\"x86_64\"");
+    }
+    if has("CARGO_CFG_TARGET_FEATURE", "simd128") {
+        println!("cargo:rustc-cfg=kernels=\"simd128\"");
     }
     // Part of Armv7E-M; Armv8-M may come without.
     if target.starts_with("thumbv7em") {

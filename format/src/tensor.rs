@@ -14,6 +14,7 @@ mod matrix;
 mod norm;
 mod stream;
 
+pub use delta::take_row as take_delta_row;
 pub use embedding::Embedding;
 pub use matrix::{Matrix, Row, RowWeights, Rows};
 pub use norm::Norm;

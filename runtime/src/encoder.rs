@@ -22,8 +22,8 @@ use crate::plan::{AttentionBuffers, EmbedBuffers, MlpBuffers, PoolBuffers};
 use crate::residual::Residual;
 use crate::trace::{Stage, Trace, Values};
 
-/// Largest attention weight; `kernels::mix` states how many tokens it allows.
-const LARGEST_MIXTURE: f32 = 8191.0;
+/// [`kernels::LARGEST_WEIGHT`] as a float.
+const LARGEST_MIXTURE: f32 = kernels::LARGEST_WEIGHT as f32;
 
 /// Sums of token, position and segment embeddings, normalised.
 pub(crate) fn embed(
@@ -392,16 +392,11 @@ fn quantize_mixture<'s>(
         *scores = [0.0; LANES];
     }
     for quad in 0..quads {
-        let mut weights = Mixture::default();
-        let quad_of_scores = part(scores, quad * QUAD, QUAD);
-        for (place, scores) in quad_of_scores.iter().enumerate() {
-            for ((weights, score), inverse) in weights.iter_mut().zip(scores).zip(&scales.inverses)
-            {
-                if let Some(weight) = weights.get_mut(place) {
-                    *weight = narrow(math::nearest(score * inverse));
-                }
-            }
-        }
+        let (quads_of_scores, _) = scores.as_chunks::<QUAD>();
+        let weights = match quads_of_scores.get(quad) {
+            Some(scores) => kernels::mixture(scores, &scales.inverses),
+            None => Mixture::default(),
+        };
         let packed: [Lanes<f32>; 2] = bytemuck::must_cast(weights);
         for (score, packed) in scores.iter_mut().skip(quad * 2).zip(packed) {
             *score = packed;
@@ -484,11 +479,6 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
             residual.add_and_normalize(tile, update, settings.norm_epsilon, layer.mlp_norm);
         }
     }
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "clamped")]
-fn narrow(value: i32) -> i16 {
-    value.clamp(0, 8191) as i16
 }
 
 /// Copies lanes to `values` from `start` on, as many as there is room for.

@@ -11,6 +11,8 @@
 //! | `cortex_m` | likewise | Cortex-M4, M7, M33, M55: one instruction for two products |
 //! | `cortex_m_dsp` | – | Cortex-M4, M7: mixing, two products an instruction |
 //! | `cortex_m_fpu` | likewise | Cortex-M4F, M7, M33, M55: the passes of [`floats`] |
+//! | `simd128` | eight times 16 bits | WebAssembly: two columns of four tokens an instruction |
+//! | `simd128_floats` | likewise | WebAssembly: the passes of [`floats`] |
 //! | `x86_64` | eight bytes | chooses between the next and [`scalar`] at run time |
 //! | `avx2`, `avx2_floats`, `avx2_tiles` | likewise | x86-64 with AVX2 |
 //!
@@ -32,6 +34,10 @@ mod cortex_m_fpu;
 pub mod floats;
 pub mod pairs;
 pub mod scalar;
+#[cfg(kernels = "simd128")]
+mod simd128;
+#[cfg(kernels = "simd128")]
+mod simd128_floats;
 #[cfg(kernels = "x86_64")]
 pub mod x86_64;
 
@@ -39,18 +45,26 @@ use neuroprune_format::tensor::Rows;
 
 #[cfg(kernels = "cortex_m")]
 use cortex_m as chosen;
-#[cfg(not(any(kernels = "cortex_m", kernels = "x86_64")))]
+#[cfg(not(any(kernels = "cortex_m", kernels = "simd128", kernels = "x86_64")))]
 use scalar as chosen;
+#[cfg(kernels = "simd128")]
+use simd128 as chosen;
 #[cfg(kernels = "x86_64")]
 use x86_64 as chosen;
 
 pub use chosen::{
-    Feature, add, dense, gelu, largest, mix, multiply, normalize, pack, quantize, quantize_bytes,
-    rectify, round, scale, set_grain, sum, sum_of_squares, value_word,
+    Feature, add, dense, gelu, largest, mix, mixture, multiply, normalize, pack, quantize,
+    quantize_bytes, rectify, round, scale, set_grain, sum, sum_of_squares, value_word,
 };
 
 /// Tiles that are multiplied at once.
-pub const TILES: usize = if cfg!(kernels = "x86_64") { 4 } else { 1 };
+pub const TILES: usize = if cfg!(kernels = "x86_64") {
+    4
+} else if cfg!(kernels = "simd128") {
+    2
+} else {
+    1
+};
 
 /// Tokens in a tile.
 pub const LANES: usize = 8;
@@ -66,6 +80,9 @@ pub const QUAD: usize = 4;
 
 /// Attention weights of four tokens, for the eight queries of a tile.
 pub type Mixture = Lanes<[i16; QUAD]>;
+
+/// Largest attention weight; `mix` states how many tokens it allows.
+pub const LARGEST_WEIGHT: i16 = 8191;
 
 /// Bytes that a feature of eight tokens takes on this target.
 pub const FEATURE_BYTES: usize = size_of::<Feature>();
@@ -99,6 +116,14 @@ pub fn project_tiles(rows: &Rows<'_>, tiles: &[Tile<'_>], output: &mut [Lanes<f3
         return set.project_tiles(rows, tiles, output);
     }
     let count = output.len() / tiles.len().max(1);
+    #[cfg(kernels = "simd128")]
+    if let [one, other] = tiles {
+        simd128::multiply_both(rows, [one, other], bytemuck::cast_slice_mut(output));
+        for (tile, output) in tiles.iter().zip(output.chunks_mut(count.max(1))) {
+            scale(rows, tile, output);
+        }
+        return;
+    }
     for (tile, output) in tiles.iter().zip(output.chunks_mut(count.max(1))) {
         project(rows, tile, output);
     }

@@ -69,7 +69,7 @@ pub const fn required_scratch(limits: Limits, tokens: usize) -> usize {
 /// [`required_scratch`] of a target whose kernels take one tile at a time, and
 /// `feature_bytes` for a feature of eight tokens:
 /// [`kernels::FEATURE_BYTES`](crate::kernels::FEATURE_BYTES) there, 8 for the scalar kernels,
-/// 16 for those of pairs (Cortex-M4, M7, M33, M55).
+/// 16 for those of pairs (Cortex-M4, M7, M33, M55) and of `simd128`.
 #[must_use]
 pub const fn required_scratch_with(limits: Limits, tokens: usize, feature_bytes: usize) -> usize {
     scratch_bytes(limits, tokens, feature_bytes, 1)

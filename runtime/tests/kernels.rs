@@ -1,4 +1,5 @@
-//! The parity test: every set of kernels gives the oracle's sums.
+//! The parity test: every set of kernels gives the oracle's sums, and the set that this
+//! target has also the bits of its float passes. `cargo xtask test` runs it on WebAssembly too.
 //!
 //! Kernels in assembly run on boards only; there the program `classify` holds them to the
 //! host's logits.
@@ -19,7 +20,7 @@ use neuroprune_format::writer::{
     CharacterMap, LayoutChoice, ModelSource, TensorSource, WriteError,
 };
 use neuroprune_runtime::kernels::pairs::{self, Portable, RowSums};
-use neuroprune_runtime::kernels::{GRAIN, LANES, Lanes, Tile, scalar};
+use neuroprune_runtime::kernels::{self, GRAIN, LANES, Lanes, QUAD, TILES, Tile, floats, scalar};
 use proptest::prelude::*;
 
 /// Mostly anything, often the ends of the range.
@@ -36,6 +37,18 @@ fn paired(tile: &[[i8; LANES]]) -> Vec<pairs::Feature> {
         let mut feature = pairs::Feature::default();
         for (grain, lanes) in lanes.as_chunks::<GRAIN>().0.iter().enumerate() {
             pairs::set_grain(&mut feature, grain, *lanes);
+        }
+        feature
+    };
+    tile.iter().map(pack).collect()
+}
+
+/// As the set of this target reads them.
+fn packed(tile: &[[i8; LANES]]) -> Vec<kernels::Feature> {
+    let pack = |lanes: &[i8; LANES]| {
+        let mut feature = kernels::Feature::default();
+        for (grain, lanes) in lanes.as_chunks::<GRAIN>().0.iter().enumerate() {
+            kernels::set_grain(&mut feature, grain, *lanes);
         }
         feature
     };
@@ -153,13 +166,13 @@ fn with_layout(
     }
 }
 
-/// Sums of every row, by the oracle and by the pairs, for a full tile and a short one.
+/// Sums of every row, by the oracle, by the pairs and by the set of this target, for a full
+/// tile and for short ones.
 fn assert_all_sums(matrix: &Matrix<'_>, features: &[scalar::Feature], expected: &[Lanes<i32>]) {
-    let pairs = paired(features);
-    for tokens in [LANES, LANES / 2, 1] {
-        let (mut oracle, mut found) = (expected.to_vec(), expected.to_vec());
-        oracle.fill([i32::MAX; LANES]);
-        found.fill([i32::MAX; LANES]);
+    let (pairs, packed) = (paired(features), packed(features));
+    for tokens in [LANES, GRAIN + 1, GRAIN, 1] {
+        let mut oracle = vec![[i32::MAX; LANES]; expected.len()];
+        let (mut found, mut chosen) = (oracle.clone(), oracle.clone());
         let scales = [1.0; LANES];
         let tile = Tile {
             features,
@@ -182,9 +195,58 @@ fn assert_all_sums(matrix: &Matrix<'_>, features: &[scalar::Feature], expected: 
             tokens,
         };
         pairs::multiply::<Portable>(&matrix.iter(), &tile, &mut found);
-        for ((oracle, found), expected) in oracle.iter().zip(&found).zip(expected) {
-            assert_eq!(oracle[..tokens], expected[..tokens]);
-            assert_eq!(found[..tokens], expected[..tokens]);
+        let tile = Tile {
+            features: &packed,
+            scales,
+            tokens,
+        };
+        kernels::multiply(&matrix.iter(), &tile, &mut chosen);
+        for (row, expected) in expected.iter().enumerate() {
+            for sums in [oracle[row], found[row], chosen[row]] {
+                assert_eq!(sums[..tokens], expected[..tokens]);
+            }
+        }
+    }
+}
+
+/// As many tiles at once as this target takes, and fewer, each as the oracle has it alone.
+fn assert_all_tiles(matrix: &Matrix<'_>, features: &[scalar::Feature]) {
+    let rotated = (0..TILES).map(|by| {
+        let mut features = features.to_vec();
+        for lanes in &mut features {
+            lanes.rotate_left(by);
+        }
+        features
+    });
+    let rotated: Vec<_> = rotated.collect();
+    let packed: Vec<_> = rotated.iter().map(|features| packed(features)).collect();
+    let rows = matrix.rows();
+    let scales: Lanes<f32> = core::array::from_fn(|lane| 0.01 + lane as f32);
+    for count in 1..=TILES {
+        let tokens = |tile: usize| if tile + 1 == count { 3 + tile } else { LANES };
+        let tiles: Vec<_> = (0..count)
+            .map(|tile| Tile {
+                features: &packed[tile][..],
+                scales,
+                tokens: tokens(tile),
+            })
+            .collect();
+        let mut found = vec![[f32::NAN; LANES]; count * rows];
+        kernels::project_tiles(&matrix.iter(), &tiles, &mut found);
+        for (tile, found) in found.chunks(rows).enumerate() {
+            let one = Tile {
+                features: &rotated[tile][..],
+                scales,
+                tokens: tokens(tile),
+            };
+            let mut sums = vec![[0; LANES]; rows];
+            scalar::multiply(&matrix.iter(), &one, &mut sums);
+            let mut expected: Vec<Lanes<f32>> = sums
+                .iter()
+                .map(|sums| sums.map(|sum| f32::from_bits(sum.cast_unsigned())))
+                .collect();
+            floats::scale(&matrix.iter(), &one, &mut expected);
+            assert_eq!(bits(found, one.tokens), bits(&expected, one.tokens));
         }
     }
 }
@@ -245,7 +307,168 @@ proptest! {
     fn every_layout_gives_the_same_sums((cols, weights, tile) in matrix()) {
         let expected = plain_sums(cols, &weights, &tile);
         for layout in LAYOUTS {
-            with_layout(cols, &weights, layout, |matrix| assert_all_sums(&matrix, &tile, &expected));
+            with_layout(cols, &weights, layout, |matrix| {
+                assert_all_sums(&matrix, &tile, &expected);
+                assert_all_tiles(&matrix, &tile);
+            });
+        }
+    }
+}
+
+/// Finite floats of every size, zeros and steps of quantisation among them.
+fn number() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        4 => -4.0..4.0_f32,
+        1 => -1e6..1e6_f32,
+        1 => Just(0.0),
+        1 => Just(-0.0),
+        1 => prop::num::f32::SUBNORMAL,
+    ]
+}
+
+/// Any number of features, for any number of tokens.
+fn numbers() -> impl Strategy<Value = (Vec<Lanes<f32>>, usize)> {
+    let features = prop::collection::vec(prop::array::uniform8(number()), 0..40);
+    (features, 1..=LANES)
+}
+
+/// The first `tokens` lanes, bit by bit.
+fn bits(rows: &[Lanes<f32>], tokens: usize) -> Vec<u32> {
+    let rows = rows.iter().flat_map(|row| row.iter().take(tokens));
+    rows.map(|x| x.to_bits()).collect()
+}
+
+/// Factors that make all of `x` at most `limit`.
+fn inverses(x: &[Lanes<f32>], limit: f32) -> Lanes<f32> {
+    let largest = |lane: usize| x.iter().map(|x| x[lane].abs()).fold(0.0, f32::max);
+    core::array::from_fn(|lane| {
+        let inverse = limit / largest(lane);
+        if inverse.is_finite() { inverse } else { 0.0 }
+    })
+}
+
+fn first<T: Copy>(rows: &[Lanes<T>], tokens: usize) -> Vec<T> {
+    let rows = rows.iter().flat_map(|row| row.iter().take(tokens));
+    rows.copied().collect()
+}
+
+proptest! {
+    #[test]
+    fn rows_of_bytes_give_the_oracles_sums(
+        (cols, weights, tile) in matrix(),
+        tokens in 1..=LANES,
+    ) {
+        let expected = plain_sums(cols, &weights, &tile);
+        let weights: Vec<u8> = weights.iter().map(|weight| weight.cast_unsigned()).collect();
+        let packed = packed(&tile);
+        let tile = Tile { features: &packed, scales: [1.0; LANES], tokens };
+        let mut found = vec![[i32::MAX; LANES]; expected.len()];
+        kernels::dense(&weights, cols, &tile, &mut found);
+        prop_assert_eq!(first(&found, tokens), first(&expected, tokens));
+    }
+
+    #[test]
+    fn mixtures_are_the_oracles(
+        quads in prop::collection::vec(
+            (
+                prop::array::uniform8(prop::array::uniform4(0..=8191_i16)),
+                prop::collection::vec(prop::array::uniform4(byte()), 19),
+            ),
+            0..20,
+        ),
+        dimensions in 0..=19_usize,
+        queries in 1..=LANES,
+    ) {
+        let mixture: Vec<_> = quads.iter().map(|quad| quad.0).collect();
+        let values = || quads.iter().flat_map(|quad| quad.1.iter().take(dimensions));
+        let word = |values: &[i8; QUAD]| scalar::value_word(Some(*values));
+        let words: Vec<u32> = values().map(word).collect();
+        let mut expected = vec![[0; LANES]; dimensions];
+        scalar::mix(&mixture, &words, queries, &mut expected);
+        let word = |values: &[i8; QUAD]| kernels::value_word(Some(*values));
+        let words: Vec<u32> = values().map(word).collect();
+        let mut found = vec![[i32::MAX; LANES]; dimensions];
+        kernels::mix(&mixture, &words, queries, &mut found);
+        prop_assert_eq!(first(&found, queries), first(&expected, queries));
+    }
+
+    #[test]
+    fn attention_weights_are_the_oracles(
+        weights in prop::array::uniform4(prop::array::uniform8(-1.0..2.0_f32)),
+        inverses in prop::array::uniform8(prop_oneof![Just(0.0), Just(8191.0), 0.0..1e6_f32]),
+    ) {
+        let expected = floats::mixture(&weights, &inverses);
+        prop_assert_eq!(kernels::mixture(&weights, &inverses), expected);
+    }
+
+    #[test]
+    fn passes_over_floats_give_the_oracles_bits(
+        (x, tokens) in numbers(),
+        steps in prop::collection::vec(steps(), 40),
+        scales in prop::array::uniform8(0.0..0.01_f32),
+    ) {
+        let in_place = |pass: fn(&mut [Lanes<f32>], usize)| {
+            let mut x = x.clone();
+            pass(&mut x, tokens);
+            bits(&x, tokens)
+        };
+        prop_assert_eq!(in_place(kernels::gelu), in_place(floats::gelu));
+        prop_assert_eq!(in_place(kernels::rectify), in_place(floats::rectify));
+
+        let largest = kernels::largest(&x, tokens);
+        prop_assert_eq!(&largest[..tokens], &floats::largest(&x, tokens)[..tokens]);
+        let sum = floats::sum(&x, tokens);
+        prop_assert_eq!(bits(&[kernels::sum(&x, tokens)], tokens), bits(&[sum], tokens));
+        let squares = kernels::sum_of_squares(&x, &scales, tokens);
+        let expected = floats::sum_of_squares(&x, &scales, tokens);
+        prop_assert_eq!(bits(&[squares], tokens), bits(&[expected], tokens));
+
+        let (mut found, mut expected) = (x.clone(), x.clone());
+        kernels::add(&mut found, &steps, &scales, tokens);
+        floats::add(&mut expected, &steps, &scales, tokens);
+        prop_assert_eq!(bits(&found, tokens), bits(&expected, tokens));
+
+        let bytes = inverses(&x, 127.0);
+        let mut expected = vec![[0; LANES]; x.len()];
+        floats::quantize_bytes(&x, &bytes, tokens, &mut expected);
+        let mut found = vec![[0; LANES]; x.len()];
+        kernels::quantize_bytes(&x, &bytes, tokens, &mut found);
+        prop_assert_eq!(first(&found, tokens), first(&expected, tokens));
+        let mut features = vec![kernels::Feature::default(); x.len()];
+        kernels::quantize(&x, &bytes, tokens, &mut features);
+        // Features of a set cannot be read back: they are told by their sums.
+        let ones: Vec<u8> = (0..x.len() * x.len()).map(|at| u8::from(at % (x.len() + 1) == 0)).collect();
+        let tile = Tile { features: &features, scales, tokens };
+        let mut read = vec![[0; LANES]; x.len()];
+        kernels::dense(&ones, x.len(), &tile, &mut read);
+        let expected: Vec<i32> = first(&expected, tokens).into_iter().map(i32::from).collect();
+        prop_assert_eq!(first(&read, tokens), expected);
+
+        let halves = inverses(&x, 127.0 * 256.0);
+        let (mut found, mut expected) = (vec![[0; LANES]; x.len()], vec![[0; LANES]; x.len()]);
+        kernels::round(&x, &halves, tokens, &mut found);
+        floats::round(&x, &halves, tokens, &mut expected);
+        prop_assert_eq!(first(&found, tokens), first(&expected, tokens));
+    }
+
+    #[test]
+    fn sums_are_scaled_to_the_oracles_bits(
+        (cols, weights, _) in matrix(),
+        sums in prop::collection::vec(prop::array::uniform8(-8_388_604..=8_388_604), 12),
+        scales in prop::array::uniform8(0.0..0.01_f32),
+        tokens in 1..=LANES,
+    ) {
+        for layout in [LayoutKind::Dense, LayoutKind::DeltaU8] {
+            with_layout(cols, &weights, layout, |matrix| {
+                let as_floats = sums.iter().map(|sums| sums.map(|sum: i32| f32::from_bits(sum.cast_unsigned())));
+                let mut found: Vec<Lanes<f32>> = as_floats.take(matrix.rows()).collect();
+                let mut expected = found.clone();
+                let tile = Tile::<kernels::Feature> { features: &[], scales, tokens };
+                kernels::scale(&matrix.iter(), &tile, &mut found);
+                let tile = Tile::<scalar::Feature> { features: &[], scales, tokens };
+                floats::scale(&matrix.iter(), &tile, &mut expected);
+                assert_eq!(bits(&found, tokens), bits(&expected, tokens));
+            });
         }
     }
 }

@@ -61,7 +61,7 @@ impl DeviceName {
 #[cfg(feature = "cuda")]
 fn open_cuda(number: usize) -> candle_core::Result<Device> {
     let device = Device::new_cuda_with_stream(number)?;
-    device.as_cuda_device().map(crate::ops::single_stream)?;
+    crate::ops::prepare(device.as_cuda_device()?)?;
     Ok(device)
 }
 

@@ -22,7 +22,7 @@ mod rows;
 pub use activation::activation;
 pub use attention::{Heads, attention};
 #[cfg(feature = "cuda")]
-pub(crate) use cuda::single_stream;
+pub(crate) use cuda::prepare;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use mean::mean;

@@ -8,7 +8,8 @@
 //!
 //! `benchmarks/README.md` says what the figures mean.
 
-mod budgets;
+pub(crate) mod browser;
+pub(crate) mod budgets;
 mod counter;
 mod models;
 mod peers;
@@ -39,11 +40,15 @@ use models::{LAYOUTS, Matrix, Widths};
     cargo xtask bench                        every board\n  \
     cargo xtask bench --board mps2-an386     Cortex-M4F alone\n  \
     cargo xtask bench --bless                accept what is counted now as the budgets\n  \
-    cargo xtask bench --json | jq .          one line a board, for scripts")]
+    cargo xtask bench --json | jq .          one line a board, for scripts\n  \
+    cargo xtask bench --browser              times in Chromium, beside onnxruntime-web")]
 pub(crate) struct Bench {
     /// Only this board; firmware-examples/README.md lists them.
     #[arg(long)]
     board: Option<String>,
+    /// Measure times in Chromium, and onnxruntime-web beside ours, instead of counting.
+    #[arg(long, conflicts_with_all = ["board", "bless"])]
+    pub(crate) browser: bool,
     /// Print the records as JSON, one line a board, in place of tables.
     #[arg(long)]
     pub(crate) json: bool,

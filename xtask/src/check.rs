@@ -8,7 +8,15 @@ use crate::tally::Tally;
 const ROOT: &str = "Cargo.toml";
 
 /// Workspaces of the checkout, by manifest.
-const MANIFESTS: [&str; 3] = [ROOT, "firmware-examples/Cargo.toml", "fuzz/Cargo.toml"];
+const MANIFESTS: [&str; 4] = [
+    ROOT,
+    "firmware-examples/Cargo.toml",
+    WASM,
+    "fuzz/Cargo.toml",
+];
+
+/// The module for browsers.
+const WASM: &str = "browser/wasm/Cargo.toml";
 
 /// Sets of features that must build where there is no operating system, each alone
 /// and all together.
@@ -24,6 +32,9 @@ const HOST_FEATURES: &str =
 /// One for each instruction set with code of its own.
 const FIRMWARE_TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf"];
 
+/// The target of the module for browsers.
+const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
 /// The target with the least: no atomic swap, no float unit.
 const SMALLEST_TARGET: &str = "thumbv6m-none-eabi";
 
@@ -32,7 +43,7 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
     format(tally);
     dependencies(tally);
     features(tally);
-    firmware_lints(tally);
+    own_workspace_lints(tally);
     tally.suite("clippy: workspace", || {
         quiet_cargo(&[
             "clippy",
@@ -113,15 +124,16 @@ fn features(tally: &mut Tally) {
     }
 }
 
-fn firmware_lints(tally: &mut Tally) {
-    for target in FIRMWARE_TARGETS {
-        tally.suite(&format!("clippy: firmware for {target}"), || {
+fn own_workspace_lints(tally: &mut Tally) {
+    let firmware = FIRMWARE_TARGETS.map(|target| ("firmware-examples/Cargo.toml", target));
+    for (manifest, target) in firmware.into_iter().chain([(WASM, WASM_TARGET)]) {
+        tally.suite(&format!("clippy: {manifest} for {target}"), || {
             quiet_cargo(&[
                 "clippy",
                 "--quiet",
                 "--locked",
                 "--manifest-path",
-                "firmware-examples/Cargo.toml",
+                manifest,
                 "--target",
                 target,
                 "--",

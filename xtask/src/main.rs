@@ -1,22 +1,26 @@
 //! Every routine job of the house, one file a job.
 //!
 //! ```text
-//! cargo xtask test      host tests, then the firmware of every board in QEMU
+//! cargo xtask test      host tests, the firmware of every board in QEMU, the browser tests
 //! cargo xtask check     formatting, lints, documentation, features, dependencies
 //! cargo xtask firmware  the firmware alone, or one program, or one board
-//! cargo xtask bench     counts instructions in QEMU, compares with budgets, writes records
+//! cargo xtask browser   the npm package; its demo page, served
+//! cargo xtask bench     counts instructions in QEMU, compares with budgets, writes records;
+//!                       times in a browser, beside onnxruntime-web
 //! cargo xtask accuracy  trains a recipe on real text sets and writes the record
 //! ```
 
 mod accuracy;
 mod bench;
 mod boards;
+mod browser;
 mod check;
 mod command;
 mod firmware;
 mod setup;
 mod tally;
 mod test;
+mod webassembly;
 
 use std::process::ExitCode;
 
@@ -38,12 +42,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Job {
-    /// Run every test: on this machine, then on every board in QEMU.
+    /// Run every test: on this machine, on every board in QEMU, in Node and Chromium.
     Test,
     /// Check formatting, lints, documentation, features and dependencies.
     Check,
     /// Build the firmware, run it in QEMU and compare what it prints.
     Firmware(firmware::Selection),
+    Browser(browser::Browser),
     Bench(bench::Bench),
     /// Train a recipe on real text sets and write the record (minutes a run).
     Accuracy(accuracy::Accuracy),
@@ -72,6 +77,19 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Job::Firmware(selection) => {
             setup::ensure(&setup::for_firmware()?, installing)?;
             firmware::run(&selection, &mut tally)?;
+        }
+        Job::Browser(job) => {
+            let tools = if job.test {
+                setup::for_browser_tests()
+            } else {
+                setup::for_browser()
+            };
+            setup::ensure(&tools, installing)?;
+            browser::run(&job, &mut tally)?;
+        }
+        Job::Bench(job) if job.browser => {
+            setup::ensure(&setup::for_browser_bench(), installing)?;
+            return bench::browser::run(job.json);
         }
         Job::Bench(job) => {
             if let Some(folder) = &job.write_models {

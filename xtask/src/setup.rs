@@ -25,19 +25,31 @@ pub(crate) enum Tool {
     RustTarget(String),
     /// A part of the Rust toolchain, such as clippy.
     RustComponent(String),
-    /// An emulator, and the Debian package that has it.
-    Emulator(&'static str, &'static str),
+    /// A program, and the Debian package that has it.
+    Program(&'static str, &'static str),
     /// A cargo subcommand built from crates.io: name and version.
     CargoCommand(&'static str, &'static str),
+    /// A module of the system's Python, and the Debian package that has it.
+    PythonModule(&'static str, &'static str),
+    /// Node, of [`NODE`] or newer.
+    Node,
+    /// The packages of a folder's `package-lock.json`.
+    NodePackages(&'static str),
 }
+
+/// Oldest Node, major and minor: what `browser/package.json` states.
+const NODE: (u32, u32) = (20, 16);
 
 impl fmt::Display for Tool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RustTarget(target) => write!(f, "Rust target {target}"),
             Self::RustComponent(component) => write!(f, "Rust component {component}"),
-            Self::Emulator(program, _) => write!(f, "{program}"),
+            Self::Program(program, _) => write!(f, "{program}"),
             Self::CargoCommand(name, version) => write!(f, "cargo-{name} {version}"),
+            Self::PythonModule(name, _) => write!(f, "Python with {name}"),
+            Self::Node => write!(f, "Node {}.{} or newer", NODE.0, NODE.1),
+            Self::NodePackages(folder) => write!(f, "the packages of {folder}/package-lock.json"),
         }
     }
 }
@@ -46,10 +58,39 @@ impl fmt::Display for Tool {
 pub(crate) fn for_firmware() -> anyhow::Result<Vec<Tool>> {
     let targets = toolchain()?.targets.into_iter().map(Tool::RustTarget);
     let emulators = [
-        Tool::Emulator("qemu-system-arm", "qemu-system-arm"),
-        Tool::Emulator("qemu-system-riscv32", "qemu-system-misc"),
+        Tool::Program("qemu-system-arm", "qemu-system-arm"),
+        Tool::Program("qemu-system-riscv32", "qemu-system-misc"),
     ];
     Ok(targets.chain(emulators).collect())
+}
+
+/// What building the package for browsers needs: Rust's target, Node, its packages.
+pub(crate) fn for_browser() -> Vec<Tool> {
+    vec![
+        Tool::RustTarget("wasm32-unknown-unknown".to_owned()),
+        Tool::Node,
+        Tool::NodePackages("browser"),
+    ]
+}
+
+/// What testing it needs beside that: a browser.
+pub(crate) fn for_browser_tests() -> Vec<Tool> {
+    let mut tools = for_browser();
+    tools.push(Tool::Program("chromium", "chromium"));
+    tools
+}
+
+/// What the runtime's tests on WebAssembly need.
+pub(crate) fn for_webassembly() -> Vec<Tool> {
+    vec![Tool::RustTarget("wasm32-wasip1".to_owned()), Tool::Node]
+}
+
+/// What measuring in the browser needs: Python makes the peer's models.
+pub(crate) fn for_browser_bench() -> Vec<Tool> {
+    let mut tools = for_browser_tests();
+    tools.push(Tool::NodePackages("benchmarks/browser"));
+    tools.push(Tool::PythonModule("venv", "python3-venv"));
+    tools
 }
 
 /// What the checks need: the targets, clippy, rustfmt and cargo-deny.
@@ -104,14 +145,27 @@ fn missing(tools: &[Tool]) -> anyhow::Result<Vec<Tool>> {
             "rustfmt" => succeeds("cargo", &["fmt", "--version"]),
             _ => false,
         },
-        Tool::Emulator(program, _) => succeeds(program, &["--version"]),
+        Tool::Program(program, _) => succeeds(program, &["--version"]),
         Tool::CargoCommand(name, _) => succeeds("cargo", &[name, "--version"]),
+        // Debian's Python has `venv` without what it needs.
+        Tool::PythonModule(name, _) => {
+            succeeds("python3", &["-c", &format!("import {name}, ensurepip")])
+        }
+        Tool::Node => node_version().is_some_and(|version| version >= NODE),
+        Tool::NodePackages(folder) => succeeds("npm", &["ls", "--prefix", folder]),
     };
     Ok(tools
         .iter()
         .filter(|tool| !is_there(tool))
         .cloned()
         .collect())
+}
+
+/// Major and minor version of the Node of this machine.
+fn node_version() -> Option<(u32, u32)> {
+    let text = run_quietly(&mut command("node", &["--version"])).ok()?;
+    let mut parts = text.trim().trim_start_matches('v').split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// The commands that install `tools`, as few as possible.
@@ -125,9 +179,16 @@ fn installations(tools: &[Tool]) -> Vec<Vec<String>> {
         match tool {
             Tool::RustTarget(target) => targets.push(target.clone()),
             Tool::RustComponent(component) => components.push(component.clone()),
-            Tool::Emulator(_, package) => packages.push((*package).to_owned()),
+            Tool::Program(_, package) | Tool::PythonModule(_, package) => {
+                packages.push((*package).to_owned())
+            }
             Tool::CargoCommand(name, version) => commands.push(words(&format!(
                 "cargo install --quiet --locked cargo-{name}@{version}"
+            ))),
+            // Debian's may be older; people have their own ways to get it.
+            Tool::Node => commands.push(words("see https://nodejs.org")),
+            Tool::NodePackages(folder) => commands.push(words(&format!(
+                "npm ci --prefix {folder} --no-audit --no-fund"
             ))),
         }
     }
@@ -144,11 +205,14 @@ fn installations(tools: &[Tool]) -> Vec<Vec<String>> {
     commands
 }
 
-/// Debian packages can only be installed by root, where there is apt.
+/// Debian packages can only be installed by root, where there is apt; Node not at all.
 fn needs_other_hands(missing: &[Tool]) -> bool {
+    if missing.contains(&Tool::Node) {
+        return true;
+    }
     let packages = missing
         .iter()
-        .any(|tool| matches!(tool, Tool::Emulator(..)));
+        .any(|tool| matches!(tool, Tool::Program(..) | Tool::PythonModule(..)));
     let root = || {
         run_quietly(&mut command("id", &["-u"])).is_ok_and(|identity| identity.trim() == "0")
             && succeeds("apt-get", &["--version"])
@@ -187,7 +251,7 @@ mod tests {
     fn commands_are_few_and_in_order() {
         let tools = [
             Tool::CargoCommand("deny", "1.0.0"),
-            Tool::Emulator("qemu-system-arm", "qemu-system-arm"),
+            Tool::Program("qemu-system-arm", "qemu-system-arm"),
             Tool::RustTarget("a".to_owned()),
             Tool::RustTarget("b".to_owned()),
         ];

@@ -1,23 +1,20 @@
-//! Every test: on this machine, then on every board.
+//! Every test: on this machine, on every board, in Node and in a browser.
 
 use std::env;
 use std::path::PathBuf;
 
 use crate::bench;
+use crate::browser;
 use crate::command::{cargo, repository, run_aloud};
 use crate::firmware::{self, Selection};
-use crate::setup::{self, Installing};
+use crate::setup::{self, Installing, Tool};
 use crate::tally::Tally;
+use crate::webassembly;
 
 pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<()> {
-    let no_firmware = match setup::ensure(&setup::for_firmware()?, installing) {
-        Ok(()) => None,
-        // Where everything is asked for, half of it must not pass for the whole.
-        Err(error) if installing == Installing::Refused || env::var_os("CI").is_some() => {
-            return Err(error);
-        }
-        Err(error) => Some(format!("{error:#}")),
-    };
+    let no_firmware = lacks(&setup::for_firmware()?, installing)?;
+    let no_webassembly = lacks(&setup::for_webassembly(), installing)?;
+    let no_browser = lacks(&setup::for_browser_tests(), installing)?;
     tally.suite("host: cargo test --workspace", || {
         run_aloud(&mut cargo(&[
             "test",
@@ -41,7 +38,27 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
         }
         Some(reason) => tally.skip("firmware", &reason),
     }
+    match no_webassembly {
+        None => webassembly::test(tally),
+        Some(reason) => tally.skip("runtime on WebAssembly", &reason),
+    }
+    match no_browser {
+        None => browser::test(tally),
+        Some(reason) => tally.skip("browser", &reason),
+    }
     Ok(())
+}
+
+/// Why tests that need `tools` cannot run, where they cannot.
+fn lacks(tools: &[Tool], installing: Installing) -> anyhow::Result<Option<String>> {
+    match setup::ensure(tools, installing) {
+        Ok(()) => Ok(None),
+        // Where everything is asked for, half of it must not pass for the whole.
+        Err(error) if installing == Installing::Refused || env::var_os("CI").is_some() => {
+            Err(error)
+        }
+        Err(error) => Ok(Some(format!("{error:#}"))),
+    }
 }
 
 /// Where `trainer/tests/tokenizer_parity.rs` looks.

@@ -3,9 +3,10 @@
 use super::stream::{self, Fault, take_counted};
 use crate::ErrorKind;
 
-/// The pairs of the next row; none behind the last.
+/// Takes the next row of [`LayoutKind::DeltaU8`](super::LayoutKind::DeltaU8) off the stored
+/// rows: its (step, weight) pairs; none behind the last.
 #[inline]
-pub(super) fn take_row<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
+pub fn take_row<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
     take_counted(rest, 2).map_or(&[], |(_, pairs)| pairs)
 }
 

@@ -29,6 +29,23 @@ enum Weights<'a> {
     Blocks4(&'a [u8]),
 }
 
+impl<'a> Weights<'a> {
+    /// The weights of the next stored row.
+    #[inline]
+    fn take_row(&self, rest: &mut &'a [u8], cols: usize) -> RowWeights<'a> {
+        match self {
+            Self::Dense(dense) => dense.take_row(rest),
+            Self::DeltaU8(_) => RowWeights::DeltaU8(delta::take_row(rest)),
+            Self::Bitmap(_) => {
+                let (bits, weights) = bitmap::take_row(rest, cols);
+                RowWeights::Bitmap { bits, weights }
+            }
+            Self::Blocks2(_) => RowWeights::Blocks2(blocks::take_row(rest, 2)),
+            Self::Blocks4(_) => RowWeights::Blocks4(blocks::take_row(rest, 4)),
+        }
+    }
+}
+
 /// The weights of one row.
 #[derive(Clone, Copy, Debug)]
 pub enum RowWeights<'a> {
@@ -314,6 +331,24 @@ impl<'a> Rows<'a> {
         self.cols
     }
 
+    /// Weights of each row that is still to come, without its scale and bias.
+    #[inline]
+    pub fn weights(&self) -> impl Iterator<Item = RowWeights<'a>> + use<'a> {
+        let Self {
+            row,
+            rows,
+            cols,
+            row_map,
+            mut rest,
+            layout,
+            ..
+        } = *self;
+        (row..rows).map(move |row| match row_map {
+            Some(map) if !bit(map, row) => RowWeights::DeltaU8(&[]),
+            _ => layout.take_row(&mut rest, cols),
+        })
+    }
+
     /// Scale and bias of each row that is still to come, without its weights.
     #[inline]
     pub fn affine(&self) -> impl Iterator<Item = Affine> + use<'a> {
@@ -355,17 +390,7 @@ impl<'a> Iterator for Rows<'a> {
             });
         }
         let scale = take_f16(&mut self.scales);
-        let rest = &mut self.rest;
-        let weights = match self.layout {
-            Weights::Dense(dense) => dense.take_row(rest),
-            Weights::DeltaU8(_) => RowWeights::DeltaU8(delta::take_row(rest)),
-            Weights::Bitmap(_) => {
-                let (bits, weights) = bitmap::take_row(rest, self.cols);
-                RowWeights::Bitmap { bits, weights }
-            }
-            Weights::Blocks2(_) => RowWeights::Blocks2(blocks::take_row(rest, 2)),
-            Weights::Blocks4(_) => RowWeights::Blocks4(blocks::take_row(rest, 4)),
-        };
+        let weights = self.layout.take_row(&mut self.rest, self.cols);
         Some(Row {
             scale,
             bias,

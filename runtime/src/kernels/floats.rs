@@ -6,7 +6,7 @@
 
 use neuroprune_format::tensor::{Norm, Rows};
 
-use super::{GRAIN, Lanes, Tile, integer};
+use super::{GRAIN, LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile, integer};
 use crate::lanes::{float, grain, grain_mut, grain_of, grains, set_grain};
 use crate::math;
 
@@ -79,6 +79,26 @@ pub fn round(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, steps: &mut
             }
         }
     }
+}
+
+/// nearest(weight · inverse) of the attention weights of four tokens, within
+/// 0…[`LARGEST_WEIGHT`].
+#[must_use]
+pub fn mixture(weights: &[Lanes<f32>; QUAD], inverses: &Lanes<f32>) -> Mixture {
+    let mut mixture = Mixture::default();
+    for (place, weights) in weights.iter().enumerate() {
+        for ((steps, weight), inverse) in mixture.iter_mut().zip(weights).zip(inverses) {
+            if let Some(step) = steps.get_mut(place) {
+                *step = narrow(math::nearest(weight * inverse));
+            }
+        }
+    }
+    mixture
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "clamped")]
+fn narrow(weight: i32) -> i16 {
+    weight.clamp(0, LARGEST_WEIGHT.into()) as i16
 }
 
 /// x ← x + step · scale.

@@ -6,7 +6,8 @@
 use neuroprune_format::tensor::{RowWeights, Rows};
 
 pub use super::floats::{
-    add, gelu, largest, normalize, quantize_bytes, rectify, round, scale, sum, sum_of_squares,
+    add, gelu, largest, mixture, normalize, quantize_bytes, rectify, round, scale, sum,
+    sum_of_squares,
 };
 use super::{GRAIN, LANES, Lanes, Mixture, QUAD, Tile, floats};
 

@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use neuroprune_format::tensor::{Norm, Rows};
 
+pub use super::floats::mixture;
 pub use super::scalar::{Feature, set_grain, value_word};
 use super::{Lanes, Mixture, Tile, avx2, avx2_floats, avx2_tiles, scalar};
 

@@ -13,7 +13,7 @@ use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{
     CudaFunction, CudaModule, CudaSlice, CudaStream, CudaView, DevicePtr as _, LaunchConfig,
-    PushKernelArg as _, sys,
+    PushKernelArg as _, result, sys,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
 use candle_core::{CudaStorage, Error, Layout, Result, Shape, Storage, Tensor, bail};
@@ -37,11 +37,26 @@ const ATTENTION_THREADS: u32 = 128;
 const CHUNK: usize = 8192;
 const ROWS_OF_SUMS: u32 = 8;
 
-/// Turns off the events by which streams wait for each other: there is only one.
-pub(crate) fn single_stream(device: &CudaDevice) {
+/// Makes a fresh device fit for many small operations.
+///
+/// Memory that was freed stays with the program: by default the driver takes it back
+/// whenever the host waits, once a step, and every allocation after that is a slow one.
+///
+/// # Errors
+/// When the driver refuses.
+pub(crate) fn prepare(device: &CudaDevice) -> Result<()> {
     // SAFETY: the device was opened with a stream of its own, and all tensors on it are
-    // made, used and freed in the order of that stream.
+    // made, used and freed in the order of that stream: nothing has to wait for events.
     unsafe { device.disable_event_tracking() };
+    let gpu = device.cuda_stream().context().cu_device();
+    let mut kept = u64::MAX;
+    // SAFETY: the pool is that of an open device, and the attribute is a `u64`.
+    unsafe {
+        let pool = result::device::get_default_mem_pool(gpu).map_err(Error::wrap)?;
+        let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        result::mem_pool::set_attribute(pool, attribute, (&raw mut kept).cast())
+            .map_err(Error::wrap)
+    }
 }
 
 type Output = Result<(CudaStorage, Shape)>;

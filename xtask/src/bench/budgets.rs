@@ -10,9 +10,9 @@ use crate::command::repository;
 
 /// What stands above the budgets.
 const HEADER: &str = "\
-# Most instructions (and bytes, where the name says so) of each case on each board.
-# More than that fails `cargo xtask bench` and `cargo xtask test`.
-# `cargo xtask bench --bless` writes this file: one per cent above what is counted.
+# Most instructions (and bytes, where the name says so) of each case on each board, and
+# in the browser. More than that fails `cargo xtask bench`, `browser` and `test`.
+# `--bless` of `bench` and `browser` writes this file: one per cent above what is counted.
 ";
 
 /// `benchmarks/budgets.toml`: board, case, most instructions or bytes.
@@ -59,7 +59,7 @@ impl Budgets {
         }
         bail!(
             "{}\nbudgets are in benchmarks/budgets.toml; where the change is meant: \
-             cargo xtask bench --bless",
+             cargo xtask bench --bless, or browser --bless",
             faults.join("\n")
         )
     }

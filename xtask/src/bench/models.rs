@@ -142,19 +142,20 @@ pub(crate) fn matrices(
 }
 
 /// Shape of a whole model with random weights.
-struct Shape {
-    name: &'static str,
-    layers: u16,
-    hidden: usize,
-    heads: u16,
-    intermediate: usize,
-    tokens: usize,
-    labels: usize,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) name: &'static str,
+    pub(crate) layers: u16,
+    pub(crate) hidden: usize,
+    pub(crate) heads: u16,
+    pub(crate) intermediate: usize,
+    pub(crate) tokens: usize,
+    pub(crate) labels: usize,
     /// Nonzero weights of the encoder's matrices, per cent.
-    density: u64,
+    pub(crate) density: u64,
     /// Weights side by side that are zero together.
-    block: usize,
-    layout: LayoutChoice,
+    pub(crate) block: usize,
+    pub(crate) layout: LayoutChoice,
 }
 
 /// Two layers of width 128, four heads, 512 neurons, 17 classes; nine of ten weights are
@@ -201,7 +202,11 @@ pub(crate) fn minilm() -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
     models.into_iter().collect()
 }
 
-fn random_model(shape: &Shape) -> anyhow::Result<Vec<u8>> {
+/// The file of a model of this shape.
+///
+/// # Errors
+/// Where the format cannot hold it.
+pub(crate) fn random_model(shape: &Shape) -> anyhow::Result<Vec<u8>> {
     let &Shape {
         layers,
         hidden,
@@ -236,7 +241,7 @@ fn random_model(shape: &Shape) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Words of the sentence in `bench_model`, so that each is one token.
-const WORDS: &str =
+pub(crate) const WORDS: &str =
     "could you please be so kind and turn on the light in the kitchen and the living room now";
 
 /// The file of a model with these layers.

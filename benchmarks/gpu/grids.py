@@ -1,0 +1,85 @@
+"""Trains grids of `neuroprune ablate` on several text sets at once, and puts their tables together.
+
+    python3 benchmarks/gpu/grids.py --program neuroprune --from all-minilm-l6-v2 --sets DATA --out results \
+        [--device cuda] [--names sst2,trec6] [--sparsities 0.8,0.9] [--seeds 0,1,2] [--jobs 3] [--set KEY=VALUE]
+
+DATA holds a folder for each set with train, dev and test files, .tsv or .tsv.gz. Small encoders
+leave a GPU idle most of the time: the sets are trained side by side, `--jobs` cells of each.
+What differs between sets is in PLANS: how many passes a set of its size needs.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+
+# Passes over the data (dense, sparse) and steps between removals.
+PLANS = {
+    "sst2": (3, 5, 100),
+    "trec6": (10, 20, 25),
+    "clinc150": (10, 16, 50),
+    "banking77": (12, 20, 50),
+    "snips": (4, 8, 50),
+}
+
+
+def find(folder, name):
+    for ending in (".tsv", ".tsv.gz"):
+        path = folder / (name + ending)
+        if path.exists():
+            return str(path.resolve())
+    return None
+
+
+def grid(arguments, name):
+    dense, sparse, interval = PLANS[name]
+    folder = pathlib.Path(arguments.sets) / name
+    lines = [
+        'recipe = "pretrained"',
+        f"sparsities = [{arguments.sparsities}]",
+        f"seeds = [{arguments.seeds}]",
+        f"set.model.from = {json.dumps(str(pathlib.Path(arguments.checkpoint).resolve()))}",
+        f"set.training.epochs = {dense}",
+        f"set.pruning.epochs = {sparse}",
+        f"set.pruning.interval = {interval}",
+    ]
+    lines += [f"set.{pair.replace('=', ' = ', 1)}" for pair in arguments.set]
+    files = {part: find(folder, part) for part in ("train", "dev", "test")}
+    lines += ["[data]"] + [f"{part} = {json.dumps(path)}" for part, path in files.items() if path]
+    variants = arguments.variants.read_text() if arguments.variants else '[[variants]]\nname = "neuroprune"\n'
+    return "\n".join(lines) + "\n" + variants
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", default="neuroprune")
+    parser.add_argument("--from", dest="checkpoint", required=True)
+    parser.add_argument("--sets", required=True)
+    parser.add_argument("--out", required=True, type=pathlib.Path)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--names", default=",".join(PLANS))
+    parser.add_argument("--sparsities", default="0.8, 0.9, 0.95, 0.975")
+    parser.add_argument("--seeds", default="0, 1, 2")
+    parser.add_argument("--jobs", default="3")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--variants", type=pathlib.Path, help="a file with [[variants]] of a grid")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    running = {}
+    for name in arguments.names.split(","):
+        path = arguments.out / f"{name}.toml"
+        path.write_text(grid(arguments, name))
+        log = open(arguments.out / f"{name}.log", "w")
+        command = [arguments.program, "ablate", str(path), "--out", str(arguments.out / name)]
+        command += ["--device", arguments.device, "--jobs", arguments.jobs]
+        running[name] = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    failed = [name for name, process in running.items() if process.wait()]
+    for name in running:
+        table = arguments.out / name / "ablation.md"
+        print(f"## {name}\n\n{table.read_text() if table.exists() else 'no table'}\n", flush=True)
+    sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+import { type Code, load as loadCode } from "./code.js";
+import { NeuropruneError } from "./errors.js";
+import { Instance } from "./module.js";
+import { read, type Source } from "./source.js";
+
+/** A class and how probable it is. */
+export interface Ranked<Label extends string = string> {
+  /** Name of the class. */
+  readonly label: Label;
+  /** Its place in `info.labels`. */
+  readonly class: number;
+  /** 0…1, a 32-bit float, the same bits on every target. */
+  readonly probability: number;
+}
+
+/** The answer to one text: the most probable class, and how it came about. */
+export interface Classification<Label extends string = string> extends Ranked<Label> {
+  /** The most probable classes, at most five, the first of them `label`. */
+  readonly ranking: readonly Ranked<Label>[];
+  /** Tokens the network saw, special tokens included. */
+  readonly tokens: number;
+  /** How many of them stand for words the vocabulary cannot spell. */
+  readonly unknown: number;
+  /** Whether the text was longer than the network can see. */
+  readonly truncated: boolean;
+}
+
+/** What a model is, from its file. */
+export interface ModelInfo<Label extends string = string> {
+  readonly name: string;
+  /** Program and version that wrote the file. */
+  readonly producer: string;
+  /** Names of the classes. */
+  readonly labels: readonly Label[];
+  /** Longest text, in tokens, special tokens included. */
+  readonly maxTokens: number;
+  /** Whether it classifies pairs of texts. */
+  readonly pair: boolean;
+  readonly layers: number;
+  /** Width of the residual stream. */
+  readonly hidden: number;
+  /** Pieces of words the tokenizer knows. */
+  readonly vocabulary: number;
+  /** Bytes of the file. */
+  readonly bytes: number;
+  /** Bytes of working memory beside the file. */
+  readonly scratchBytes: number;
+  /** Weights of the encoder before pruning. */
+  readonly denseWeights: number;
+  /** Those that are left. */
+  readonly nonzeroWeights: number;
+  /** Share of the encoder's weights that are zero, 0…1. */
+  readonly sparsity: number;
+  /** Test accuracies in per cent, where the file states them. */
+  readonly accuracy: {
+    /** Of the dense network, in floats. */
+    readonly denseFloat: number | undefined;
+    /** Of the pruned network, in floats. */
+    readonly sparseFloat: number | undefined;
+    /** Of this file in this runtime. */
+    readonly runtime: number | undefined;
+  };
+}
+
+/** A tensor of the file. */
+export interface TensorInfo {
+  /** What it is for, such as `"attention head"` or `"MLP input"`. */
+  readonly role: string;
+  /** How it is stored, such as `"dense"` or `"delta-u8"`. */
+  readonly layout: string;
+  readonly layer: number;
+  /** Number of a head before pruning. */
+  readonly head: number;
+  /** Outputs. */
+  readonly rows: number;
+  /** Inputs. */
+  readonly cols: number;
+  /** Query rows of a head; as many key rows follow, then the value rows. */
+  readonly queryRows: number;
+  /** Bytes in the file. */
+  readonly bytes: number;
+  /** Whether its weights are what sparsity counts. */
+  readonly isEncoder: boolean;
+  /** Whether `weights` has it. */
+  readonly isMatrix: boolean;
+  /** Weights of a matrix that are not zero. */
+  readonly nonzeros: number;
+}
+
+/** How far a download is, model and code together. */
+export interface Progress {
+  /** Bytes so far. */
+  readonly loaded: number;
+  /** Bytes in all, once that is known. */
+  readonly total: number | undefined;
+}
+
+/** How to load. */
+export interface LoadOptions {
+  /** Told of every piece that comes. */
+  readonly onProgress?: (progress: Progress) => void;
+  /** Stops the download; `load` then throws the signal's reason. */
+  readonly signal?: AbortSignal;
+  /**
+   * The package's `neuroprune.wasm`, where it does not lie beside the script: its address,
+   * its bytes, or the compiled module, as edge runtimes have it.
+   */
+  readonly wasm?: Code;
+}
+
+/** The first bytes of every `.neuro` file. */
+const MAGIC = [0x89, ...Array.from("NEURO\r\n", (character) => character.charCodeAt(0))];
+/** Where the file states its length. */
+const LENGTH_OFFSET = 12;
+
+/**
+ * Classifies texts with one model.
+ *
+ * ```js
+ * const classifier = await Classifier.load("commands.neuro");
+ * classifier.classify("turn on the kitchen light").label; // "light_on"
+ * ```
+ */
+export class Classifier<Label extends string = string> {
+  /** What the model is. */
+  readonly info: ModelInfo<Label>;
+  #instance: Instance | undefined;
+  readonly #tensors: number;
+  #logits = { address: 0, length: 0 };
+
+  private constructor(instance: Instance, bytes: number) {
+    this.#instance = instance;
+    const facts = instance.facts();
+    const [name, producer] = [facts.text(), facts.text()];
+    const labels = facts.word();
+    const [maxTokens, pair, layers, hidden] = [facts.word(), facts.word(), facts.word(), facts.word()];
+    const vocabulary = facts.word();
+    this.#tensors = facts.word();
+    const [denseWeights, scratchBytes] = [facts.word(), facts.word()];
+    const score = () => {
+      const float = facts.float();
+      return Number.isNaN(float) ? undefined : float;
+    };
+    const accuracy = { denseFloat: score(), sparseFloat: score(), runtime: score() };
+    const encoder = this.tensors().filter(({ isEncoder }) => isEncoder);
+    const nonzeroWeights = encoder.reduce((sum, { nonzeros }) => sum + nonzeros, 0);
+    this.info = Object.freeze({
+      name,
+      producer,
+      labels: Object.freeze(Array.from({ length: labels }, (_, index) => instance.label(index) as Label)),
+      maxTokens,
+      pair: pair !== 0,
+      layers,
+      hidden,
+      vocabulary,
+      bytes,
+      scratchBytes,
+      denseWeights,
+      nonzeroWeights,
+      sparsity: denseWeights === 0 ? 0 : 1 - nonzeroWeights / denseWeights,
+      accuracy: Object.freeze(accuracy),
+    });
+  }
+
+  /**
+   * Loads a model.
+   *
+   * `Label` may name the classes that the model is known to have.
+   *
+   * @throws {NeuropruneError} with a `code` that says what is wrong
+   */
+  static async load<Label extends string = string>(
+    model: Source,
+    options: LoadOptions = {},
+  ): Promise<Classifier<Label>> {
+    const { onProgress, signal, wasm } = options;
+    const parts = {
+      model: { loaded: 0, total: undefined as number | undefined },
+      code: { loaded: 0, total: undefined as number | undefined },
+    };
+    const arrival = (part: keyof typeof parts) => (loaded: number, total: number | undefined) => {
+      parts[part] = { loaded, total };
+      const { model, code } = parts;
+      // Not a number while one of them is unknown.
+      const sum = (model.total ?? NaN) + (code.total ?? NaN);
+      onProgress?.({
+        loaded: model.loaded + code.loaded,
+        total: Number.isNaN(sum) ? undefined : sum,
+      });
+    };
+    const code = loadCode(wasm, signal, arrival("code"));
+    // The model may fail first; the code's failure is then no news.
+    code.catch(() => {});
+    const file = await read(model, "the model", signal, arrival("model"), inspect);
+    const instance = await Instance.open(await code, file);
+    signal?.throwIfAborted();
+    return new Classifier<Label>(
+      instance,
+      file.reduce((sum, chunk) => sum + chunk.length, 0),
+    );
+  }
+
+  /** Bytes of memory that this classifier holds: model, working memory, longest text. */
+  get memoryBytes(): number {
+    return this.#instance?.memoryBytes ?? 0;
+  }
+
+  /**
+   * Classifies one text of any length, or a pair where the model takes pairs.
+   *
+   * @throws {NeuropruneError} `"disposed"`, `"memory"`, `"pair-expected"`,
+   * `"single-expected"`
+   */
+  classify(text: string, second?: string): Classification<Label> {
+    if (typeof text !== "string" || (second !== undefined && typeof second !== "string")) {
+      throw new TypeError("a text must be a string");
+    }
+    const answer = this.#alive().classify(text, second);
+    const [tokens, unknown, truncated] = [answer.word(), answer.word(), answer.word()];
+    this.#logits = { address: answer.word(), length: this.info.labels.length };
+    const ranking = Array.from({ length: answer.word() }, () => this.#ranked(answer.word(), answer.float()));
+    const [best] = ranking;
+    if (best === undefined) {
+      throw new NeuropruneError("internal", "the ranking is empty");
+    }
+    return { ...best, ranking, tokens, unknown, truncated: truncated !== 0 };
+  }
+
+  /** Classifies texts, or pairs of texts, one after the other. */
+  classifyBatch(texts: Iterable<string | readonly [string, string]>): Classification<Label>[] {
+    if (typeof texts === "string") {
+      throw new TypeError("a batch must be a list of texts, not one text");
+    }
+    return Array.from(texts, (text) =>
+      typeof text === "string" ? this.classify(text) : this.classify(text[0], text[1]),
+    );
+  }
+
+  /** The logits of the last text, one a class; zeros before the first. */
+  logits(): Float32Array {
+    const instance = this.#alive();
+    const { address, length } = this.#logits;
+    return length === 0 ? new Float32Array(this.info.labels.length) : instance.floats(address, length);
+  }
+
+  /** Every tensor of the file. */
+  tensors(): TensorInfo[] {
+    const instance = this.#alive();
+    return Array.from({ length: this.#tensors }, (_, index) => {
+      const tensor = instance.tensor(index);
+      return {
+        role: tensor.text(),
+        layout: tensor.text(),
+        layer: tensor.word(),
+        head: tensor.word(),
+        rows: tensor.word(),
+        cols: tensor.word(),
+        queryRows: tensor.word(),
+        bytes: tensor.word(),
+        isEncoder: tensor.word() !== 0,
+        isMatrix: tensor.word() !== 0,
+        nonzeros: tensor.word(),
+      };
+    });
+  }
+
+  /** The integer weights of a matrix, by its place in `tensors()`: `[rows, cols]`. */
+  weights(index: number): Int8Array {
+    const tensor = this.tensors()[index];
+    if (tensor === undefined || !tensor.isMatrix) {
+      throw new RangeError(`tensor ${index} is no matrix of this model`);
+    }
+    return this.#alive().weights(index, tensor.rows * tensor.cols);
+  }
+
+  /** Gives the memory back. The classifier cannot be used any more. */
+  dispose(): void {
+    this.#instance = undefined;
+  }
+
+  #ranked(index: number, probability: number): Ranked<Label> {
+    const label = this.info.labels[index];
+    if (label === undefined) {
+      throw new NeuropruneError("internal", `there is no class ${index}`);
+    }
+    return { label, class: index, probability };
+  }
+
+  #alive(): Instance {
+    if (this.#instance === undefined) {
+      throw new NeuropruneError("disposed", "this classifier was disposed of");
+    }
+    return this.#instance;
+  }
+}
+
+/** Refuses what is no model before all of it has come; returns the stated length. */
+function inspect(head: Uint8Array): number | undefined {
+  if (MAGIC.some((byte, index) => index < head.length && head[index] !== byte)) {
+    const text = Array.from(head, (byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : "·"));
+    throw new NeuropruneError("not-a-model", `this is not a .neuro file: it begins with “${text.join("")}”`);
+  }
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+  return head.length < LENGTH_OFFSET + 4 ? undefined : view.getUint32(LENGTH_OFFSET, true);
+}

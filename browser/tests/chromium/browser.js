@@ -1,0 +1,65 @@
+// A Chromium with a fresh user folder, and pages that must not complain.
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+import { output } from "../package.js";
+
+const ARGUMENTS = [
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--js-flags=--expose-gc",
+];
+
+export async function launch() {
+  return await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    // Root has no sandbox, and tests in containers are often root's.
+    args: process.getuid?.() === 0 ? [...ARGUMENTS, "--no-sandbox"] : ARGUMENTS,
+  });
+}
+
+/**
+ * Opens `url` in a context of its own. `complaints` collects what the page says to the
+ * console, what it throws, and requests to other places.
+ */
+export async function open(browser, url, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const page = await context.newPage();
+  const complaints = [];
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) {
+      complaints.push(message.text());
+    }
+  });
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  context.on("request", (request) => {
+    if (new URL(request.url()).origin !== new URL(url).origin) {
+      complaints.push(`request to ${request.url()}`);
+    }
+  });
+  await page.goto(url);
+  return { context, page, complaints };
+}
+
+/** Waits for the first answer of the demo page. */
+export async function answered(page) {
+  await page.waitForFunction(() => performance.getEntriesByName("first-answer").length > 0);
+}
+
+/** A picture to look at, under `browser/out/screenshots`. */
+export async function picture(page, name) {
+  const folder = fileURLToPath(new URL("screenshots/", output));
+  mkdirSync(folder, { recursive: true });
+  await page.screenshot({ path: `${folder}${name}.png`, fullPage: true });
+}
+
+export async function assertQuiet({ context, complaints }) {
+  await context.close();
+  assert.deepEqual(complaints, []);
+}

@@ -1,0 +1,103 @@
+//! Linear memory behind the module's own: reserved once, never freed.
+//!
+//! An instance holds one model, and JavaScript gives the memory back by dropping the
+//! instance, so nothing here needs an allocator.
+
+use core::arch::wasm32::{memory_grow, memory_size};
+use core::cell::Cell;
+
+/// Bytes of a page of linear memory.
+const PAGE: usize = 65_536;
+
+/// Every region begins on a multiple of this, as the sections of a model file do.
+const ALIGNMENT: usize = 16;
+
+unsafe extern "C" {
+    /// The linker puts it behind the stack and the statics.
+    static __heap_base: u8;
+}
+
+/// A part of linear memory that nothing else uses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Region {
+    start: usize,
+    length: usize,
+}
+
+impl Region {
+    /// Nothing, at an address where nothing can be.
+    pub(crate) const NONE: Self = Self {
+        start: 0,
+        length: 0,
+    };
+
+    /// Where it begins.
+    pub(crate) fn address(self) -> usize {
+        self.start
+    }
+
+    /// The first `length` bytes of it; `None` where it has fewer.
+    pub(crate) fn bytes(self, length: usize) -> Option<&'static [u8]> {
+        if length > self.length || self.start == 0 {
+            return None;
+        }
+        // SAFETY: the region is initialised memory (`memory.grow` gives zeros) that
+        // belongs to this region alone, and linear memory never shrinks. JavaScript
+        // writes to it only between calls; what is borrowed for longer than a call is
+        // the model file, which it writes before `open` and never again.
+        Some(unsafe { core::slice::from_raw_parts(self.start as *const u8, length) })
+    }
+
+    /// All of it, to write to.
+    ///
+    /// # Safety
+    /// No other slice of this region may be in use.
+    pub(crate) unsafe fn bytes_mut(self) -> &'static mut [u8] {
+        // SAFETY: as above; the caller sees to it that this is the only slice.
+        unsafe { core::slice::from_raw_parts_mut(self.start as *mut u8, self.length) }
+    }
+}
+
+/// Hands out regions, one behind the other.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    /// Bytes handed out, counted from the end of the statics.
+    used: Cell<usize>,
+}
+
+impl Memory {
+    pub(crate) const fn new() -> Self {
+        Self { used: Cell::new(0) }
+    }
+
+    /// A new region of `length` zeroed bytes; `None` where there is no more memory.
+    pub(crate) fn reserve(&self, length: usize) -> Option<Region> {
+        let base = &raw const __heap_base as usize;
+        let start = base
+            .checked_add(self.used.get())?
+            .checked_next_multiple_of(ALIGNMENT)?;
+        let region = Region { start, length };
+        grow(region)?;
+        self.used.set(start + length - base);
+        Some(region)
+    }
+
+    /// Makes `region`, the last one that was reserved, at least `length` bytes long.
+    pub(crate) fn extend(&self, region: Region, length: usize) -> Option<Region> {
+        let longer = Region {
+            length: length.max(region.length),
+            ..region
+        };
+        grow(longer)?;
+        self.used
+            .set(self.used.get() + longer.length - region.length);
+        Some(longer)
+    }
+}
+
+/// Asks the host for the pages of `region` that are not there yet.
+fn grow(region: Region) -> Option<()> {
+    let pages = region.start.checked_add(region.length)?.div_ceil(PAGE);
+    let missing = pages.saturating_sub(memory_size(0));
+    (missing == 0 || memory_grow(0, missing) != usize::MAX).then_some(())
+}

@@ -1,0 +1,553 @@
+//! WebAssembly with `simd128`: two columns of four tokens with one instruction.
+//!
+//! A feature is one vector of eight tokens in 16 bits, so that nothing has to be widened
+//! where a weight meets it. Two features are interleaved, token by token; then
+//! `i32x4.dot_i16x8_s` is w₀·x₀ + w₁·x₁ of four tokens, exactly. Sums are two vectors;
+//! what is alive at once stays below the fourteen vectors that engines keep in registers.
+#![allow(
+    unsafe_code,
+    reason = "features by columns that were checked when the model was opened"
+)]
+
+use core::arch::wasm32::{
+    i16x8_extend_high_i8x16, i16x8_extend_low_i8x16, i16x8_shr, i16x8_shuffle, i16x8_splat,
+    i32x4_add, i32x4_dot_i16x8, i32x4_shuffle, i32x4_splat, i64x2_splat, u32x4, v128,
+    v128_load32_splat,
+};
+use core::ops::Range;
+
+use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows, take_delta_row};
+
+pub use super::scalar::value_word;
+pub use super::simd128_floats::{
+    add, gelu, largest, mixture, normalize, quantize, quantize_bytes, rectify, round, scale, sum,
+    sum_of_squares,
+};
+use super::simd128_floats::{load, store};
+use super::{GRAIN, LANES, Lanes, Mixture, Tile};
+
+/// One feature of eight tokens.
+pub type Feature = [i16; LANES];
+
+/// Rows that share the interleaving of features.
+const ROWS: usize = 4;
+
+/// Value dimensions that share the loading of attention weights.
+const DIMENSIONS: usize = 4;
+
+/// Sets the lanes of one grain of a feature.
+#[inline]
+pub fn set_grain(feature: &mut Feature, grain: usize, lanes: [i8; GRAIN]) {
+    if let Some(part) = feature.as_chunks_mut().0.get_mut(grain) {
+        *part = lanes.map(i16::from);
+    }
+}
+
+/// The upper byte of each step of 16 bits, rounded to nearest, ties up.
+pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
+    for (feature, steps) in features.iter_mut().zip(steps) {
+        *feature = steps.map(|step| (step + 128) >> 8);
+    }
+}
+
+/// See [`super::scalar::multiply`].
+pub fn multiply(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
+    let Some(features) = tile.features.get(..rows.cols()) else {
+        return;
+    };
+    if tile.tokens > GRAIN {
+        multiply_tiles::<true, 1>(rows, [features], sums);
+    } else {
+        multiply_tiles::<false, 1>(rows, [features], sums);
+    }
+}
+
+/// [`multiply`] for two tiles at once: weights and columns are read once for both. `sums` is
+/// `[2, rows]`.
+pub(super) fn multiply_both(rows: &Rows<'_>, tiles: [&Tile<'_>; 2], sums: &mut [Lanes<i32>]) {
+    if let [Some(one), Some(other)] = tiles.map(|tile| tile.features.get(..rows.cols())) {
+        multiply_tiles::<true, 2>(rows, [one, other], sums);
+    }
+}
+
+/// `FULL`: more than one grain of tokens. Each tile has a feature for each column; `sums` is
+/// `[N, rows]`.
+fn multiply_tiles<const FULL: bool, const N: usize>(
+    rows: &Rows<'_>,
+    tiles: [&[Feature]; N],
+    sums: &mut [Lanes<i32>],
+) {
+    match rows.bytes().layout {
+        Some(LayoutKind::Dense) => dense_rows::<FULL, N>(rows, tiles, sums),
+        Some(LayoutKind::DeltaU8) => delta_rows::<FULL, N>(rows, tiles, sums),
+        _ => other_rows::<FULL, N>(rows, tiles, sums),
+    }
+}
+
+/// Stored rows from one cut row to the next, of the first `count`.
+fn stored_runs(rows: &Rows<'_>, count: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut row = 0;
+    core::iter::from_fn(move || {
+        while row < count {
+            let start = row;
+            let stored = rows.stored_from(row).min(count - row);
+            row += stored.max(1);
+            if stored > 0 {
+                return Some(start..row);
+            }
+        }
+        None
+    })
+}
+
+/// The sums of each tile; rows that are cut have none.
+fn sums_of_tiles<'s, const N: usize>(
+    rows: &Rows<'_>,
+    sums: &'s mut [Lanes<i32>],
+) -> [&'s mut [Lanes<i32>]; N] {
+    let count = sums.len() / N;
+    if rows.stored_from(0) < count {
+        sums.fill([0; LANES]);
+    }
+    let mut tiles = sums.chunks_mut(count.max(1));
+    core::array::from_fn(|_| tiles.next().unwrap_or_default())
+}
+
+fn dense_rows<const FULL: bool, const N: usize>(
+    rows: &Rows<'_>,
+    tiles: [&[Feature]; N],
+    sums: &mut [Lanes<i32>],
+) {
+    let (cols, all) = (rows.cols(), rows.bytes().weights);
+    for (sums, features) in sums_of_tiles::<N>(rows, sums).into_iter().zip(tiles) {
+        let mut weights = all;
+        for run in stored_runs(rows, sums.len()) {
+            let (now, after) = weights
+                .split_at_checked(run.len() * cols)
+                .unwrap_or_default();
+            dense_groups::<FULL>(now, features, sums.get_mut(run).unwrap_or_default());
+            weights = after;
+        }
+    }
+}
+
+#[inline(never)]
+fn delta_rows<const FULL: bool, const N: usize>(
+    rows: &Rows<'_>,
+    tiles: [&[Feature]; N],
+    sums: &mut [Lanes<i32>],
+) {
+    let mut weights = rows.bytes().weights;
+    let count = sums.len() / N;
+    let mut sums = sums_of_tiles::<N>(rows, sums);
+    for run in stored_runs(rows, count) {
+        for row in run {
+            delta_row::<FULL, N>(take_delta_row(&mut weights), tiles).store(&mut sums, row);
+        }
+    }
+}
+
+/// Rows of every other layout.
+fn other_rows<const FULL: bool, const N: usize>(
+    rows: &Rows<'_>,
+    tiles: [&[Feature]; N],
+    sums: &mut [Lanes<i32>],
+) {
+    let count = sums.len() / N;
+    let mut sums = sums_of_tiles::<N>(rows, sums);
+    for (row, weights) in (0..count).zip(rows.weights()) {
+        let of_row = match weights {
+            RowWeights::Columns(columns, weights) => listed_row::<FULL, N>(columns, weights, tiles),
+            RowWeights::Bitmap { bits, weights } => bitmap_row::<FULL, N>(bits, weights, tiles),
+            RowWeights::Blocks2(blocks) => blocks2_row::<FULL, N>(blocks, tiles),
+            RowWeights::Blocks4(blocks) => blocks4_row::<FULL, N>(blocks, tiles),
+            // A cut row; the rest is none of this function's.
+            RowWeights::DeltaU8(_) | RowWeights::Dense(_) => continue,
+        };
+        of_row.store(&mut sums, row);
+    }
+}
+
+/// Σ w·x of a row, for each tile.
+struct RowSums<const FULL: bool, const N: usize>([Sums<FULL>; N]);
+
+impl<const FULL: bool, const N: usize> RowSums<FULL, N> {
+    #[inline]
+    fn zero() -> Self {
+        Self([Sums::zero(); N])
+    }
+
+    /// Adds w₀·x₀ + w₁·x₁ of the features of two columns, `weights` being (w₀, w₁) four times.
+    ///
+    /// # Safety
+    /// Both columns are below the number of features of each tile.
+    #[inline]
+    unsafe fn accumulate(
+        &mut self,
+        weights: v128,
+        tiles: [&[Feature]; N],
+        even: usize,
+        odd: usize,
+    ) {
+        for (sums, tile) in self.0.iter_mut().zip(tiles) {
+            // SAFETY: promised by the caller.
+            let (even, odd) = unsafe { (tile.get_unchecked(even), tile.get_unchecked(odd)) };
+            sums.accumulate(weights, &Interleaved::new(vector(even), vector(odd)));
+        }
+    }
+
+    #[inline]
+    fn store(self, sums: &mut [&mut [Lanes<i32>]; N], row: usize) {
+        for (sums, of_tile) in sums.iter_mut().zip(self.0) {
+            if let Some(sums) = sums.get_mut(row) {
+                of_tile.store(sums);
+            }
+        }
+    }
+}
+
+/// Σ w·x of eight tokens, or of the first four.
+#[derive(Clone, Copy)]
+struct Sums<const FULL: bool> {
+    low: v128,
+    high: v128,
+}
+
+impl<const FULL: bool> Sums<FULL> {
+    #[inline]
+    fn zero() -> Self {
+        let zero = i32x4_splat(0);
+        Self {
+            low: zero,
+            high: zero,
+        }
+    }
+
+    /// Adds w₀·x₀ + w₁·x₁, `weights` being (w₀, w₁) four times.
+    #[inline]
+    fn accumulate(&mut self, weights: v128, features: &Interleaved) {
+        self.low = i32x4_add(self.low, i32x4_dot_i16x8(features.low, weights));
+        if FULL {
+            self.high = i32x4_add(self.high, i32x4_dot_i16x8(features.high, weights));
+        }
+    }
+
+    #[inline]
+    fn store(self, sums: &mut Lanes<i32>) {
+        if FULL {
+            store(sums, [self.low, self.high]);
+        } else {
+            store(sums, [self.low]);
+        }
+    }
+}
+
+/// Two features, token by token.
+struct Interleaved {
+    low: v128,
+    high: v128,
+}
+
+impl Interleaved {
+    #[inline]
+    fn new(even: v128, odd: v128) -> Self {
+        Self {
+            low: i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(even, odd),
+            high: i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(even, odd),
+        }
+    }
+
+    /// Attention weights of a quad of tokens: of its first two, and of its last two.
+    #[inline]
+    fn of_tokens(mixture: &Mixture) -> (Self, Self) {
+        let queries = mixture.as_flattened().as_chunks().0;
+        let &[a, b, c, d] = queries else {
+            let zero = i32x4_splat(0);
+            return (Self::new(zero, zero), Self::new(zero, zero));
+        };
+        let [a, b, c, d] = [vector(&a), vector(&b), vector(&c), vector(&d)];
+        let front = Self {
+            low: i32x4_shuffle::<0, 2, 4, 6>(a, b),
+            high: i32x4_shuffle::<0, 2, 4, 6>(c, d),
+        };
+        let back = Self {
+            low: i32x4_shuffle::<1, 3, 5, 7>(a, b),
+            high: i32x4_shuffle::<1, 3, 5, 7>(c, d),
+        };
+        (front, back)
+    }
+}
+
+#[inline]
+fn vector(lanes: &[i16; LANES]) -> v128 {
+    let [vector] = load(lanes);
+    vector
+}
+
+#[inline]
+fn delta_row<const FULL: bool, const N: usize>(
+    pairs: &[u8],
+    tiles: [&[Feature]; N],
+) -> RowSums<FULL, N> {
+    let mut row = RowSums::zero();
+    let mut at = tiles.map(<[Feature]>::as_ptr);
+    let (twos, last) = pairs.as_chunks();
+    for two @ &[step, _, next, _] in twos {
+        // SAFETY: four bytes are read of four.
+        let weights = unsafe { v128_load32_splat(two.as_ptr().cast()) };
+        // A weight is the upper byte of its 16 bits.
+        let weights = i16x8_shr(weights, 8);
+        for (sums, at) in row.0.iter_mut().zip(&mut at) {
+            // SAFETY: `Model::open` checked that every column is below the matrix's, and
+            // `multiply` that there are as many features.
+            let (even, odd) = unsafe {
+                let even = at.add(usize::from(step));
+                *at = even.add(usize::from(next));
+                (&*even, &**at)
+            };
+            sums.accumulate(weights, &Interleaved::new(vector(even), vector(odd)));
+        }
+    }
+    if let &[step, weight] = last {
+        for (sums, at) in row.0.iter_mut().zip(at) {
+            // SAFETY: as above.
+            let feature = vector(unsafe { &*at.add(usize::from(step)) });
+            sums.accumulate(one(weight), &Interleaved::new(feature, feature));
+        }
+    }
+    row
+}
+
+#[inline(never)]
+fn listed_row<const FULL: bool, const N: usize>(
+    columns: &[u8],
+    weights: &[u8],
+    tiles: [&[Feature]; N],
+) -> RowSums<FULL, N> {
+    let mut sums = RowSums::zero();
+    let (columns, weights) = (columns.chunks(4), weights.chunks(2));
+    for (columns, weights) in columns.zip(weights) {
+        let column = |bytes: [u8; 2]| usize::from(u16::from_le_bytes(bytes));
+        let (even, odd, weights) = match (columns, weights) {
+            (&[a, b, c, d], &[even, odd]) => (column([a, b]), column([c, d]), two([even, odd])),
+            (&[a, b], &[even]) => (column([a, b]), column([a, b]), one(even)),
+            _ => break,
+        };
+        // SAFETY: `Model::open` checked that every column is below the matrix's, and
+        // `multiply` that there are as many features.
+        unsafe { sums.accumulate(weights, tiles, even, odd) };
+    }
+    sums
+}
+
+#[inline(never)]
+fn bitmap_row<const FULL: bool, const N: usize>(
+    bits: &[u8],
+    weights: &[u8],
+    tiles: [&[Feature]; N],
+) -> RowSums<FULL, N> {
+    let mut sums = RowSums::zero();
+    let mut rest = weights;
+    let mut first = 0;
+    for bits in bits.chunks(8) {
+        let mut bytes = [0; 8];
+        for (byte, bits) in bytes.iter_mut().zip(bits) {
+            *byte = *bits;
+        }
+        let mut word = u64::from_be_bytes(bytes);
+        let mut next = || {
+            let column = word.leading_zeros();
+            word &= !(u64::MAX.wrapping_shl(63) >> column);
+            first + column as usize
+        };
+        let (now, after) = rest.split_at_checked(word_ones(&bytes)).unwrap_or_default();
+        rest = after;
+        let (twos, last) = now.as_chunks();
+        for &weights in twos {
+            // SAFETY: `Model::open` checked that every bit that is set is of a column of
+            // the matrix, and `multiply` that there are as many features.
+            unsafe { sums.accumulate(two(weights), tiles, next(), next()) };
+        }
+        if let &[weight] = last {
+            let column = next();
+            // SAFETY: as above.
+            unsafe { sums.accumulate(one(weight), tiles, column, column) };
+        }
+        first += 64;
+    }
+    sums
+}
+
+fn word_ones(bytes: &[u8; 8]) -> usize {
+    u64::from_ne_bytes(*bytes).count_ones() as usize
+}
+
+#[inline(never)]
+fn blocks2_row<const FULL: bool, const N: usize>(
+    blocks: &[u8],
+    tiles: [&[Feature]; N],
+) -> RowSums<FULL, N> {
+    let mut sums = RowSums::zero();
+    let mut column = 0;
+    for &[step, even, odd] in blocks.as_chunks().0 {
+        column += usize::from(step);
+        // SAFETY: `Model::open` checked that both columns are below the matrix's, and
+        // `multiply` that there are as many features.
+        unsafe { sums.accumulate(two([even, odd]), tiles, column, column + 1) };
+    }
+    sums
+}
+
+#[inline(never)]
+fn blocks4_row<const FULL: bool, const N: usize>(
+    blocks: &[u8],
+    tiles: [&[Feature]; N],
+) -> RowSums<FULL, N> {
+    let mut sums = RowSums::zero();
+    let mut column = 0;
+    for &[step, a, b, c, d] in blocks.as_chunks().0 {
+        column += usize::from(step);
+        let four = i32x4_splat(i32::from_le_bytes([a, b, c, d]));
+        let four = i16x8_extend_low_i8x16(four);
+        let front = i32x4_shuffle::<0, 0, 0, 0>(four, four);
+        let back = i32x4_shuffle::<1, 1, 1, 1>(four, four);
+        // SAFETY: `Model::open` checked that all four columns are below the matrix's, and
+        // `multiply` that there are as many features.
+        unsafe {
+            sums.accumulate(front, tiles, column, column + 1);
+            sums.accumulate(back, tiles, column + 2, column + 3);
+        }
+    }
+    sums
+}
+
+/// Two weights, four times.
+#[inline]
+fn two(weights: [u8; 2]) -> v128 {
+    i16x8_extend_low_i8x16(i16x8_splat(i16::from_le_bytes(weights)))
+}
+
+/// A weight and nothing, four times.
+#[inline]
+fn one(weight: u8) -> v128 {
+    i32x4_splat(i32::from(weight.cast_signed()) & 0xffff)
+}
+
+/// See [`super::scalar::dense`].
+pub fn dense(weights: &[u8], cols: usize, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
+    if cols == 0 {
+        return sums.fill([0; LANES]);
+    }
+    let features = tile.features.get(..cols).unwrap_or_default();
+    if tile.tokens > GRAIN {
+        dense_groups::<true>(weights, features, sums);
+    } else {
+        dense_groups::<false>(weights, features, sums);
+    }
+}
+
+fn dense_groups<const FULL: bool>(weights: &[u8], tile: &[Feature], sums: &mut [Lanes<i32>]) {
+    let mut rows = weights.chunks_exact(tile.len().max(1));
+    let (groups, rest) = sums.as_chunks_mut::<ROWS>();
+    for group in groups {
+        let weights = core::array::from_fn(|_| rows.next().unwrap_or_default());
+        dense_group::<FULL, ROWS>(weights, tile, group);
+    }
+    let (rest, _) = rest.as_chunks_mut();
+    for row in rest {
+        dense_group::<FULL, 1>([rows.next().unwrap_or_default()], tile, row);
+    }
+}
+
+/// Rows that share the interleaving of features, each with a weight a feature.
+#[inline(never)]
+fn dense_group<const FULL: bool, const N: usize>(
+    weights: [&[u8]; N],
+    tile: &[Feature],
+    sums: &mut [Lanes<i32>; N],
+) {
+    let mut rows = [Sums::<FULL>::zero(); N];
+    let (eights, last) = tile.as_chunks::<8>();
+    let chunks = weights.map(|weights| weights.as_chunks::<8>());
+    for (index, [a, b, c, d, e, f, g, h]) in eights.iter().enumerate() {
+        let weights = chunks.map(|(chunks, _)| {
+            let weights = chunks.get(index).copied().unwrap_or_default();
+            i16x8_extend_low_i8x16(i64x2_splat(i64::from_le_bytes(weights)))
+        });
+        let features = Interleaved::new(vector(a), vector(b));
+        for (row, weights) in rows.iter_mut().zip(weights) {
+            row.accumulate(i32x4_shuffle::<0, 0, 0, 0>(weights, weights), &features);
+        }
+        let features = Interleaved::new(vector(c), vector(d));
+        for (row, weights) in rows.iter_mut().zip(weights) {
+            row.accumulate(i32x4_shuffle::<1, 1, 1, 1>(weights, weights), &features);
+        }
+        let features = Interleaved::new(vector(e), vector(f));
+        for (row, weights) in rows.iter_mut().zip(weights) {
+            row.accumulate(i32x4_shuffle::<2, 2, 2, 2>(weights, weights), &features);
+        }
+        let features = Interleaved::new(vector(g), vector(h));
+        for (row, weights) in rows.iter_mut().zip(weights) {
+            row.accumulate(i32x4_shuffle::<3, 3, 3, 3>(weights, weights), &features);
+        }
+    }
+    for (row, (_, weights)) in rows.iter_mut().zip(chunks) {
+        for (&weight, feature) in weights.iter().zip(last) {
+            let feature = vector(feature);
+            row.accumulate(one(weight), &Interleaved::new(feature, feature));
+        }
+    }
+    for (row, sums) in rows.into_iter().zip(sums) {
+        row.store(sums);
+    }
+}
+
+/// See [`super::scalar::mix`].
+pub fn mix(mixture: &[Mixture], values: &[u32], queries: usize, sums: &mut [Lanes<i32>]) {
+    let dimensions = sums.len();
+    for (group, sums) in sums.chunks_mut(DIMENSIONS).enumerate() {
+        let values = values.get(group * DIMENSIONS..).unwrap_or_default();
+        if queries > GRAIN {
+            mix_group::<true>(mixture, values, dimensions, sums);
+        } else {
+            mix_group::<false>(mixture, values, dimensions, sums);
+        }
+    }
+}
+
+/// Up to four dimensions; `values` begins with theirs, `stride` words a quad of tokens.
+#[inline(never)]
+fn mix_group<const FULL: bool>(
+    mixture: &[Mixture],
+    values: &[u32],
+    stride: usize,
+    sums: &mut [Lanes<i32>],
+) {
+    let mut rows = [Sums::<FULL>::zero(); DIMENSIONS];
+    let mut rest = values;
+    for mixture in mixture {
+        let [a, b, c, d] = rest.first_chunk().copied().unwrap_or_else(|| {
+            let mut words = [0; DIMENSIONS];
+            for (word, value) in words.iter_mut().zip(rest) {
+                *word = *value;
+            }
+            words
+        });
+        rest = rest.get(stride..).unwrap_or_default();
+        let words = u32x4(a, b, c, d);
+        let two = [
+            i16x8_extend_low_i8x16(words),
+            i16x8_extend_high_i8x16(words),
+        ];
+        let (front, back) = Interleaved::of_tokens(mixture);
+        for ([even, odd], values) in rows.as_chunks_mut().0.iter_mut().zip(two) {
+            even.accumulate(i32x4_shuffle::<0, 0, 0, 0>(values, values), &front);
+            even.accumulate(i32x4_shuffle::<1, 1, 1, 1>(values, values), &back);
+            odd.accumulate(i32x4_shuffle::<2, 2, 2, 2>(values, values), &front);
+            odd.accumulate(i32x4_shuffle::<3, 3, 3, 3>(values, values), &back);
+        }
+    }
+    for (row, sums) in rows.into_iter().zip(sums) {
+        row.store(sums);
+    }
+}

@@ -1,0 +1,59 @@
+//! The models that the demo page shows, trained where they are not there yet.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::ensure;
+
+use super::output;
+use crate::command::{cargo, repository, run_aloud, run_quietly};
+
+/// Makes sure that there is a model, with its dense twin.
+///
+/// # Errors
+/// Where it is another one than the quickstart writes, and is not there.
+pub(super) fn ensure(model: &Path) -> anyhow::Result<()> {
+    if is_there(model) {
+        return Ok(());
+    }
+    ensure!(
+        model == repository().join("quickstart/commands.neuro"),
+        "{}: not there, or without its dense twin beside it",
+        model.display()
+    );
+    println!("---- training the model of the page: neuroprune quickstart, a few minutes");
+    run_aloud(&mut cargo(&[
+        "run",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--package=neuroprune-trainer",
+        "--bin=neuroprune",
+        "--",
+        "quickstart",
+        "--quiet",
+    ]))
+}
+
+/// A model that is trained in seconds, for tests. It is trained once.
+pub(super) fn small() -> anyhow::Result<PathBuf> {
+    let folder = output().join("small");
+    let model = folder.join("commands.neuro");
+    if !is_there(&model) {
+        // The profile that the host tests have just built.
+        let mut train = cargo(&["run", "--quiet", "--locked", "--package=neuroprune-trainer"]);
+        train.args([
+            "--bin=neuroprune",
+            "--",
+            "quickstart",
+            "--recipe=tiny",
+            "--epochs=4",
+            "--quiet",
+        ]);
+        run_quietly(train.arg("--out").arg(&folder))?;
+    }
+    Ok(model)
+}
+
+fn is_there(model: &Path) -> bool {
+    model.exists() && model.with_extension("dense.neuro").exists()
+}
