@@ -17,14 +17,16 @@ use neuroprune_format::Model;
 use neuroprune_tests::{Folder, Ran, Random, run};
 use neuroprune_trainer::checkpoint;
 use neuroprune_trainer::training::Phase;
+use serde_json::Value;
 
 /// How long anything may take that takes a second.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-const OUTPUTS: [&str; 5] = [
+const OUTPUTS: [&str; 6] = [
     "model.checkpoint",
     "model.dense.neuro",
     "model.neuro",
+    "model.outcome.json",
     "model.recipe.toml",
     "model.report.html",
 ];
@@ -77,6 +79,7 @@ fn assert_whole(folder: &Folder) {
         match path.extension().and_then(OsStr::to_str) {
             Some("neuro") => drop(Model::open(&fs::read(&path).unwrap()).unwrap()),
             Some("checkpoint") => drop(checkpoint::load(&path).unwrap()),
+            Some("json") => drop(serde_json::from_slice::<Value>(&folder.read(&name)).unwrap()),
             Some("html") => assert!(folder.read(&name).trim_ascii_end().ends_with(b"</html>")),
             _ => {}
         }
@@ -144,7 +147,7 @@ fn killed_at_any_moment() {
     let begin = Instant::now();
     run(&mut train(&whole)).assert_code(0);
     let duration = begin.elapsed();
-    assert_eq!(whole.names().len(), 8, "{:?}", whole.names());
+    assert_eq!(whole.names().len(), 9, "{:?}", whole.names());
 
     // At moments of interest.
     let mut life = Life::new();
