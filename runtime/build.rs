@@ -17,7 +17,7 @@ fn main() {
             println!("cargo:rustc-cfg=fpu");
         }
     }
-    // Kernels without a float unit (targets of operating systems and firmware) use no vectors.
+    // Operating systems and boot loaders are built for x86-64 without vectors.
     let has = |variable, value: &str| {
         env::var(variable).is_ok_and(|values| values.split(',').any(|it| it == value))
     };

@@ -5,27 +5,20 @@
 
 pub mod regions;
 
-use std::path::PathBuf;
-
 use anyhow::Context;
 
-/// A text of `words` words, none of which is in the vocabulary of the models that are
-/// measured: each is spelled, so there are at least as many tokens.
+/// A text of `words` words, each of them one token of the models that are measured.
 #[must_use]
 pub fn text(words: usize) -> String {
     let sentence = "could you please be so kind and turn on the light in the kitchen now ";
     sentence.split_inclusive(' ').cycle().take(words).collect()
 }
 
-/// Reads the files that the command line names: path and bytes of each.
+/// Reads the files that the command line names.
 ///
 /// # Errors
 /// Names the file that cannot be read.
-pub fn files() -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
-    let paths = std::env::args_os().skip(1).map(PathBuf::from);
-    let read = |path: PathBuf| {
-        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        Ok((path, bytes))
-    };
-    paths.map(read).collect()
+pub fn files() -> anyhow::Result<Vec<Vec<u8>>> {
+    let read = |path| std::fs::read(&path).with_context(|| path);
+    std::env::args().skip(1).map(read).collect()
 }

@@ -6,6 +6,7 @@
 //! then + bias. What the keys and values of a head take grows with the tokens, what its
 //! attention weights take does too: there is no tokens × tokens anywhere.
 
+use core::array;
 use core::ops::Range;
 
 use neuroprune_format::Model;
@@ -14,16 +15,13 @@ use neuroprune_format::manifest::{Activation, Pooling};
 use neuroprune_format::tensor::{Matrix, Rows};
 
 use crate::kernels::{
-    self, Feature, GRAIN, LANES, Lanes, Mixture, QUAD, TILES, Tile, project, project_tiles,
+    self, Feature, LANES, Lanes, Mixture, QUAD, TILES, Tile, project, project_tiles,
 };
-use crate::lanes::{self, Quantizer, float, grain_of, quotient_or_zero};
+use crate::lanes::{self, Quantizer, float, grain_of};
 use crate::math;
 use crate::plan::{AttentionBuffers, EmbedBuffers, MlpBuffers, PoolBuffers};
 use crate::residual::Residual;
 use crate::trace::{Stage, Trace, Values};
-
-/// [`kernels::LARGEST_WEIGHT`] as a float.
-const LARGEST_MIXTURE: f32 = kernels::LARGEST_WEIGHT as f32;
 
 /// Sums of token, position and segment embeddings, normalised.
 pub(crate) fn embed(
@@ -149,24 +147,25 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
         first += head.value_rows();
     }
     for block in residual.blocks() {
-        let mut tiles = [Tile::default(); TILES];
-        let features = buffers.features.chunks_mut(width.max(1));
-        for ((of_block, tile), features) in tiles.iter_mut().zip(block.clone()).zip(features) {
+        let mut features = buffers.features.chunks_mut(width.max(1));
+        let tiles: [Tile<'_>; TILES] = array::from_fn(|number| {
+            let tile = block.start + number;
             let tokens = residual.tokens_of(tile);
             let largest = buffers.context_largest.get(tile).copied();
             let largest = largest.unwrap_or_default().map(f32::to_bits);
             let context = part(buffers.context, tile * width, width);
+            let features = features.next().unwrap_or_default();
             for (feature, bytes) in features.iter_mut().zip(context) {
                 for grain in lanes::grains(tokens) {
                     kernels::set_grain(feature, grain, grain_of(bytes, grain));
                 }
             }
-            *of_block = Tile {
+            Tile {
                 features,
                 scales: Quantizer::new(&largest, tokens).scales,
                 tokens,
-            };
-        }
+            }
+        });
         let tiles = part(&tiles, 0, block.len());
         let hidden = model.limits().hidden;
         let updates = part_mut(buffers.projected, 0, tiles.len() * hidden);
@@ -209,7 +208,7 @@ fn keys_and_values(
     buffers: &mut AttentionBuffers<'_>,
 ) {
     let rows = head.query_rows() + head.value_rows();
-    let tiles = residual.block(block.clone(), buffers.features);
+    let tiles = residual.block(&block, buffers.features);
     let length = block.len() * rows;
     let projected = part_mut(buffers.projected, 0, length);
     project_tiles(
@@ -271,7 +270,7 @@ fn attend(
     buffers: &mut AttentionBuffers<'_>,
 ) {
     let rows = head.query_rows();
-    let tiles = residual.block(block.clone(), buffers.features);
+    let tiles = residual.block(&block, buffers.features);
     let projected = part_mut(buffers.projected, 0, block.len() * rows);
     project_tiles(&head.iter(), part(&tiles, 0, block.len()), projected);
     let behind = block.len() * rows;
@@ -305,10 +304,16 @@ fn attend_tile(
     let keys = part(buffers.keys, 0, all * query_rows);
     let scores = part_mut(buffers.scores, 0, all);
     kernels::dense(keys, query_rows, &queries, bytemuck::cast_slice_mut(scores));
-    let scales = softmax(scores, &queries, buffers.key_scales, buffers.value_scales);
+    let scales = kernels::softmax(
+        scores,
+        &queries.scales,
+        tokens,
+        buffers.key_scales,
+        buffers.value_scales,
+    );
 
     let quads = all.div_ceil(QUAD);
-    let mixture = quantize_mixture(buffers.scores, all, &scales);
+    let mixture = quantize_mixture(buffers.scores, all, &scales.inverses);
     let sums = part_mut(buffers.projected, to, value_rows);
     let values = part(buffers.values, 0, quads * value_rows);
     kernels::mix(mixture, values, tokens, bytemuck::cast_slice_mut(sums));
@@ -322,70 +327,13 @@ fn attend_tile(
     }
 }
 
-/// How attention weights become integers, and sums of them floats.
-#[derive(Default)]
-struct MixtureScales {
-    /// Steps of one unit.
-    inverses: Lanes<f32>,
-    /// Value of one unit of the sums.
-    of_sums: Lanes<f32>,
-}
-
-/// Turns the integer sums q·k into attention weights times the scales of their values,
-/// not yet divided by the sum of the weights. `scores` is `[tokens]`.
-#[inline(never)]
-fn softmax(
-    scores: &mut [Lanes<f32>],
-    queries: &Tile<'_>,
-    key_scales: &[f32],
-    value_scales: &[f32],
-) -> MixtureScales {
-    let mut scales = MixtureScales::default();
-    for grain in lanes::grains(queries.tokens) {
-        let query_scales = grain_of(&queries.scales, grain);
-        let mut largest = [f32::NEG_INFINITY; GRAIN];
-        for (scores, key_scale) in lanes::grain_mut(scores, grain).zip(key_scales) {
-            let lanes = scores.iter_mut().zip(&mut largest).zip(query_scales);
-            for ((score, largest), query_scale) in lanes {
-                *score = float(kernels::integer(*score)) * (query_scale * key_scale);
-                *largest = if *score > *largest { *score } else { *largest };
-            }
-        }
-        let mut sums = [0.0; GRAIN];
-        let mut largest_weights = [0.0_f32; GRAIN];
-        for (scores, &value_scale) in lanes::grain_mut(scores, grain).zip(value_scales) {
-            let sums = sums.iter_mut().zip(&mut largest_weights);
-            for ((score, largest), (sum, largest_weight)) in
-                scores.iter_mut().zip(&largest).zip(sums)
-            {
-                let weight = math::exponential(*score - largest);
-                *sum += weight;
-                *score = weight * value_scale;
-                *largest_weight = if *score > *largest_weight {
-                    *score
-                } else {
-                    *largest_weight
-                };
-            }
-        }
-        let inverses = largest_weights.map(|largest| quotient_or_zero(LARGEST_MIXTURE, largest));
-        lanes::set_grain(&mut scales.inverses, grain, inverses);
-        let mut of_sums = [0.0; GRAIN];
-        for ((scale, largest), sum) in of_sums.iter_mut().zip(largest_weights).zip(sums) {
-            *scale = quotient_or_zero(largest, LARGEST_MIXTURE * sum);
-        }
-        lanes::set_grain(&mut scales.of_sums, grain, of_sums);
-    }
-    scales
-}
-
 /// Attention weights as integers, in place: half the bytes. `scores` has room for whole
 /// quads of tokens.
 #[inline(never)]
 fn quantize_mixture<'s>(
     scores: &'s mut [Lanes<f32>],
     tokens: usize,
-    scales: &MixtureScales,
+    inverses: &Lanes<f32>,
 ) -> &'s [Mixture] {
     let quads = tokens.div_ceil(QUAD);
     for scores in scores.iter_mut().take(quads * QUAD).skip(tokens) {
@@ -394,7 +342,7 @@ fn quantize_mixture<'s>(
     for quad in 0..quads {
         let (quads_of_scores, _) = scores.as_chunks::<QUAD>();
         let weights = match quads_of_scores.get(quad) {
-            Some(scores) => kernels::mixture(scores, &scales.inverses),
+            Some(scores) => kernels::mixture(scores, inverses),
             None => Mixture::default(),
         };
         let packed: [Lanes<f32>; 2] = bytemuck::must_cast(weights);
@@ -453,25 +401,24 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
     let (hidden, rows) = (model.limits().hidden, layer.mlp_input.rows());
     for block in residual.blocks() {
         residual.pack(block.clone(), features);
-        let tiles = residual.block(block.clone(), features);
+        let tiles = residual.block(&block, features);
         let mut neurons = part_mut(projected, 0, block.len() * rows);
         project_tiles(
             &layer.mlp_input.iter(),
             part(&tiles, 0, block.len()),
             neurons,
         );
-        let mut tiles = [Tile::default(); TILES];
         let mut features = part_mut(neuron_features, 0, neurons.len());
-        for (of_block, tile) in tiles.iter_mut().zip(block.clone()) {
-            let tokens = residual.tokens_of(tile);
+        let tiles: [Tile<'_>; TILES] = array::from_fn(|number| {
+            let tokens = residual.tokens_of(block.start + number);
             let of_tile = neurons.split_off_mut(..rows).unwrap_or_default();
             match settings.activation {
                 Activation::Gelu => kernels::gelu(of_tile, tokens),
                 _ => kernels::rectify(of_tile, tokens),
             }
             let features = features.split_off_mut(..rows).unwrap_or_default();
-            *of_block = Quantizer::of(of_tile, tokens).tile(of_tile, tokens, features);
-        }
+            Quantizer::of(of_tile, tokens).tile(of_tile, tokens, features)
+        });
         let tiles = part(&tiles, 0, block.len());
         let updates = part_mut(projected, 0, tiles.len() * hidden);
         project_tiles(&layer.mlp_output.iter(), tiles, updates);

@@ -54,7 +54,7 @@ use x86_64 as chosen;
 
 pub use chosen::{
     Feature, add, dense, gelu, largest, mix, mixture, multiply, normalize, pack, quantize,
-    quantize_bytes, rectify, round, scale, set_grain, sum, sum_of_squares, value_word,
+    quantize_bytes, rectify, round, scale, set_grain, softmax, sum, sum_of_squares, value_word,
 };
 
 /// Tiles that are multiplied at once.
@@ -88,7 +88,7 @@ pub const LARGEST_WEIGHT: i16 = 8191;
 pub const FEATURE_BYTES: usize = size_of::<Feature>();
 
 /// Quantised activations of up to eight tokens: x ≈ scale · feature.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Tile<'f, F = Feature> {
     /// One a column.
     pub features: &'f [F],
@@ -103,6 +103,7 @@ pub struct Tile<'f, F = Feature> {
 ///
 /// As many rows as `output` has, or as there are. Lanes behind the tile's tokens hold
 /// anything.
+#[inline(never)]
 pub fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
     multiply(rows, tile, bytemuck::cast_slice_mut(output));
     scale(rows, tile, output);
@@ -114,6 +115,9 @@ pub fn project_tiles(rows: &Rows<'_>, tiles: &[Tile<'_>], output: &mut [Lanes<f3
     #[cfg(kernels = "x86_64")]
     if let Some(set) = x86_64::Avx2::detect() {
         return set.project_tiles(rows, tiles, output);
+    }
+    if let [tile] = tiles {
+        return project(rows, tile, output);
     }
     let count = output.len() / tiles.len().max(1);
     #[cfg(kernels = "simd128")]

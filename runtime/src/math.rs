@@ -7,11 +7,14 @@
 use micromath::F32Ext as _;
 
 /// Below this, e^x is less than 2⁻¹²⁶ and counts as zero.
-const EXPONENT_FLOOR: f32 = -87.0;
+pub(crate) const EXPONENT_FLOOR: f32 = -87.0;
 /// Adding it leaves the nearest integer in the low bits of the mantissa.
 pub(crate) const SHIFT: f32 = 12_582_912.0;
 /// Bits of the mantissa of an `f32`.
 const MANTISSA: u32 = 23;
+
+/// 2^f on [−½, ½], coefficients by ascending power.
+pub(crate) const EXPONENTIAL: [f32; 5] = [1.0, 0.693_124_2, 0.240_241, 0.055_906_415, 0.009_582_82];
 
 /// e^x for x ≤ 0. Relative error below 10⁻⁵. 0 for NaN, as of ∞ − ∞.
 ///
@@ -23,7 +26,8 @@ pub fn exponential(x: f32) -> f32 {
     let scaled = x * core::f32::consts::LOG2_E;
     let shifted = scaled + SHIFT;
     let f = scaled - (shifted - SHIFT);
-    let power = 1.0 + f * (0.693_124_2 + f * (0.240_241 + f * (0.055_906_415 + f * 0.009_582_82)));
+    let [a, b, c, d, e] = EXPONENTIAL;
+    let power = a + f * (b + f * (c + f * (d + f * e)));
     // n is in −126…0 and the polynomial in 0.7…1.5, so the exponent stays in range.
     let n = shifted.to_bits().wrapping_sub(SHIFT.to_bits());
     let power = f32::from_bits(power.to_bits().wrapping_add(n << MANTISSA));

@@ -4,6 +4,7 @@
 //! is the int8 quantisation of the same token, with 256 times its scale: packing for a
 //! product costs no float arithmetic.
 
+use core::array;
 use core::ops::Range;
 
 use neuroprune_format::tensor::Norm;
@@ -76,22 +77,21 @@ impl<'s> Residual<'s> {
     }
 
     /// The int8 form of the tiles of a block, with its features as [`Residual::pack`] left
-    /// them; tiles behind the last are empty.
+    /// them; tiles behind the last one of the sequence have no tokens.
     pub(crate) fn block<'f>(
         &self,
-        block: Range<usize>,
+        block: &Range<usize>,
         features: &'f [Feature],
     ) -> [Tile<'f>; TILES] {
-        let mut tiles = [Tile::default(); TILES];
-        let features = features.chunks(self.width.max(1));
-        for ((of_block, tile), features) in tiles.iter_mut().zip(block).zip(features) {
-            *of_block = Tile {
-                features,
+        let mut features = features.chunks(self.width.max(1));
+        array::from_fn(|number| {
+            let tile = block.start + number;
+            Tile {
+                features: features.next().unwrap_or(&[]),
                 scales: self.scales_of(tile).map(|scale| scale * STEPS_A_BYTE),
                 tokens: self.tokens_of(tile),
-            };
-        }
-        tiles
+            }
+        })
     }
 
     /// x ← LayerNorm(x + update) of one tile. `update` is `[width]`, and is used up.

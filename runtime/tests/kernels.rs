@@ -610,6 +610,41 @@ mod host {
         }
 
         #[test]
+        fn avx2_gives_the_oracles_attention(
+            sums in prop::collection::vec(prop::array::uniform8(-516_128..=516_128_i32), 1..40),
+            query_scales in prop::array::uniform8(prop_oneof![4 => 1e-6..1e-2_f32, 1 => Just(1e34)]),
+            scales in prop::collection::vec((1e-3..0.1_f32, 0.0..0.1_f32), 40),
+        ) {
+            let Some(avx2) = avx2() else { return Ok(()) };
+            let count = sums.len();
+            let (key_scales, value_scales): (Vec<_>, Vec<_>) = scales.into_iter().unzip();
+            let mut scores = vec![[1.0; LANES]; count.next_multiple_of(QUAD)];
+            for (scores, sums) in scores.iter_mut().zip(sums) {
+                *scores = sums.map(|sum| f32::from_bits(sum.cast_unsigned()));
+            }
+            for tokens in TOKENS {
+                let (mut expected, mut found) = (scores.clone(), scores.clone());
+                let scales = scalar::softmax(
+                    &mut expected[..count], &query_scales, tokens, &key_scales, &value_scales,
+                );
+                let of_found = avx2.softmax(
+                    &mut found[..count], &query_scales, tokens, &key_scales, &value_scales,
+                );
+                prop_assert_eq!(bits(&found[..count], tokens), bits(&expected[..count], tokens));
+                for (found, expected) in
+                    [(of_found.inverses, scales.inverses), (of_found.of_sums, scales.of_sums)]
+                {
+                    prop_assert_eq!(bits(&[found], tokens), bits(&[expected], tokens));
+                }
+                for quad in expected.as_chunks().0 {
+                    let found = avx2.mixture(quad, &scales.inverses);
+                    let expected = scalar::mixture(quad, &scales.inverses);
+                    prop_assert_eq!(first(&[found], tokens), first(&[expected], tokens));
+                }
+            }
+        }
+
+        #[test]
         fn several_tiles_at_once_give_the_same(
             (cols, weights, tile) in matrix(),
             count in 1..=TILES,

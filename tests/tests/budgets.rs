@@ -7,7 +7,8 @@
 use std::fs;
 
 use neuroprune_format::Model;
-use neuroprune_runtime::required_scratch;
+use neuroprune_runtime::kernels::scalar;
+use neuroprune_runtime::required_scratch_with;
 use neuroprune_tests::workspace;
 use neuroprune_trainer::inspection::{CODE_BYTES, Inspection, STACK_BYTES};
 use neuroprune_trainer::smart_home;
@@ -55,7 +56,9 @@ fn the_committed_model_fits() {
     assert_eq!(labels, smart_home::labels());
     assert_eq!(labels.len(), 17);
     assert!(file.len() <= 64_000, "{} bytes", file.len());
-    let scratch = required_scratch(model.limits(), model.limits().tokens);
+    // Of a device: one tile at a time.
+    let feature = size_of::<scalar::Feature>();
+    let scratch = required_scratch_with(model.limits(), model.limits().tokens, feature);
     assert!(scratch <= 12 * 1024, "{scratch} bytes");
 
     let inspection = Inspection::new(&file).unwrap();

@@ -11,7 +11,8 @@ use std::process::Stdio;
 
 use neuroprune_format::Model;
 use neuroprune_runtime::{
-    Classification, Classifier, RuntimeError, SCRATCH_ALIGNMENT, required_scratch,
+    Classification, Classifier, RuntimeError, SCRATCH_ALIGNMENT, kernels::scalar, required_scratch,
+    required_scratch_with,
 };
 use neuroprune_tests::{Folder, run};
 use neuroprune_trainer::checkpoint;
@@ -230,7 +231,7 @@ fn single_texts() {
     let limits = model.limits();
     assert_eq!(
         inspection["scratch"],
-        required_scratch(limits, limits.tokens)
+        required_scratch_with(limits, limits.tokens, size_of::<scalar::Feature>())
     );
     assert_eq!(inspection["bytes"], sparse.len());
     for (key, value) in inspection.as_object().expect("an object") {

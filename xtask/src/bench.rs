@@ -1,8 +1,10 @@
-//! Counts the instructions of matrices and whole models in QEMU, exactly.
+//! Counts the instructions of matrices and whole models, exactly: on boards in QEMU, on
+//! this machine under callgrind.
 //!
 //! ```text
 //! models ──┐                       ┌─► tables, benchmarks/BOARD/instructions.{md,json}
-//! programs ┴─► QEMU with counter ──┤
+//! programs ┴─► QEMU with counter, ─┤
+//!              or callgrind        │
 //!                                  └─► benchmarks/budgets.toml: more than that fails
 //! ```
 //!
@@ -10,6 +12,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod budgets;
+mod callgrind;
 mod counter;
 mod models;
 mod peers;
@@ -21,15 +24,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use clap::Args;
 
-use crate::boards::{BOARDS, Board};
+use crate::boards::{BOARDS, Board, HOST};
 use crate::command::repository;
 use crate::firmware;
 use crate::tally::Tally;
 use budgets::Budgets;
+use callgrind::Callgrind;
 use counter::{Counter, Counts, Measured};
 use models::{LAYOUTS, Matrix, Widths};
 
-/// Count instructions in QEMU, compare with the budgets, write the records.
+/// Count instructions in QEMU and callgrind, compare with the budgets, write the records.
 ///
 /// Counted exactly: matrices of known density, whole models stage by stage, another
 /// library's dense layer beside them. Prints tables, writes them to benchmarks/BOARD/, and fails where a figure is above its
@@ -43,7 +47,7 @@ use models::{LAYOUTS, Matrix, Widths};
     cargo xtask bench --json | jq .          one line a board, for scripts\n  \
     cargo xtask bench --browser              times in Chromium, beside onnxruntime-web")]
 pub(crate) struct Bench {
-    /// Only this board; firmware-examples/README.md lists them.
+    /// Only this board; firmware-examples/README.md lists them. `x86-64` is this machine.
     #[arg(long)]
     board: Option<String>,
     /// Measure times in Chromium, and onnxruntime-web beside ours, instead of counting.
@@ -60,6 +64,9 @@ pub(crate) struct Bench {
     pub(crate) write_models: Option<PathBuf>,
 }
 
+/// Programs of this machine.
+const HOST_MATRICES: &str = "count_matrices";
+const HOST_MODEL: &str = "count_model";
 /// Programs that every board runs.
 const MATRICES: &str = "bench_matrices";
 const MODEL: &str = "bench_model";
@@ -113,6 +120,19 @@ impl Prepared {
     }
 }
 
+/// Boards to count on, this machine among them where its figures are comparable.
+fn boards() -> impl Iterator<Item = &'static Board> {
+    BOARDS.iter().chain(has_avx2().then_some(&HOST))
+}
+
+/// Whether this machine runs the kernels that its budgets are for.
+fn has_avx2() -> bool {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    return neuroprune_runtime::kernels::x86_64::Avx2::detect().is_some();
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+    return false;
+}
+
 /// What was counted on a board.
 struct Results {
     board: &'static Board,
@@ -129,19 +149,17 @@ struct Results {
 /// # Errors
 /// Where nothing can be counted; with JSON also where a board fails.
 pub(crate) fn run(job: &Bench, tally: &mut Tally) -> anyhow::Result<()> {
-    let boards: Vec<&'static Board> = BOARDS
-        .iter()
-        .filter(|board| job.board.as_deref().is_none_or(|name| name == board.name))
-        .collect();
+    let named = |board: &&Board| job.board.as_deref().is_none_or(|name| name == board.name);
+    let chosen: Vec<&'static Board> = boards().filter(named).collect();
     ensure!(
-        !boards.is_empty(),
-        "no such board; there are {}",
+        !chosen.is_empty(),
+        "no such board; there are {}, and x86-64 under Linux on a processor with AVX2",
         BOARDS.map(|board| board.name).join(", ")
     );
     let prepared = Prepared::new()?;
     let mut budgets = Budgets::read()?;
     let mut failed = Vec::new();
-    for board in boards {
+    for board in chosen {
         let mut count = || -> anyhow::Result<()> {
             let results = count(&prepared, board)?;
             let (text, json) = (record::markdown(&results), record::json(&results));
@@ -187,15 +205,21 @@ pub(crate) fn write_models(folder: &Path) -> anyhow::Result<()> {
 pub(crate) fn test(tally: &mut Tally) -> anyhow::Result<()> {
     let prepared = Prepared::new()?;
     let budgets = Budgets::read()?;
-    for board in &BOARDS {
+    for board in boards() {
         tally.suite(&format!("bench: {} within its budgets", board.name), || {
             budgets.check(board.name, &figures(&count(&prepared, board)?))
         });
+    }
+    if !has_avx2() {
+        tally.skip("bench: x86-64", "this is no Linux on x86-64 with AVX2");
     }
     Ok(())
 }
 
 fn count(bench: &Prepared, board: &'static Board) -> anyhow::Result<Results> {
+    if board.name == HOST.name {
+        return count_host(bench);
+    }
     let Prepared { counter, .. } = bench;
     let workload = bench.workload(board);
     let firmware = repository().join("firmware-examples");
@@ -209,21 +233,7 @@ fn count(bench: &Prepared, board: &'static Board) -> anyhow::Result<Results> {
     let mut counted = Vec::new();
     for Batch { files, matrices } in &workload.batches {
         let run = counter.run(board, &built.join(MATRICES), files);
-        let regions = run.context(MATRICES)?.regions;
-        ensure!(
-            regions.len() == matrices.len(),
-            "{MATRICES}: {} regions for {} matrices",
-            regions.len(),
-            matrices.len()
-        );
-        for (matrix, (name, counts)) in matrices.iter().zip(regions) {
-            ensure!(
-                matrix.region == name,
-                "{MATRICES}: counted {name}, not {}",
-                matrix.region
-            );
-            counted.push((matrix.clone(), counts));
-        }
+        counted.extend(matched(matrices, run.context(MATRICES)?).context(MATRICES)?);
     }
     let models = counter
         .run(board, &built.join(MODEL), &workload.models)
@@ -240,6 +250,48 @@ fn count(bench: &Prepared, board: &'static Board) -> anyhow::Result<Results> {
         models,
         peer,
     })
+}
+
+fn count_host(bench: &Prepared) -> anyhow::Result<Results> {
+    let callgrind = Callgrind::build()?;
+    let mut counted = Vec::new();
+    for Batch { files, matrices } in &bench.large.batches {
+        let run = callgrind.run(HOST_MATRICES, files);
+        let run = run.context(HOST_MATRICES)?;
+        counted.extend(matched(matrices, run).context(HOST_MATRICES)?);
+    }
+    let mut models = bench.large.models.clone();
+    models.extend(models::minilm()?.into_iter().map(|(_, file)| file));
+    let models = callgrind.run(HOST_MODEL, &models).context(HOST_MODEL)?;
+    Ok(Results {
+        board: &HOST,
+        matrices: counted,
+        models,
+        peer: Vec::new(),
+    })
+}
+
+/// The matrices with their counts.
+fn matched(matrices: &[Matrix], run: Measured) -> anyhow::Result<Vec<(Matrix, Counts)>> {
+    let regions = run.regions;
+    ensure!(
+        regions.len() == matrices.len(),
+        "{} regions for {} matrices",
+        regions.len(),
+        matrices.len()
+    );
+    let pairs = matrices
+        .iter()
+        .zip(regions)
+        .map(|(matrix, (name, counts))| {
+            ensure!(
+                matrix.region == name,
+                "counted {name}, not {}",
+                matrix.region
+            );
+            Ok((matrix.clone(), counts))
+        });
+    pairs.collect()
 }
 
 impl Workload {
@@ -308,5 +360,7 @@ fn figures(results: &Results) -> Vec<(String, u64)> {
         }
     }
     figures.push(("program bytes".to_owned(), results.models.flash));
+    // A PC's program has no flash and no stack that anyone counts.
+    figures.retain(|(_, figure)| results.board.name != HOST.name || *figure > 0);
     figures
 }

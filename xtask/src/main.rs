@@ -5,7 +5,7 @@
 //! cargo xtask check     formatting, lints, documentation, features, dependencies
 //! cargo xtask firmware  the firmware alone, or one program, or one board
 //! cargo xtask browser   the npm package; its demo page, served
-//! cargo xtask bench     counts instructions in QEMU, compares with budgets, writes records;
+//! cargo xtask bench     counts instructions, compares with budgets, writes records;
 //!                       times in a browser, beside onnxruntime-web
 //! cargo xtask accuracy  trains a recipe on real text sets and writes the record
 //! ```
@@ -95,7 +95,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             if let Some(folder) = &job.write_models {
                 return bench::write_models(folder);
             }
-            setup::ensure(&setup::for_firmware()?, installing)?;
+            setup::ensure(&setup::for_bench()?, installing)?;
             bench::run(&job, &mut tally)?;
             if job.json {
                 return Ok(());

@@ -64,6 +64,15 @@ pub(crate) fn for_firmware() -> anyhow::Result<Vec<Tool>> {
     Ok(targets.chain(emulators).collect())
 }
 
+/// What counting needs: what the firmware does, and callgrind.
+pub(crate) fn for_bench() -> anyhow::Result<Vec<Tool>> {
+    let mut tools = for_firmware()?;
+    if cfg!(all(target_arch = "x86_64", target_os = "linux")) {
+        tools.push(Tool::Program("valgrind", "valgrind"));
+    }
+    Ok(tools)
+}
+
 /// What building the package for browsers needs: Rust's target, Node, its packages.
 pub(crate) fn for_browser() -> Vec<Tool> {
     vec![

@@ -12,7 +12,7 @@ use crate::tally::Tally;
 use crate::webassembly;
 
 pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<()> {
-    let no_firmware = lacks(&setup::for_firmware()?, installing)?;
+    let no_firmware = lacks(&setup::for_bench()?, installing)?;
     let no_webassembly = lacks(&setup::for_webassembly(), installing)?;
     let no_browser = lacks(&setup::for_browser_tests(), installing)?;
     tally.suite("host: cargo test --workspace", || {

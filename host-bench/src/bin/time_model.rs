@@ -1,10 +1,11 @@
-//! Times a model: for each line of the input one classification, and its nanoseconds as a
-//! line of output.
+//! Times a model: for each line of the input one classification, and as a line of output the
+//! nanoseconds that the thread had the processor for, and those by the clock.
 //!
 //! ```sh
 //! cargo run --release -p neuroprune-host-bench --bin time_model -- MODEL TOKENS [scalar]
 //! ```
 
+use core::time::Duration;
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
@@ -32,16 +33,33 @@ fn main() -> anyhow::Result<()> {
     let mut output = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         line?;
-        let start = Instant::now();
+        let (start, start_of_thread) = (Instant::now(), thread_time()?);
         let answer = classifier.classify(&text)?;
-        let elapsed = start.elapsed();
+        let (of_thread, elapsed) = (thread_time()? - start_of_thread, start.elapsed());
         ensure!(
             answer.tokens == tokens,
             "{} tokens, not {tokens}",
             answer.tokens
         );
-        writeln!(output, "{}", elapsed.as_nanos())?;
+        writeln!(output, "{} {}", of_thread.as_nanos(), elapsed.as_nanos())?;
         output.flush()?;
     }
     Ok(())
+}
+
+/// For how long this thread had a processor.
+#[cfg(unix)]
+fn thread_time() -> anyhow::Result<Duration> {
+    use rustix::time::{ClockId, clock_gettime};
+
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Ok(Duration::new(
+        time.tv_sec.try_into()?,
+        time.tv_nsec.try_into()?,
+    ))
+}
+
+#[cfg(not(unix))]
+fn thread_time() -> anyhow::Result<Duration> {
+    anyhow::bail!("only Unix tells the time of a thread")
 }

@@ -51,7 +51,7 @@ pub(super) fn multiply(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [La
         let row = unsafe {
             match row.weights {
                 RowWeights::Dense(weights) => {
-                    let [sums] = dense_rows([weights], tile.features);
+                    let [sums, ..] = dense_rows(weights, rows.cols().max(1), tile.features);
                     sums
                 }
                 RowWeights::Columns(columns, weights) => listed_row(columns, weights, features),
@@ -105,54 +105,56 @@ pub(super) fn dense(
         .split_at_checked(groups.len() * ROWS * cols)
         .unwrap_or_default();
     for (sums, weights) in groups.iter_mut().zip(of_groups.chunks_exact(ROWS * cols)) {
-        let mut rows = [[].as_slice(); ROWS];
-        for (row, weights) in rows.iter_mut().zip(weights.chunks_exact(cols)) {
-            *row = weights;
-        }
-        *sums = bytemuck::must_cast(dense_rows(rows, tile.features));
+        *sums = bytemuck::must_cast(dense_rows(weights, cols, tile.features));
     }
-    for (sums, weights) in rest.iter_mut().zip(of_rest.chunks_exact(cols)) {
-        *sums = bytemuck::must_cast(dense_rows([weights], tile.features));
+    let of_rest = dense_rows(of_rest, cols, tile.features);
+    for (sums, of_row) in rest.iter_mut().zip(of_rest) {
+        *sums = bytemuck::must_cast(of_row);
     }
 }
 
-/// See [`scalar::dense_row`].
+/// See [`scalar::dense_row`]; up to four rows that follow each other.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn dense_rows<const N: usize>(rows: [&[u8]; N], tile: &[Feature]) -> [__m256i; N] {
-    let mut sums = [_mm256_setzero_si256(); N];
-    let (groups, last) = tile.as_chunks::<GROUP>();
-    let mut whole = [[].as_slice(); N];
-    let mut rests = [[].as_slice(); N];
-    for ((whole, rest), row) in whole.iter_mut().zip(&mut rests).zip(rows) {
-        let (groups_of_row, rest_of_row) = row.as_chunks::<GROUP>();
-        *whole = groups_of_row.get(..groups.len()).unwrap_or_default();
-        *rest = rest_of_row;
-    }
-    for (at, group) in groups.iter().enumerate() {
-        let features = transposed(bytemuck::must_cast(*group));
-        let magnitudes = _mm256_abs_epi8(features);
-        for (sums, row) in sums.iter_mut().zip(whole) {
-            let Some(weights) = row.get(at) else { break };
-            let weights = _mm256_set1_epi32(i32::from_le_bytes(*weights));
-            *sums = _mm256_add_epi32(*sums, products(magnitudes, features, weights));
-        }
-    }
-    if last.is_empty() {
+fn dense_rows(weights: &[u8], cols: usize, tile: &[Feature]) -> [__m256i; ROWS] {
+    let mut sums = [_mm256_setzero_si256(); ROWS];
+    let mut rows = weights.chunks_exact(cols);
+    let Some(first) = rows.next() else {
         return sums;
+    };
+    // The first stands for those that are missing.
+    let second = rows.next().unwrap_or(first);
+    let third = rows.next().unwrap_or(first);
+    let (a, last_of_a) = first.as_chunks::<GROUP>();
+    let (b, last_of_b) = second.as_chunks::<GROUP>();
+    let (c, last_of_c) = third.as_chunks::<GROUP>();
+    let (d, last_of_d) = rows.next().unwrap_or(first).as_chunks::<GROUP>();
+    let (groups, last) = tile.as_chunks::<GROUP>();
+    for ((((group, a), b), c), d) in groups.iter().zip(a).zip(b).zip(c).zip(d) {
+        add_dense(&mut sums, group, [*a, *b, *c, *d]);
     }
-    let mut group = [Feature::default(); GROUP];
-    group
-        .iter_mut()
-        .zip(last)
-        .for_each(|(to, from)| *to = *from);
-    let features = transposed(bytemuck::must_cast(group));
-    let magnitudes = _mm256_abs_epi8(features);
-    for (sums, row) in sums.iter_mut().zip(rests) {
-        let weights = _mm256_set1_epi32(i32::from_le_bytes(filled_up(row)));
-        *sums = _mm256_add_epi32(*sums, products(magnitudes, features, weights));
+    if !last.is_empty() {
+        let mut group = [Feature::default(); GROUP];
+        group
+            .iter_mut()
+            .zip(last)
+            .for_each(|(to, from)| *to = *from);
+        let weights = [last_of_a, last_of_b, last_of_c, last_of_d].map(filled_up);
+        add_dense(&mut sums, &group, weights);
     }
     sums
+}
+
+/// Adds Σ w·x of four features and four weights of each row.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add_dense(sums: &mut [__m256i; ROWS], group: &[Feature; GROUP], weights: [[u8; GROUP]; ROWS]) {
+    let features = transposed(bytemuck::must_cast(*group));
+    let magnitudes = _mm256_abs_epi8(features);
+    for (sums, weights) in sums.iter_mut().zip(weights) {
+        let weights = _mm256_set1_epi32(i32::from_le_bytes(weights));
+        *sums = _mm256_add_epi32(*sums, products(magnitudes, features, weights));
+    }
 }
 
 /// See [`scalar::listed_row`].

@@ -18,11 +18,11 @@ pub use super::cortex_m_dsp::{mix, value_word};
 pub use super::cortex_m_fpu::{
     add, gelu, largest, normalize, quantize, quantize_bytes, round, scale, sum, sum_of_squares,
 };
-pub use super::floats::mixture;
 #[cfg(not(fpu))]
 pub use super::floats::{
     add, gelu, largest, normalize, quantize_bytes, round, scale, sum, sum_of_squares,
 };
+pub use super::floats::{mixture, softmax};
 #[cfg(not(fpu))]
 pub use super::pairs::quantize;
 use super::pairs::{self, STRETCH};

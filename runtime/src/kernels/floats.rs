@@ -7,8 +7,11 @@
 use neuroprune_format::tensor::{Norm, Rows};
 
 use super::{GRAIN, LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile, integer};
-use crate::lanes::{float, grain, grain_mut, grain_of, grains, set_grain};
+use crate::lanes::{float, grain, grain_mut, grain_of, grains, quotient_or_zero, set_grain};
 use crate::math;
+
+/// [`LARGEST_WEIGHT`] as a float.
+const LARGEST_MIXTURE: f32 = LARGEST_WEIGHT as f32;
 
 /// Turns the integer sums in the memory of `output` into
 /// y = (sum as f32) · (row scale · token scale) + bias.
@@ -180,4 +183,72 @@ pub fn gelu(x: &mut [Lanes<f32>], tokens: usize) {
             *x = math::gelu(*x);
         }
     }
+}
+
+/// How attention weights become integers, and sums of them floats.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MixtureScales {
+    /// Steps of one unit.
+    pub inverses: Lanes<f32>,
+    /// Value of one unit of the sums.
+    pub of_sums: Lanes<f32>,
+}
+
+impl MixtureScales {
+    /// Sets those of one grain of queries, of their largest attention weights and of the
+    /// sums of their weights.
+    #[inline]
+    pub(super) fn set_grain(&mut self, part: usize, largest: [f32; GRAIN], sums: [f32; GRAIN]) {
+        let inverses = largest.map(|largest| quotient_or_zero(LARGEST_MIXTURE, largest));
+        set_grain(&mut self.inverses, part, inverses);
+        let mut of_sums = [0.0; GRAIN];
+        for ((scale, largest), sum) in of_sums.iter_mut().zip(largest).zip(sums) {
+            *scale = quotient_or_zero(largest, LARGEST_MIXTURE * sum);
+        }
+        set_grain(&mut self.of_sums, part, of_sums);
+    }
+}
+
+/// Turns the integer sums q·k into attention weights times the scales of their values,
+/// not yet divided by the sum of the weights. `scores` is `[tokens]`, `queries` are those of
+/// the tile.
+#[inline(never)]
+pub fn softmax(
+    scores: &mut [Lanes<f32>],
+    query_scales: &Lanes<f32>,
+    queries: usize,
+    key_scales: &[f32],
+    value_scales: &[f32],
+) -> MixtureScales {
+    let mut scales = MixtureScales::default();
+    for part in grains(queries) {
+        let query_scales = grain_of(query_scales, part);
+        let mut largest = [f32::NEG_INFINITY; GRAIN];
+        for (scores, key_scale) in grain_mut(scores, part).zip(key_scales) {
+            let lanes = scores.iter_mut().zip(&mut largest).zip(query_scales);
+            for ((score, largest), query_scale) in lanes {
+                *score = float(integer(*score)) * (query_scale * key_scale);
+                *largest = if *score > *largest { *score } else { *largest };
+            }
+        }
+        let mut sums = [0.0; GRAIN];
+        let mut largest_weights = [0.0_f32; GRAIN];
+        for (scores, &value_scale) in grain_mut(scores, part).zip(value_scales) {
+            let sums = sums.iter_mut().zip(&mut largest_weights);
+            for ((score, largest), (sum, largest_weight)) in
+                scores.iter_mut().zip(&largest).zip(sums)
+            {
+                let weight = math::exponential(*score - largest);
+                *sum += weight;
+                *score = weight * value_scale;
+                *largest_weight = if *score > *largest_weight {
+                    *score
+                } else {
+                    *largest_weight
+                };
+            }
+        }
+        scales.set_grain(part, largest_weights, sums);
+    }
+    scales
 }

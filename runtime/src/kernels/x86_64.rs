@@ -12,9 +12,9 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 use neuroprune_format::tensor::{Norm, Rows};
 
-pub use super::floats::mixture;
+use super::floats::MixtureScales;
 pub use super::scalar::{Feature, set_grain, value_word};
-use super::{Lanes, Mixture, Tile, avx2, avx2_floats, avx2_tiles, scalar};
+use super::{Lanes, Mixture, QUAD, Tile, avx2, avx2_floats, avx2_tiles, scalar};
 
 /// Proof that this processor has AVX2, and what comes with it: BMI, LZCNT, POPCNT.
 ///
@@ -142,4 +142,12 @@ kernels! {
     );
     avx2_floats::rectify(x: &mut [Lanes<f32>], tokens: usize);
     avx2_floats::gelu(x: &mut [Lanes<f32>], tokens: usize);
+    avx2_floats::softmax(
+        scores: &mut [Lanes<f32>],
+        query_scales: &Lanes<f32>,
+        queries: usize,
+        key_scales: &[f32],
+        value_scales: &[f32]
+    ) -> MixtureScales;
+    avx2_floats::mixture(weights: &[Lanes<f32>; QUAD], inverses: &Lanes<f32>) -> Mixture;
 }

@@ -13,9 +13,9 @@ use crate::firmware::emulator;
 use crate::firmware::image::Image;
 
 /// The region that each program has first: a loop whose length is known.
-const CALIBRATION: &str = "calibration";
+pub(crate) const CALIBRATION: &str = "calibration";
 /// Its instructions.
-const CALIBRATED: u64 = 400_000;
+pub(crate) const CALIBRATED: u64 = 400_000;
 /// The core that the counter's estimate of cycles is for.
 const ESTIMATED: &str = "M4F";
 
@@ -32,7 +32,8 @@ pub(crate) struct Counts {
     pub(crate) load: u64,
     pub(crate) store: u64,
     pub(crate) branch: u64,
-    pub(crate) multiply: u64,
+    /// Not told apart by every counter.
+    pub(crate) multiply: Option<u64>,
     /// An estimate for Cortex-M4; nothing for other cores.
     pub(crate) cycles_estimate: Option<u64>,
 }
@@ -117,13 +118,34 @@ impl Counter {
         if let Some(fault) = record.fault {
             bail!("{fault}");
         }
-        let mut measured = Measured {
-            flash: image.flash,
-            memory: image.memory,
-            ..Measured::default()
+        let for_this_core = |mut counts: Counts| {
+            counts.cycles_estimate = counts.cycles_estimate.filter(|_| board.core == ESTIMATED);
+            counts
         };
+        let regions = record.regions.into_iter().map(for_this_core);
+        let mut measured = Measured::named(&printed, regions.collect())?;
+        (measured.flash, measured.memory) = (image.flash, image.memory);
+        let (name, counts) = measured.regions.first().context("nothing was counted")?;
+        ensure!(
+            name == CALIBRATION && counts.instructions == CALIBRATED,
+            "the counter counts wrong: a loop of {CALIBRATED} instructions as {}",
+            counts.instructions
+        );
+        measured.regions.remove(0);
+        Ok(measured)
+    }
+}
+
+impl Measured {
+    /// Gives counts the names that the program printed, one a line and region; lines with
+    /// `=` are figures.
+    ///
+    /// # Errors
+    /// Where there are more or fewer names than counts.
+    pub(crate) fn named(printed: &[u8], counts: Vec<Counts>) -> anyhow::Result<Self> {
+        let mut measured = Self::default();
         let mut names = Vec::new();
-        for line in String::from_utf8_lossy(&printed).lines() {
+        for line in String::from_utf8_lossy(printed).lines() {
             match line.split_once('=') {
                 Some((name, figure)) => {
                     let figure = figure.parse().with_context(|| line.to_owned())?;
@@ -133,24 +155,12 @@ impl Counter {
             }
         }
         ensure!(
-            names.len() == record.regions.len(),
+            names.len() == counts.len(),
             "{} regions were counted and {} named",
-            record.regions.len(),
+            counts.len(),
             names.len()
         );
-        let for_this_core = |mut counts: Counts| {
-            counts.cycles_estimate = counts.cycles_estimate.filter(|_| board.core == ESTIMATED);
-            counts
-        };
-        let regions = record.regions.into_iter().map(for_this_core);
-        measured.regions = names.into_iter().zip(regions).collect();
-        let (name, counts) = measured.regions.first().context("nothing was counted")?;
-        ensure!(
-            name == CALIBRATION && counts.instructions == CALIBRATED,
-            "the counter counts wrong: a loop of {CALIBRATED} instructions as {}",
-            counts.instructions
-        );
-        measured.regions.remove(0);
+        measured.regions = names.into_iter().zip(counts).collect();
         Ok(measured)
     }
 }
@@ -176,7 +186,7 @@ fn option(path: &Path) -> String {
 }
 
 /// Where cargo puts what it builds for this machine.
-fn target_folder() -> PathBuf {
+pub(crate) fn target_folder() -> PathBuf {
     let own = std::env::var_os("CARGO_TARGET_DIR");
     repository().join(own.map_or_else(|| PathBuf::from("target"), PathBuf::from))
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::counter::{Counts, Measured};
 use super::models::Matrix;
-use super::{Results, TOKENS, peers};
+use super::{HOST, Results, TOKENS, peers};
 
 /// The core that other libraries' figures are for.
 const PEER_CORES: [&str; 2] = ["M4F", "M7"];
@@ -73,14 +73,22 @@ pub(crate) fn models(measured: &Measured) -> Vec<ModelCounts<'_>> {
 /// The page.
 pub(crate) fn markdown(results: &Results) -> String {
     let board = results.board;
+    let core = match board.core {
+        "RV32" => "RV32IMAC".to_owned(),
+        core if board.name == HOST.name => core.to_owned(),
+        core => format!("Cortex-{core}"),
+    };
     let mut page = format!(
-        "# Instructions on Cortex-{core} (`{name}`)\n\n\
-         `cargo xtask bench --board {name}`. Executed instructions, counted exactly in QEMU; \
+        "# Instructions on {core} (`{name}`)\n\n\
+         `cargo xtask bench --board {name}`. Executed instructions, counted exactly in {counter}; \
          not cycles ([what they mean](../README.md)).\n",
-        core = board.core,
-        name = board.name
-    )
-    .replace("Cortex-RV32", "RV32IMAC");
+        name = board.name,
+        counter = if board.name == HOST.name {
+            "callgrind"
+        } else {
+            "QEMU"
+        },
+    );
     whole_models(&mut page, results);
     matrices(&mut page, results);
     if !results.peer.is_empty() {
@@ -109,15 +117,15 @@ fn whole_models(page: &mut String, results: &Results) {
                 thousands(counts.load),
                 thousands(counts.store),
                 thousands(counts.branch),
-                thousands(counts.multiply),
-                estimate(counts.cycles_estimate),
+                or_dash(counts.multiply),
+                or_dash(counts.cycles_estimate),
             );
         }
         let _ = writeln!(
             page,
             "| **text to label** | **{}** | 100.0 | | | | | {} |",
             thousands(total),
-            estimate(model.cycles()),
+            or_dash(model.cycles()),
         );
         if let Some((_, open)) = &model.open {
             let _ = writeln!(
@@ -127,9 +135,18 @@ fn whole_models(page: &mut String, results: &Results) {
                 thousands(open.load),
                 thousands(open.store),
                 thousands(open.branch),
-                thousands(open.multiply),
-                estimate(open.cycles_estimate),
+                or_dash(open.multiply),
+                or_dash(open.cycles_estimate),
             );
+        }
+        if results.board.name == HOST.name {
+            let _ = writeln!(
+                page,
+                "\nBytes: model {}, scratch {}.",
+                thousands(model.figure("model")),
+                thousands(model.figure("scratch")),
+            );
+            continue;
         }
         let _ = writeln!(
             page,
@@ -382,8 +399,8 @@ fn break_even(mut points: Vec<(u64, u64)>, dense: u64) -> String {
     format!("below about {density:.0} % density (between two that were counted)")
 }
 
-fn estimate(cycles: Option<u64>) -> String {
-    cycles.map_or("–".to_owned(), thousands)
+fn or_dash(count: Option<u64>) -> String {
+    count.map_or("–".to_owned(), thousands)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]

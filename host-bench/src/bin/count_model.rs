@@ -1,0 +1,60 @@
+//! Instructions of whole models, from characters to label, stage by stage: what
+//! `firmware-examples/src/bin/bench_model.rs` is on boards.
+//!
+//! Lines with `=` are figures in bytes or tokens.
+
+use anyhow::Context;
+use neuroprune_host_bench::{files, regions, text};
+use neuroprune_runtime::{Classifier, Model, Stage, Values, required_scratch};
+
+/// Tokens of small models; those that take more than 64 get 128.
+const TOKENS: usize = 16;
+
+fn main() -> anyhow::Result<()> {
+    regions::calibrate();
+    for file in files()? {
+        measure(&file)?;
+    }
+    Ok(())
+}
+
+fn measure(file: &[u8]) -> anyhow::Result<()> {
+    regions::begin();
+    let opened = Model::open(file);
+    regions::end();
+    let model = opened.context("a model does not open")?;
+    let name = model.manifest().name;
+    let limits = model.limits();
+    let tokens = if limits.tokens > 64 {
+        limits.tokens
+    } else {
+        TOKENS
+    };
+    let scratch = required_scratch(limits, tokens);
+    let mut memory = vec![0_u64; scratch.div_ceil(8)];
+    let memory = bytemuck::cast_slice_mut(&mut memory);
+    let mut classifier =
+        Classifier::with_tokens(&model, memory, tokens).context(name.to_owned())?;
+    let text = text(tokens);
+    regions::begin();
+    let answer = classifier.classify_traced(&text, None, &mut |_: Stage, _: Values<'_>| {
+        regions::end();
+        regions::begin();
+    });
+    regions::end();
+    let answer = answer.context(name.to_owned())?;
+
+    // The regions have no names of their own: they follow from the layers.
+    println!("{name}: open");
+    println!("{name}: tokenise and embed");
+    for layer in 0..model.encoder().settings().layers {
+        println!("{name}: attention {layer}");
+        println!("{name}: MLP {layer}");
+    }
+    println!("{name}: pool");
+    println!("{name}: classify");
+    println!("{name}: model={}", file.len());
+    println!("{name}: scratch={scratch}");
+    println!("{name}: tokens={}", answer.tokens);
+    Ok(())
+}
