@@ -17,6 +17,7 @@ use neuroprune_format::Model;
 use neuroprune_tests::{Folder, Ran, Random, run};
 use neuroprune_trainer::checkpoint;
 use neuroprune_trainer::training::Phase;
+use serde_json::Value;
 
 /// How long anything may take that takes a second.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -78,6 +79,7 @@ fn assert_whole(folder: &Folder) {
         match path.extension().and_then(OsStr::to_str) {
             Some("neuro") => drop(Model::open(&fs::read(&path).unwrap()).unwrap()),
             Some("checkpoint") => drop(checkpoint::load(&path).unwrap()),
+            Some("json") => drop(serde_json::from_slice::<Value>(&folder.read(&name)).unwrap()),
             Some("html") => assert!(folder.read(&name).trim_ascii_end().ends_with(b"</html>")),
             _ => {}
         }

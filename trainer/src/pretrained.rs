@@ -13,7 +13,6 @@
 
 mod config;
 mod error;
-mod hub;
 mod names;
 mod tensors;
 mod vocabulary;
@@ -54,19 +53,19 @@ pub struct Beginning {
 }
 
 impl Pretrained {
-    /// Reads the checkpoint that a recipe names: a folder, or `hf:OWNER/NAME` where the
-    /// feature `hub` is on.
+    /// Reads the checkpoint in the folder that a recipe names.
     ///
     /// # Errors
     /// [`PretrainedError`] with the file, and what was expected of it.
     pub fn open(from: &str) -> Result<Self, PretrainedError> {
-        match from.strip_prefix(hub::SCHEME) {
-            Some(name) => Self::read(&hub::fetch(name)?),
-            None => Self::read(Path::new(from)),
+        let folder = Path::new(from);
+        if let Some(name) = from.strip_prefix("hf:") {
+            let problem = format!(
+                "nothing is fetched from the hub: `hf download {name} --local-dir FOLDER` does \
+                 it, then name the folder"
+            );
+            return Err(Problem::Unsupported(problem).at(folder));
         }
-    }
-
-    fn read(folder: &Path) -> Result<Self, PretrainedError> {
         if !folder.is_dir() {
             return Err(Problem::NoFolder.at(folder));
         }

@@ -36,8 +36,7 @@ pub struct Recipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelRecipe {
-    /// Pretrained checkpoint to start from: its folder, or `hf:OWNER/NAME`. Random
-    /// weights where it is empty.
+    /// Folder of the pretrained checkpoint to start from; random weights where it is empty.
     pub from: String,
     /// SHA-256 of that checkpoint's weights, in hexadecimal; filled in where it is empty,
     /// held to where it is not.
@@ -303,12 +302,12 @@ impl ModelRecipe {
                 named(key)
             };
             if holds && value != found {
-                return Err(RecipeError::Conflict {
+                return Err(RecipeError::Conflict(Box::new(KeyConflict {
                     key,
                     value,
                     from: self.from.clone(),
                     found,
-                });
+                })));
             }
         }
         *self = Self {
@@ -412,17 +411,22 @@ pub enum RecipeError {
         expected: &'static str,
     },
     /// A key says otherwise than the pretrained checkpoint that it starts from.
-    #[error("recipe key `model.{key}` is {value}, but {from} has {found}; leave the key out")]
-    Conflict {
-        /// The key.
-        key: &'static str,
-        /// Its value.
-        value: String,
-        /// The checkpoint.
-        from: String,
-        /// The checkpoint's value.
-        found: String,
-    },
+    #[error(transparent)]
+    Conflict(Box<KeyConflict>),
+}
+
+/// A key of `[model]` says otherwise than the pretrained checkpoint.
+#[derive(Debug, thiserror::Error)]
+#[error("recipe key `model.{key}` is {value}, but {from} has {found}; leave the key out")]
+pub struct KeyConflict {
+    /// The key.
+    pub key: &'static str,
+    /// Its value.
+    pub value: String,
+    /// The checkpoint.
+    pub from: String,
+    /// The checkpoint's value.
+    pub found: String,
 }
 
 /// The recipes that come with the program.
@@ -772,6 +776,15 @@ mod tests {
         );
         let gelu = recipe.with("model.activation", "gelu").unwrap();
         assert_eq!(gelu.model.activation, ActivationKind::Gelu);
+        for (value, size) in [
+            ("300", VocabularySize::Pieces(300)),
+            ("used", VocabularySize::Used),
+            ("all", VocabularySize::All),
+        ] {
+            let changed = recipe.with("model.vocabulary", value).unwrap();
+            assert_eq!(changed.model.vocabulary, size);
+            assert_eq!(value.parse(), Ok(size));
+        }
         let blocks = recipe.with("pruning.blocks", "1x4").unwrap();
         assert_eq!(blocks.pruning.blocks, Blocks::Four);
         for (key, value, message) in [
@@ -779,6 +792,8 @@ mod tests {
             ("shape.hidden", "64", "there is no section `shape`"),
             ("model.hidden", "wide", "invalid type"),
             ("model.pooling", "max", "unknown variant"),
+            ("model.vocabulary", "many", "expected a number of pieces"),
+            ("model.vocabulary", "-3", "expected a number of pieces"),
             ("pruning.blocks", "2x1", "unknown variant"),
         ] {
             let error = recipe.with(key, value).unwrap_err();
@@ -795,6 +810,19 @@ mod tests {
             error,
             "recipe key `pruning.sparsity` is 1.5, expected 0 to 0.999"
         );
+    }
+
+    #[test]
+    fn parts_of_a_vocabulary_need_a_pretrained_one() {
+        let mut recipe = Recipe::default();
+        recipe.model.vocabulary = VocabularySize::Used;
+        let error = recipe.check().unwrap_err().to_string();
+        assert!(
+            error.starts_with("recipe key `model.vocabulary` is used, expected a number"),
+            "{error}"
+        );
+        recipe.model.from = "folder".to_owned();
+        recipe.check().unwrap();
     }
 
     #[test]

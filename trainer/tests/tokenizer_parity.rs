@@ -4,6 +4,7 @@
 #[path = "tokenizer_parity/corpus.rs"]
 mod corpus;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -14,7 +15,9 @@ use neuroprune_format::writer::{
 };
 use neuroprune_runtime::Model;
 use neuroprune_runtime::tokenizer::Tokenizer;
-use neuroprune_trainer::vocabulary::Vocabulary;
+use neuroprune_trainer::pretrained::Pretrained;
+use neuroprune_trainer::recipe::{Recipe, VocabularySize};
+use neuroprune_trainer::vocabulary::{Normalization, Vocabulary};
 
 use corpus::Corpus;
 
@@ -46,7 +49,10 @@ static MIXED: LazyLock<Subject> = LazyLock::new(|| {
 
 impl Subject {
     fn train<'t>(texts: impl Iterator<Item = &'t str>, size: usize) -> Self {
-        let vocabulary = Vocabulary::train(texts, size).unwrap();
+        Self::new(Vocabulary::train(texts, size).unwrap())
+    }
+
+    fn new(vocabulary: Vocabulary) -> Self {
         let file = smallest_model(&vocabulary);
         let references = LIMITS.map(|limit| (limit, vocabulary.reference(limit).unwrap()));
         Self {
@@ -227,6 +233,90 @@ fn generated_texts() {
             subject.compare(&tokenizer, reference, &pair[0], Some(&pair[1]));
         });
     }
+}
+
+/// Pretrained vocabularies may keep capitals, accents, or Chinese words.
+#[test]
+fn other_normalizations() {
+    let flags = [false, true];
+    let all = flags.into_iter().flat_map(|lowercase| {
+        flags.map(move |strip_accents| Normalization {
+            lowercase,
+            strip_accents,
+            split_chinese: lowercase != strip_accents,
+        })
+    });
+    for normalization in all {
+        let capitals = ('A'..='Z').chain("ÉÜßİ中ア".chars()).map(String::from);
+        let continuing = "Aéü中\u{301}".chars();
+        // Where accents are stripped no text has marks.
+        let continuing = continuing
+            .filter(|&letter| !normalization.strip_accents || letter != '\u{301}')
+            .map(|letter| format!("##{letter}"));
+        let others = capitals
+            .chain(continuing)
+            .chain(["é", "naïve", "中国"].map(String::from));
+        let tokens: BTreeSet<String> = MIXED.vocabulary.tokens().chain(others).collect();
+        let vocabulary = Vocabulary::from_pieces(tokens.into_iter(), normalization).unwrap();
+        let subject = Subject::new(vocabulary);
+        let tokenizer = subject.tokenizer();
+        let mut corpus = Corpus::new(5);
+        let texts: Vec<String> = (0..4000).map(|_| corpus.anything()).collect();
+        let pairs = texts.iter().zip(subject.references.iter().cycle());
+        on_all_processors(&pairs.collect::<Vec<_>>(), |&(text, reference)| {
+            subject.compare(&tokenizer, reference, text, None);
+        });
+        let (short, _) = corpus::written_out();
+        for text in short
+            .iter()
+            .map(String::as_str)
+            .chain(["É e\u{301} İ ß 中国 naïve NAÏVE"])
+        {
+            subject.compare_all(&tokenizer, text, None);
+        }
+    }
+}
+
+/// `NEUROPRUNE_CHECKPOINT` names the folder of a real checkpoint: the whole of its
+/// vocabulary gives the tokens of its own tokenizer, in the runtime too.
+#[test]
+fn pretrained_vocabulary() {
+    let Some(folder) = std::env::var_os("NEUROPRUNE_CHECKPOINT").map(PathBuf::from) else {
+        println!("skipped: a real checkpoint (set NEUROPRUNE_CHECKPOINT)");
+        return;
+    };
+    let mut own = tokenizers::Tokenizer::from_file(folder.join("tokenizer.json")).unwrap();
+    own.with_padding(None);
+    own.with_truncation(None).unwrap();
+    let mut recipe = Recipe::pretrained();
+    recipe.model.from = folder.to_str().unwrap().to_owned();
+    recipe.model.vocabulary = VocabularySize::All;
+    let pretrained = Pretrained::open(&recipe.model.from).unwrap();
+    recipe.model.adopt(&pretrained.model(), |_| false).unwrap();
+    let vocabulary = pretrained.begin(&recipe, [].into_iter(), 2, false).unwrap();
+    let subject = Subject::new(vocabulary.vocabulary);
+    let tokenizer = subject.tokenizer();
+    let whole = subject.vocabulary.reference(100_000).unwrap();
+
+    let mut corpus = Corpus::new(6);
+    let generated = (0..20_000).map(|_| (corpus.anything(), None)).collect();
+    let mut sets = data_folder().map_or_else(Vec::new, |folder| data_files(&folder));
+    sets.push(generated);
+    for set in &sets {
+        on_all_processors(set, |(text, _)| {
+            // The names of special tokens are special there and text here.
+            if !text.contains('[') {
+                let expected = own.encode_fast(text.as_str(), true).unwrap();
+                let expected = expected.get_ids().iter().map(|&id| own.id_to_token(id));
+                let found = whole.encode_fast(text.as_str(), true).unwrap();
+                let found = found.get_ids().iter().map(|&id| whole.id_to_token(id));
+                assert!(found.eq(expected), "{text:?}");
+            }
+            subject.compare(&tokenizer, &subject.references[4], text, None);
+        });
+    }
+    let texts: usize = sets.iter().map(Vec::len).sum();
+    println!("{texts} texts, {} pieces", subject.vocabulary.len());
 }
 
 #[test]

@@ -82,18 +82,17 @@ Files beside model.neuro:
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Recipe")]
 pub(super) struct RecipeOptions {
-    /// Start from a pretrained encoder: a folder with config.json, model.safetensors and
-    /// tokenizer.json or vocab.txt, of BERT, DistilBERT, MiniLM or ELECTRA; or
-    /// hf:OWNER/NAME, where the program was built with the feature `hub`. It decides the
-    /// network's shape; without --recipe the recipe is `pretrained`
+    /// Start from a pretrained encoder (BERT, DistilBERT, MiniLM, ELECTRA), which decides the
+    /// shape: a folder with config.json, model.safetensors and tokenizer.json or vocab.txt;
+    /// the recipe is then `pretrained` unless --recipe names one
     #[arg(long, value_name = "FOLDER")]
     from: Option<String>,
     /// A recipe file, or one by name: small, tiny, quickstart, pretrained
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// Most pieces of the vocabulary, each a byte for each dimension. Of a pretrained one
-    /// also `used`, the pieces of the training texts and what spells other words, or
-    /// `all`; a number adds the pieces with the lowest numbers [default: the recipe's]
+    /// Most pieces of the vocabulary; each takes a byte for every dimension. Of a pretrained
+    /// one also `used`, the pieces that the training texts use and the characters that spell
+    /// other words [default with --from], or `all`
     #[arg(long, value_name = "SIZE")]
     vocabulary: Option<VocabularySize>,
     /// How weights are chosen [default: neuroprune]
@@ -268,14 +267,14 @@ fn say_what_is_kept(run: &Run, pretrained: &Pretrained, data: &Data) -> anyhow::
         thousands(run.vocabulary.len()),
         thousands(pretrained.pieces())
     );
-    for set in [Some(&data.train), Some(&data.dev), data.test.as_ref()] {
+    let sets = [("dev", Some(&data.dev)), ("test", data.test.as_ref())];
+    for (name, set) in sets {
         let Some(set) = set else { continue };
         let respelled = pretrained.respelled(&run.vocabulary, set.texts())?;
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let percent = 100.0 * respelled.changed as f64 / respelled.words.max(1) as f64;
         eprintln!(
-            "{}: {} of {} words have other pieces by that ({percent:.2} %)",
-            set.path.display(),
+            "{name}: with fewer pieces {} of {} words are spelled otherwise ({percent:.2} %)",
             thousands(respelled.changed),
             thousands(respelled.words)
         );

@@ -42,12 +42,16 @@ impl Config {
     fn parse(json: &[u8]) -> Result<Self, Problem> {
         let keys = Keys(serde_json::from_slice(json)?);
         let family = family(&keys)?;
-        keys.refuse_what_has_no_place(family)?;
+        keys.refuse_what_has_no_place()?;
         let is_distilled = family == Family::DistilBert;
         let key = |usual, distilled| if is_distilled { distilled } else { usual };
+        let hidden = keys.count(key("hidden_size", "dim"))?;
+        if family == Family::Electra {
+            keys.refuse_narrow_embeddings(hidden)?;
+        }
         Ok(Self {
             family,
-            hidden: keys.count(key("hidden_size", "dim"))?,
+            hidden,
             layers: keys.count(key("num_hidden_layers", "n_layers"))?,
             heads: keys.count(key("num_attention_heads", "n_heads"))?,
             intermediate: keys.count(key("intermediate_size", "hidden_dim"))?,
@@ -138,7 +142,7 @@ impl Keys {
         }
     }
 
-    fn refuse_what_has_no_place(&self, family: Family) -> Result<(), Problem> {
+    fn refuse_what_has_no_place(&self) -> Result<(), Problem> {
         let text = |key| self.0.get(key).map_or(Some("absolute"), Value::as_str);
         if text("position_embedding_type") != Some("absolute") {
             return Err(self.wrong(
@@ -151,15 +155,22 @@ impl Keys {
                 return Err(self.wrong(key, "false; model files have encoders"));
             }
         }
-        let (embedding, hidden) = (self.0.get("embedding_size"), self.0.get("hidden_size"));
-        if family == Family::Electra && embedding.is_some() && embedding != hidden {
-            return Err(self.wrong(
-                "embedding_size",
-                "that of `hidden_size`: here a projection follows the LayerNorm of narrower \
-                 embeddings, and a LayerNorm over fewer dimensions cannot be folded into an \
-                 embedding",
-            ));
-        }
         Ok(())
+    }
+
+    /// ELECTRA may project embeddings to the width of the layers, behind their LayerNorm.
+    fn refuse_narrow_embeddings(&self, hidden: usize) -> Result<(), Problem> {
+        let key = "embedding_size";
+        match self.0.get(key) {
+            Some(_) if self.count(key)? != hidden => Err(self.wrong(
+                key,
+                &format!(
+                    "{hidden}, the `hidden_size`: behind the LayerNorm of narrower embeddings \
+                     stands a projection, and a LayerNorm over fewer dimensions cannot be \
+                     folded into embeddings"
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 }

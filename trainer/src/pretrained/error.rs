@@ -9,7 +9,7 @@ use crate::vocabulary::VocabularyError;
 #[error("{}: {problem}", path.display())]
 pub struct PretrainedError {
     path: PathBuf,
-    problem: Problem,
+    problem: Box<Problem>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +52,7 @@ impl Problem {
     pub(super) fn at(self, path: &Path) -> PretrainedError {
         PretrainedError {
             path: path.to_owned(),
-            problem: self,
+            problem: Box::new(self),
         }
     }
 }

@@ -107,7 +107,8 @@ impl PretrainedVocabulary {
     /// [`VocabularySize::Used`] every piece of the texts stays, and so do the single
     /// characters of the texts and of ASCII, by which words that are not in the texts are
     /// spelled. A number keeps these characters, then the pieces that are most frequent
-    /// in the texts, then those with the lowest numbers.
+    /// in the texts, then those with the lowest numbers, other single characters last:
+    /// they have the lowest in BERT's own vocabularies, and are rare.
     pub(super) fn choose<'t>(
         &self,
         texts: impl Iterator<Item = &'t str>,
@@ -123,7 +124,8 @@ impl PretrainedVocabulary {
                 // Stable: what is as frequent stays in the order of numbers.
                 tokens.sort_by_key(|token| {
                     let count = use_of.counts.get(*token).copied().unwrap_or(0);
-                    (!is_needed(token), core::cmp::Reverse(count))
+                    let is_character = only_character(token).is_some();
+                    (!is_needed(token), core::cmp::Reverse(count), is_character)
                 });
                 match size {
                     VocabularySize::Pieces(pieces) if pieces < needed => {
@@ -189,13 +191,15 @@ impl Use {
     /// Whether the token stays whatever the texts say: by these, words can be spelled
     /// that the texts do not have.
     fn needs(&self, token: &str) -> bool {
-        let mut characters = token.strip_prefix(PREFIX).unwrap_or(token).chars();
-        let is_character = match (characters.next(), characters.next()) {
-            (Some(one), None) => one.is_ascii() || self.characters.contains(&one),
-            _ => false,
-        };
-        is_character || SPECIAL.contains(&token)
+        let is_used = |one: char| one.is_ascii() || self.characters.contains(&one);
+        only_character(token).is_some_and(is_used) || SPECIAL.contains(&token)
     }
+}
+
+/// The character of a token that has one.
+fn only_character(token: &str) -> Option<char> {
+    let mut characters = token.strip_prefix(PREFIX).unwrap_or(token).chars();
+    characters.next().filter(|_| characters.next().is_none())
 }
 
 /// The pieces of a word.

@@ -111,7 +111,7 @@ impl Tiny {
         add(embedding("word_embeddings"), &[tokens.len(), HIDDEN], 0.0);
         add(embedding("position_embeddings"), &[POSITIONS, HIDDEN], 0.0);
         add(embedding("token_type_embeddings"), &[2, HIDDEN], 0.0);
-        let mut norm = |add: &mut dyn FnMut(String, &[usize], f32), name: &str| {
+        let norm = |add: &mut dyn FnMut(String, &[usize], f32), name: &str| {
             add(format!("{name}.weight"), &[HIDDEN], 1.0);
             add(format!("{name}.bias"), &[HIDDEN], 0.0);
         };
@@ -179,6 +179,7 @@ impl Tiny {
             json!({"id": ids[name], "content": name, "special": true, "single_word": false,
                    "lstrip": false, "rstrip": false, "normalized": false})
         };
+        let added = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(special);
         let piece =
             |name: &str, segment: usize| json!({"SpecialToken": {"id": name, "type_id": segment}});
         let text =
