@@ -14,13 +14,13 @@ import pathlib
 import subprocess
 import sys
 
-# Passes over the data (dense, sparse) and steps between removals.
+# Passes over the data (dense, sparse), steps between removals, examples of a step.
 PLANS = {
-    "sst2": (3, 5, 100),
-    "trec6": (10, 20, 25),
-    "clinc150": (10, 16, 50),
-    "banking77": (12, 20, 50),
-    "snips": (4, 8, 50),
+    "sst2": (3, 6, 100, 64),
+    "trec6": (10, 30, 50, 32),
+    "clinc150": (10, 20, 50, 64),
+    "banking77": (12, 24, 50, 64),
+    "snips": (4, 8, 50, 64),
 }
 
 
@@ -33,7 +33,7 @@ def find(folder, name):
 
 
 def grid(arguments, name):
-    dense, sparse, interval = PLANS[name]
+    dense, sparse, interval, batch = PLANS[name]
     folder = pathlib.Path(arguments.sets) / name
     lines = [
         'recipe = "pretrained"',
@@ -43,6 +43,7 @@ def grid(arguments, name):
         f"set.training.epochs = {dense}",
         f"set.pruning.epochs = {sparse}",
         f"set.pruning.interval = {interval}",
+        f"set.training.batch = {batch}",
     ]
     lines += [f"set.{pair.replace('=', ' = ', 1)}" for pair in arguments.set]
     files = {part: find(folder, part) for part in ("train", "dev", "test")}
@@ -59,7 +60,7 @@ def main():
     parser.add_argument("--out", required=True, type=pathlib.Path)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--names", default=",".join(PLANS))
-    parser.add_argument("--sparsities", default="0.8, 0.9, 0.95, 0.975")
+    parser.add_argument("--sparsities", default="0.9, 0.8, 0.95, 0.975")
     parser.add_argument("--seeds", default="0, 1, 2")
     parser.add_argument("--jobs", default="3")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")

@@ -170,17 +170,15 @@ impl QuantizedLayer {
             let bias = bias[rows].iter().map(|b| b * factor).collect();
             QuantizedMatrix::new(&weights, hidden, bias, gram)
         };
-        let heads = layer
-            .heads
-            .iter()
-            .enumerate()
-            .map(|(head, &number)| QuantizedHead {
+        let heads = layer.heads.iter().enumerate().map(|(head, &number)| {
+            Ok(QuantizedHead {
                 number,
-                query: part(0, head, shape.scale, true),
-                key: part(1, head, 1.0, false),
-                value: part(2, head, 1.0, false),
-            });
-        let heads = heads.collect();
+                query: part(0, head, shape.scale, true)?,
+                key: part(1, head, 1.0, false)?,
+                value: part(2, head, 1.0, false)?,
+            })
+        });
+        let heads = heads.collect::<candle_core::Result<_>>()?;
 
         let output = &layer.attention_output;
         let output_weights = output.weight.to_vec()?;
@@ -193,7 +191,7 @@ impl QuantizedLayer {
             *bias += row.iter().zip(value_bias).map(|(w, b)| w * b).sum::<f32>();
         }
         let gram = grams.map(|grams| grams.attention_output.as_slice());
-        let attention_output = QuantizedMatrix::new(&output_weights, columns, output_bias, gram);
+        let attention_output = QuantizedMatrix::new(&output_weights, columns, output_bias, gram)?;
         let gram = grams.map(|grams| grams.mlp_input.as_slice());
         let mlp_input = quantize(&layer.mlp_input, hidden, gram)?;
         let gram = grams.map(|grams| grams.mlp_output.as_slice());
@@ -318,12 +316,7 @@ fn quantize(
     gram: Option<&[f32]>,
 ) -> candle_core::Result<QuantizedMatrix> {
     let weights = all_columns(linear, inputs)?;
-    Ok(QuantizedMatrix::new(
-        &weights,
-        inputs,
-        linear.bias.to_vec()?,
-        gram,
-    ))
+    QuantizedMatrix::new(&weights, inputs, linear.bias.to_vec()?, gram)
 }
 
 /// The weights with their cut columns as zeros, `[rows, inputs]`.
@@ -346,7 +339,7 @@ fn all_columns(linear: &Linear, inputs: usize) -> candle_core::Result<Vec<f32>> 
 
 fn embedding(role: Role, table: &Parameter) -> candle_core::Result<TensorSource> {
     let (rows, cols) = table.value.dims2()?;
-    let quantized = QuantizedMatrix::new(&table.to_vec()?, cols, vec![0.0; rows], None);
+    let quantized = QuantizedMatrix::new(&table.to_vec()?, cols, vec![0.0; rows], None)?;
     Ok(TensorSource::Embedding(EmbeddingSource {
         role,
         rows,

@@ -4,8 +4,11 @@
 //! error of a row's output is eᵀGe, e the rounding errors of its weights and G = XᵀX
 //! the Gram matrix of what goes in; the scale with the smallest error wins.
 
+use candle_core::{Device, Tensor};
 use half::f16;
-use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
+use rayon::iter::{
+    IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _,
+};
 
 use crate::batch::{Batch, EncodedExample};
 use crate::network::{Captured, Layer, LayerInputs, Network};
@@ -130,27 +133,28 @@ fn add(sum: &mut [f32], other: &[f32]) {
 impl QuantizedMatrix {
     /// Quantises `weights`, `[bias.len(), cols]`. Without a Gram matrix the largest
     /// weight of each row decides.
-    #[must_use]
-    pub fn new(weights: &[f32], cols: usize, bias: Vec<f32>, gram: Option<&[f32]>) -> Self {
-        let rows = bias.len();
-        let quantize = |row: usize| {
-            let weights = &weights[row * cols..(row + 1) * cols];
-            quantize_row(weights, gram)
+    ///
+    /// # Errors
+    /// When memory cannot be had.
+    pub fn new(
+        weights: &[f32],
+        cols: usize,
+        bias: Vec<f32>,
+        gram: Option<&[f32]>,
+    ) -> candle_core::Result<Self> {
+        let rows: Vec<&[f32]> = weights.chunks_exact(cols.max(1)).collect();
+        let scales = match gram {
+            Some(gram) => calibrated_scales(weights, cols, gram)?,
+            None => rows.iter().map(|row| scale_at(row, 1.0)).collect(),
         };
-        let quantized: Vec<(f16, Vec<i8>)> = (0..rows)
-            .into_par_iter()
-            .with_min_len(8)
-            .map(quantize)
-            .collect();
-        Self {
+        let rounded = rows.par_iter().zip(&scales).with_min_len(8);
+        let rounded = rounded.flat_map_iter(|(row, scale)| round_row(row, scale.to_f32()));
+        Ok(Self {
             cols,
-            scales: quantized.iter().map(|(scale, _)| *scale).collect(),
-            weights: quantized
-                .into_iter()
-                .flat_map(|(_, weights)| weights)
-                .collect(),
+            weights: rounded.collect(),
+            scales,
             bias,
-        }
+        })
     }
 
     /// Number of rows.
@@ -205,45 +209,48 @@ impl QuantizedMatrix {
     }
 }
 
-fn quantize_row(weights: &[f32], gram: Option<&[f32]>) -> (f16, Vec<i8>) {
-    let largest = weights
-        .iter()
-        .fold(0.0, |largest: f32, w| largest.max(w.abs()));
-    let at_share = |share: f32| {
-        let scale = f16::from_f32(largest * share / LARGEST).max(SMALLEST_SCALE);
-        (scale, round_row(weights, scale.to_f32()))
-    };
-    let Some(gram) = gram else {
-        return at_share(1.0);
-    };
-    let candidates = SHARES.map(at_share).into_iter().map(|(scale, row)| {
-        let error = output_error(weights, &row, scale.to_f32(), gram);
-        (error, scale, row)
-    });
-    let best = candidates.min_by(|(a, ..), (b, ..)| a.total_cmp(b));
-    best.map_or_else(|| at_share(1.0), |(_, scale, row)| (scale, row))
+/// The scale that gives `share` of the largest weight 127 steps.
+fn scale_at(row: &[f32], share: f32) -> f16 {
+    let largest = row.iter().fold(0.0, |largest: f32, w| largest.max(w.abs()));
+    f16::from_f32(largest * share / LARGEST).max(SMALLEST_SCALE)
+}
+
+/// For each row the scale with the smallest eᵀGe, the largest of several.
+fn calibrated_scales(weights: &[f32], cols: usize, gram: &[f32]) -> candle_core::Result<Vec<f16>> {
+    let rows: Vec<&[f32]> = weights.chunks_exact(cols.max(1)).collect();
+    let gram = Tensor::from_slice(gram, (cols, cols), &Device::Cpu)?;
+    let mut best = vec![(f64::INFINITY, SMALLEST_SCALE); rows.len()];
+    for share in SHARES {
+        let scales: Vec<f16> = rows.iter().map(|row| scale_at(row, share)).collect();
+        let errors = rows.par_iter().zip(&scales).with_min_len(8);
+        let errors = errors.flat_map_iter(|(row, scale)| errors_of(row, scale.to_f32()));
+        let errors: Vec<f32> = errors.collect();
+        let all = Tensor::from_slice(&errors, (rows.len(), cols), &Device::Cpu)?;
+        let products = all.matmul(&gram)?.flatten_all()?.to_vec1::<f32>()?;
+        let pairs = errors.chunks_exact(cols).zip(products.chunks_exact(cols));
+        for ((best, scale), (errors, products)) in best.iter_mut().zip(scales).zip(pairs) {
+            let terms = errors.iter().zip(products);
+            let total = terms.map(|(e, p)| f64::from(e * p)).sum();
+            if total < best.0 {
+                *best = (total, scale);
+            }
+        }
+    }
+    Ok(best.into_iter().map(|(_, scale)| scale).collect())
+}
+
+/// What rounding to steps of `scale` takes from each weight.
+fn errors_of(row: &[f32], scale: f32) -> impl Iterator<Item = f32> {
+    let rounded = round_row(row, scale);
+    row.iter()
+        .zip(rounded)
+        .map(move |(w, q)| w - f32::from(q) * scale)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "clamped")]
-fn round_row(weights: &[f32], scale: f32) -> Vec<i8> {
-    let round = |w: &f32| (w / scale).round_ties_even().clamp(-LARGEST, LARGEST) as i8;
-    weights.iter().map(round).collect()
-}
-
-/// eᵀGe; only columns with an error count, which are few in a sparse row.
-fn output_error(weights: &[f32], row: &[i8], scale: f32, gram: &[f32]) -> f64 {
-    let errors = weights
-        .iter()
-        .zip(row)
-        .map(|(w, &q)| w - f32::from(q) * scale);
-    let errors: Vec<(usize, f32)> = errors.enumerate().filter(|(_, e)| *e != 0.0).collect();
-    let mut total = 0.0_f64;
-    for &(i, a) in &errors {
-        let gram_row = &gram[i * weights.len()..(i + 1) * weights.len()];
-        let inner: f32 = errors.iter().map(|&(j, b)| gram_row[j] * b).sum();
-        total += f64::from(a * inner);
-    }
-    total
+fn round_row(row: &[f32], scale: f32) -> impl Iterator<Item = i8> {
+    let round = move |w: &f32| (w / scale).round_ties_even().clamp(-LARGEST, LARGEST) as i8;
+    row.iter().map(round)
 }
 
 #[cfg(test)]
@@ -253,7 +260,7 @@ mod tests {
     #[test]
     fn error_is_at_most_half_a_step() {
         let weights = [0.5, -1.0, 0.0, 0.123, -0.77, 1.27];
-        let matrix = QuantizedMatrix::new(&weights, 3, vec![0.0, 0.0], None);
+        let matrix = QuantizedMatrix::new(&weights, 3, vec![0.0, 0.0], None).unwrap();
         assert_eq!(matrix.row(0)[1], -127);
         for (row, scale) in matrix.scales.iter().enumerate() {
             for (q, w) in matrix.row(row).iter().zip(&weights[row * 3..]) {
@@ -272,16 +279,14 @@ mod tests {
         for i in 0..16_u8 {
             gram[usize::from(i) * 17] = if i == 1 { 1e-3 } else { 1.0 + f32::from(i) };
         }
-        let plain = QuantizedMatrix::new(&weights, 16, vec![0.0; 2], None);
-        let calibrated = QuantizedMatrix::new(&weights, 16, vec![0.0; 2], Some(&gram));
+        let plain = QuantizedMatrix::new(&weights, 16, vec![0.0; 2], None).unwrap();
+        let calibrated = QuantizedMatrix::new(&weights, 16, vec![0.0; 2], Some(&gram)).unwrap();
         let error = |matrix: &QuantizedMatrix, row: usize| {
             let scale = matrix.scales[row].to_f32();
-            output_error(
-                &weights[row * 16..(row + 1) * 16],
-                matrix.row(row),
-                scale,
-                &gram,
-            )
+            let errors = errors_of(&weights[row * 16..(row + 1) * 16], scale);
+            // This Gram matrix is diagonal.
+            let terms = errors.enumerate().map(|(i, e)| e * e * gram[i * 17]);
+            terms.sum::<f32>()
         };
         for row in 0..2 {
             assert!(error(&calibrated, row) <= error(&plain, row));
@@ -291,14 +296,15 @@ mod tests {
 
     #[test]
     fn rows_without_weights_have_a_valid_scale() {
-        let matrix = QuantizedMatrix::new(&[0.0; 4], 2, vec![1.0, 2.0], Some(&[1.0; 4]));
+        let matrix = QuantizedMatrix::new(&[0.0; 4], 2, vec![1.0, 2.0], Some(&[1.0; 4])).unwrap();
         assert!(matrix.scales.iter().all(|scale| scale.to_f32() > 0.0));
         assert!(matrix.is_row_empty(0) && matrix.is_column_empty(1));
     }
 
     #[test]
     fn constant_inputs_move_into_the_bias() {
-        let mut matrix = QuantizedMatrix::new(&[1.0, 0.5, -1.0, 0.25], 2, vec![0.0, 1.0], None);
+        let mut matrix =
+            QuantizedMatrix::new(&[1.0, 0.5, -1.0, 0.25], 2, vec![0.0, 1.0], None).unwrap();
         matrix.absorb([(1, 2.0)].into_iter());
         matrix.keep_columns(&[0]);
         assert!((matrix.bias[0] - 1.0).abs() < 0.02 && (matrix.bias[1] - 1.5).abs() < 0.02);

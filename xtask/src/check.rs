@@ -44,6 +44,7 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
     dependencies(tally);
     features(tally);
     own_workspace_lints(tally);
+    webassembly_lints(tally);
     tally.suite("clippy: workspace", || {
         quiet_cargo(&[
             "clippy",
@@ -122,6 +123,23 @@ fn features(tally: &mut Tally) {
             });
         }
     }
+}
+
+/// The runtime with its kernels for WebAssembly, whose intrinsics no other target has.
+fn webassembly_lints(tally: &mut Tally) {
+    tally.suite(&format!("clippy: runtime for {WASM_TARGET}"), || {
+        quiet_cargo(&[
+            "clippy",
+            "--quiet",
+            "--locked",
+            "--package",
+            "neuroprune-runtime",
+            "--target",
+            WASM_TARGET,
+            "--",
+            "-Dwarnings",
+        ])
+    });
 }
 
 fn own_workspace_lints(tally: &mut Tally) {

@@ -12,7 +12,7 @@
 use core::arch::wasm32::{
     i16x8_extend_high_i8x16, i16x8_extend_low_i8x16, i16x8_shr, i16x8_shuffle, i16x8_splat,
     i32x4_add, i32x4_dot_i16x8, i32x4_shuffle, i32x4_splat, i64x2_splat, u32x4, v128,
-    v128_load32_splat,
+    v128_load16_splat, v128_load32_splat,
 };
 use core::ops::Range;
 
@@ -233,6 +233,17 @@ impl<const FULL: bool> Sums<FULL> {
         }
     }
 
+    /// [`Sums::accumulate`] of features that lie there.
+    ///
+    /// # Safety
+    /// There are features.
+    #[inline]
+    unsafe fn accumulate_at(&mut self, weights: v128, even: *const Feature, odd: *const Feature) {
+        // SAFETY: promised by the caller.
+        let (even, odd) = unsafe { (&*even, &*odd) };
+        self.accumulate(weights, &Interleaved::new(vector(even), vector(odd)));
+    }
+
     #[inline]
     fn store(self, sums: &mut Lanes<i32>) {
         if FULL {
@@ -298,22 +309,24 @@ fn delta_row<const FULL: bool, const N: usize>(
         let weights = unsafe { v128_load32_splat(two.as_ptr().cast()) };
         // A weight is the upper byte of its 16 bits.
         let weights = i16x8_shr(weights, 8);
+        // One tile behind the other: with all pointers moved first, V8 takes a tenth longer.
         for (sums, at) in row.0.iter_mut().zip(&mut at) {
             // SAFETY: `Model::open` checked that every column is below the matrix's, and
             // `multiply` that there are as many features.
-            let (even, odd) = unsafe {
-                let even = at.add(usize::from(step));
-                *at = even.add(usize::from(next));
-                (&*even, &**at)
-            };
-            sums.accumulate(weights, &Interleaved::new(vector(even), vector(odd)));
+            unsafe {
+                let even = at.add(step.into());
+                *at = even.add(next.into());
+                sums.accumulate_at(weights, even, *at);
+            }
         }
     }
     if let &[step, weight] = last {
         for (sums, at) in row.0.iter_mut().zip(at) {
             // SAFETY: as above.
-            let feature = vector(unsafe { &*at.add(usize::from(step)) });
-            sums.accumulate(one(weight), &Interleaved::new(feature, feature));
+            unsafe {
+                let at = at.add(step.into());
+                sums.accumulate_at(one(weight), at, at);
+            }
         }
     }
     row
@@ -388,15 +401,23 @@ fn blocks2_row<const FULL: bool, const N: usize>(
     blocks: &[u8],
     tiles: [&[Feature]; N],
 ) -> RowSums<FULL, N> {
-    let mut sums = RowSums::zero();
-    let mut column = 0;
-    for &[step, even, odd] in blocks.as_chunks().0 {
-        column += usize::from(step);
-        // SAFETY: `Model::open` checked that both columns are below the matrix's, and
-        // `multiply` that there are as many features.
-        unsafe { sums.accumulate(two([even, odd]), tiles, column, column + 1) };
+    let mut row = RowSums::zero();
+    let mut at = tiles.map(<[Feature]>::as_ptr);
+    for block in blocks.as_chunks::<3>().0 {
+        let [step, weights @ ..] = block;
+        // SAFETY: two bytes are read of two.
+        let weights = unsafe { v128_load16_splat(weights.as_ptr().cast()) };
+        let weights = i16x8_extend_low_i8x16(weights);
+        for (sums, at) in row.0.iter_mut().zip(&mut at) {
+            // SAFETY: `Model::open` checked that both columns are below the matrix's, and
+            // `multiply` that there are as many features.
+            unsafe {
+                *at = at.add((*step).into());
+                sums.accumulate_at(weights, *at, at.add(1));
+            }
+        }
     }
-    sums
+    row
 }
 
 #[inline(never)]
@@ -404,22 +425,26 @@ fn blocks4_row<const FULL: bool, const N: usize>(
     blocks: &[u8],
     tiles: [&[Feature]; N],
 ) -> RowSums<FULL, N> {
-    let mut sums = RowSums::zero();
-    let mut column = 0;
-    for &[step, a, b, c, d] in blocks.as_chunks().0 {
-        column += usize::from(step);
-        let four = i32x4_splat(i32::from_le_bytes([a, b, c, d]));
-        let four = i16x8_extend_low_i8x16(four);
-        let front = i32x4_shuffle::<0, 0, 0, 0>(four, four);
-        let back = i32x4_shuffle::<1, 1, 1, 1>(four, four);
-        // SAFETY: `Model::open` checked that all four columns are below the matrix's, and
-        // `multiply` that there are as many features.
-        unsafe {
-            sums.accumulate(front, tiles, column, column + 1);
-            sums.accumulate(back, tiles, column + 2, column + 3);
+    let mut row = RowSums::zero();
+    let mut at = tiles.map(<[Feature]>::as_ptr);
+    for block in blocks.as_chunks::<5>().0 {
+        let [step, weights @ ..] = block;
+        // SAFETY: four bytes are read of four.
+        let weights = unsafe { v128_load32_splat(weights.as_ptr().cast()) };
+        let weights = i16x8_extend_low_i8x16(weights);
+        let front = i32x4_shuffle::<0, 0, 0, 0>(weights, weights);
+        let back = i32x4_shuffle::<1, 1, 1, 1>(weights, weights);
+        for (sums, at) in row.0.iter_mut().zip(&mut at) {
+            // SAFETY: `Model::open` checked that all four columns are below the matrix's, and
+            // `multiply` that there are as many features.
+            unsafe {
+                *at = at.add((*step).into());
+                sums.accumulate_at(front, *at, at.add(1));
+                sums.accumulate_at(back, at.add(2), at.add(3));
+            }
         }
     }
-    sums
+    row
 }
 
 /// Two weights, four times.

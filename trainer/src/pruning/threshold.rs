@@ -87,16 +87,25 @@ pub fn prune_and_cut(network: &mut Network, sparsity: f64, recipe: &PruningRecip
 /// The fewest weights to leave such that at least `wanted` are left behind the cut.
 fn fewest_for(network: &Network, wanted: usize, recipe: &PruningRecipe) -> Result<usize> {
     let (mut low, mut high) = (wanted, network.living_weights()?);
+    // The more stay, the fewer are lost with what is empty: what was lost last tells where
+    // to look next, and from both sides.
+    let mut next = low;
     while low < high {
-        let middle = low.midpoint(high);
         let mut trial = network.clone();
-        prune_down_to(&mut trial, middle, recipe)?;
+        prune_down_to(&mut trial, next, recipe)?;
         cut(&mut trial, recipe.blocks)?;
-        if trial.living_weights()? < wanted {
-            low = middle + 1;
+        let living = trial.living_weights()?;
+        if living < wanted {
+            low = next + 1;
         } else {
-            high = middle;
+            high = next;
         }
+        let guess = wanted + next.saturating_sub(living);
+        next = if guess > low && guess < high {
+            guess
+        } else {
+            low.midpoint(high)
+        };
     }
     Ok(low)
 }
