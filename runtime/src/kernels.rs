@@ -116,8 +116,12 @@ pub fn project_tiles(rows: &Rows<'_>, tiles: &[Tile<'_>], output: &mut [Lanes<f3
     if let Some(set) = x86_64::Avx2::detect() {
         return set.project_tiles(rows, tiles, output);
     }
-    if let [tile] = tiles {
-        return project(rows, tile, output);
+    if TILES == 1 {
+        // No loop, whose code microcontrollers would have in flash.
+        return tiles
+            .iter()
+            .take(1)
+            .for_each(|tile| project(rows, tile, output));
     }
     let count = output.len() / tiles.len().max(1);
     #[cfg(kernels = "simd128")]

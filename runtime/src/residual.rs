@@ -70,6 +70,7 @@ impl<'s> Residual<'s> {
 
     /// Writes the int8 form of the tiles of a block, `[block, features]`; see
     /// [`Residual::block`].
+    #[inline(never)]
     pub(crate) fn pack(&self, block: Range<usize>, features: &mut [Feature]) {
         for (tile, features) in block.zip(features.chunks_mut(self.width.max(1))) {
             kernels::pack(self.steps_of(tile), features);
@@ -78,6 +79,7 @@ impl<'s> Residual<'s> {
 
     /// The int8 form of the tiles of a block, with its features as [`Residual::pack`] left
     /// them; tiles behind the last one of the sequence have no tokens.
+    #[inline(never)]
     pub(crate) fn block<'f>(
         &self,
         block: &Range<usize>,
