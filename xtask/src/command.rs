@@ -16,7 +16,11 @@ pub(crate) fn repository() -> &'static Path {
 /// `program`, to be started in the root of the checkout.
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(repository());
+    // Programs are looked for where cargo puts them by itself.
+    command
+        .args(arguments)
+        .current_dir(repository())
+        .env_remove("CARGO_TARGET_DIR");
     command
 }
 
