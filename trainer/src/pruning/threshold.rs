@@ -220,19 +220,25 @@ fn scores(parameter: &Parameter, pruning: &Pruning, kind: ScoreKind) -> Result<V
 }
 
 fn remove(network: &mut Network, going: &[Candidate]) -> Result<()> {
+    let prunable = network.parameters();
+    let prunable = prunable.iter().filter_map(|(_, it)| it.pruning.as_ref());
+    let mut masks = prunable
+        .map(|pruning| pruning.mask.flatten_all()?.to_vec1::<f32>())
+        .collect::<Result<Vec<_>>>()?;
+    for candidate in going {
+        let first = candidate.index as usize;
+        let mask = masks.get_mut(candidate.matrix as usize);
+        let group = mask.and_then(|mask| mask.get_mut(first..first + candidate.weights()));
+        if let Some(group) = group {
+            group.fill(0.0);
+        }
+    }
     let prunable = network.parameters_mut().into_iter();
     let prunable = prunable.filter(|parameter| parameter.pruning.is_some());
-    for (matrix, parameter) in (0_u32..).zip(prunable) {
+    for (parameter, mask) in prunable.zip(masks) {
         let Some(pruning) = &mut parameter.pruning else {
             continue;
         };
-        let mut mask = pruning.mask.flatten_all()?.to_vec1::<f32>()?;
-        for candidate in going.iter().filter(|candidate| candidate.matrix == matrix) {
-            let first = candidate.index as usize;
-            if let Some(group) = mask.get_mut(first..first + candidate.weights()) {
-                group.fill(0.0);
-            }
-        }
         let device = pruning.mask.device();
         pruning.mask = Tensor::from_vec(mask, pruning.mask.shape(), device)?;
         apply_mask(parameter)?;
