@@ -39,13 +39,16 @@ def grid(arguments, name):
         'recipe = "pretrained"',
         f"sparsities = [{arguments.sparsities}]",
         f"seeds = [{arguments.seeds}]",
-        f"set.model.from = {json.dumps(str(pathlib.Path(arguments.checkpoint).resolve()))}",
-        f"set.training.epochs = {dense}",
-        f"set.pruning.epochs = {sparse}",
-        f"set.pruning.interval = {interval}",
-        f"set.training.batch = {batch}",
     ]
-    lines += [f"set.{pair.replace('=', ' = ', 1)}" for pair in arguments.set]
+    keys = {
+        "model.from": json.dumps(str(pathlib.Path(arguments.checkpoint).resolve())),
+        "training.epochs": dense,
+        "training.batch": batch,
+        "pruning.epochs": sparse,
+        "pruning.interval": interval,
+    }
+    keys.update(pair.split("=", 1) for pair in arguments.set)
+    lines += [f"set.{key} = {value}" for key, value in keys.items()]
     files = {part: find(folder, part) for part in ("train", "dev", "test")}
     lines += ["[data]"] + [f"{part} = {json.dumps(path)}" for part, path in files.items() if path]
     variants = arguments.variants.read_text() if arguments.variants else '[[variants]]\nname = "neuroprune"\n'

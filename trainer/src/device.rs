@@ -46,10 +46,10 @@ impl DeviceName {
     pub fn open(self) -> Result<Device, DeviceError> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
+            #[cfg(not(feature = "cuda"))]
+            Self::Cuda(_) => Err(DeviceError::NotBuilt(self)),
+            #[cfg(feature = "cuda")]
             Self::Cuda(number) => {
-                if !candle_core::utils::cuda_is_available() {
-                    return Err(DeviceError::NotBuilt(self));
-                }
                 candle_core::cuda::set_gemm_reduced_precision_f32(true);
                 open_cuda(number).map_err(|source| DeviceError::Open { name: self, source })
             }
@@ -63,11 +63,6 @@ fn open_cuda(number: usize) -> candle_core::Result<Device> {
     let device = Device::new_cuda_with_stream(number)?;
     crate::ops::prepare(device.as_cuda_device()?)?;
     Ok(device)
-}
-
-#[cfg(not(feature = "cuda"))]
-fn open_cuda(number: usize) -> candle_core::Result<Device> {
-    Device::new_cuda(number)
 }
 
 impl fmt::Display for DeviceName {

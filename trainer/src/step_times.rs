@@ -62,11 +62,13 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
         }
     };
     let (mut phases, mut wholes) = ([const { Vec::new() }; 3], Vec::new());
+    let loss_of = |network: &Network| {
+        let logits = network.forward(&batch)?;
+        cross_entropy(&logits, &batch.targets(labels, 0.0, &device)?)
+    };
     for _ in 0..WARM_UP + load.steps {
         let start = Instant::now();
-        let logits = network.forward(&batch)?;
-        let targets = batch.targets(labels, 0.0, &device)?;
-        let loss = cross_entropy(&logits, &targets)?;
+        let loss = loss_of(network)?;
         device.synchronize()?;
         let forward = start.elapsed();
         let gradients = loss.backward()?;
@@ -81,9 +83,7 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
     }
     for _ in 0..WARM_UP + load.steps {
         let start = Instant::now();
-        let logits = network.forward(&batch)?;
-        let targets = batch.targets(labels, 0.0, &device)?;
-        let loss = cross_entropy(&logits, &targets)?;
+        let loss = loss_of(network)?;
         let gradients = loss.backward()?;
         optimizer::step(network.parameters_mut(), &gradients, &loss, settings())?;
         loss.to_scalar::<f32>()?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::bench;
 use crate::browser;
-use crate::command::{cargo, repository, run_aloud};
+use crate::command::{cargo, repository, run_aloud, succeeds};
 use crate::firmware::{self, Selection};
 use crate::setup::{self, Installing, Tool};
 use crate::tally::Tally;
@@ -30,6 +30,15 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
             "tokenizer on real text sets",
             "there is no folder of them; NEUROPRUNE_DATA names one",
         );
+    }
+    if succeeds("nvcc", &["--version"]) && succeeds("nvidia-smi", &["-L"]) {
+        tally.suite("GPU: operations and a run are those of the CPU", || {
+            let package = ["test", "--release", "--locked", "-p", "neuroprune-trainer"];
+            let tests = ["--features", "cuda", "--test", "gpu"];
+            run_aloud(&mut cargo(&[&package[..], &tests].concat()))
+        });
+    } else {
+        tally.skip("GPU", "it needs an NVIDIA GPU (nvidia-smi) and nvcc");
     }
     match no_firmware {
         None => {

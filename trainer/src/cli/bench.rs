@@ -1,5 +1,6 @@
 //! `neuroprune bench`.
 
+use core::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,14 +38,14 @@ struct Train {
     #[arg(long, value_name = "FILE", conflicts_with = "shape")]
     checkpoint: Option<PathBuf>,
     /// Texts of a step
-    #[arg(long, default_value_t = 32)]
-    batch: usize,
+    #[arg(long, default_value = "32")]
+    batch: NonZeroUsize,
     /// Tokens of each text
     #[arg(long, default_value_t = 64)]
     length: usize,
     /// Steps that count; the median is shown
-    #[arg(long, default_value_t = 20)]
-    steps: usize,
+    #[arg(long, default_value = "20")]
+    steps: NonZeroUsize,
     /// Where to train: cpu, cuda or cuda:NUMBER
     #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceName,
@@ -126,16 +127,16 @@ impl Train {
         );
         let mut network = network.to_device(&device)?;
         let load = Load {
-            batch: self.batch,
+            batch: self.batch.get(),
             length: self.length,
-            steps: self.steps,
+            steps: self.steps.get(),
         };
         let sparsity = network.sparsity()?;
         let times = measure(&mut network, load, &PruningRecipe::default())?;
         let report = Report {
             device: self.device.to_string(),
-            batch: self.batch,
-            length: self.length,
+            batch: load.batch,
+            length: load.length,
             sparsity,
             times,
         };

@@ -34,6 +34,10 @@ impl Heads {
 /// # Errors
 /// When the shape does not fit, or the tensor is not contiguous.
 pub fn attention(projected: &Tensor, heads: Heads, sequences: &Sequences) -> Result<Tensor> {
+    let (tokens, width) = projected.dims2()?;
+    if width != 3 * heads.columns() || tokens != sequences.tokens() {
+        bail!("attention: [{tokens}, {width}] for {heads:?}");
+    }
     projected.apply_op1(Attention {
         heads,
         sequences: sequences.clone(),
@@ -112,9 +116,6 @@ impl CustomOp1 for Attention {
     fn cpu_fwd(&self, projected: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (tokens, width) = layout.shape().dims2()?;
         let (heads, columns) = (self.heads, self.heads.columns());
-        if width != 3 * columns || tokens != self.sequences.tokens() {
-            bail!("attention: [{tokens}, {width}] for {heads:?}");
-        }
         let projected = values(projected, layout)?;
         let mut context = vec![0.0; tokens * columns];
         let starts: Vec<_> = self.sequences.lengths().collect();

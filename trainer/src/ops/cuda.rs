@@ -2,7 +2,8 @@
 //! first of them is needed.
 //!
 //! Everything runs on the one stream of its device (`crate::device`), so what a launch
-//! reads is written before it. Each function checks shapes as its twin on the CPU does.
+//! reads is written before it. Shapes are checked before an operation knows its device:
+//! kernels trust them.
 #![allow(unsafe_code, reason = "kernel launches; see `launch`")]
 
 use std::collections::BTreeMap;

@@ -42,7 +42,6 @@ extern "C" __global__ void layer_norm(const float* x, const float* gain, const f
     for (u32 i = threadIdx.x % WARP; i < width; i += WARP) y[i] = (x[i] - mean) * inverse * gain[i] + shift[i];
 }
 
-// Also leaves mean and inverse of each row in stats, [rows, 2].
 extern "C" __global__ void layer_norm_backward(const float* x, const float* gain, const float* gradient, float* of_x, u32 rows, u32 width, float epsilon) {
     u32 row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
     if (row >= rows) return;
@@ -61,6 +60,7 @@ extern "C" __global__ void layer_norm_backward(const float* x, const float* gain
         of_x[i] = inverse * (gradient[i] * gain[i] - sum - (x[i] - mean) * inverse * product);
 }
 
+// Leaves mean and inverse of each row in stats, [rows, 2].
 extern "C" __global__ void row_moments(const float* x, float* stats, u32 rows, u32 width, float epsilon) {
     u32 row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
     if (row >= rows) return;
@@ -188,6 +188,7 @@ extern "C" __global__ void mean_rows_backward(const float* gradient, const u32* 
 
 struct Slot { float* weight; float* first; float* second; const float* gradient; const float* mask; float* sensitivity; u64 count; u64 decays; };
 
+// The decays and ε are those of optimizer.rs.
 // chunks holds (slot, first element) pairs; a block takes CHUNK elements. A loss that is
 // not finite changes nothing.
 #define CHUNK 8192

@@ -10,6 +10,14 @@ use super::values;
 /// # Errors
 /// When the shapes do not fit, or a tensor is not contiguous.
 pub fn layer_norm(x: &Tensor, gain: &Tensor, shift: &Tensor, epsilon: f32) -> Result<Tensor> {
+    let (_, width) = x.dims2()?;
+    if width == 0 || gain.dims() != [width] || shift.dims() != [width] {
+        bail!(
+            "layer-norm: {width} features, gain {:?}, shift {:?}",
+            gain.dims(),
+            shift.dims()
+        );
+    }
     x.apply_op3(gain, shift, LayerNorm { epsilon })
 }
 
@@ -43,13 +51,6 @@ impl CustomOp3 for LayerNorm {
         let (x, gain) = (values(x, layout)?, values(gain, gain_layout)?);
         let shift = values(shift, shift_layout)?;
         let (_, width) = layout.shape().dims2()?;
-        if width == 0 || gain.len() != width || shift.len() != width {
-            bail!(
-                "layer-norm: {width} features, gain {}, shift {}",
-                gain.len(),
-                shift.len()
-            );
-        }
         let mut y = Vec::with_capacity(x.len());
         for x in x.chunks_exact(width) {
             let (mean, inverse) = moments(x, self.epsilon);

@@ -14,6 +14,13 @@ use super::values;
 /// # Errors
 /// When the shapes do not fit, or a tensor is not contiguous.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    let ((_, cols), (rows, weight_cols)) = (x.dims2()?, weight.dims2()?);
+    if cols != weight_cols || bias.dims() != [rows] {
+        bail!(
+            "linear: x has {cols} columns, W is [{rows}, {weight_cols}], b {:?}",
+            bias.dims()
+        );
+    }
     x.apply_op3(weight, bias, Linear)
 }
 
@@ -34,14 +41,8 @@ impl CustomOp3 for Linear {
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (tokens, cols) = x_layout.shape().dims2()?;
-        let (rows, weight_cols) = weight_layout.shape().dims2()?;
+        let (rows, _) = weight_layout.shape().dims2()?;
         let bias = values(bias, bias_layout)?;
-        if cols != weight_cols || bias.len() != rows {
-            bail!(
-                "linear: x has {cols} columns, W is [{rows}, {weight_cols}], b {}",
-                bias.len()
-            );
-        }
         let transposed = weight_layout.transpose(0, 1)?;
         let mut product = x.matmul(weight, (1, tokens, rows, cols), x_layout, &transposed)?;
         if let CpuStorage::F32(product) = &mut product
