@@ -21,6 +21,7 @@ pub mod data;
 pub mod device;
 pub mod export;
 pub mod inspection;
+pub mod loss;
 pub mod network;
 pub mod noise;
 mod numbers;

@@ -1,17 +1,20 @@
-//! The encoder in floats, as it is trained: post-LayerNorm (Vaswani et al. 2017;
-//! Devlin et al. 2019), a packed batch in, logits out.
+//! The encoder in floats, as it is trained: its parameters. What it does with a batch is in
+//! [`recording`].
 //!
 //! Every parameter has a name; [`Network::parameters`] lists them in one fixed order,
 //! which is that of the optimiser, of checkpoints and of the pruning threshold.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Device, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::batch::Batch;
-use crate::ops::{Heads, activation, attention, layer_norm, linear, mean, rows};
+use crate::ops::Heads;
 use crate::parameter::Parameter;
 use crate::random::{Purpose, initial_values, stream};
 use crate::recipe::{ActivationKind, ModelRecipe, PoolingKind};
+
+pub mod recording;
+
+pub use recording::{LayerRecording, Recording};
 
 /// Standard deviation of fresh embeddings (BERT's).
 const EMBEDDING_DEVIATION: f32 = 0.02;
@@ -134,51 +137,12 @@ pub struct Network {
     pub classifier: Linear,
 }
 
-/// What goes into each matrix of one layer, `[tokens, columns]`, all columns.
-#[derive(Clone, Debug)]
-pub struct LayerInputs {
-    /// The residual stream, for the projection.
-    pub projection: Tensor,
-    /// The heads' context, for W_O.
-    pub attention_output: Tensor,
-    /// The residual stream, for L_in.
-    pub mlp_input: Tensor,
-    /// The neurons' activations, for L_out.
-    pub mlp_output: Tensor,
-}
-
-/// What a forward pass was asked to keep.
-#[derive(Clone, Debug, Default)]
-pub struct Captured {
-    /// One a layer.
-    pub layers: Vec<LayerInputs>,
-    /// `[sequences, hidden]`, for the classifier.
-    pub pooled: Option<Tensor>,
-}
-
 impl Norm {
     fn new(width: usize) -> Result<Self> {
         Ok(Self {
             gain: Parameter::new(vec![1.0; width], &[width])?,
             shift: Parameter::new(vec![0.0; width], &[width])?,
         })
-    }
-
-    fn forward(&self, x: &Tensor, epsilon: f32) -> Result<Tensor> {
-        layer_norm(x, &self.gain.value, &self.shift.value, epsilon)
-    }
-}
-
-impl Linear {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        match &self.columns {
-            None => linear(x, &self.weight.value, &self.bias.value),
-            Some(columns) => {
-                let columns = Tensor::new(columns.as_slice(), x.device())?;
-                let x = x.index_select(&columns, 1)?;
-                linear(&x, &self.weight.value, &self.bias.value)
-            }
-        }
     }
 }
 
@@ -372,59 +336,6 @@ impl Network {
         Ok(1.0 - self.living_weights()? as f64 / self.shape.encoder_weights() as f64)
     }
 
-    /// Logits, `[sequences, labels]`.
-    ///
-    /// # Errors
-    /// When a shape does not fit.
-    pub fn forward(&self, batch: &Batch) -> Result<Tensor> {
-        self.forward_capturing(batch, None)
-    }
-
-    /// [`Network::forward`], keeping what goes into each matrix.
-    ///
-    /// # Errors
-    /// When a shape does not fit.
-    pub fn forward_capturing(
-        &self,
-        batch: &Batch,
-        mut captured: Option<&mut Captured>,
-    ) -> Result<Tensor> {
-        let epsilon = self.shape.norm_epsilon;
-        // [tokens, hidden]
-        let mut x = rows(&self.token_embedding.value, &batch.ids)?;
-        x = (x + rows(&self.position_embedding.value, &batch.positions)?)?;
-        if let Some(segment) = &self.segment_embedding {
-            x = (x + rows(&segment.value, &batch.segments)?)?;
-        }
-        x = self.embedding_norm.forward(&x, epsilon)?;
-        for layer in &self.layers {
-            // [tokens, 3 · context] → [tokens, context] → [tokens, hidden]
-            let projected = layer.projection.forward(&x)?;
-            let context = attention(&projected, self.heads_of(layer), &batch.sequences)?;
-            let update = layer.attention_output.forward(&context)?;
-            let attended = layer.attention_norm.forward(&(&x + update)?, epsilon)?;
-            // [tokens, neurons] → [tokens, hidden]
-            let neurons = layer.mlp_input.forward(&attended)?;
-            let neurons = activation(&neurons, self.shape.activation)?;
-            let update = layer.mlp_output.forward(&neurons)?;
-            let next = layer.mlp_norm.forward(&(&attended + update)?, epsilon)?;
-            if let Some(captured) = captured.as_deref_mut() {
-                captured.layers.push(LayerInputs {
-                    projection: x.detach(),
-                    attention_output: context.detach(),
-                    mlp_input: attended.detach(),
-                    mlp_output: neurons.detach(),
-                });
-            }
-            x = next;
-        }
-        let pooled = self.pool(&x, batch)?;
-        if let Some(captured) = captured {
-            captured.pooled = Some(pooled.detach());
-        }
-        self.classifier.forward(&pooled)
-    }
-
     /// Shape of the heads that are left in `layer`.
     #[must_use]
     pub fn heads_of(&self, layer: &Layer) -> Heads {
@@ -435,17 +346,6 @@ impl Network {
             count: layer.heads.len(),
             width,
             scale,
-        }
-    }
-
-    /// `[tokens, hidden]` → `[sequences, hidden]`.
-    fn pool(&self, x: &Tensor, batch: &Batch) -> Result<Tensor> {
-        match self.shape.pooling {
-            PoolingKind::Cls => {
-                let index = |start| u32::try_from(start).unwrap_or(u32::MAX);
-                rows(x, &batch.sequences.starts().map(index).collect())
-            }
-            PoolingKind::Mean => mean(x, &batch.sequences),
         }
     }
 }

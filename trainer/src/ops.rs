@@ -19,14 +19,14 @@ mod linear;
 mod mean;
 mod rows;
 
-pub use activation::activation;
-pub use attention::{Heads, attention};
+pub use activation::{activation, activation_backward};
+pub use attention::{Heads, attention, attention_backward};
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::prepare;
-pub use layer_norm::layer_norm;
-pub use linear::linear;
-pub use mean::mean;
-pub use rows::{RowIndex, rows};
+pub use layer_norm::{layer_norm, layer_norm_backward};
+pub use linear::{linear, linear_backward};
+pub use mean::{mean, mean_backward};
+pub use rows::{RowIndex, rows, rows_backward};
 
 use std::sync::Arc;
 
@@ -66,8 +66,10 @@ impl Sequences {
     }
 
     /// First token of each sequence.
-    pub fn starts(&self) -> impl Iterator<Item = usize> + '_ {
-        self.lengths().map(|(start, _)| start)
+    #[must_use]
+    pub fn firsts(&self) -> RowIndex {
+        let index = |(start, _)| u32::try_from(start).unwrap_or(u32::MAX);
+        self.lengths().map(index).collect()
     }
 
     /// First token and length of each sequence.

@@ -90,6 +90,12 @@ impl Parameter {
         })
     }
 
+    /// The weights, without the memory that candle keeps of what is made of a variable.
+    #[must_use]
+    pub fn values(&self) -> Tensor {
+        self.value.as_detached_tensor()
+    }
+
     /// The weights as numbers, row by row.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use rayon::iter::{
 };
 
 use crate::batch::{Batch, EncodedExample};
-use crate::network::{Captured, Layer, LayerInputs, Network};
+use crate::network::{Layer, LayerRecording, Network, Recording};
 use crate::training::spread;
 
 /// Largest magnitude of a quantised weight.
@@ -71,18 +71,17 @@ impl Calibration {
         let chosen: Vec<_> = spread(examples, texts).collect();
         let mut calibration = Self::default();
         for part in chosen.chunks(BATCH) {
-            let mut captured = Captured::default();
-            network.forward_capturing(&Batch::new(part.iter().copied()), Some(&mut captured))?;
-            calibration.add(network, &captured)?;
+            let recording = network.record(&Batch::new(part.iter().copied()))?;
+            calibration.add(network, &recording)?;
         }
         Ok(calibration)
     }
 
-    fn add(&mut self, network: &Network, captured: &Captured) -> candle_core::Result<()> {
+    fn add(&mut self, network: &Network, recording: &Recording) -> candle_core::Result<()> {
         let gram = |x: &candle_core::Tensor| -> candle_core::Result<Vec<f32>> {
             x.t()?.matmul(x)?.flatten_all()?.to_vec1()
         };
-        let layer_grams = |(layer, inputs): (&Layer, &LayerInputs)| {
+        let layer_grams = |(layer, made): (&Layer, &LayerRecording)| {
             // The exporter moves the bias of the values behind W_O.
             let columns = network.heads_of(layer).columns();
             let bias = layer
@@ -90,24 +89,19 @@ impl Calibration {
                 .bias
                 .value
                 .narrow(0, 2 * columns, columns)?;
-            let context = inputs.attention_output.broadcast_sub(&bias.detach())?;
+            let context = made.context.broadcast_sub(&bias.detach())?;
             Ok(LayerGrams {
-                projection: gram(&inputs.projection)?,
+                projection: gram(&made.input)?,
                 attention_output: gram(&context)?,
-                mlp_input: gram(&inputs.mlp_input)?,
-                mlp_output: gram(&inputs.mlp_output)?,
+                mlp_input: gram(&made.attended)?,
+                mlp_output: gram(&made.neurons)?,
             })
         };
-        let layers = network.layers.iter().zip(&captured.layers);
+        let layers = network.layers.iter().zip(&recording.layers);
         let layers = layers
             .map(layer_grams)
             .collect::<candle_core::Result<Vec<_>>>()?;
-        let pooled = captured
-            .pooled
-            .as_ref()
-            .map(gram)
-            .transpose()?
-            .unwrap_or_default();
+        let pooled = gram(&recording.pooled)?;
         if self.layers.is_empty() {
             self.layers = layers;
             self.classifier = pooled;

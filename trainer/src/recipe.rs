@@ -139,10 +139,14 @@ pub struct PruningRecipe {
     pub beta: f64,
     /// Largest difference of any weights of two heads that counts as the same (`paper`).
     pub theta: f32,
+    /// Probability that a word is lost, replaced or moved in training.
+    pub word_noise: f32,
     /// Share of the loss that follows the dense network's answers.
     pub distillation: f64,
     /// Temperature of those answers.
     pub temperature: f64,
+    /// Weight of the mean squared distance from what the dense network's layers make.
+    pub hidden_distillation: f64,
 }
 
 /// How weights are chosen: `docs/method.md`, "Methods".
@@ -366,8 +370,10 @@ impl Default for PruningRecipe {
             alpha: 1e-3,
             beta: 1e-3,
             theta: 0.15,
+            word_noise: 0.2,
             distillation: 0.5,
             temperature: 2.0,
+            hidden_distillation: 0.0,
         }
     }
 }
@@ -670,6 +676,18 @@ impl Recipe {
             "0 to 0.9999",
         )?;
         share("pruning.distillation", pruning.distillation, 1.0, "0 to 1")?;
+        share(
+            "pruning.hidden_distillation",
+            pruning.hidden_distillation,
+            1000.0,
+            "0 to 1000",
+        )?;
+        share(
+            "pruning.word_noise",
+            f64::from(pruning.word_noise),
+            0.9,
+            "0 to 0.9",
+        )?;
         share("training.warmup", training.warmup, 1.0, "0 to 1")?;
         share(
             "training.label_smoothing",

@@ -17,6 +17,7 @@ use askama::Template;
 use neuroprune_format::{FormatError, Model};
 
 use crate::ablation::Summary;
+use crate::loss::has_teacher;
 use crate::numbers::{duration, percent, real, signed, significant, thousands};
 use crate::outcome::Outcome;
 use crate::pruning::DegreeSpread;
@@ -143,7 +144,7 @@ fn method(outcome: &Outcome) -> String {
         ("preferential attachment", pruning.preferential_attachment),
         ("group sparsity", pruning.group_sparsity),
         ("redundancy of heads", pruning.head_redundancy),
-        ("distillation", pruning.distillation > 0.0),
+        ("distillation", has_teacher(pruning)),
     ];
     let on = switches.iter().filter(|(_, on)| *on).map(|&(name, _)| name);
     let on: Vec<&str> = on.collect();

@@ -6,12 +6,12 @@ use candle_core::Result;
 use serde::Serialize;
 
 use crate::batch::{Batch, EncodedExample};
+use crate::loss::Loss;
 use crate::network::Network;
 use crate::optimizer::{self, StepSettings};
 use crate::pruning;
 use crate::random::{Purpose, stream};
 use crate::recipe::{PruningRecipe, ScoreKind};
-use crate::training::cross_entropy;
 
 /// Steps before the first that counts: kernels are compiled, memory is taken.
 const WARM_UP: usize = 5;
@@ -62,19 +62,26 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
         }
     };
     let (mut phases, mut wholes) = ([const { Vec::new() }; 3], Vec::new());
-    let loss_of = |network: &Network| {
-        let logits = network.forward(&batch)?;
-        cross_entropy(&logits, &batch.targets(labels, 0.0, &device)?)
+    let forward = |network: &Network| -> Result<_> {
+        let recording = network.record(&batch)?;
+        let targets = batch.targets(labels, 0.0, &device)?;
+        let loss = Loss::of_classes(&recording, &targets)?;
+        Ok((recording, loss))
     };
     for _ in 0..WARM_UP + load.steps {
         let start = Instant::now();
-        let loss = loss_of(network)?;
+        let (recording, loss) = forward(network)?;
         device.synchronize()?;
         let forward = start.elapsed();
-        let gradients = loss.backward()?;
+        let gradients = network.backward(&batch, &recording, &loss)?;
         device.synchronize()?;
         let backward = start.elapsed();
-        optimizer::step(network.parameters_mut(), &gradients, &loss, settings())?;
+        optimizer::step(
+            network.parameters_mut(),
+            &gradients,
+            &loss.value,
+            settings(),
+        )?;
         device.synchronize()?;
         let times = [forward, backward - forward, start.elapsed() - backward];
         for (phase, time) in phases.iter_mut().zip(times) {
@@ -83,10 +90,15 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
     }
     for _ in 0..WARM_UP + load.steps {
         let start = Instant::now();
-        let loss = loss_of(network)?;
-        let gradients = loss.backward()?;
-        optimizer::step(network.parameters_mut(), &gradients, &loss, settings())?;
-        loss.to_scalar::<f32>()?;
+        let (recording, loss) = forward(network)?;
+        let gradients = network.backward(&batch, &recording, &loss)?;
+        optimizer::step(
+            network.parameters_mut(),
+            &gradients,
+            &loss.value,
+            settings(),
+        )?;
+        loss.value.to_scalar::<f32>()?;
         wholes.push(start.elapsed().as_secs_f64());
     }
     let mut removals = Vec::new();

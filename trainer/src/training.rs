@@ -10,11 +10,12 @@
 //! numbers are addressed by purpose and step ([`crate::random`]), so a resumed run ends
 //! with the same bits.
 
-use candle_core::{D, Device, Tensor};
+use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, EncodedExample, encode};
 use crate::data::Dataset;
+use crate::loss::{Loss, has_teacher};
 use crate::network::{Network, Shape};
 use crate::noise::WordNoise;
 use crate::optimizer::{self, StepSettings};
@@ -216,10 +217,6 @@ pub struct StepReport {
     pub epoch: Option<EpochRecord>,
 }
 
-/// Answers of the dense network to every training example, `[examples, labels]`.
-#[derive(Debug)]
-pub struct Teacher(Option<Vec<f32>>);
-
 impl Run {
     /// A run at its beginning: vocabulary trained, weights fresh.
     ///
@@ -307,19 +304,6 @@ impl Run {
         examples.train.len().div_ceil(self.recipe.training.batch) as u64
     }
 
-    /// What the dense network says of the training data, if the phase wants it.
-    ///
-    /// # Errors
-    /// When a shape does not fit.
-    pub fn teacher(&self, examples: &Examples) -> Result<Teacher, TrainingError> {
-        match &self.dense {
-            Some(dense) if self.recipe.pruning.distillation > 0.0 => {
-                Ok(Teacher(Some(logits(dense, &examples.train)?)))
-            }
-            _ => Ok(Teacher(None)),
-        }
-    }
-
     /// Runs to the end of the phase, or until `watch` returns false behind a step.
     /// Returns whether the phase came to its end; then [`Run::phase`] is the next one.
     ///
@@ -331,7 +315,6 @@ impl Run {
         mut watch: impl FnMut(&Self, &StepReport) -> bool,
     ) -> Result<bool, TrainingError> {
         let (phase, steps) = (self.phase, self.steps(examples));
-        let teacher = self.teacher(examples)?;
         let per_epoch = self.steps_per_epoch(examples);
         let mut order = Vec::new();
         let mut order_epoch = u64::MAX;
@@ -351,7 +334,7 @@ impl Run {
             )]
             let first = (self.step % per_epoch) as usize * batch;
             let chosen = &order[first..(first + batch).min(order.len())];
-            let (loss, tokens) = self.train_batch(examples, chosen, &teacher, steps)?;
+            let (loss, tokens) = self.train_batch(examples, chosen, steps)?;
             if phase == Phase::Sparse && self.prune(steps)? {
                 sparsity = self.network.sparsity()?;
             }
@@ -432,11 +415,14 @@ impl Run {
         &mut self,
         examples: &Examples,
         chosen: &[usize],
-        teacher: &Teacher,
         steps: u64,
     ) -> Result<(f32, usize), TrainingError> {
-        let training = &self.recipe.training;
-        let noise = WordNoise::new(&self.vocabulary, training.word_noise);
+        let (training, pruning) = (&self.recipe.training, &self.recipe.pruning);
+        let (teacher, word_noise) = match &self.dense {
+            Some(dense) => (Some(dense), pruning.word_noise),
+            None => (None, training.word_noise),
+        };
+        let noise = WordNoise::new(&self.vocabulary, word_noise);
         let index = stream_index(self.phase, self.step);
         let mut generator = stream(self.recipe.seed, Purpose::Noise, index);
         let tokens = self.network.shape.tokens;
@@ -445,20 +431,16 @@ impl Run {
         let batch = Batch::new(noisy.iter());
 
         let labels = self.labels.len();
-        let logits = self.network.forward(&batch)?;
-        let targets = batch.targets(labels, training.label_smoothing, logits.device())?;
-        let mut loss = cross_entropy(&logits, &targets)?;
-        if let Some(answers) = teacher.of(chosen, labels, logits.device())? {
-            let pruning = &self.recipe.pruning;
-            let (share, temperature) = (pruning.distillation, pruning.temperature);
-            let softened = (logits / temperature)?;
-            let targets = softmax(&(answers / temperature)?)?;
-            let distilled = cross_entropy(&softened, &targets)?;
-            loss = ((loss * (1.0 - share))? + (distilled * (share * temperature * temperature))?)?;
-        }
+        let targets = batch.targets(labels, training.label_smoothing, self.network.device())?;
+        let recording = self.network.record(&batch)?;
+        let loss = match teacher {
+            Some(teacher) if has_teacher(pruning) => {
+                Loss::taught(&recording, &teacher.record(&batch)?, &targets, pruning)?
+            }
+            _ => Loss::of_classes(&recording, &targets)?,
+        };
         let learning_rate = self.learning_rate(steps);
-        let mut gradients = loss.backward()?;
-        let pruning = &self.recipe.pruning;
+        let mut gradients = self.network.backward(&batch, &recording, &loss)?;
         if self.phase == Phase::Sparse && !schedule::has_ended(pruning, self.step, steps) {
             penalty::add_gradients(&self.network, &mut gradients, pruning)?;
         }
@@ -470,10 +452,15 @@ impl Run {
             score: pruning.score,
             score_memory: pruning.score_memory as f32,
         };
-        optimizer::step(self.network.parameters_mut(), &gradients, &loss, settings)?;
+        optimizer::step(
+            self.network.parameters_mut(),
+            &gradients,
+            &loss.value,
+            settings,
+        )?;
         // Behind the step, so that a GPU has work while this waits; a loss that is not
         // finite has changed nothing.
-        let value = loss.to_scalar::<f32>()?;
+        let value = loss.value.to_scalar::<f32>()?;
         if !value.is_finite() {
             return Err(TrainingError::Diverged {
                 phase: self.phase,
@@ -574,24 +561,6 @@ fn check_classes(train: &Dataset) -> Result<usize, TrainingError> {
     }
 }
 
-impl Teacher {
-    fn of(
-        &self,
-        chosen: &[usize],
-        labels: usize,
-        device: &Device,
-    ) -> candle_core::Result<Option<Tensor>> {
-        let Some(answers) = &self.0 else {
-            return Ok(None);
-        };
-        let rows = chosen
-            .iter()
-            .map(|&index| &answers[index * labels..(index + 1) * labels]);
-        let rows: Vec<f32> = rows.flatten().copied().collect();
-        Tensor::from_vec(rows, (chosen.len(), labels), device).map(Some)
-    }
-}
-
 /// Each phase has streams of its own.
 fn stream_index(phase: Phase, index: u64) -> u64 {
     (phase as u64) << 48 | index
@@ -604,25 +573,6 @@ pub fn spread(
 ) -> impl Iterator<Item = &EncodedExample> + Clone {
     let step = examples.len().div_ceil(count.max(1)).max(1);
     examples.iter().step_by(step).take(count)
-}
-
-/// log of softmax, row by row, from operations that have a backward.
-fn log_softmax(logits: &Tensor) -> candle_core::Result<Tensor> {
-    let largest = logits.max_keepdim(D::Minus1)?.detach();
-    let shifted = logits.broadcast_sub(&largest)?;
-    let sums = shifted.exp()?.sum_keepdim(D::Minus1)?;
-    shifted.broadcast_sub(&sums.log()?)
-}
-
-fn softmax(logits: &Tensor) -> candle_core::Result<Tensor> {
-    log_softmax(logits)?.exp()
-}
-
-/// −Σ targets·log softmax(logits), mean over rows.
-pub(crate) fn cross_entropy(logits: &Tensor, targets: &Tensor) -> candle_core::Result<Tensor> {
-    #[expect(clippy::cast_precision_loss, reason = "a batch")]
-    let rows = logits.dim(0)? as f64;
-    (log_softmax(logits)? * targets)?.sum_all()? / -rows
 }
 
 /// Logits of every example, `[examples, labels]`, row by row.

@@ -13,7 +13,6 @@ use std::path::Path;
 use neuroprune_trainer::batch::{Batch, encode};
 use neuroprune_trainer::checkpoint;
 use neuroprune_trainer::data::{Dataset, Format, ReadOptions, parse};
-use neuroprune_trainer::network::Captured;
 use neuroprune_trainer::pipeline::{self, Data, End, Files, Observer};
 use neuroprune_trainer::pretrained::Pretrained;
 use neuroprune_trainer::recipe::{ActivationKind, Recipe, VocabularySize};
@@ -102,20 +101,17 @@ fn compare(tiny: &Tiny, folder: &Path, train: &Dataset, has_segments: bool) {
 
             let segments = has_segments.then(|| encoding.get_type_ids());
             let states = hidden_states(tiny, encoding.get_ids(), segments);
-            let mut captured = Captured::default();
-            let batch = Batch::new([example].into_iter());
-            run.network
-                .forward_capturing(&batch, Some(&mut captured))
-                .unwrap();
-            for (index, (layer, state)) in captured.layers.iter().zip(&states).enumerate() {
-                let found: Vec<f32> = layer.projection.flatten_all().unwrap().to_vec1().unwrap();
+            let recording = run.network.record(&Batch::new([example].into_iter()));
+            let recording = recording.unwrap();
+            for (index, (layer, state)) in recording.layers.iter().zip(&states).enumerate() {
+                let found: Vec<f32> = layer.input.flatten_all().unwrap().to_vec1().unwrap();
                 assert_close(&found, &state.concat(), &format!("layer {index}"));
             }
             let last = &states[LAYERS];
             let count = f32::from(u16::try_from(last.len()).unwrap());
             let mean = |dimension: usize| last.iter().map(|x| x[dimension]).sum::<f32>() / count;
             let mean: Vec<f32> = (0..HIDDEN).map(mean).collect();
-            let pooled = captured.pooled.unwrap().flatten_all().unwrap();
+            let pooled = recording.pooled.flatten_all().unwrap();
             assert_close(&pooled.to_vec1().unwrap(), &mean, "pooled");
         }
     }

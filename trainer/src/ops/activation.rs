@@ -15,6 +15,14 @@ pub fn activation(x: &Tensor, kind: ActivationKind) -> Result<Tensor> {
     x.apply_op1(Activation(kind))
 }
 
+/// Gradient of `x`, where `gradient` is that of the result.
+///
+/// # Errors
+/// When `x` is not a contiguous `f32` tensor.
+pub fn activation_backward(x: &Tensor, kind: ActivationKind, gradient: &Tensor) -> Result<Tensor> {
+    x.apply_op2_no_bwd(&gradient.contiguous()?, &Backward(kind))
+}
+
 struct Activation(ActivationKind);
 
 struct Backward(ActivationKind);
@@ -59,8 +67,7 @@ impl CustomOp1 for Activation {
     }
 
     fn bwd(&self, x: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let gradient = gradient.contiguous()?;
-        Ok(Some(x.apply_op2_no_bwd(&gradient, &Backward(self.0))?))
+        activation_backward(x, self.0, gradient).map(Some)
     }
 }
 

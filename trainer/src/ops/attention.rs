@@ -44,6 +44,22 @@ pub fn attention(projected: &Tensor, heads: Heads, sequences: &Sequences) -> Res
     })
 }
 
+/// Gradient of `projected`, where `context` is the result and `gradient` that of it.
+///
+/// # Errors
+/// When a tensor is not contiguous.
+pub fn attention_backward(
+    projected: &Tensor,
+    context: &Tensor,
+    heads: Heads,
+    sequences: &Sequences,
+    gradient: &Tensor,
+) -> Result<Tensor> {
+    let sequences = sequences.clone();
+    let backward = Backward { heads, sequences };
+    projected.apply_op3_no_bwd(context, &gradient.contiguous()?, &backward)
+}
+
 struct Attention {
     heads: Heads,
     sequences: Sequences,
@@ -156,13 +172,7 @@ impl CustomOp1 for Attention {
         context: &Tensor,
         gradient: &Tensor,
     ) -> Result<Option<Tensor>> {
-        let backward = Backward {
-            heads: self.heads,
-            sequences: self.sequences.clone(),
-        };
-        let gradient = gradient.contiguous()?;
-        let of_projected = projected.apply_op3_no_bwd(context, &gradient, &backward)?;
-        Ok(Some(of_projected))
+        attention_backward(projected, context, self.heads, &self.sequences, gradient).map(Some)
     }
 }
 

@@ -21,6 +21,22 @@ pub fn layer_norm(x: &Tensor, gain: &Tensor, shift: &Tensor, epsilon: f32) -> Re
     x.apply_op3(gain, shift, LayerNorm { epsilon })
 }
 
+/// Gradients of `x`, `gain` and `shift`, where `gradient` is that of the result.
+///
+/// # Errors
+/// When the shapes do not fit, or a tensor is not contiguous.
+pub fn layer_norm_backward(
+    x: &Tensor,
+    gain: &Tensor,
+    epsilon: f32,
+    gradient: &Tensor,
+) -> Result<(Tensor, Tensor, Tensor)> {
+    let gradient = gradient.contiguous()?;
+    let of_x = x.apply_op3_no_bwd(gain, &gradient, &Backward { epsilon })?;
+    let of_gain = x.apply_op3_no_bwd(gain, &gradient, &WeightsBackward { epsilon })?;
+    Ok((of_x, of_gain, column_sums(&gradient)?))
+}
+
 struct LayerNorm {
     epsilon: f32,
 }
@@ -86,16 +102,8 @@ impl CustomOp3 for LayerNorm {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
-        let backward = Backward {
-            epsilon: self.epsilon,
-        };
-        let of_x = x.apply_op3_no_bwd(gain, &gradient, &backward)?;
-        let backward = WeightsBackward {
-            epsilon: self.epsilon,
-        };
-        let of_gain = x.apply_op3_no_bwd(gain, &gradient, &backward)?;
-        Ok((Some(of_x), Some(of_gain), Some(column_sums(&gradient)?)))
+        let (of_x, of_gain, of_shift) = layer_norm_backward(x, gain, self.epsilon, gradient)?;
+        Ok((Some(of_x), Some(of_gain), Some(of_shift)))
     }
 }
 

@@ -24,6 +24,21 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     x.apply_op3(weight, bias, Linear)
 }
 
+/// Gradients of `x`, `weight` and `bias`, where `gradient` is that of the result.
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn linear_backward(
+    x: &Tensor,
+    weight: &Tensor,
+    gradient: &Tensor,
+) -> Result<(Tensor, Tensor, Tensor)> {
+    let gradient = gradient.contiguous()?;
+    let of_x = gradient.matmul(weight)?;
+    let of_weight = gradient.t()?.matmul(x)?;
+    Ok((of_x, of_weight, column_sums(&gradient)?))
+}
+
 struct Linear;
 
 impl CustomOp3 for Linear {
@@ -79,9 +94,7 @@ impl CustomOp3 for Linear {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let of_x = gradient.matmul(weight)?;
-        let of_weight = gradient.t()?.matmul(x)?;
-        let of_bias = column_sums(&gradient.contiguous()?)?;
+        let (of_x, of_weight, of_bias) = linear_backward(x, weight, gradient)?;
         Ok((Some(of_x), Some(of_weight), Some(of_bias)))
     }
 }

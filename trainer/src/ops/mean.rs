@@ -15,6 +15,16 @@ pub fn mean(x: &Tensor, sequences: &Sequences) -> Result<Tensor> {
     x.apply_op1(Mean(sequences.clone()))
 }
 
+/// Gradient of `x`, where `gradient` is that of the result: every token gets its share.
+///
+/// # Errors
+/// When the shape does not fit.
+pub fn mean_backward(sequences: &Sequences, gradient: &Tensor) -> Result<Tensor> {
+    gradient
+        .contiguous()?
+        .apply_op1_no_bwd(&Backward(sequences.clone()))
+}
+
 struct Mean(Sequences);
 
 #[expect(clippy::cast_precision_loss, reason = "lengths are below 2²⁴")]
@@ -54,12 +64,10 @@ impl CustomOp1 for Mean {
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let gradient = gradient.contiguous()?;
-        Ok(Some(gradient.apply_op1_no_bwd(&Backward(self.0.clone()))?))
+        mean_backward(&self.0, gradient).map(Some)
     }
 }
 
-/// Every token gets its share.
 struct Backward(Sequences);
 
 impl CustomOp1 for Backward {

@@ -63,6 +63,18 @@ pub fn rows(table: &Tensor, index: &RowIndex) -> Result<Tensor> {
     table.apply_op1(Rows(index.clone()))
 }
 
+/// Gradient of a table of `rows` rows, where `gradient` is that of the result: each row
+/// gets the sum over its places, in their order.
+///
+/// # Errors
+/// When a number is outside the table.
+pub fn rows_backward(index: &RowIndex, rows: usize, gradient: &Tensor) -> Result<Tensor> {
+    let index = index.clone();
+    gradient
+        .contiguous()?
+        .apply_op1_no_bwd(&Backward { index, rows })
+}
+
 struct Rows(RowIndex);
 
 impl CustomOp1 for Rows {
@@ -88,16 +100,10 @@ impl CustomOp1 for Rows {
     }
 
     fn bwd(&self, table: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let backward = Backward {
-            index: self.0.clone(),
-            rows: table.dim(0)?,
-        };
-        let gradient = gradient.contiguous()?;
-        Ok(Some(gradient.apply_op1_no_bwd(&backward)?))
+        rows_backward(&self.0, table.dim(0)?, gradient).map(Some)
     }
 }
 
-/// Each row of the table gets the sum of the gradients of its places, in their order.
 struct Backward {
     index: RowIndex,
     rows: usize,

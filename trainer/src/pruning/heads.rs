@@ -19,7 +19,7 @@ use candle_core::{Result, Tensor, Var};
 
 use super::blocks::make_whole;
 use crate::batch::{Batch, EncodedExample};
-use crate::network::{Captured, Layer, Network};
+use crate::network::{Layer, Network};
 use crate::parameter::Parameter;
 use crate::recipe::PruningRecipe;
 
@@ -90,16 +90,14 @@ pub fn merge_heads<'e>(
     examples: impl Iterator<Item = &'e EncodedExample> + Clone,
     recipe: &PruningRecipe,
 ) -> Result<HeadTest> {
-    let mut captured = Captured::default();
-    let batch = Batch::new(examples);
-    network.forward_capturing(&batch, Some(&mut captured))?;
+    let recording = network.record(&Batch::new(examples))?;
     let width = network.shape.head_width();
     let mut test = HeadTest::default();
-    for (number, inputs) in captured.layers.iter().enumerate() {
+    for (number, made) in recording.layers.iter().enumerate() {
         let Some(layer) = network.layers.get_mut(number) else {
             continue;
         };
-        let outputs = Outputs::new(&inputs.attention_output, layer, width)?;
+        let outputs = Outputs::new(&made.context, layer, width)?;
         let fits = outputs.fits();
         let staying = dominating_set(&fits, &outputs.importance, recipe.head_distance);
         let kept = |&head: &usize| {

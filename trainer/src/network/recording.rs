@@ -1,0 +1,362 @@
+//! Forward and backward: post-LayerNorm (Vaswani et al. 2017; Devlin et al. 2019), a packed
+//! batch in, logits out, gradients of every parameter back.
+//!
+//! ```text
+//! ids ─► embeddings ─► LayerNorm ─┬────────────────────────┬─► + ─► LayerNorm ─┬──────────────────┬─► + ─► LayerNorm ─► …
+//!                                 └─► Q, K, V ─► heads ─► W_O ─┘                   └─► L_in ─► f ─► L_out ─┘
+//! … ─► pooling ─► classifier ─► logits
+//! ```
+//!
+//! The backward is written out, operation by operation, instead of left to candle's: that
+//! one fills every gradient with zeros and adds to it, a quarter of a step on a GPU. A test
+//! holds it to differences.
+
+use candle_core::backprop::GradStore;
+use candle_core::{Result, Tensor, bail};
+
+use super::{Linear, Network, Norm};
+use crate::batch::Batch;
+use crate::loss::Loss;
+use crate::ops::{
+    activation, activation_backward, attention, attention_backward, layer_norm,
+    layer_norm_backward, linear, linear_backward, mean, mean_backward, rows, rows_backward,
+};
+use crate::recipe::PoolingKind;
+
+/// Everything a forward pass makes.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// Sum of the embeddings, `[tokens, hidden]`, before their LayerNorm.
+    embedded: Tensor,
+    /// One a layer.
+    pub layers: Vec<LayerRecording>,
+    /// `[sequences, hidden]`, for the classifier.
+    pub pooled: Tensor,
+    /// `[sequences, labels]`.
+    pub logits: Tensor,
+}
+
+/// Everything one layer makes; what goes into a matrix has all columns.
+#[derive(Clone, Debug)]
+pub struct LayerRecording {
+    /// The residual stream, for the projection, `[tokens, hidden]`.
+    pub input: Tensor,
+    /// Queries, keys and values.
+    projected: Tensor,
+    /// What the heads say, for W_O, `[tokens, heads · width]`.
+    pub context: Tensor,
+    /// Behind the first residual, before its LayerNorm.
+    attention_sum: Tensor,
+    /// The residual stream, for L_in, `[tokens, hidden]`.
+    pub attended: Tensor,
+    /// Before the function between the MLP's matrices, `[tokens, neurons]`.
+    unactivated: Tensor,
+    /// Behind it, for L_out, `[tokens, neurons]`.
+    pub neurons: Tensor,
+    /// Behind the second residual, before its LayerNorm.
+    mlp_sum: Tensor,
+    /// What the layer makes, `[tokens, hidden]`.
+    pub output: Tensor,
+}
+
+impl Network {
+    /// Logits, `[sequences, labels]`.
+    ///
+    /// # Errors
+    /// When a shape does not fit.
+    pub fn forward(&self, batch: &Batch) -> Result<Tensor> {
+        Ok(self.record(batch)?.logits)
+    }
+
+    /// [`Network::forward`], with everything on the way.
+    ///
+    /// # Errors
+    /// When a shape does not fit.
+    pub fn record(&self, batch: &Batch) -> Result<Recording> {
+        let epsilon = self.shape.norm_epsilon;
+        let mut embedded = rows(&self.token_embedding.values(), &batch.ids)?;
+        embedded = (embedded + rows(&self.position_embedding.values(), &batch.positions)?)?;
+        if let Some(segment) = &self.segment_embedding {
+            embedded = (embedded + rows(&segment.values(), &batch.segments)?)?;
+        }
+        let mut input = self.embedding_norm.forward(&embedded, epsilon)?;
+        let mut layers = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            let projected = layer.projection.forward(&input)?;
+            let context = attention(&projected, self.heads_of(layer), &batch.sequences)?;
+            let attention_sum = (&input + layer.attention_output.forward(&context)?)?;
+            let attended = layer.attention_norm.forward(&attention_sum, epsilon)?;
+            let unactivated = layer.mlp_input.forward(&attended)?;
+            let neurons = activation(&unactivated, self.shape.activation)?;
+            let mlp_sum = (&attended + layer.mlp_output.forward(&neurons)?)?;
+            let output = layer.mlp_norm.forward(&mlp_sum, epsilon)?;
+            layers.push(LayerRecording {
+                input: core::mem::replace(&mut input, output.clone()),
+                projected,
+                context,
+                attention_sum,
+                attended,
+                unactivated,
+                neurons,
+                mlp_sum,
+                output,
+            });
+        }
+        let pooled = match self.shape.pooling {
+            PoolingKind::Cls => rows(&input, &batch.sequences.firsts())?,
+            PoolingKind::Mean => mean(&input, &batch.sequences)?,
+        };
+        Ok(Recording {
+            logits: self.classifier.forward(&pooled)?,
+            embedded,
+            layers,
+            pooled,
+        })
+    }
+
+    /// Gradients of `loss` for every parameter, by its variable.
+    ///
+    /// # Errors
+    /// When `recording` is not one of this network and batch.
+    pub fn backward(&self, batch: &Batch, recording: &Recording, loss: &Loss) -> Result<GradStore> {
+        let mut store = GradStore::default();
+        let gradients = &mut store;
+        if recording.layers.len() != self.layers.len() {
+            bail!("a recording of {} layers", recording.layers.len());
+        }
+        let epsilon = self.shape.norm_epsilon;
+        let of_pooled = self
+            .classifier
+            .backward(&recording.pooled, &loss.of_logits, gradients)?;
+        let tokens = batch.sequences.tokens();
+        let mut of_output = match self.shape.pooling {
+            PoolingKind::Cls => rows_backward(&batch.sequences.firsts(), tokens, &of_pooled)?,
+            PoolingKind::Mean => mean_backward(&batch.sequences, &of_pooled)?,
+        };
+        let layers = self.layers.iter().zip(&recording.layers).enumerate();
+        for (number, (layer, made)) in layers.rev() {
+            if let Some(more) = loss.of_outputs.get(number) {
+                of_output = (of_output + more)?;
+            }
+            let of_sum = layer
+                .mlp_norm
+                .backward(&made.mlp_sum, epsilon, &of_output, gradients)?;
+            let of_neurons = layer
+                .mlp_output
+                .backward(&made.neurons, &of_sum, gradients)?;
+            let of_neurons =
+                activation_backward(&made.unactivated, self.shape.activation, &of_neurons)?;
+            let of_attended = layer
+                .mlp_input
+                .backward(&made.attended, &of_neurons, gradients)?;
+            let of_attended = (of_sum + of_attended)?;
+            let of_sum = layer.attention_norm.backward(
+                &made.attention_sum,
+                epsilon,
+                &of_attended,
+                gradients,
+            )?;
+            let of_context = layer
+                .attention_output
+                .backward(&made.context, &of_sum, gradients)?;
+            let of_projected = attention_backward(
+                &made.projected,
+                &made.context,
+                self.heads_of(layer),
+                &batch.sequences,
+                &of_context,
+            )?;
+            let of_input = layer
+                .projection
+                .backward(&made.input, &of_projected, gradients)?;
+            of_output = (of_sum + of_input)?;
+        }
+        let of_embedded =
+            self.embedding_norm
+                .backward(&recording.embedded, epsilon, &of_output, gradients)?;
+        let tables = [
+            (Some(&self.token_embedding), &batch.ids),
+            (Some(&self.position_embedding), &batch.positions),
+            (self.segment_embedding.as_ref(), &batch.segments),
+        ];
+        for (table, index) in tables {
+            if let Some(table) = table {
+                let of_table = rows_backward(index, table.value.dim(0)?, &of_embedded)?;
+                gradients.insert(&table.value, of_table);
+            }
+        }
+        Ok(store)
+    }
+}
+
+impl Norm {
+    fn forward(&self, x: &Tensor, epsilon: f32) -> Result<Tensor> {
+        layer_norm(x, &self.gain.values(), &self.shift.values(), epsilon)
+    }
+
+    /// Gradient of `x`; those of gain and shift go to `gradients`.
+    fn backward(
+        &self,
+        x: &Tensor,
+        epsilon: f32,
+        gradient: &Tensor,
+        gradients: &mut GradStore,
+    ) -> Result<Tensor> {
+        let (of_x, of_gain, of_shift) =
+            layer_norm_backward(x, &self.gain.values(), epsilon, gradient)?;
+        gradients.insert(&self.gain.value, of_gain);
+        gradients.insert(&self.shift.value, of_shift);
+        Ok(of_x)
+    }
+}
+
+impl Linear {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        linear(
+            &self.gathered(x)?,
+            &self.weight.values(),
+            &self.bias.values(),
+        )
+    }
+
+    /// Gradient of `x`, zero in columns that were cut; those of weight and bias go to
+    /// `gradients`.
+    fn backward(&self, x: &Tensor, gradient: &Tensor, gradients: &mut GradStore) -> Result<Tensor> {
+        let (of_gathered, of_weight, of_bias) =
+            linear_backward(&self.gathered(x)?, &self.weight.values(), gradient)?;
+        gradients.insert(&self.weight.value, of_weight);
+        gradients.insert(&self.bias.value, of_bias);
+        match &self.columns {
+            None => Ok(of_gathered),
+            Some(columns) => {
+                let columns = Tensor::new(columns.as_slice(), x.device())?;
+                x.zeros_like()?.index_add(&columns, &of_gathered, 1)
+            }
+        }
+    }
+
+    /// The columns that are left.
+    fn gathered(&self, x: &Tensor) -> Result<Tensor> {
+        match &self.columns {
+            None => Ok(x.clone()),
+            Some(columns) => x.index_select(&Tensor::new(columns.as_slice(), x.device())?, 1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+    use crate::batch::EncodedExample;
+    use crate::network::Shape;
+    use crate::random::{Purpose, initial_values, stream};
+    use crate::recipe::{ActivationKind, ModelRecipe};
+
+    fn network(pooling: PoolingKind) -> Network {
+        let recipe = ModelRecipe {
+            hidden: 6,
+            layers: 2,
+            heads: 2,
+            intermediate: 8,
+            tokens: 5,
+            activation: ActivationKind::Gelu,
+            pooling,
+            ..ModelRecipe::default()
+        };
+        let mut network = Network::new(Shape::new(&recipe, 9, 3, true), 3).unwrap();
+        // Embeddings begin too small for differences to tell anything.
+        let Network {
+            token_embedding,
+            position_embedding,
+            segment_embedding,
+            ..
+        } = &mut network;
+        let tables = [token_embedding, position_embedding];
+        for table in tables.into_iter().chain(segment_embedding) {
+            let larger = (table.value.as_tensor() * 30.0).unwrap();
+            table.value = Var::from_tensor(&larger).unwrap();
+        }
+        // A column that was cut, one that was not.
+        let projection = &mut network.layers[1].projection;
+        projection.weight.select(&[0, 1, 3, 4, 5], 1).unwrap();
+        projection.columns = Some(vec![0, 1, 3, 4, 5]);
+        network
+    }
+
+    fn batch() -> Batch {
+        let example = |ids: &[u32], first| EncodedExample {
+            ids: ids.to_vec(),
+            first,
+            label: 0,
+        };
+        Batch::new([example(&[0, 5, 6, 1], 2), example(&[0, 8, 1], 3)].iter())
+    }
+
+    /// Reproducible numbers of deviation 1.
+    fn numbers(like: &Tensor, index: u64) -> Tensor {
+        let mut generator = stream(5, Purpose::Initialization, index);
+        let values = initial_values(&mut generator, like.elem_count(), 1.0);
+        Tensor::from_vec(values, like.shape(), &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn gradients_are_those_of_differences() {
+        for pooling in [PoolingKind::Mean, PoolingKind::Cls] {
+            let (network, batch) = (network(pooling), batch());
+            let recording = network.record(&batch).unwrap();
+            // The objective: Σ weights·logits + Σ weights·outputs of the layers.
+            let of_logits = numbers(&recording.logits, 0);
+            let of_outputs = recording.layers.iter().zip(1..);
+            let of_outputs: Vec<Tensor> = of_outputs
+                .map(|(layer, index)| numbers(&layer.output, index))
+                .collect();
+            let objective = || {
+                let recording = network.record(&batch).unwrap();
+                let outputs = recording.layers.iter().map(|layer| &layer.output);
+                let values = core::iter::once(&recording.logits).chain(outputs);
+                let weights = core::iter::once(&of_logits).chain(&of_outputs);
+                let parts = values.zip(weights).map(|(values, weights)| {
+                    let values = values.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                    let weights = weights.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                    let products = values.iter().zip(&weights);
+                    products
+                        .map(|(v, w)| f64::from(*v) * f64::from(*w))
+                        .sum::<f64>()
+                });
+                parts.sum::<f64>()
+            };
+            let loss = Loss {
+                value: Tensor::zeros((), candle_core::DType::F32, &Device::Cpu).unwrap(),
+                of_logits: of_logits.clone(),
+                of_outputs: of_outputs.clone(),
+            };
+            let gradients = network.backward(&batch, &recording, &loss).unwrap();
+            for (name, parameter) in network.parameters() {
+                let gradient = gradients.get(&parameter.value).expect("a gradient");
+                assert_eq!(gradient.dims(), parameter.value.dims(), "{name}");
+                let gradient = gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                let values = parameter.to_vec().unwrap();
+                for index in (0..values.len()).step_by(7) {
+                    let at = |step: f32| {
+                        let mut moved = values.clone();
+                        moved[index] += step;
+                        let shape = parameter.value.shape();
+                        let moved = Tensor::from_vec(moved, shape, &Device::Cpu).unwrap();
+                        parameter.value.set(&moved).unwrap();
+                        objective()
+                    };
+                    let difference = (at(5e-3) - at(-5e-3)) / 1e-2;
+                    at(0.0);
+                    let error = (difference - f64::from(gradient[index])).abs();
+                    assert!(
+                        error < 2e-2 * (1.0 + difference.abs()),
+                        "{name}, element {index}: {}, differences say {difference}",
+                        gradient[index]
+                    );
+                }
+            }
+        }
+    }
+}
