@@ -1,9 +1,10 @@
 //! The encoder's view of the tensors: embeddings, layers, classifier.
 
+use crate::bytes::Fault;
 use crate::limits::Limits;
 use crate::manifest::EncoderSettings;
 use crate::tensor::{Embedding, LayoutKind, Matrix, Norm, Record, Role, Tensors};
-use crate::{ErrorKind, FormatError, Section};
+use crate::{ErrorKind, Section};
 
 /// Longest token sequence a file may state: 13-bit attention weights times int8
 /// values then sum within 32 bits (2,048 · 8,191 · 127 < 2³¹).
@@ -41,181 +42,153 @@ pub struct Layer<'a> {
 impl<'a> Layer<'a> {
     /// The heads that are left: `[2·query + value, hidden]` each.
     pub fn heads(&self) -> impl Iterator<Item = Matrix<'a>> + Clone + use<'a> {
-        let Heads { tensors, layer } = self.heads;
-        tensors
-            .records()
-            .filter(move |record| record.role == Role::Head && record.layer == layer)
-            .filter_map(move |record| Matrix::view(&record, tensors.weights()).ok())
+        let Heads {
+            tensors,
+            first,
+            behind,
+        } = self.heads;
+        (first..behind).map_while(move |index| {
+            let record = tensors.record(index)?;
+            Matrix::read(&record, tensors.weights(), false, &Fault::new())
+        })
     }
 }
 
+/// Records of the directory.
 #[derive(Clone, Copy, Debug)]
 struct Heads<'a> {
     tensors: Tensors<'a>,
-    layer: u16,
+    first: usize,
+    behind: usize,
 }
 
 /// An encoder whose tensors fit together.
 #[derive(Clone, Copy, Debug)]
 pub struct Encoder<'a> {
     tensors: Tensors<'a>,
+    /// Record of the directory.
+    first_of_layers: usize,
     settings: EncoderSettings,
     embeddings: Embeddings<'a>,
     classifier: Matrix<'a>,
 }
 
-/// How tensor bytes become views: with every check, or trusting an earlier one.
-trait Access {
-    fn matrix<'a>(record: &Record, weights: &'a [u8]) -> Result<Matrix<'a>, FormatError>;
-    fn embedding<'a>(record: &Record, weights: &'a [u8]) -> Result<Embedding<'a>, FormatError>;
-    fn norm<'a>(record: &Record, weights: &'a [u8]) -> Result<Norm<'a>, FormatError>;
-}
-
-struct Checked;
-
-impl Access for Checked {
-    fn matrix<'a>(record: &Record, weights: &'a [u8]) -> Result<Matrix<'a>, FormatError> {
-        Matrix::read(record, weights)
-    }
-    fn embedding<'a>(record: &Record, weights: &'a [u8]) -> Result<Embedding<'a>, FormatError> {
-        Embedding::read(record, weights)
-    }
-    fn norm<'a>(record: &Record, weights: &'a [u8]) -> Result<Norm<'a>, FormatError> {
-        Norm::read(record, weights)
-    }
-}
-
-struct Trusted;
-
-impl Access for Trusted {
-    fn matrix<'a>(record: &Record, weights: &'a [u8]) -> Result<Matrix<'a>, FormatError> {
-        Matrix::view(record, weights)
-    }
-    fn embedding<'a>(record: &Record, weights: &'a [u8]) -> Result<Embedding<'a>, FormatError> {
-        Embedding::view(record, weights)
-    }
-    fn norm<'a>(record: &Record, weights: &'a [u8]) -> Result<Norm<'a>, FormatError> {
-        Norm::view(record, weights)
-    }
-}
-
 /// Walks the directory in its one valid order.
-struct Cursor<'a, I: Iterator<Item = Record>> {
-    records: core::iter::Peekable<I>,
-    weights: &'a [u8],
+struct Cursor<'a, 'f> {
+    tensors: Tensors<'a>,
+    /// The next record.
     index: usize,
+    /// Whether weights are checked, or were before.
+    checked: bool,
+    fault: &'f Fault,
 }
 
-impl<'a, I: Iterator<Item = Record>> Cursor<'a, I> {
-    fn error(&self, kind: ErrorKind) -> FormatError {
-        let at = self.index * crate::tensor::RECORD_BYTES;
-        FormatError::new(kind, Section::Tensors, at)
+impl<'a> Cursor<'a, '_> {
+    fn found<T>(&self, kind: ErrorKind, index: usize) -> Option<T> {
+        self.fault
+            .found(kind, Section::Tensors, index * crate::tensor::RECORD_BYTES)
     }
 
     /// The next record if it has this role and layer.
+    #[inline(never)]
     fn optional(&mut self, role: Role, layer: u16) -> Option<Record> {
-        let record = self
-            .records
-            .next_if(|record| record.role == role && record.layer == layer)?;
+        let record = self.tensors.record(self.index)?;
+        if record.role != role || record.layer != layer {
+            return None;
+        }
         self.index += 1;
         Some(record)
     }
 
-    fn required(&mut self, role: Role, layer: u16) -> Result<Record, FormatError> {
-        match self.optional(role, layer) {
-            Some(record) => Ok(record),
-            None => Err(self.error(ErrorKind::Missing)),
-        }
-    }
-
-    fn shape_error(&self) -> FormatError {
-        let at = self.index.saturating_sub(1) * crate::tensor::RECORD_BYTES;
-        FormatError::new(ErrorKind::Shape, Section::Tensors, at)
-    }
-
-    fn matrix<A: Access>(
+    /// The next record, which must have this role, layer and number of columns, `rows`
+    /// where that is given, and nothing that its role does not have.
+    #[inline(never)]
+    fn required(
         &mut self,
         role: Role,
         layer: u16,
         rows: Option<usize>,
         cols: usize,
-    ) -> Result<Matrix<'a>, FormatError> {
-        let record = self.required(role, layer)?;
-        self.head_or_matrix::<A>(&record, rows, cols)
-    }
-
-    fn head_or_matrix<A: Access>(
-        &self,
-        record: &Record,
-        rows: Option<usize>,
-        cols: usize,
-    ) -> Result<Matrix<'a>, FormatError> {
-        let is_head = record.role == Role::Head;
-        let query_fits = if is_head {
-            record.query_rows <= record.rows / 2 && record.rows > 0
-        } else {
-            record.query_rows == 0 && record.head == 0
+    ) -> Option<Record> {
+        let Some(record) = self.optional(role, layer) else {
+            return self.found(ErrorKind::Missing, self.index);
         };
-        let fits = record.cols == cols && rows.is_none_or(|rows| rows == record.rows);
-        if !(record.layout.is_matrix() && query_fits && fits) {
-            return Err(self.shape_error());
-        }
-        A::matrix(record, self.weights)
+        self.fitting(record, rows, cols)
     }
 
-    fn embedding<A: Access>(
-        &self,
-        record: &Record,
-        rows: usize,
-        cols: usize,
-    ) -> Result<Embedding<'a>, FormatError> {
-        let fits = record.rows == rows && record.cols == cols;
+    /// `record`, which was the last one, if its shape is right.
+    fn fitting(&self, record: Record, rows: Option<usize>, cols: usize) -> Option<Record> {
+        let layout_fits = match record.role {
+            Role::TokenEmbedding | Role::PositionEmbedding | Role::SegmentEmbedding => {
+                record.layout == LayoutKind::Embedding
+            }
+            Role::EmbeddingNorm | Role::AttentionNorm | Role::MlpNorm => {
+                record.layout == LayoutKind::Norm
+            }
+            _ => record.layout.is_matrix(),
+        };
         let plain = record.query_rows == 0 && record.head == 0;
-        if record.layout != LayoutKind::Embedding || !fits || !plain || record.layer != 0 {
-            return Err(self.shape_error());
+        let fits = match record.role {
+            Role::Head => record.query_rows <= record.rows / 2 && record.rows > 0,
+            _ => plain,
+        };
+        let rows_fit = rows.is_none_or(|rows| rows == record.rows);
+        if !(layout_fits && fits && rows_fit && record.cols == cols) {
+            return self.found(ErrorKind::Shape, self.index - 1);
         }
-        A::embedding(record, self.weights)
+        Some(record)
     }
 
-    fn norm<A: Access>(
+    fn matrix(
         &mut self,
         role: Role,
         layer: u16,
+        rows: Option<usize>,
         cols: usize,
-    ) -> Result<Norm<'a>, FormatError> {
-        let record = self.required(role, layer)?;
-        let plain = record.query_rows == 0 && record.head == 0 && record.rows == 1;
-        if record.layout != LayoutKind::Norm || record.cols != cols || !plain {
-            return Err(self.shape_error());
-        }
-        A::norm(&record, self.weights)
+    ) -> Option<Matrix<'a>> {
+        let record = self.required(role, layer, rows, cols)?;
+        Matrix::read(&record, self.tensors.weights(), self.checked, self.fault)
     }
 
-    fn layer<A: Access>(
-        &mut self,
-        layer: u16,
-        tensors: Tensors<'a>,
-        limits: &mut Limits,
-    ) -> Result<Layer<'a>, FormatError> {
+    fn norm(&mut self, role: Role, layer: u16, cols: usize) -> Option<Norm<'a>> {
+        let record = self.required(role, layer, Some(1), cols)?;
+        Norm::read(&record, self.tensors.weights(), self.checked, self.fault)
+    }
+
+    fn embedding(&self, record: &Record) -> Option<Embedding<'a>> {
+        Embedding::read(record, self.tensors.weights(), self.fault)
+    }
+
+    #[inline(never)]
+    fn layer(&mut self, layer: u16, limits: &mut Limits) -> Option<Layer<'a>> {
         let hidden = limits.hidden;
         let mut context = 0;
+        let first = self.index;
         while let Some(record) = self.optional(Role::Head, layer) {
-            let head = self.head_or_matrix::<A>(&record, None, hidden)?;
-            limits.query = limits.query.max(head.query_rows());
-            limits.value = limits.value.max(head.value_rows());
-            context += head.value_rows();
+            let record = self.fitting(record, None, hidden)?;
+            if self.checked {
+                Matrix::read(&record, self.tensors.weights(), true, self.fault)?;
+            }
+            let value = record.rows - 2 * record.query_rows;
+            limits.query = limits.query.max(record.query_rows);
+            limits.value = limits.value.max(value);
+            context += value;
         }
+        let heads = Heads {
+            tensors: self.tensors,
+            first,
+            behind: self.index,
+        };
         limits.context = limits.context.max(context);
-        let attention_output =
-            self.matrix::<A>(Role::AttentionOutput, layer, Some(hidden), context)?;
-        let attention_norm = self.norm::<A>(Role::AttentionNorm, layer, hidden)?;
-        let mlp_input = self.matrix::<A>(Role::MlpInput, layer, None, hidden)?;
+        let attention_output = self.matrix(Role::AttentionOutput, layer, Some(hidden), context)?;
+        let attention_norm = self.norm(Role::AttentionNorm, layer, hidden)?;
+        let mlp_input = self.matrix(Role::MlpInput, layer, None, hidden)?;
         let intermediate = mlp_input.rows();
         limits.intermediate = limits.intermediate.max(intermediate);
-        let mlp_output = self.matrix::<A>(Role::MlpOutput, layer, Some(hidden), intermediate)?;
-        let mlp_norm = self.norm::<A>(Role::MlpNorm, layer, hidden)?;
-        Ok(Layer {
-            heads: Heads { tensors, layer },
+        let mlp_output = self.matrix(Role::MlpOutput, layer, Some(hidden), intermediate)?;
+        let mlp_norm = self.norm(Role::MlpNorm, layer, hidden)?;
+        Some(Layer {
+            heads,
             attention_output,
             attention_norm,
             mlp_input,
@@ -234,33 +207,35 @@ impl<'a> Encoder<'a> {
         pair: bool,
         stated: &Limits,
         vocabulary: usize,
-    ) -> Result<Self, FormatError> {
+        fault: &Fault,
+    ) -> Option<Self> {
         let (tokens, hidden, labels) = (stated.tokens, stated.hidden, stated.labels);
-        let limit_error = |at| FormatError::new(ErrorKind::Limit, Section::Limits, at);
+        let wrong_limit = |at| fault.found(ErrorKind::Limit, Section::Limits, at);
         // [CLS] and one [SEP] a text must fit.
         if tokens < if pair { 3 } else { 2 } || tokens > TOKENS_LIMIT {
-            return Err(limit_error(0));
+            return wrong_limit(0);
         }
         if hidden == 0 {
-            return Err(limit_error(4));
+            return wrong_limit(4);
         }
         let mut cursor = Cursor {
-            records: tensors.records().peekable(),
-            weights: tensors.weights(),
+            tensors,
             index: 0,
+            checked: true,
+            fault,
         };
-        let record = cursor.required(Role::TokenEmbedding, 0)?;
-        let token = cursor.embedding::<Checked>(&record, vocabulary, hidden)?;
-        let record = cursor.required(Role::PositionEmbedding, 0)?;
-        let position = cursor.embedding::<Checked>(&record, tokens, hidden)?;
-        let segment = match cursor.optional(Role::SegmentEmbedding, 0) {
-            Some(record) => {
-                let rows = if pair { 2 } else { 1 };
-                Some(cursor.embedding::<Checked>(&record, rows, hidden)?)
-            }
-            None => None,
-        };
-        let norm = cursor.norm::<Checked>(Role::EmbeddingNorm, 0, hidden)?;
+        let record = cursor.required(Role::TokenEmbedding, 0, Some(vocabulary), hidden)?;
+        let token = cursor.embedding(&record)?;
+        let record = cursor.required(Role::PositionEmbedding, 0, Some(tokens), hidden)?;
+        let position = cursor.embedding(&record)?;
+        let mut segment = None;
+        if let Some(record) = cursor.optional(Role::SegmentEmbedding, 0) {
+            let rows = if pair { 2 } else { 1 };
+            let record = cursor.fitting(record, Some(rows), hidden)?;
+            segment = Some(cursor.embedding(&record)?);
+        }
+        let norm = cursor.norm(Role::EmbeddingNorm, 0, hidden)?;
+        let first_of_layers = cursor.index;
         let mut limits = Limits {
             tokens,
             hidden,
@@ -268,17 +243,18 @@ impl<'a> Encoder<'a> {
             ..Limits::default()
         };
         for layer in 0..settings.layers {
-            cursor.layer::<Checked>(layer, tensors, &mut limits)?;
+            cursor.layer(layer, &mut limits)?;
         }
-        let classifier = cursor.matrix::<Checked>(Role::Classifier, 0, Some(labels), hidden)?;
-        if cursor.records.peek().is_some() {
-            return Err(cursor.error(ErrorKind::Trailing));
+        let classifier = cursor.matrix(Role::Classifier, 0, Some(labels), hidden)?;
+        if tensors.record(cursor.index).is_some() {
+            return cursor.found(ErrorKind::Trailing, cursor.index);
         }
         if limits != *stated {
-            return Err(limit_error(8));
+            return wrong_limit(8);
         }
-        Ok(Self {
+        Some(Self {
             tensors,
+            first_of_layers,
             settings,
             embeddings: Embeddings {
                 token,
@@ -304,18 +280,24 @@ impl<'a> Encoder<'a> {
 
     /// The layers, first to last.
     pub fn layers(&self, limits: Limits) -> impl Iterator<Item = Layer<'a>> + use<'a> {
-        let tensors = self.tensors;
-        let records = tensors
-            .records()
-            .skip_while(|record| record.role <= Role::EmbeddingNorm);
-        let mut cursor = Cursor {
-            records: records.peekable(),
-            weights: tensors.weights(),
-            index: 0,
-        };
+        let Self {
+            tensors,
+            first_of_layers: mut index,
+            settings,
+            ..
+        } = *self;
         let mut limits = limits;
-        (0..self.settings.layers)
-            .map_while(move |layer| cursor.layer::<Trusted>(layer, tensors, &mut limits).ok())
+        (0..settings.layers).map_while(move |layer| {
+            let mut cursor = Cursor {
+                tensors,
+                index,
+                checked: false,
+                fault: &Fault::new(),
+            };
+            let layer = cursor.layer(layer, &mut limits);
+            index = cursor.index;
+            layer
+        })
     }
 
     /// `[labels, hidden]`.

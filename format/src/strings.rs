@@ -1,7 +1,7 @@
 //! Many strings, no copies: offsets, then the UTF-8 bytes.
 
 use crate::bytes::{Reader, u16_at, u32_at};
-use crate::{ErrorKind, FormatError};
+use crate::ErrorKind;
 
 /// A checked table of non-empty UTF-8 strings.
 ///
@@ -16,12 +16,13 @@ pub struct StringTable<'a> {
 }
 
 impl<'a> StringTable<'a> {
-    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+    #[inline(never)]
+    pub(crate) fn read(reader: &mut Reader<'a, '_>) -> Option<Self> {
         let count = reader.index()?;
         let width_at = reader.position();
         let width = reader.index()?;
         if width != 2 && width != 4 {
-            return Err(reader.error_at(ErrorKind::Tag, width_at));
+            return reader.found(ErrorKind::Tag, width_at);
         }
         let offsets_at = reader.position();
         let offsets = reader.take_items(count.saturating_add(1), width)?;
@@ -32,20 +33,25 @@ impl<'a> StringTable<'a> {
             offsets,
             text: "",
         };
-        let length = table.offset(count);
-        let text = reader.take(length)?;
-        table.text = core::str::from_utf8(text)
-            .map_err(|error| reader.error_at(ErrorKind::Text, text_at + error.valid_up_to()))?;
-        if table.offset(0) != 0 {
-            return Err(reader.error_at(ErrorKind::Index, offsets_at));
+        let text = reader.take(table.offset(count))?;
+        table.text = match core::str::from_utf8(text) {
+            Ok(text) => text,
+            Err(error) => {
+                return reader.found(ErrorKind::Text, text_at + error.valid_up_to());
+            }
+        };
+        let mut start = table.offset(0);
+        if start != 0 {
+            return reader.found(ErrorKind::Index, offsets_at);
         }
         for index in 0..count {
-            let (start, end) = (table.offset(index), table.offset(index + 1));
-            if start >= end || table.text.get(start..end).is_none() {
-                return Err(reader.error_at(ErrorKind::Text, offsets_at + index * width));
+            let end = table.offset(index + 1);
+            if start >= end || !table.text.is_char_boundary(end) {
+                return reader.found(ErrorKind::Text, offsets_at + index * width);
             }
+            start = end;
         }
-        Ok(table)
+        Some(table)
     }
 
     /// Number of strings.
@@ -96,22 +102,25 @@ pub struct Vocabulary<'a> {
 }
 
 impl<'a> Vocabulary<'a> {
-    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+    pub(crate) fn read(reader: &mut Reader<'a, '_>) -> Option<Self> {
         let initial_at = reader.position();
         let initial = reader.index()?;
         reader.reserved(4)?;
         let pieces_at = reader.position();
         let pieces = StringTable::read(reader)?;
         if initial > pieces.len() {
-            return Err(reader.error_at(ErrorKind::Index, initial_at));
+            return reader.found(ErrorKind::Index, initial_at);
         }
         // Both halves ascend strictly by bytes, or binary search is not exact.
-        for index in 1..pieces.len() {
-            if index != initial && pieces.get(index - 1) >= pieces.get(index) {
-                return Err(reader.error_at(ErrorKind::Order, pieces_at + 8 + index * pieces.width));
+        let mut previous = None;
+        for index in 0..pieces.len() {
+            let piece = pieces.get(index);
+            if index != initial && previous >= piece {
+                return reader.found(ErrorKind::Order, pieces_at + 8 + index * pieces.width);
             }
+            previous = piece;
         }
-        Ok(Self { initial, pieces })
+        Some(Self { initial, pieces })
     }
 
     /// Number of pieces, which is the number of token ids.

@@ -1,8 +1,8 @@
 //! Embedding tables: rows of `i8` with one scale each, to be looked up.
 
-use super::{Record, is_scale, tensor_reader};
-use crate::bytes::{f16_at, position_of_lowest, u16_at};
-use crate::{ErrorKind, FormatError, Section};
+use super::{Record, check_numbers, tensor_reader};
+use crate::ErrorKind;
+use crate::bytes::{Fault, f16_at, position_of_lowest};
 
 /// A view of an embedding table, `[rows, cols]`.
 #[derive(Clone, Copy, Debug)]
@@ -14,27 +14,23 @@ pub struct Embedding<'a> {
 }
 
 impl<'a> Embedding<'a> {
-    pub(crate) fn read(record: &Record, section: &'a [u8]) -> Result<Self, FormatError> {
-        let embedding = Self::view(record, section)?;
-        for index in 0..embedding.rows {
-            if !is_scale(u16_at(embedding.scales, index * 2)) {
-                let at = record.offset + index * 2;
-                return Err(FormatError::new(ErrorKind::Scale, Section::Weights, at));
-            }
-        }
-        if let Some(at) = position_of_lowest(embedding.weights) {
-            let at = record.offset + embedding.scales.len() + at;
-            return Err(FormatError::new(ErrorKind::Weight, Section::Weights, at));
-        }
-        Ok(embedding)
-    }
-
-    pub(crate) fn view(record: &Record, section: &'a [u8]) -> Result<Self, FormatError> {
-        let mut reader = tensor_reader(record, section)?;
+    /// Splits and checks the bytes of `record`.
+    pub(crate) fn read(
+        record: &Record,
+        section: &'a [u8],
+        fault: &Fault,
+    ) -> Option<Self> {
+        let mut reader = tensor_reader(record, section, fault)?;
+        let scales_at = reader.position();
         let scales = reader.take_items(record.rows, 2)?;
+        let weights_at = reader.position();
         let weights = reader.take_items(record.rows, record.cols)?;
         reader.finish()?;
-        Ok(Self {
+        check_numbers(scales, scales_at, true, fault)?;
+        if let Some(at) = position_of_lowest(weights) {
+            return reader.found(ErrorKind::Weight, weights_at + at);
+        }
+        Some(Self {
             rows: record.rows,
             cols: record.cols,
             scales,

@@ -1,8 +1,7 @@
 //! LayerNorms: f16 gain, then f16 shift.
 
-use super::{Record, tensor_reader};
-use crate::bytes::{f16_from_bits, is_finite_f16, u16_at};
-use crate::{ErrorKind, FormatError, Section};
+use super::{Record, check_numbers, tensor_reader};
+use crate::bytes::{Fault, f16_from_bits};
 
 /// A view of a LayerNorm's weights.
 #[derive(Clone, Copy, Debug)]
@@ -12,26 +11,25 @@ pub struct Norm<'a> {
 }
 
 impl<'a> Norm<'a> {
-    pub(crate) fn read(record: &Record, section: &'a [u8]) -> Result<Self, FormatError> {
-        let norm = Self::view(record, section)?;
-        let shift_at = record.offset + norm.gain.len();
-        for (numbers, numbers_at) in [(norm.gain, record.offset), (norm.shift, shift_at)] {
-            for index in 0..numbers.len() / 2 {
-                if !is_finite_f16(u16_at(numbers, index * 2)) {
-                    let at = numbers_at + index * 2;
-                    return Err(FormatError::new(ErrorKind::Scale, Section::Weights, at));
-                }
-            }
-        }
-        Ok(norm)
-    }
-
-    pub(crate) fn view(record: &Record, section: &'a [u8]) -> Result<Self, FormatError> {
-        let mut reader = tensor_reader(record, section)?;
+    /// Splits the bytes of `record`, and checks them where `checked`.
+    #[inline(never)]
+    pub(crate) fn read(
+        record: &Record,
+        section: &'a [u8],
+        checked: bool,
+        fault: &Fault,
+    ) -> Option<Self> {
+        let mut reader = tensor_reader(record, section, fault)?;
+        let gain_at = reader.position();
         let gain = reader.take_items(record.cols, 2)?;
+        let shift_at = reader.position();
         let shift = reader.take_items(record.cols, 2)?;
         reader.finish()?;
-        Ok(Self { gain, shift })
+        if checked {
+            check_numbers(gain, gain_at, false, fault)?;
+            check_numbers(shift, shift_at, false, fault)?;
+        }
+        Some(Self { gain, shift })
     }
 
     /// f16, one a feature.
