@@ -105,6 +105,7 @@ impl<'m, 's> Classifier<'m, 's> {
     ///
     /// # Errors
     /// As [`Classifier::classify`] and [`Classifier::classify_pair`].
+    #[inline(never)]
     pub fn classify_traced(
         &mut self,
         text: &str,

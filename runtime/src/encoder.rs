@@ -105,6 +105,7 @@ pub(crate) fn forward(
 
 /// One vector for the sequence, `[width]`, in the first lane. The mean is summed over the
 /// tiles lane by lane, then over the lanes.
+#[inline(never)]
 fn pool(model: &Model<'_>, residual: &Residual<'_>, pooled: &mut [Lanes<f32>]) {
     pooled.fill([0.0; LANES]);
     // A kind of pooling this version knows, or `Model::open` had refused it.
@@ -125,6 +126,7 @@ fn pool(model: &Model<'_>, residual: &Residual<'_>, pooled: &mut [Lanes<f32>]) {
 }
 
 /// x ← LayerNorm(x + W_O·heads(x)).
+#[inline(never)]
 fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region: &mut [u8]) {
     let epsilon = model.encoder().settings().norm_epsilon;
     let width = layer.attention_output.cols();
@@ -222,6 +224,7 @@ fn keys_and_values(
 }
 
 /// Keys and values of one tile, which lie in `projected` from `at` on.
+#[inline(never)]
 fn store_keys_and_values(
     head: &Matrix<'_>,
     residual: &Residual<'_>,
@@ -285,6 +288,7 @@ fn attend(
 ///
 /// 1/√d_head is part of the query weights. Each attention weight absorbs its value's
 /// scale, then the weights are quantised to 13 bits.
+#[inline(never)]
 fn attend_tile(
     head: &Matrix<'_>,
     residual: &Residual<'_>,
@@ -345,9 +349,9 @@ fn quantize_mixture<'s>(
             Some(scores) => kernels::mixture(scores, inverses),
             None => Mixture::default(),
         };
-        let packed: [Lanes<f32>; 2] = bytemuck::must_cast(weights);
-        for (score, packed) in scores.iter_mut().skip(quad * 2).zip(packed) {
-            *score = packed;
+        let (pairs, _) = scores.as_chunks_mut::<2>();
+        if let Some(pair) = pairs.get_mut(quad) {
+            *pair = bytemuck::must_cast(weights);
         }
     }
     bytemuck::cast_slice(part(scores, 0, quads * 2))
@@ -356,6 +360,7 @@ fn quantize_mixture<'s>(
 /// What one head read for one tile, from `projected` at `at` into its columns of the context:
 /// int8 with one scale a token for all heads. Where a head's values are larger than those
 /// before it, the latter are rounded again to the larger scale.
+#[inline(never)]
 fn add_to_context(
     residual: &Residual<'_>,
     tile: usize,
@@ -391,6 +396,7 @@ fn round_again(context: &mut [Lanes<i8>], lane: usize, factor: f32) {
 }
 
 /// x ← LayerNorm(x + L_out·activation(L_in·x)), one block of tiles after the other.
+#[inline(never)]
 fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region: &mut [u8]) {
     let settings = model.encoder().settings();
     let MlpBuffers {

@@ -63,6 +63,7 @@ pub(crate) struct Quantizer {
 
 impl Quantizer {
     /// Gives the largest magnitude of each of `tokens` tokens 127 steps.
+    #[inline(never)]
     pub(crate) fn new(largest: &Lanes<u32>, tokens: usize) -> Self {
         let mut quantizer = Self::default();
         let lanes = quantizer.scales.iter_mut().zip(&mut quantizer.inverses);
@@ -75,6 +76,7 @@ impl Quantizer {
     }
 
     /// Fits `[features]` of `tokens` tokens.
+    #[inline(never)]
     pub(crate) fn of(x: &[Lanes<f32>], tokens: usize) -> Self {
         Self::new(&kernels::largest(x, tokens), tokens)
     }

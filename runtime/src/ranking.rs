@@ -24,6 +24,7 @@ pub struct Ranked<'m> {
 
 /// Softmax of `logits`, and the classes with the largest; ties go to the lower
 /// class number.
+#[inline(never)]
 pub(crate) fn rank<'m>(logits: &[f32], labels: StringTable<'m>) -> Ranking<'m> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum = logits
@@ -41,19 +42,16 @@ pub(crate) fn rank<'m>(logits: &[f32], labels: StringTable<'m>) -> Ranking<'m> {
                     .is_some_and(|&other| other >= logit)
             })
             .count();
-        if place == RANKING {
-            continue;
-        }
-        if ranking.is_full() {
-            ranking.pop();
-        }
-        let ranked = Ranked {
+        let mut ranked = Ranked {
             label,
             class,
             probability,
         };
-        // There is room: the list was cut above.
-        let _ = ranking.insert(place, ranked);
+        for later in ranking.iter_mut().skip(place) {
+            core::mem::swap(later, &mut ranked);
+        }
+        // The last one of a full list is dropped.
+        let _ = ranking.push(ranked);
     }
     ranking
 }

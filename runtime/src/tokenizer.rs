@@ -62,6 +62,7 @@ impl<'m> Tokenizer<'m> {
     ///
     /// Linear in the text; stops reading a text that fills `ids` by itself.
     #[must_use]
+    #[inline(never)]
     pub fn encode(&self, text: &str, pair: Option<&str>, ids: &mut [u16]) -> Encoding {
         let limit = ids.len();
         let special = if pair.is_some() { 3 } else { 2 };
@@ -97,6 +98,7 @@ impl<'m> Tokenizer<'m> {
     ///
     /// The reference counts exactly so far too, and which of two long texts it
     /// takes for the longer one depends on it.
+    #[inline(never)]
     fn split(&self, text: &str, ids: &mut [u16], limit: usize) -> usize {
         let mut tokens = Tokens { ids, count: 0 };
         let _: ControlFlow<()> = self.for_each_word(text, |word| {

@@ -237,7 +237,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// Every row in order, cut rows as rows without weights.
-    #[inline]
+    #[inline(never)]
     #[must_use]
     pub fn iter(&self) -> Rows<'a> {
         Rows {
