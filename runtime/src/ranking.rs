@@ -26,32 +26,46 @@ pub struct Ranked<'m> {
 /// class number.
 #[inline(never)]
 pub(crate) fn rank<'m>(logits: &[f32], labels: StringTable<'m>) -> Ranking<'m> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum = logits
-        .iter()
-        .fold(0.0, |sum, &logit| sum + math::exponential(logit - largest));
-    let mut ranking = Ranking::new();
-    for ((class, &logit), label) in (0..=u16::MAX).zip(logits).zip(labels.iter()) {
-        let probability = math::exponential(logit - largest) / sum;
+    let mut largest = f32::NEG_INFINITY;
+    for &logit in logits {
+        if logit > largest {
+            largest = logit;
+        }
+    }
+    let mut sum = 0.0;
+    // Numbers of the classes, first the most probable.
+    let mut classes = heapless::Vec::<u16, RANKING>::new();
+    for (mut class, &logit) in (0..=u16::MAX).zip(logits) {
+        sum += weight(logit, largest);
         // Compare logits, not probabilities: distinct logits can share one.
-        let place = ranking
+        let place = classes
             .iter()
-            .take_while(|ranked: &&Ranked<'_>| {
-                logits
-                    .get(usize::from(ranked.class))
-                    .is_some_and(|&other| other >= logit)
-            })
+            .take_while(|&&other| logit_of(logits, other) >= logit)
             .count();
-        let mut ranked = Ranked {
-            label,
-            class,
-            probability,
-        };
-        for later in ranking.iter_mut().skip(place) {
-            core::mem::swap(later, &mut ranked);
+        for later in classes.iter_mut().skip(place) {
+            core::mem::swap(later, &mut class);
         }
         // The last one of a full list is dropped.
+        let _ = classes.push(class);
+    }
+    let mut ranking = Ranking::new();
+    for class in classes {
+        let ranked = Ranked {
+            label: labels.get(usize::from(class)).unwrap_or(""),
+            class,
+            probability: weight(logit_of(logits, class), largest) / sum,
+        };
+        // There is room for all of them.
         let _ = ranking.push(ranked);
     }
     ranking
+}
+
+fn logit_of(logits: &[f32], class: u16) -> f32 {
+    logits.get(usize::from(class)).copied().unwrap_or(0.0)
+}
+
+#[inline(never)]
+fn weight(logit: f32, largest: f32) -> f32 {
+    math::exponential(logit - largest)
 }
