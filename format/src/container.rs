@@ -99,6 +99,7 @@ impl<'a> Container<'a> {
         Fault::catch(|fault| Self::read(bytes, fault))
     }
 
+    #[inline(never)]
     pub(crate) fn read(bytes: &'a [u8], fault: &Fault) -> Option<Self> {
         let mut header = Reader::new(Section::Header, bytes, fault);
         if header.take(8)? != MAGIC {

@@ -23,178 +23,190 @@ pub struct Embeddings<'a> {
     pub norm: Norm<'a>,
 }
 
-/// One post-LayerNorm layer.
+/// One post-LayerNorm layer. Its tensors are views made when they are asked for: kept, they
+/// would be most of what is copied.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer<'a> {
-    heads: Heads<'a>,
-    /// `[hidden, context]`: the values of the heads that are left.
-    pub attention_output: Matrix<'a>,
-    /// LayerNorm behind attention and residual.
-    pub attention_norm: Norm<'a>,
-    /// `[intermediate, hidden]`.
-    pub mlp_input: Matrix<'a>,
-    /// `[hidden, intermediate]`.
-    pub mlp_output: Matrix<'a>,
-    /// LayerNorm behind MLP and residual.
-    pub mlp_norm: Norm<'a>,
+    tensors: Tensors<'a>,
+    /// Record of the first head.
+    first: usize,
+    /// Record behind the last head; the others follow in the order of [`Role`].
+    behind: usize,
 }
 
 impl<'a> Layer<'a> {
-    /// The heads that are left: `[2·query + value, hidden]` each.
-    pub fn heads(&self) -> impl Iterator<Item = Matrix<'a>> + Clone + use<'a> {
-        let Heads {
+    /// The layer whose heads begin at record `first`.
+    fn at(tensors: Tensors<'a>, first: usize) -> Self {
+        let mut behind = first;
+        while tensors
+            .record(behind)
+            .is_some_and(|record| record.role == Role::Head)
+        {
+            behind += 1;
+        }
+        Self {
             tensors,
             first,
             behind,
-        } = self.heads;
-        (first..behind).map_while(move |index| {
-            let record = tensors.record(index)?;
-            Matrix::read(&record, tensors.weights(), false, &Fault::new())
-        })
+        }
     }
-}
 
-/// Records of the directory.
-#[derive(Clone, Copy, Debug)]
-struct Heads<'a> {
-    tensors: Tensors<'a>,
-    first: usize,
-    behind: usize,
+    /// Record behind the layer.
+    fn end(&self) -> usize {
+        self.behind + (Role::MlpNorm as usize - Role::Head as usize)
+    }
+
+    /// The heads that are left: `[2·query + value, hidden]` each.
+    pub fn heads(&self) -> impl Iterator<Item = Matrix<'a>> + Clone + use<'a> {
+        let tensors = self.tensors;
+        (self.first..self.behind).map(move |index| tensors.matrix_at(index))
+    }
+
+    /// `[hidden, context]`: the values of the heads that are left.
+    #[must_use]
+    pub fn attention_output(&self) -> Matrix<'a> {
+        self.tensors.matrix_at(self.behind)
+    }
+
+    /// LayerNorm behind attention and residual.
+    #[must_use]
+    pub fn attention_norm(&self) -> Norm<'a> {
+        self.tensors.norm_at(self.behind + 1)
+    }
+
+    /// `[intermediate, hidden]`.
+    #[must_use]
+    pub fn mlp_input(&self) -> Matrix<'a> {
+        self.tensors.matrix_at(self.behind + 2)
+    }
+
+    /// `[hidden, intermediate]`.
+    #[must_use]
+    pub fn mlp_output(&self) -> Matrix<'a> {
+        self.tensors.matrix_at(self.behind + 3)
+    }
+
+    /// LayerNorm behind MLP and residual.
+    #[must_use]
+    pub fn mlp_norm(&self) -> Norm<'a> {
+        self.tensors.norm_at(self.behind + 4)
+    }
 }
 
 /// An encoder whose tensors fit together.
 #[derive(Clone, Copy, Debug)]
 pub struct Encoder<'a> {
     tensors: Tensors<'a>,
-    /// Record of the directory.
-    first_of_layers: usize,
     settings: EncoderSettings,
-    embeddings: Embeddings<'a>,
-    classifier: Matrix<'a>,
+    /// Record behind the embeddings.
+    first_of_layers: usize,
 }
 
-/// Walks the directory in its one valid order.
+/// Checks the directory in its one valid order.
 struct Cursor<'a, 'f> {
     tensors: Tensors<'a>,
-    /// The next record.
+    /// The next record, and the last one.
     index: usize,
-    /// Whether weights are checked, or were before.
-    checked: bool,
+    record: Option<Record>,
+    layer: u16,
+    /// Number of token ids.
+    vocabulary: usize,
+    /// Texts that a model reads at once.
+    texts: usize,
+    /// What is fixed, and what the layer at hand has.
+    sizes: Limits,
     fault: &'f Fault,
 }
 
-impl<'a> Cursor<'a, '_> {
+impl Cursor<'_, '_> {
     fn found<T>(&self, kind: ErrorKind, index: usize) -> Option<T> {
         self.fault
             .found(kind, Section::Tensors, index * crate::tensor::RECORD_BYTES)
     }
 
-    /// The next record if it has this role and layer.
-    #[inline(never)]
-    fn optional(&mut self, role: Role, layer: u16) -> Option<Record> {
-        let record = self.tensors.record(self.index)?;
-        if record.role != role || record.layer != layer {
-            return None;
-        }
-        self.index += 1;
-        Some(record)
+    /// Whether the next record has this role in this layer.
+    fn is_next(&mut self, role: Role) -> bool {
+        self.record = self.tensors.record(self.index);
+        let is_it = |record: &Record| record.role == role && record.layer == self.layer;
+        self.record.as_ref().is_some_and(is_it)
     }
 
-    /// The next record, which must have this role, layer and number of columns, `rows`
-    /// where that is given, and nothing that its role does not have.
+    /// Checks the next record, which must have this role in this layer; its rows.
     #[inline(never)]
-    fn required(
-        &mut self,
-        role: Role,
-        layer: u16,
-        rows: Option<usize>,
-        cols: usize,
-    ) -> Option<Record> {
-        let Some(record) = self.optional(role, layer) else {
+    fn check(&mut self, role: Role) -> Option<usize> {
+        if !self.is_next(role) {
             return self.found(ErrorKind::Missing, self.index);
-        };
-        self.fitting(record, rows, cols)
-    }
-
-    /// `record`, which was the last one, if its shape is right.
-    fn fitting(&self, record: Record, rows: Option<usize>, cols: usize) -> Option<Record> {
-        let layout_fits = match record.role {
-            Role::TokenEmbedding | Role::PositionEmbedding | Role::SegmentEmbedding => {
-                record.layout == LayoutKind::Embedding
-            }
-            Role::EmbeddingNorm | Role::AttentionNorm | Role::MlpNorm => {
-                record.layout == LayoutKind::Norm
-            }
-            _ => record.layout.is_matrix(),
-        };
-        let plain = record.query_rows == 0 && record.head == 0;
-        let fits = match record.role {
-            Role::Head => record.query_rows <= record.rows / 2 && record.rows > 0,
-            _ => plain,
-        };
-        let rows_fit = rows.is_none_or(|rows| rows == record.rows);
-        if !(layout_fits && fits && rows_fit && record.cols == cols) {
-            return self.found(ErrorKind::Shape, self.index - 1);
         }
-        Some(record)
-    }
-
-    fn matrix(
-        &mut self,
-        role: Role,
-        layer: u16,
-        rows: Option<usize>,
-        cols: usize,
-    ) -> Option<Matrix<'a>> {
-        let record = self.required(role, layer, rows, cols)?;
-        Matrix::read(&record, self.tensors.weights(), self.checked, self.fault)
-    }
-
-    fn norm(&mut self, role: Role, layer: u16, cols: usize) -> Option<Norm<'a>> {
-        let record = self.required(role, layer, Some(1), cols)?;
-        Norm::read(&record, self.tensors.weights(), self.checked, self.fault)
-    }
-
-    fn embedding(&self, record: &Record) -> Option<Embedding<'a>> {
-        Embedding::read(record, self.tensors.weights(), self.fault)
-    }
-
-    #[inline(never)]
-    fn layer(&mut self, layer: u16, limits: &mut Limits) -> Option<Layer<'a>> {
-        let hidden = limits.hidden;
-        let mut context = 0;
-        let first = self.index;
-        while let Some(record) = self.optional(Role::Head, layer) {
-            let record = self.fitting(record, None, hidden)?;
-            if self.checked {
-                Matrix::read(&record, self.tensors.weights(), true, self.fault)?;
-            }
-            let value = record.rows - 2 * record.query_rows;
-            limits.query = limits.query.max(record.query_rows);
-            limits.value = limits.value.max(value);
-            context += value;
+        let record = self.record.as_ref()?;
+        self.check_shape(record)?;
+        self.index += 1;
+        let (weights, fault) = (self.tensors.weights(), self.fault);
+        match record.layout {
+            LayoutKind::Embedding => Embedding::view(record, weights, fault)?.check(record, fault)?,
+            LayoutKind::Norm => Norm::view(record, weights, fault)?.check(record, fault)?,
+            _ => Matrix::view(record, weights, fault)?.check(record, fault)?,
         }
-        let heads = Heads {
-            tensors: self.tensors,
-            first,
-            behind: self.index,
+        Some(record.rows)
+    }
+
+    /// Whether `record` has the shape that its role has here, and nothing more.
+    fn check_shape(&self, record: &Record) -> Option<()> {
+        let Limits {
+            tokens,
+            hidden,
+            context,
+            intermediate,
+            labels,
+            ..
+        } = self.sizes;
+        let (embedding, norm) = (LayoutKind::Embedding, LayoutKind::Norm);
+        // Where two things do not matter, what is there.
+        let (any_rows, any_matrix) = (record.rows, record.layout);
+        let (rows, cols, layout) = match record.role {
+            Role::TokenEmbedding => (self.vocabulary, hidden, embedding),
+            Role::PositionEmbedding => (tokens, hidden, embedding),
+            Role::SegmentEmbedding => (self.texts, hidden, embedding),
+            Role::EmbeddingNorm | Role::AttentionNorm | Role::MlpNorm => (1, hidden, norm),
+            Role::Head | Role::MlpInput => (any_rows, hidden, any_matrix),
+            Role::AttentionOutput => (hidden, context, any_matrix),
+            Role::MlpOutput => (hidden, intermediate, any_matrix),
+            Role::Classifier => (labels, hidden, any_matrix),
         };
-        limits.context = limits.context.max(context);
-        let attention_output = self.matrix(Role::AttentionOutput, layer, Some(hidden), context)?;
-        let attention_norm = self.norm(Role::AttentionNorm, layer, hidden)?;
-        let mlp_input = self.matrix(Role::MlpInput, layer, None, hidden)?;
-        let intermediate = mlp_input.rows();
-        limits.intermediate = limits.intermediate.max(intermediate);
-        let mlp_output = self.matrix(Role::MlpOutput, layer, Some(hidden), intermediate)?;
-        let mlp_norm = self.norm(Role::MlpNorm, layer, hidden)?;
-        Some(Layer {
-            heads,
-            attention_output,
-            attention_norm,
-            mlp_input,
-            mlp_output,
-            mlp_norm,
-        })
+        let is_matrix = record.role >= Role::Head
+            && !matches!(record.role, Role::AttentionNorm | Role::MlpNorm);
+        let is_plain = record.query_rows == 0 && record.head == 0;
+        let is_head = record.query_rows <= record.rows / 2 && record.rows > 0;
+        let fits = if record.role == Role::Head {
+            is_head
+        } else {
+            is_plain
+        };
+        let shape_fits = record.rows == rows && record.cols == cols && record.layout == layout;
+        if !(fits && shape_fits && record.layout.is_matrix() == is_matrix) {
+            return self.found(ErrorKind::Shape, self.index);
+        }
+        Some(())
+    }
+
+    /// Checks the next layer; its sizes are in `sizes` then.
+    fn check_layer(&mut self) -> Option<()> {
+        let sizes = &mut self.sizes;
+        (sizes.query, sizes.value, sizes.context) = (0, 0, 0);
+        while self.is_next(Role::Head) {
+            let rows = self.check(Role::Head)?;
+            let query = self.record.map_or(0, |record| record.query_rows);
+            let value = rows - 2 * query;
+            let sizes = &mut self.sizes;
+            sizes.query = sizes.query.max(query);
+            sizes.value = sizes.value.max(value);
+            sizes.context += value;
+        }
+        self.check(Role::AttentionOutput)?;
+        self.check(Role::AttentionNorm)?;
+        self.sizes.intermediate = self.check(Role::MlpInput)?;
+        self.check(Role::MlpOutput)?;
+        self.check(Role::MlpNorm)?;
+        Some(())
     }
 }
 
@@ -209,60 +221,52 @@ impl<'a> Encoder<'a> {
         vocabulary: usize,
         fault: &Fault,
     ) -> Option<Self> {
-        let (tokens, hidden, labels) = (stated.tokens, stated.hidden, stated.labels);
         let wrong_limit = |at| fault.found(ErrorKind::Limit, Section::Limits, at);
+        let texts = if pair { 2 } else { 1 };
         // [CLS] and one [SEP] a text must fit.
-        if tokens < if pair { 3 } else { 2 } || tokens > TOKENS_LIMIT {
+        if stated.tokens < 1 + texts || stated.tokens > TOKENS_LIMIT {
             return wrong_limit(0);
         }
-        if hidden == 0 {
+        if stated.hidden == 0 {
             return wrong_limit(4);
         }
         let mut cursor = Cursor {
             tensors,
             index: 0,
-            checked: true,
+            record: None,
+            layer: 0,
+            vocabulary,
+            texts,
+            sizes: *stated,
             fault,
         };
-        let record = cursor.required(Role::TokenEmbedding, 0, Some(vocabulary), hidden)?;
-        let token = cursor.embedding(&record)?;
-        let record = cursor.required(Role::PositionEmbedding, 0, Some(tokens), hidden)?;
-        let position = cursor.embedding(&record)?;
-        let mut segment = None;
-        if let Some(record) = cursor.optional(Role::SegmentEmbedding, 0) {
-            let rows = if pair { 2 } else { 1 };
-            let record = cursor.fitting(record, Some(rows), hidden)?;
-            segment = Some(cursor.embedding(&record)?);
+        cursor.check(Role::TokenEmbedding)?;
+        cursor.check(Role::PositionEmbedding)?;
+        if cursor.is_next(Role::SegmentEmbedding) {
+            cursor.check(Role::SegmentEmbedding)?;
         }
-        let norm = cursor.norm(Role::EmbeddingNorm, 0, hidden)?;
+        cursor.check(Role::EmbeddingNorm)?;
         let first_of_layers = cursor.index;
-        let mut limits = Limits {
-            tokens,
-            hidden,
-            labels,
-            ..Limits::default()
-        };
+        let mut widest = [0; 4];
         for layer in 0..settings.layers {
-            cursor.layer(layer, &mut limits)?;
+            cursor.layer = layer;
+            cursor.check_layer()?;
+            for (widest, size) in widest.iter_mut().zip(of_layers(&cursor.sizes)) {
+                *widest = size.max(*widest);
+            }
         }
-        let classifier = cursor.matrix(Role::Classifier, 0, Some(labels), hidden)?;
+        cursor.layer = 0;
+        cursor.check(Role::Classifier)?;
         if tensors.record(cursor.index).is_some() {
             return cursor.found(ErrorKind::Trailing, cursor.index);
         }
-        if limits != *stated {
+        if widest != of_layers(stated) {
             return wrong_limit(8);
         }
         Some(Self {
             tensors,
-            first_of_layers,
             settings,
-            embeddings: Embeddings {
-                token,
-                position,
-                segment,
-                norm,
-            },
-            classifier,
+            first_of_layers,
         })
     }
 
@@ -275,27 +279,22 @@ impl<'a> Encoder<'a> {
     /// The embedding tables.
     #[must_use]
     pub fn embeddings(&self) -> Embeddings<'a> {
-        self.embeddings
+        let norm = self.first_of_layers - 1;
+        Embeddings {
+            token: self.tensors.embedding_at(0),
+            position: self.tensors.embedding_at(1),
+            segment: (norm > 2).then(|| self.tensors.embedding_at(2)),
+            norm: self.tensors.norm_at(norm),
+        }
     }
 
     /// The layers, first to last.
-    pub fn layers(&self, limits: Limits) -> impl Iterator<Item = Layer<'a>> + use<'a> {
-        let Self {
-            tensors,
-            first_of_layers: mut index,
-            settings,
-            ..
-        } = *self;
-        let mut limits = limits;
-        (0..settings.layers).map_while(move |layer| {
-            let mut cursor = Cursor {
-                tensors,
-                index,
-                checked: false,
-                fault: &Fault::new(),
-            };
-            let layer = cursor.layer(layer, &mut limits);
-            index = cursor.index;
+    pub fn layers(&self) -> impl Iterator<Item = Layer<'a>> + use<'a> {
+        let tensors = self.tensors;
+        let mut first = self.first_of_layers;
+        (0..self.settings.layers).map(move |_| {
+            let layer = Layer::at(tensors, first);
+            first = layer.end();
             layer
         })
     }
@@ -303,7 +302,7 @@ impl<'a> Encoder<'a> {
     /// `[labels, hidden]`.
     #[must_use]
     pub fn classifier(&self) -> Matrix<'a> {
-        self.classifier
+        self.tensors.matrix_at(self.tensors.len() - 1)
     }
 
     /// The directory, for those who look rather than execute.
@@ -311,4 +310,9 @@ impl<'a> Encoder<'a> {
     pub fn tensors(&self) -> Tensors<'a> {
         self.tensors
     }
+}
+
+/// The sizes that layers have of their own.
+fn of_layers(sizes: &Limits) -> [usize; 4] {
+    [sizes.query, sizes.value, sizes.context, sizes.intermediate]
 }

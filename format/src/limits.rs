@@ -31,6 +31,7 @@ pub struct Limits {
 }
 
 impl Limits {
+    #[inline(never)]
     pub(crate) fn read(reader: &mut Reader<'_, '_>) -> Option<Self> {
         let mut fields = [0; 7];
         for field in &mut fields {

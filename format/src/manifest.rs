@@ -112,6 +112,7 @@ pub struct Scores {
 }
 
 impl<'a> Manifest<'a> {
+    #[inline(never)]
     pub(crate) fn read(reader: &mut Reader<'a, '_>) -> Option<Self> {
         let mut record = reader.rest();
         let length = record.len();

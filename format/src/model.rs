@@ -127,6 +127,6 @@ impl<'a> Model<'a> {
 
     /// The encoder's layers, first to last.
     pub fn layers(&self) -> impl Iterator<Item = crate::encoder::Layer<'a>> + use<'a> {
-        self.encoder.layers(self.limits)
+        self.encoder.layers()
     }
 }

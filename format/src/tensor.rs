@@ -113,10 +113,11 @@ impl Role {
 }
 
 /// How the weights of a tensor are laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LayoutKind {
     /// Every weight of the stored rows and columns, one `i8` each.
+    #[default]
     Dense,
     /// Nonzero weights only: a count a row, then (column step, weight) pairs.
     DeltaU8,
@@ -318,6 +319,32 @@ impl<'a> Tensors<'a> {
         Record::of(records.get(index)?)
     }
 
+    /// Number of records.
+    pub(crate) fn len(&self) -> usize {
+        self.records.len() / RECORD_BYTES
+    }
+
+    /// Record `index`, which was checked, as a matrix.
+    #[inline(never)]
+    pub(crate) fn matrix_at(&self, index: usize) -> Matrix<'a> {
+        let view = |record| Matrix::view(&record, self.weights, &Fault::new());
+        self.record(index).and_then(view).unwrap_or_default()
+    }
+
+    /// Record `index`, which was checked, as an embedding table.
+    #[inline(never)]
+    pub(crate) fn embedding_at(&self, index: usize) -> Embedding<'a> {
+        let view = |record| Embedding::view(&record, self.weights, &Fault::new());
+        self.record(index).and_then(view).unwrap_or_default()
+    }
+
+    /// Record `index`, which was checked, as a LayerNorm.
+    #[inline(never)]
+    pub(crate) fn norm_at(&self, index: usize) -> Norm<'a> {
+        let view = |record| Norm::view(&record, self.weights, &Fault::new());
+        self.record(index).and_then(view).unwrap_or_default()
+    }
+
     pub(crate) fn weights(&self) -> &'a [u8] {
         self.weights
     }
@@ -328,9 +355,9 @@ impl<'a> Tensors<'a> {
     #[must_use]
     pub fn matrix(&self, record: &Record) -> Option<Matrix<'a>> {
         let fits = record.layout.is_matrix() && record.query_rows <= record.rows / 2;
-        let fault = Fault::new();
-        fits.then(|| Matrix::read(record, self.weights, true, &fault))
-            .flatten()
+        let matrix = fits.then(|| Matrix::view(record, self.weights, &Fault::new()))??;
+        matrix.check(record, &Fault::new())?;
+        Some(matrix)
     }
 }
 

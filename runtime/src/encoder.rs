@@ -129,7 +129,7 @@ fn pool(model: &Model<'_>, residual: &Residual<'_>, pooled: &mut [Lanes<f32>]) {
 #[inline(never)]
 fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region: &mut [u8]) {
     let epsilon = model.encoder().settings().norm_epsilon;
-    let width = layer.attention_output.cols();
+    let width = layer.attention_output().cols();
     let mut buffers = AttentionBuffers::split(region, model.limits(), residual.tokens());
     buffers.context_largest.fill([0.0; LANES]);
     let mut packed = None;
@@ -171,9 +171,9 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
         let tiles = part(&tiles, 0, block.len());
         let hidden = model.limits().hidden;
         let updates = part_mut(buffers.projected, 0, tiles.len() * hidden);
-        project_tiles(&layer.attention_output.iter(), tiles, updates);
+        project_tiles(&layer.attention_output().iter(), tiles, updates);
         for (tile, update) in block.zip(updates.chunks_mut(hidden.max(1))) {
-            residual.add_and_normalize(tile, update, epsilon, layer.attention_norm);
+            residual.add_and_normalize(tile, update, epsilon, layer.attention_norm());
         }
     }
 }
@@ -404,13 +404,13 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
         features,
         neuron_features,
     } = MlpBuffers::split(region, model.limits(), residual.tokens());
-    let (hidden, rows) = (model.limits().hidden, layer.mlp_input.rows());
+    let (hidden, rows) = (model.limits().hidden, layer.mlp_input().rows());
     for block in residual.blocks() {
         residual.pack(block.clone(), features);
         let tiles = residual.block(&block, features);
         let mut neurons = part_mut(projected, 0, block.len() * rows);
         project_tiles(
-            &layer.mlp_input.iter(),
+            &layer.mlp_input().iter(),
             part(&tiles, 0, block.len()),
             neurons,
         );
@@ -427,9 +427,9 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
         });
         let tiles = part(&tiles, 0, block.len());
         let updates = part_mut(projected, 0, tiles.len() * hidden);
-        project_tiles(&layer.mlp_output.iter(), tiles, updates);
+        project_tiles(&layer.mlp_output().iter(), tiles, updates);
         for (tile, update) in block.zip(updates.chunks_mut(hidden.max(1))) {
-            residual.add_and_normalize(tile, update, settings.norm_epsilon, layer.mlp_norm);
+            residual.add_and_normalize(tile, update, settings.norm_epsilon, layer.mlp_norm());
         }
     }
 }

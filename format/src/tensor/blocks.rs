@@ -4,12 +4,6 @@
 use super::stream::{Stream, take_counted};
 use crate::ErrorKind;
 
-/// The blocks of the next row; none behind the last.
-#[inline]
-pub(super) fn take_row<'a>(rest: &mut &'a [u8], width: usize) -> &'a [u8] {
-    take_counted(rest, 1 + width).unwrap_or(&[])
-}
-
 /// Checks the next row over `cols` columns; its Σ|w|. One copy of the code for all widths.
 #[inline(never)]
 pub(super) fn check_row(stream: &mut Stream<'_, '_>, width: usize, cols: usize) -> Option<u32> {

@@ -1,11 +1,11 @@
 //! Embedding tables: rows of `i8` with one scale each, to be looked up.
 
 use super::{Record, check_numbers, tensor_reader};
-use crate::ErrorKind;
 use crate::bytes::{Fault, f16_at, position_of_lowest};
+use crate::{ErrorKind, Section};
 
 /// A view of an embedding table, `[rows, cols]`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Embedding<'a> {
     rows: usize,
     cols: usize,
@@ -14,28 +14,31 @@ pub struct Embedding<'a> {
 }
 
 impl<'a> Embedding<'a> {
-    /// Splits and checks the bytes of `record`.
-    pub(crate) fn read(
-        record: &Record,
-        section: &'a [u8],
-        fault: &Fault,
-    ) -> Option<Self> {
+    /// Splits the bytes of `record` without looking at the weights.
+    #[inline(never)]
+    pub(crate) fn view(record: &Record, section: &'a [u8], fault: &Fault) -> Option<Self> {
         let mut reader = tensor_reader(record, section, fault)?;
-        let scales_at = reader.position();
         let scales = reader.take_items(record.rows, 2)?;
-        let weights_at = reader.position();
         let weights = reader.take_items(record.rows, record.cols)?;
         reader.finish()?;
-        check_numbers(scales, scales_at, true, fault)?;
-        if let Some(at) = position_of_lowest(weights) {
-            return reader.found(ErrorKind::Weight, weights_at + at);
-        }
         Some(Self {
             rows: record.rows,
             cols: record.cols,
             scales,
             weights,
         })
+    }
+
+    /// Checks what [`Embedding::view`] made of `record`.
+    pub(crate) fn check(&self, record: &Record, fault: &Fault) -> Option<()> {
+        check_numbers(self.scales, record.offset, true, fault)?;
+        match position_of_lowest(self.weights) {
+            Some(at) => {
+                let at = record.offset + self.scales.len() + at;
+                fault.found(ErrorKind::Weight, Section::Weights, at)
+            }
+            None => Some(()),
+        }
     }
 
     /// Number of rows.

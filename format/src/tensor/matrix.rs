@@ -1,6 +1,6 @@
 //! Weight matrices: what every layout begins with, and rows whatever the layout.
 
-use super::stream::Stream;
+use super::stream::{Stream, take_counted};
 use super::{
     BIAS, COLUMN_LIST, LayoutKind, ROW_MAP, ROW_SUM_LIMIT, Record, bit, bitmap, blocks,
     check_numbers, delta, dense, tensor_reader,
@@ -9,7 +9,7 @@ use crate::ErrorKind;
 use crate::bytes::{Fault, f16_at, f16_from_bits};
 
 /// A view of one weight matrix, `[rows, cols]`, row = output.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Matrix<'a> {
     rows: usize,
     cols: usize,
@@ -21,7 +21,7 @@ pub struct Matrix<'a> {
 }
 
 /// The weights of all stored rows, or of those still to come.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Weights<'a> {
     /// One of a matrix.
     layout: LayoutKind,
@@ -37,21 +37,28 @@ impl<'a> Weights<'a> {
     #[inline]
     fn take_row(&mut self, cols: usize) -> RowWeights<'a> {
         let rest = &mut self.bytes;
-        match self.layout {
-            LayoutKind::DeltaU8 => RowWeights::DeltaU8(delta::take_row(rest)),
+        let width = match self.layout {
+            LayoutKind::DeltaU8 => 1,
+            LayoutKind::Blocks2 => 2,
+            LayoutKind::Blocks4 => 4,
             LayoutKind::Bitmap => {
                 let (bits, weights) = bitmap::take_row(rest, cols);
-                RowWeights::Bitmap { bits, weights }
+                return RowWeights::Bitmap { bits, weights };
             }
-            LayoutKind::Blocks2 => RowWeights::Blocks2(blocks::take_row(rest, 2)),
-            LayoutKind::Blocks4 => RowWeights::Blocks4(blocks::take_row(rest, 4)),
             _ => {
                 let weights = dense::take_row(rest, self.stored);
-                match self.columns {
+                return match self.columns {
                     Some(columns) => RowWeights::Columns(columns, weights),
                     None => RowWeights::Dense(weights),
-                }
+                };
             }
+        };
+        // One copy of the code for all that begin with a count.
+        let row = take_counted(rest, 1 + width).unwrap_or(&[]);
+        match width {
+            1 => RowWeights::DeltaU8(row),
+            2 => RowWeights::Blocks2(row),
+            _ => RowWeights::Blocks4(row),
         }
     }
 
@@ -150,14 +157,9 @@ struct ByLayout<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Splits the bytes of `record`, and checks the weights where `checked`.
+    /// Splits the bytes of `record` without looking at the weights.
     #[inline(never)]
-    pub(crate) fn read(
-        record: &Record,
-        section: &'a [u8],
-        checked: bool,
-        fault: &Fault,
-    ) -> Option<Self> {
+    pub(crate) fn view(record: &Record, section: &'a [u8], fault: &Fault) -> Option<Self> {
         let mut reader = tensor_reader(record, section, fault)?;
         let mut row_map = None;
         let mut stored_rows = record.rows;
@@ -173,9 +175,7 @@ impl<'a> Matrix<'a> {
         if reader.position() % 2 != 0 {
             reader.reserved(1)?;
         }
-        let scales_at = reader.position();
         let scales = reader.take_items(stored_rows, 2)?;
-        let bias_at = reader.position();
         let mut bias: &[u8] = &[];
         if record.flags & BIAS != 0 {
             bias = reader.take_items(record.rows, 2)?;
@@ -196,11 +196,6 @@ impl<'a> Matrix<'a> {
         } else {
             weights.bytes = reader.rest();
         }
-        if checked {
-            check_numbers(scales, scales_at, true, fault)?;
-            check_numbers(bias, bias_at, false, fault)?;
-            weights.check(stored_rows, record.cols, reader.position(), fault)?;
-        }
         Some(Self {
             rows: record.rows,
             cols: record.cols,
@@ -210,6 +205,18 @@ impl<'a> Matrix<'a> {
             row_map,
             weights,
         })
+    }
+
+    /// Checks what [`Matrix::view`] made of `record`.
+    pub(crate) fn check(&self, record: &Record, fault: &Fault) -> Option<()> {
+        let end = record.offset + record.length;
+        let weights_at = end - self.weights.bytes.len();
+        let columns = self.weights.columns.map_or(0, |columns| 2 + columns.len());
+        let bias_at = weights_at - columns - self.bias.len();
+        let scales_at = bias_at - self.scales.len();
+        check_numbers(self.scales, scales_at, true, fault)?;
+        check_numbers(self.bias, bias_at, false, fault)?;
+        self.weights.check(self.scales.len() / 2, self.cols, end, fault)
     }
 
     /// Outputs, cut rows included.

@@ -4,32 +4,28 @@ use super::{Record, check_numbers, tensor_reader};
 use crate::bytes::{Fault, f16_from_bits};
 
 /// A view of a LayerNorm's weights.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Norm<'a> {
     gain: &'a [u8],
     shift: &'a [u8],
 }
 
 impl<'a> Norm<'a> {
-    /// Splits the bytes of `record`, and checks them where `checked`.
+    /// Splits the bytes of `record` without looking at the numbers.
     #[inline(never)]
-    pub(crate) fn read(
-        record: &Record,
-        section: &'a [u8],
-        checked: bool,
-        fault: &Fault,
-    ) -> Option<Self> {
+    pub(crate) fn view(record: &Record, section: &'a [u8], fault: &Fault) -> Option<Self> {
         let mut reader = tensor_reader(record, section, fault)?;
-        let gain_at = reader.position();
         let gain = reader.take_items(record.cols, 2)?;
-        let shift_at = reader.position();
         let shift = reader.take_items(record.cols, 2)?;
         reader.finish()?;
-        if checked {
-            check_numbers(gain, gain_at, false, fault)?;
-            check_numbers(shift, shift_at, false, fault)?;
-        }
         Some(Self { gain, shift })
+    }
+
+    /// Checks what [`Norm::view`] made of `record`.
+    pub(crate) fn check(&self, record: &Record, fault: &Fault) -> Option<()> {
+        check_numbers(self.gain, record.offset, false, fault)?;
+        let shift_at = record.offset + self.gain.len();
+        check_numbers(self.shift, shift_at, false, fault)
     }
 
     /// f16, one a feature.
