@@ -20,10 +20,11 @@ use crate::kernels::{
 use crate::lanes::{self, Quantizer, float, grain_of};
 use crate::math;
 use crate::plan::{AttentionBuffers, EmbedBuffers, MlpBuffers, PoolBuffers};
-use crate::residual::Residual;
+use crate::residual::{Block, Residual};
 use crate::trace::{Stage, Trace, Values};
 
 /// Sums of token, position and segment embeddings, normalised.
+#[inline(never)]
 pub(crate) fn embed(
     model: &Model<'_>,
     first_segment: usize,
@@ -138,11 +139,11 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
         // Forth for keys and values, back for queries: where the direction changes, the
         // block is packed already.
         for block in residual.blocks() {
-            pack(residual, &block, &mut packed, buffers.features);
+            pack(residual, block, &mut packed, buffers.features);
             keys_and_values(&head, residual, block, &mut buffers);
         }
         for block in residual.blocks().rev() {
-            pack(residual, &block, &mut packed, buffers.features);
+            pack(residual, block, &mut packed, buffers.features);
             let columns = first..first + head.value_rows();
             attend(&head, residual, block, width, &columns, &mut buffers);
         }
@@ -151,7 +152,7 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
     for block in residual.blocks() {
         let mut features = buffers.features.chunks_mut(width.max(1));
         let tiles: [Tile<'_>; TILES] = array::from_fn(|number| {
-            let tile = block.start + number;
+            let tile = block.first + number;
             let tokens = residual.tokens_of(tile);
             let largest = buffers.context_largest.get(tile).copied();
             let largest = largest.unwrap_or_default().map(f32::to_bits);
@@ -172,7 +173,7 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
         let hidden = model.limits().hidden;
         let updates = part_mut(buffers.projected, 0, tiles.len() * hidden);
         project_tiles(&layer.attention_output().iter(), tiles, updates);
-        for (tile, update) in block.zip(updates.chunks_mut(hidden.max(1))) {
+        for (tile, update) in block.tiles().zip(updates.chunks_mut(hidden.max(1))) {
             residual.add_and_normalize(tile, update, epsilon, layer.attention_norm());
         }
     }
@@ -181,13 +182,13 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
 /// Brings a block of the residual stream into `features`, unless it is there.
 fn pack(
     residual: &Residual<'_>,
-    block: &Range<usize>,
+    block: Block,
     packed: &mut Option<usize>,
     features: &mut [Feature],
 ) {
-    if *packed != Some(block.start) {
-        residual.pack(block.clone(), features);
-        *packed = Some(block.start);
+    if *packed != Some(block.first) {
+        residual.pack(block, features);
+        *packed = Some(block.first);
     }
 }
 
@@ -206,11 +207,11 @@ fn rows_behind_queries<'a>(head: &Matrix<'a>) -> Rows<'a> {
 fn keys_and_values(
     head: &Matrix<'_>,
     residual: &Residual<'_>,
-    block: Range<usize>,
+    block: Block,
     buffers: &mut AttentionBuffers<'_>,
 ) {
     let rows = head.query_rows() + head.value_rows();
-    let tiles = residual.block(&block, buffers.features);
+    let tiles = residual.block(block, buffers.features);
     let length = block.len() * rows;
     let projected = part_mut(buffers.projected, 0, length);
     project_tiles(
@@ -218,7 +219,7 @@ fn keys_and_values(
         part(&tiles, 0, block.len()),
         projected,
     );
-    for (number, tile) in block.enumerate() {
+    for (number, tile) in block.tiles().enumerate() {
         store_keys_and_values(head, residual, tile, number * rows, buffers);
     }
 }
@@ -267,17 +268,17 @@ fn store_keys_and_values(
 fn attend(
     head: &Matrix<'_>,
     residual: &Residual<'_>,
-    block: Range<usize>,
+    block: Block,
     width: usize,
     columns: &Range<usize>,
     buffers: &mut AttentionBuffers<'_>,
 ) {
     let rows = head.query_rows();
-    let tiles = residual.block(&block, buffers.features);
+    let tiles = residual.block(block, buffers.features);
     let projected = part_mut(buffers.projected, 0, block.len() * rows);
     project_tiles(&head.iter(), part(&tiles, 0, block.len()), projected);
     let behind = block.len() * rows;
-    for (number, tile) in block.enumerate() {
+    for (number, tile) in block.tiles().enumerate() {
         attend_tile(head, residual, tile, number * rows, behind, buffers);
         add_to_context(residual, tile, width, columns.clone(), behind, buffers);
     }
@@ -406,8 +407,8 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
     } = MlpBuffers::split(region, model.limits(), residual.tokens());
     let (hidden, rows) = (model.limits().hidden, layer.mlp_input().rows());
     for block in residual.blocks() {
-        residual.pack(block.clone(), features);
-        let tiles = residual.block(&block, features);
+        residual.pack(block, features);
+        let tiles = residual.block(block, features);
         let mut neurons = part_mut(projected, 0, block.len() * rows);
         project_tiles(
             &layer.mlp_input().iter(),
@@ -416,7 +417,7 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
         );
         let mut features = part_mut(neuron_features, 0, neurons.len());
         let tiles: [Tile<'_>; TILES] = array::from_fn(|number| {
-            let tokens = residual.tokens_of(block.start + number);
+            let tokens = residual.tokens_of(block.first + number);
             let of_tile = neurons.split_off_mut(..rows).unwrap_or_default();
             match settings.activation {
                 Activation::Gelu => kernels::gelu(of_tile, tokens),
@@ -428,7 +429,7 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
         let tiles = part(&tiles, 0, block.len());
         let updates = part_mut(projected, 0, tiles.len() * hidden);
         project_tiles(&layer.mlp_output().iter(), tiles, updates);
-        for (tile, update) in block.zip(updates.chunks_mut(hidden.max(1))) {
+        for (tile, update) in block.tiles().zip(updates.chunks_mut(hidden.max(1))) {
             residual.add_and_normalize(tile, update, settings.norm_epsilon, layer.mlp_norm());
         }
     }

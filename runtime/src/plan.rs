@@ -263,6 +263,7 @@ pub(crate) struct AttentionBuffers<'s> {
 }
 
 impl<'s> AttentionBuffers<'s> {
+    #[inline(never)]
     pub(crate) fn split(region: &'s mut [u8], limits: Limits, tokens: usize) -> Self {
         let mut arena = Arena::new(region);
         Self {

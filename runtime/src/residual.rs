@@ -18,6 +18,27 @@ const LARGEST: f32 = 127.0 * STEPS_A_BYTE;
 /// Steps that one step of the int8 quantisation stands for.
 const STEPS_A_BYTE: f32 = 256.0;
 
+/// Tiles that are multiplied at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block {
+    /// Number of the first tile.
+    pub(crate) first: usize,
+    count: usize,
+}
+
+impl Block {
+    /// How many there are: as many as [`TILES`], but for the last block. Where that is one,
+    /// the compiler knows it, and loops over a block are none.
+    pub(crate) fn len(self) -> usize {
+        if TILES == 1 { 1 } else { self.count }
+    }
+
+    /// Their numbers.
+    pub(crate) fn tiles(self) -> Range<usize> {
+        self.first..self.first + self.len()
+    }
+}
+
 /// Hidden states of all tokens.
 #[derive(Debug)]
 pub(crate) struct Residual<'s> {
@@ -55,12 +76,14 @@ impl<'s> Residual<'s> {
         0..self.tokens.div_ceil(LANES)
     }
 
-    /// Tiles that are multiplied at once, block by block: as many as [`TILES`], but for the
-    /// last.
-    pub(crate) fn blocks(&self) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
+    /// The tiles, block by block.
+    pub(crate) fn blocks(&self) -> impl DoubleEndedIterator<Item = Block> + use<> {
         let tiles = self.tiles().end;
-        let starts = self.tiles().step_by(TILES);
-        starts.map(move |start| start..tiles.min(start + TILES))
+        (0..tiles.div_ceil(TILES)).map(move |number| {
+            let first = number * TILES;
+            let count = TILES.min(tiles - first);
+            Block { first, count }
+        })
     }
 
     /// Tokens of one tile: eight, but for the last.
@@ -71,8 +94,8 @@ impl<'s> Residual<'s> {
     /// Writes the int8 form of the tiles of a block, `[block, features]`; see
     /// [`Residual::block`].
     #[inline(never)]
-    pub(crate) fn pack(&self, block: Range<usize>, features: &mut [Feature]) {
-        for (tile, features) in block.zip(features.chunks_mut(self.width.max(1))) {
+    pub(crate) fn pack(&self, block: Block, features: &mut [Feature]) {
+        for (tile, features) in block.tiles().zip(features.chunks_mut(self.width.max(1))) {
             kernels::pack(self.steps_of(tile), features);
         }
     }
@@ -82,12 +105,12 @@ impl<'s> Residual<'s> {
     #[inline(never)]
     pub(crate) fn block<'f>(
         &self,
-        block: &Range<usize>,
+        block: Block,
         features: &'f [Feature],
     ) -> [Tile<'f>; TILES] {
         let mut features = features.chunks(self.width.max(1));
         array::from_fn(|number| {
-            let tile = block.start + number;
+            let tile = block.first + number;
             Tile {
                 features: features.next().unwrap_or(&[]),
                 scales: self.scales_of(tile).map(|scale| scale * STEPS_A_BYTE),

@@ -27,7 +27,7 @@ impl Stream<'_, '_> {
 }
 
 /// Takes a count and so many items of `width` bytes.
-#[inline]
+#[inline(never)]
 pub(super) fn take_counted<'a>(rest: &mut &'a [u8], width: usize) -> Option<&'a [u8]> {
     let mut behind = *rest;
     let count = take_count(&mut behind)?;
