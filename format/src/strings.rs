@@ -76,6 +76,13 @@ impl<'a> StringTable<'a> {
         self.text.get(self.offset(index)..self.offset(index + 1))
     }
 
+    /// The bytes of string `index`; none outside the table.
+    #[inline]
+    fn bytes(&self, index: usize) -> &'a [u8] {
+        let range = self.offset(index)..self.offset(index + 1);
+        self.text.as_bytes().get(range).unwrap_or(&[])
+    }
+
     /// Every string, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a str> + use<'a> {
         let table = *self;
@@ -112,9 +119,9 @@ impl<'a> Vocabulary<'a> {
             return reader.found(ErrorKind::Index, initial_at);
         }
         // Both halves ascend strictly by bytes, or binary search is not exact.
-        let mut previous = None;
+        let mut previous: &[u8] = &[];
         for index in 0..pieces.len() {
-            let piece = pieces.get(index);
+            let piece = pieces.bytes(index);
             if index != initial && previous >= piece {
                 return reader.found(ErrorKind::Order, pieces_at + 8 + index * pieces.width);
             }
@@ -161,35 +168,32 @@ impl<'a> Vocabulary<'a> {
         };
         let mut longest = None;
         for (depth, &byte) in word.as_bytes().iter().enumerate() {
-            let byte_of = |id: usize| {
-                self.pieces
-                    .get(id)
-                    .and_then(|piece| piece.as_bytes().get(depth).copied())
-            };
-            // `None` (a piece that ends here) sorts before every byte.
-            low = partition(low, high, |id| byte_of(id) < Some(byte));
-            high = partition(low, high, |id| byte_of(id) <= Some(byte));
-            let Some(first) = self.pieces.get(low).filter(|_| low < high) else {
+            let bound = u16::from(byte) + 1;
+            low = self.first_from(low, high, depth, bound);
+            high = self.first_from(low, high, depth, bound + 1);
+            if low == high {
                 break;
-            };
-            if first.len() == depth + 1 {
+            }
+            if self.pieces.bytes(low).len() == depth + 1 {
                 longest = Some((low, depth + 1));
             }
         }
         longest
     }
-}
 
-/// First index in `low..high` for which `before` is false.
-#[inline]
-fn partition(mut low: usize, mut high: usize, before: impl Fn(usize) -> bool) -> usize {
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if before(middle) {
-            low = middle + 1;
-        } else {
-            high = middle;
+    /// First piece in `low..high` whose byte at `depth`, plus one, is at least `bound`; a
+    /// piece that ends before counts as 0 there.
+    #[inline(never)]
+    fn first_from(&self, mut low: usize, mut high: usize, depth: usize, bound: u16) -> usize {
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let byte = self.pieces.bytes(middle).get(depth);
+            if byte.map_or(0, |&byte| u16::from(byte) + 1) < bound {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
         }
+        low
     }
-    low
 }

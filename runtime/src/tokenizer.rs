@@ -208,6 +208,11 @@ impl Tokens<'_> {
     }
 }
 
+/// Bytes that begin a character. `chars().count()` is made for long texts.
+fn characters(text: &str) -> usize {
+    text.bytes().filter(|byte| byte & 0xc0 != 0x80).count()
+}
+
 /// The word that is being collected.
 struct Word {
     text: heapless::String<WORD_BYTES>,
@@ -232,7 +237,7 @@ impl Word {
         if self.is_unknown {
             return;
         }
-        match self.free.checked_sub(target.chars().count()) {
+        match self.free.checked_sub(characters(target)) {
             Some(free) if self.text.push_str(target).is_ok() => self.free = free,
             _ => self.is_unknown = true,
         }

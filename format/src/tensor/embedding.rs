@@ -49,7 +49,7 @@ impl<'a> Embedding<'a> {
 
     /// Row `index` as its scale and one `i8` (as its byte) a column; nothing
     /// outside the table.
-    #[inline]
+    #[inline(never)]
     #[must_use]
     pub fn row(&self, index: usize) -> (f32, &'a [u8]) {
         if index >= self.rows {
