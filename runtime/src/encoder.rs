@@ -17,7 +17,7 @@ use neuroprune_format::tensor::{Matrix, Rows};
 use crate::kernels::{
     self, Feature, LANES, Lanes, Mixture, QUAD, TILES, Tile, project, project_tiles,
 };
-use crate::lanes::{self, Quantizer, float, grain_of};
+use crate::lanes::{self, LARGEST, Quantizer, float, grain_of};
 use crate::math;
 use crate::plan::{AttentionBuffers, EmbedBuffers, MlpBuffers, PoolBuffers};
 use crate::residual::{Block, Residual};
@@ -97,7 +97,7 @@ pub(crate) fn forward(
     } = PoolBuffers::split(region, model.limits());
     pool(model, residual, pooled);
     trace.stage(Stage::Pooled, Values::pooled(pooled));
-    let tile = Quantizer::of(pooled, 1).tile(pooled, 1, features);
+    let tile = Quantizer::of(pooled, LARGEST, 1).tile(pooled, 1, features);
     project(&model.encoder().classifier().iter(), &tile, scores);
     for (logit, score) in logits.iter_mut().zip(lanes::lane(scores, 0)) {
         *logit = *score;
@@ -165,7 +165,7 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
             }
             Tile {
                 features,
-                scales: Quantizer::new(&largest, tokens).scales,
+                scales: Quantizer::new(&largest, LARGEST, tokens).scales,
                 tokens,
             }
         });
@@ -239,7 +239,7 @@ fn store_keys_and_values(
     let (keys, values) = projected.split_at_checked(query_rows).unwrap_or_default();
 
     let bytes: &mut [Lanes<i8>] = bytemuck::cast_slice_mut(buffers.head_features);
-    let quantizer = Quantizer::of(keys, tokens);
+    let quantizer = Quantizer::of(keys, LARGEST, tokens);
     set(buffers.key_scales, tile * LANES, &quantizer.scales);
     let of_keys = part_mut(bytes, 0, query_rows);
     quantizer.bytes(keys, tokens, of_keys);
@@ -250,7 +250,7 @@ fn store_keys_and_values(
             *key = byte.cast_unsigned();
         }
     }
-    let quantizer = Quantizer::of(values, tokens);
+    let quantizer = Quantizer::of(values, LARGEST, tokens);
     set(buffers.value_scales, tile * LANES, &quantizer.scales);
     let of_values = part_mut(bytes, 0, value_rows);
     quantizer.bytes(values, tokens, of_values);
@@ -301,7 +301,7 @@ fn attend_tile(
     let (query_rows, value_rows) = (head.query_rows(), head.value_rows());
     let (all, tokens) = (residual.tokens(), residual.tokens_of(tile));
     let projected = part(buffers.projected, at, query_rows);
-    let queries = Quantizer::of(projected, tokens).tile(
+    let queries = Quantizer::of(projected, LARGEST, tokens).tile(
         projected,
         tokens,
         part_mut(buffers.head_features, 0, query_rows),
@@ -386,7 +386,7 @@ fn add_to_context(
             *largest = new;
         }
     }
-    Quantizer::new(&largest.map(f32::to_bits), tokens).bytes(values, tokens, context);
+    Quantizer::new(&largest.map(f32::to_bits), LARGEST, tokens).bytes(values, tokens, context);
 }
 
 #[inline(never)]
@@ -424,7 +424,7 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
                 _ => kernels::rectify(of_tile, tokens),
             }
             let features = features.split_off_mut(..rows).unwrap_or_default();
-            Quantizer::of(of_tile, tokens).tile(of_tile, tokens, features)
+            Quantizer::of(of_tile, LARGEST, tokens).tile(of_tile, tokens, features)
         });
         let tiles = part(&tiles, 0, block.len());
         let updates = part_mut(projected, 0, tiles.len() * hidden);

@@ -10,7 +10,7 @@ use core::ops::Range;
 use neuroprune_format::tensor::Norm;
 
 use crate::kernels::{self, Feature, LANES, Lanes, TILES, Tile};
-use crate::lanes::{self, float, quotient_or_zero};
+use crate::lanes::{self, Quantizer, float};
 use crate::math;
 
 /// Steps of the largest magnitude.
@@ -143,23 +143,23 @@ impl<'s> Residual<'s> {
         norm: Norm<'_>,
     ) {
         let (tokens, count) = (self.tokens_of(tile), math::count(self.width));
-        let mean = kernels::sum(values, tokens).map(|sum| sum / count);
-        let squares = kernels::sum_of_squares(values, &mean, tokens);
-        let inverse = squares.map(|sum| math::inverse_square_root(sum / count + epsilon));
+        let mut mean = kernels::sum(values, tokens);
+        for mean in mean.iter_mut().take(tokens) {
+            *mean /= count;
+        }
+        let mut inverse = kernels::sum_of_squares(values, &mean, tokens);
+        for inverse in inverse.iter_mut().take(tokens) {
+            *inverse = math::inverse_square_root(*inverse / count + epsilon);
+        }
         kernels::normalize(values, &mean, &inverse, norm, tokens);
 
-        let largest = kernels::largest(values, tokens).map(f32::from_bits);
-        let inverses = largest.map(|largest| quotient_or_zero(LARGEST, largest));
+        let quantizer = Quantizer::of(values, LARGEST, tokens);
         let start = tile * self.width;
         let steps = self.steps.get_mut(start..start + self.width);
-        kernels::round(values, &inverses, tokens, steps.unwrap_or(&mut []));
+        quantizer.round(values, tokens, steps.unwrap_or(&mut []));
         if let Some(scales) = self.scales.get_mut(tile) {
-            *scales = largest.map(|largest| largest / LARGEST);
-            // What a lane without a token holds must not be counted.
-            scales
-                .iter_mut()
-                .skip(tokens)
-                .for_each(|scale| *scale = 0.0);
+            // Zero for a lane without a token, which must not be counted.
+            scales.copy_from_slice(&quantizer.scales);
         }
     }
 
