@@ -25,6 +25,7 @@ pub const REQUIRED: u16 = 1;
 const CRC_32: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 
 /// CRC-32 (ISO-HDLC, the one of zip and PNG) of the pieces in turn.
+#[inline(never)]
 #[must_use]
 pub fn checksum(pieces: &[&[u8]]) -> u32 {
     let mut digest = CRC_32.digest();

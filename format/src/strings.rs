@@ -67,7 +67,7 @@ impl<'a> StringTable<'a> {
     }
 
     /// String `index`, or `None` outside the table.
-    #[inline]
+    #[inline(never)]
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&'a str> {
         if index >= self.count {

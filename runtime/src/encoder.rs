@@ -195,9 +195,7 @@ fn pack(
 /// Rows of W_K and W_V of one head; those of W_Q come before them.
 fn rows_behind_queries<'a>(head: &Matrix<'a>) -> Rows<'a> {
     let mut rows = head.iter();
-    if let Some(last) = head.query_rows().checked_sub(1) {
-        let _ = rows.nth(last);
-    }
+    rows.skip_rows(head.query_rows());
     rows
 }
 
@@ -379,8 +377,12 @@ fn add_to_context(
     let Some(largest) = buffers.context_largest.get_mut(tile) else {
         return;
     };
-    let new = kernels::largest(values, tokens).map(f32::from_bits);
-    for (lane, (largest, new)) in largest.iter_mut().zip(new).enumerate().take(tokens) {
+    let new = kernels::largest(values, tokens);
+    for lane in 0..tokens {
+        let (Some(largest), Some(&new)) = (largest.get_mut(lane), new.get(lane)) else {
+            break;
+        };
+        let new = f32::from_bits(new);
         if new > *largest {
             round_again(before, lane, *largest / new);
             *largest = new;

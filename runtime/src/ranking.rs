@@ -25,7 +25,7 @@ pub struct Ranked<'m> {
 /// Softmax of `logits`, and the classes with the largest; ties go to the lower
 /// class number.
 #[inline(never)]
-pub(crate) fn rank<'m>(logits: &[f32], labels: StringTable<'m>) -> Ranking<'m> {
+pub(crate) fn rank<'m>(logits: &[f32], labels: &StringTable<'m>) -> Ranking<'m> {
     let mut largest = f32::NEG_INFINITY;
     for &logit in logits {
         if logit > largest {
@@ -38,18 +38,18 @@ pub(crate) fn rank<'m>(logits: &[f32], labels: StringTable<'m>) -> Ranking<'m> {
     for (mut class, &logit) in (0..=u16::MAX).zip(logits) {
         sum += weight(logit, largest);
         // Compare logits, not probabilities: distinct logits can share one.
-        let place = classes
-            .iter()
-            .take_while(|&&other| logit_of(logits, other) >= logit)
-            .count();
-        for later in classes.iter_mut().skip(place) {
-            core::mem::swap(later, &mut class);
+        let mut is_placed = false;
+        for other in &mut classes {
+            is_placed |= !(logit_of(logits, *other) >= logit);
+            if is_placed {
+                core::mem::swap(other, &mut class);
+            }
         }
         // The last one of a full list is dropped.
         let _ = classes.push(class);
     }
     let mut ranking = Ranking::new();
-    for class in classes {
+    for &class in &classes {
         let ranked = Ranked {
             label: labels.get(usize::from(class)).unwrap_or(""),
             class,

@@ -11,7 +11,7 @@ pub(super) fn take_row<'a>(rest: &mut &'a [u8], cols: usize) -> (&'a [u8], &'a [
     split_row(rest, cols).unwrap_or((&[], &[]))
 }
 
-#[inline]
+#[inline(never)]
 fn split_row<'a>(rest: &mut &'a [u8], cols: usize) -> Option<(&'a [u8], &'a [u8])> {
     let (bits, after) = rest.split_at_checked(cols.div_ceil(8))?;
     let (weights, after) = after.split_at_checked(count_bits(bits))?;

@@ -16,22 +16,28 @@ pub(super) fn check_row(stream: &mut Stream<'_, '_>, cols: usize) -> Option<u32>
         return stream.found(ErrorKind::Truncated, stream.at());
     };
     let mut rest = pairs;
+    // The first step may be 0.
+    let mut least = 0;
     let mut column = 0;
     let mut sum = 0;
     while let Some((&[step, weight], after)) = rest.split_first_chunk() {
         // Evaluated only where something is wrong.
         let at = || stream.at() - rest.len();
-        if step == 0 && rest.len() < pairs.len() {
+        if step < least {
             return stream.found(ErrorKind::Order, at());
         }
+        least = 1;
         column += usize::from(step);
         if column >= cols {
             return stream.found(ErrorKind::Index, at());
         }
-        // A zero only bridges a gap that one step cannot.
-        let bridge = weight == 0 && step == u8::MAX && !after.is_empty();
-        if weight == 0x80 || (weight == 0 && !bridge) {
-            return stream.found(ErrorKind::Weight, at() + 1);
+        // 0 and −128 are the two bytes without the lower seven bits.
+        if weight & 0x7f == 0 {
+            // A zero only bridges a gap that one step cannot.
+            let bridge = weight == 0 && step == u8::MAX && !after.is_empty();
+            if !bridge {
+                return stream.found(ErrorKind::Weight, at() + 1);
+            }
         }
         sum += u32::from(weight.cast_signed().unsigned_abs());
         rest = after;

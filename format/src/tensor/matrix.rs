@@ -62,6 +62,26 @@ impl<'a> Weights<'a> {
         }
     }
 
+    /// Goes on behind the next `rows` stored rows.
+    fn skip_rows(&mut self, rows: usize, cols: usize) {
+        let rest = &mut self.bytes;
+        let width = match self.layout {
+            LayoutKind::DeltaU8 => 1,
+            LayoutKind::Blocks2 => 2,
+            LayoutKind::Blocks4 => 4,
+            LayoutKind::Bitmap => return (0..rows).for_each(|_| {
+                bitmap::take_row(rest, cols);
+            }),
+            _ => {
+                *rest = rest.get(rows * self.stored..).unwrap_or(&[]);
+                return;
+            }
+        };
+        for _ in 0..rows {
+            take_counted(rest, 1 + width);
+        }
+    }
+
     /// Checks `rows` stored rows over `cols` columns, which end at `end` of the section.
     fn check(&self, rows: usize, cols: usize, end: usize, fault: &Fault) -> Option<()> {
         let rest = self.bytes;
@@ -330,6 +350,19 @@ impl<'a> Rows<'a> {
             Some(map) => rows.take_while(|&row| bit(map, row)).count(),
             None => rows.len(),
         }
+    }
+
+    /// Goes on behind the next `count` rows.
+    pub fn skip_rows(&mut self, count: usize) {
+        let rows = self.row..self.row + count.min(self.rows - self.row);
+        self.row = rows.end;
+        self.bias = self.bias.get(rows.len() * 2..).unwrap_or(&[]);
+        let stored = match self.row_map {
+            Some(map) => rows.filter(|&row| bit(map, row)).count(),
+            None => rows.len(),
+        };
+        self.scales = self.scales.get(stored * 2..).unwrap_or(&[]);
+        self.weights.skip_rows(stored, self.cols);
     }
 
     /// Inputs of every row.
