@@ -37,7 +37,7 @@ impl Fault {
 
     #[cold]
     #[inline(never)]
-    fn write(&self, kind: ErrorKind, section: Section, offset: usize) {
+    pub(crate) fn write(&self, kind: ErrorKind, section: Section, offset: usize) {
         self.0.set(FormatError::new(kind, section, offset));
     }
 }
@@ -83,7 +83,14 @@ impl<'a, 'f> Reader<'a, 'f> {
     /// Writes down what is wrong at `offset` of the section.
     #[inline(always)]
     pub(crate) fn found<T>(&self, kind: ErrorKind, offset: usize) -> Option<T> {
-        self.fault.found(kind, self.section, offset)
+        self.write(kind, offset);
+        None
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write(&self, kind: ErrorKind, offset: usize) {
+        self.fault.write(kind, self.section, offset);
     }
 
     /// The next `length` bytes.

@@ -275,7 +275,7 @@ impl<'a> Tensors<'a> {
     /// Checks every record's shape of bytes: tags, flags, order, ranges.
     pub(crate) fn read(records: &'a [u8], weights: &'a [u8], fault: &Fault) -> Option<Self> {
         let mut end = 0;
-        let mut previous = None;
+        let mut previous = 0;
         for (index, bytes) in records.chunks(RECORD_BYTES).enumerate() {
             let at = index * RECORD_BYTES;
             let found = |kind, within| fault.found(kind, Section::Tensors, at + within);
@@ -295,7 +295,7 @@ impl<'a> Tensors<'a> {
             if gap.iter().any(|&byte| byte != 0) {
                 return fault.found(ErrorKind::Reserved, Section::Weights, record.offset);
             }
-            let place = Some(encoder_order(record.role, record.layer, record.head));
+            let place = encoder_order(record.role, record.layer, record.head);
             if previous >= place {
                 return found(ErrorKind::Order, 0);
             }
@@ -361,17 +361,20 @@ impl<'a> Tensors<'a> {
     }
 }
 
-/// Where a tensor must stand: embeddings, then layer by layer, then the rest.
-pub(crate) fn encoder_order(role: Role, layer: u16, head: u16) -> (u8, u16, Role, u16) {
-    let part = match role {
+/// Where a tensor must stand: embeddings, then layer by layer, then the rest. A number above
+/// zero, since comparing tuples is far more code.
+pub(crate) fn encoder_order(role: Role, layer: u16, head: u16) -> u64 {
+    let part: u16 = match role {
         Role::TokenEmbedding
         | Role::PositionEmbedding
         | Role::SegmentEmbedding
-        | Role::EmbeddingNorm => 0,
-        Role::Classifier => 2,
-        _ => 1,
+        | Role::EmbeddingNorm => 1,
+        Role::Classifier => 3,
+        _ => 2,
     };
-    (part, layer, role, head)
+    [part, layer, role as u16, head]
+        .iter()
+        .fold(0, |order, &next| order << 16 | u64::from(next))
 }
 
 /// Checks that the f16 from `at` of the section on are finite, and `above_zero` or not.

@@ -37,7 +37,7 @@ pub(crate) fn embed(
     let ids = part(ids, 0, residual.tokens());
     for (tile, ids) in ids.chunks(LANES).enumerate() {
         if ids.len() < LANES {
-            sum.fill([0.0; LANES]);
+            sum.as_flattened_mut().fill(0.0);
         }
         for (lane, &id) in ids.iter().enumerate() {
             let position = tile * LANES + lane;
@@ -108,7 +108,7 @@ pub(crate) fn forward(
 /// tiles lane by lane, then over the lanes.
 #[inline(never)]
 fn pool(model: &Model<'_>, residual: &Residual<'_>, pooled: &mut [Lanes<f32>]) {
-    pooled.fill([0.0; LANES]);
+    pooled.as_flattened_mut().fill(0.0);
     // A kind of pooling this version knows, or `Model::open` had refused it.
     if model.encoder().settings().pooling == Pooling::Cls {
         residual.add_to(0, pooled);
@@ -132,7 +132,7 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
     let epsilon = model.encoder().settings().norm_epsilon;
     let width = layer.attention_output().cols();
     let mut buffers = AttentionBuffers::split(region, model.limits(), residual.tokens());
-    buffers.context_largest.fill([0.0; LANES]);
+    buffers.context_largest.as_flattened_mut().fill(0.0);
     let mut packed = None;
     let mut first = 0;
     for head in layer.heads() {

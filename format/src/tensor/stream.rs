@@ -22,7 +22,14 @@ impl Stream<'_, '_> {
     /// Writes down what is wrong at `at` of the section.
     #[inline(always)]
     pub(super) fn found<T>(&self, kind: ErrorKind, at: usize) -> Option<T> {
-        self.fault.found(kind, Section::Weights, at)
+        self.write(kind, at);
+        None
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write(&self, kind: ErrorKind, at: usize) {
+        self.fault.write(kind, Section::Weights, at);
     }
 }
 
