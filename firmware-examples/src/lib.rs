@@ -40,7 +40,6 @@ pub fn print(text: &str) {
 }
 
 /// Where the host does not listen, nothing is left to tell it.
-#[inline(never)]
 fn write(mut output: impl Write, text: &str) {
     let mut rest = text.as_bytes();
     // The library's own `write_all` can panic, and so links the formatting of numbers.

@@ -145,9 +145,21 @@ impl LayoutKind {
         Self::Blocks4,
     ];
 
-    /// The layout a number of a record stands for.
+    /// The layout a number of a record stands for, if this build has it.
     fn of(tag: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(tag).wrapping_sub(1)).copied()
+        let layout = *Self::ALL.get(usize::from(tag).wrapping_sub(1))?;
+        (layout.built() == layout).then_some(layout)
+    }
+
+    /// Itself; dense where this build does not have it, which then no matrix has. So the
+    /// compiler sees which code for layouts is never needed.
+    #[inline(always)]
+    pub(crate) fn built(self) -> Self {
+        match self {
+            Self::Bitmap if !cfg!(feature = "bitmap") => Self::Dense,
+            Self::Blocks2 | Self::Blocks4 if !cfg!(feature = "blocks") => Self::Dense,
+            layout => layout,
+        }
     }
 
     /// The number that stands for this layout in a record.

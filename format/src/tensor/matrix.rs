@@ -37,7 +37,7 @@ impl<'a> Weights<'a> {
     #[inline]
     fn take_row(&mut self, cols: usize) -> RowWeights<'a> {
         let rest = &mut self.bytes;
-        let width = match self.layout {
+        let width = match self.layout.built() {
             LayoutKind::DeltaU8 => 1,
             LayoutKind::Blocks2 => 2,
             LayoutKind::Blocks4 => 4,
@@ -65,7 +65,7 @@ impl<'a> Weights<'a> {
     /// Goes on behind the next `rows` stored rows.
     fn skip_rows(&mut self, rows: usize, cols: usize) {
         let rest = &mut self.bytes;
-        let width = match self.layout {
+        let width = match self.layout.built() {
             LayoutKind::DeltaU8 => 1,
             LayoutKind::Blocks2 => 2,
             LayoutKind::Blocks4 => 4,
@@ -91,7 +91,7 @@ impl<'a> Weights<'a> {
         let mut stream = Stream { rest, end, fault };
         for _ in 0..rows {
             let row_at = stream.at();
-            let sum = match self.layout {
+            let sum = match self.layout.built() {
                 LayoutKind::Bitmap => bitmap::check_row(&mut stream, cols)?,
                 LayoutKind::Blocks2 => blocks::check_row(&mut stream, 2, cols)?,
                 LayoutKind::Blocks4 => blocks::check_row(&mut stream, 4, cols)?,
@@ -330,11 +330,20 @@ impl RowBytes<'_> {
 
 impl<'a> Rows<'a> {
     /// What is still to come, as bytes.
+    #[inline(always)]
     #[must_use]
     pub fn bytes(&self) -> RowBytes<'a> {
-        let has_list = self.weights.columns.is_some();
+        // Written out, so that the compiler sees which layouts this build does not have.
+        let layout = match self.weights.layout {
+            LayoutKind::DeltaU8 => Some(LayoutKind::DeltaU8),
+            LayoutKind::Bitmap if cfg!(feature = "bitmap") => Some(LayoutKind::Bitmap),
+            LayoutKind::Blocks2 if cfg!(feature = "blocks") => Some(LayoutKind::Blocks2),
+            LayoutKind::Blocks4 if cfg!(feature = "blocks") => Some(LayoutKind::Blocks4),
+            _ if self.weights.columns.is_some() => None,
+            _ => Some(LayoutKind::Dense),
+        };
         RowBytes {
-            layout: (!has_list).then_some(self.weights.layout),
+            layout,
             scales: self.scales,
             bias: self.bias,
             weights: self.weights.bytes,
