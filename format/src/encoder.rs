@@ -113,8 +113,11 @@ struct Cursor<'a, 'f> {
     vocabulary: usize,
     /// Texts that a model reads at once.
     texts: usize,
-    /// What is fixed, and what the layer at hand has.
-    sizes: Limits,
+    /// What the layer at hand has.
+    context: usize,
+    intermediate: usize,
+    /// What is fixed, and the largest sizes of the layers so far.
+    limits: Limits,
     fault: &'f Fault,
 }
 
@@ -154,11 +157,10 @@ impl Cursor<'_, '_> {
         let Limits {
             tokens,
             hidden,
-            context,
-            intermediate,
             labels,
             ..
-        } = self.sizes;
+        } = self.limits;
+        let (context, intermediate) = (self.context, self.intermediate);
         let (embedding, norm) = (LayoutKind::Embedding, LayoutKind::Norm);
         // Where two things do not matter, what is there.
         let (any_rows, any_matrix) = (record.rows, record.layout);
@@ -188,24 +190,24 @@ impl Cursor<'_, '_> {
         Some(())
     }
 
-    /// Checks the next layer; its sizes are in `sizes` then.
+    /// Checks the next layer.
     fn check_layer(&mut self) -> Option<()> {
-        let sizes = &mut self.sizes;
-        (sizes.query, sizes.value, sizes.context) = (0, 0, 0);
+        self.context = 0;
         while self.is_next(Role::Head) {
             let rows = self.check(Role::Head)?;
             let query = self.record.map_or(0, |record| record.query_rows);
             let value = rows - 2 * query;
-            let sizes = &mut self.sizes;
-            sizes.query = sizes.query.max(query);
-            sizes.value = sizes.value.max(value);
-            sizes.context += value;
+            self.limits.query = self.limits.query.max(query);
+            self.limits.value = self.limits.value.max(value);
+            self.context += value;
         }
         self.check(Role::AttentionOutput)?;
         self.check(Role::AttentionNorm)?;
-        self.sizes.intermediate = self.check(Role::MlpInput)?;
+        self.intermediate = self.check(Role::MlpInput)?;
         self.check(Role::MlpOutput)?;
         self.check(Role::MlpNorm)?;
+        self.limits.context = self.limits.context.max(self.context);
+        self.limits.intermediate = self.limits.intermediate.max(self.intermediate);
         Some(())
     }
 }
@@ -237,7 +239,15 @@ impl<'a> Encoder<'a> {
             layer: 0,
             vocabulary,
             texts,
-            sizes: *stated,
+            context: 0,
+            intermediate: 0,
+            limits: Limits {
+                query: 0,
+                value: 0,
+                context: 0,
+                intermediate: 0,
+                ..*stated
+            },
             fault,
         };
         cursor.check(Role::TokenEmbedding)?;
@@ -247,20 +257,16 @@ impl<'a> Encoder<'a> {
         }
         cursor.check(Role::EmbeddingNorm)?;
         let first_of_layers = cursor.index;
-        let mut widest = [0; 4];
         for layer in 0..settings.layers {
             cursor.layer = layer;
             cursor.check_layer()?;
-            for (widest, size) in widest.iter_mut().zip(of_layers(&cursor.sizes)) {
-                *widest = size.max(*widest);
-            }
         }
         cursor.layer = 0;
         cursor.check(Role::Classifier)?;
         if tensors.record(cursor.index).is_some() {
             return cursor.found(ErrorKind::Trailing, cursor.index);
         }
-        if widest != of_layers(stated) {
+        if cursor.limits != *stated {
             return wrong_limit(8);
         }
         Some(Self {
@@ -310,9 +316,4 @@ impl<'a> Encoder<'a> {
     pub fn tensors(&self) -> Tensors<'a> {
         self.tensors
     }
-}
-
-/// The sizes that layers have of their own.
-fn of_layers(sizes: &Limits) -> [usize; 4] {
-    [sizes.query, sizes.value, sizes.context, sizes.intermediate]
 }
