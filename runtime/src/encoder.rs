@@ -130,7 +130,8 @@ fn pool(model: &Model<'_>, residual: &Residual<'_>, pooled: &mut [Lanes<f32>]) {
 #[inline(never)]
 fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region: &mut [u8]) {
     let epsilon = model.encoder().settings().norm_epsilon;
-    let width = layer.attention_output().cols();
+    let (output, norm) = (layer.attention_output(), layer.attention_norm());
+    let width = output.cols();
     let mut buffers = AttentionBuffers::split(region, model.limits(), residual.tokens());
     buffers.context_largest.as_flattened_mut().fill(0.0);
     let mut packed = None;
@@ -172,10 +173,8 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
         let tiles = part(&tiles, 0, block.len());
         let hidden = model.limits().hidden;
         let updates = part_mut(buffers.projected, 0, tiles.len() * hidden);
-        project_tiles(&layer.attention_output().iter(), tiles, updates);
-        for (tile, update) in block.tiles().zip(updates.chunks_mut(hidden.max(1))) {
-            residual.add_and_normalize(tile, update, epsilon, layer.attention_norm());
-        }
+        project_tiles(&output.iter(), tiles, updates);
+        residual.add_and_normalize(block, updates, epsilon, norm);
     }
 }
 
@@ -407,16 +406,13 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
         features,
         neuron_features,
     } = MlpBuffers::split(region, model.limits(), residual.tokens());
-    let (hidden, rows) = (model.limits().hidden, layer.mlp_input().rows());
+    let (input, output, norm) = (layer.mlp_input(), layer.mlp_output(), layer.mlp_norm());
+    let (hidden, rows) = (model.limits().hidden, input.rows());
     for block in residual.blocks() {
         residual.pack(block, features);
         let tiles = residual.block(block, features);
         let mut neurons = part_mut(projected, 0, block.len() * rows);
-        project_tiles(
-            &layer.mlp_input().iter(),
-            part(&tiles, 0, block.len()),
-            neurons,
-        );
+        project_tiles(&input.iter(), part(&tiles, 0, block.len()), neurons);
         let mut features = part_mut(neuron_features, 0, neurons.len());
         let tiles: [Tile<'_>; TILES] = array::from_fn(|number| {
             let tokens = residual.tokens_of(block.first + number);
@@ -430,10 +426,8 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
         });
         let tiles = part(&tiles, 0, block.len());
         let updates = part_mut(projected, 0, tiles.len() * hidden);
-        project_tiles(&layer.mlp_output().iter(), tiles, updates);
-        for (tile, update) in block.tiles().zip(updates.chunks_mut(hidden.max(1))) {
-            residual.add_and_normalize(tile, update, settings.norm_epsilon, layer.mlp_norm());
-        }
+        project_tiles(&output.iter(), tiles, updates);
+        residual.add_and_normalize(block, updates, settings.norm_epsilon, norm);
     }
 }
 

@@ -119,17 +119,21 @@ impl<'s> Residual<'s> {
         })
     }
 
-    /// x ← LayerNorm(x + update) of one tile. `update` is `[width]`, and is used up.
+    /// x ← LayerNorm(x + update) of the tiles of a block. `updates` is `[block, width]`, and is
+    /// used up.
+    #[inline(never)]
     pub(crate) fn add_and_normalize(
         &mut self,
-        tile: usize,
-        update: &mut [Lanes<f32>],
+        block: Block,
+        updates: &mut [Lanes<f32>],
         epsilon: f32,
         norm: Norm<'_>,
     ) {
-        let (scales, tokens) = (self.scales_of(tile), self.tokens_of(tile));
-        kernels::add(update, self.steps_of(tile), &scales, tokens);
-        self.normalize(tile, update, epsilon, norm);
+        for (tile, update) in block.tiles().zip(updates.chunks_mut(self.width.max(1))) {
+            let (scales, tokens) = (self.scales_of(tile), self.tokens_of(tile));
+            kernels::add(update, self.steps_of(tile), &scales, tokens);
+            self.normalize(tile, update, epsilon, norm);
+        }
     }
 
     /// x ← LayerNorm(values) of one tile (Ba et al. 2016):
