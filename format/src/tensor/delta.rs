@@ -16,17 +16,14 @@ pub(super) fn check_row(stream: &mut Stream<'_, '_>, cols: usize) -> Option<u32>
         return stream.found(ErrorKind::Truncated, stream.at());
     };
     let mut rest = pairs;
-    // The first step may be 0.
-    let mut least = 0;
     let mut column = 0;
     let mut sum = 0;
     while let Some((&[step, weight], after)) = rest.split_first_chunk() {
         // Evaluated only where something is wrong.
         let at = || stream.at() - rest.len();
-        if step < least {
+        if step == 0 && rest.len() < pairs.len() {
             return stream.found(ErrorKind::Order, at());
         }
-        least = 1;
         column += usize::from(step);
         if column >= cols {
             return stream.found(ErrorKind::Index, at());
