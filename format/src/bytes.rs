@@ -21,9 +21,7 @@ impl Fault {
     }
 
     /// What `read` returns, or what it found wrong.
-    pub(crate) fn catch<T>(
-        read: impl FnOnce(&Self) -> Option<T>,
-    ) -> Result<T, FormatError> {
+    pub(crate) fn catch<T>(read: impl FnOnce(&Self) -> Option<T>) -> Result<T, FormatError> {
         let fault = Self::new();
         read(&fault).ok_or_else(|| fault.0.get())
     }

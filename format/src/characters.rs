@@ -10,9 +10,9 @@
 //! 0 unknown, 1 dropped, 2 isolated and unknown, 3 mapped, followed by `count`
 //! variable-length outcome codes. What no run covers is unknown.
 
+use crate::ErrorKind;
 use crate::bytes::{Reader, u16_at};
 use crate::strings::StringTable;
-use crate::ErrorKind;
 
 /// What becomes of one character of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

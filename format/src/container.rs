@@ -138,9 +138,8 @@ impl<'a> Container<'a> {
         let mut previous_kind = 0;
         let mut end = table_end;
         for (index, entry) in self.entries().enumerate() {
-            let found = |kind, field| {
-                fault.found(kind, Section::Table, index * ENTRY_BYTES + field)
-            };
+            let found =
+                |kind, field| fault.found(kind, Section::Table, index * ENTRY_BYTES + field);
             let kind = entry.section.kind().unwrap_or(0);
             if kind <= previous_kind {
                 return found(ErrorKind::Order, 0);

@@ -145,7 +145,9 @@ impl Cursor<'_, '_> {
         self.index += 1;
         let (weights, fault) = (self.tensors.weights(), self.fault);
         match record.layout {
-            LayoutKind::Embedding => Embedding::view(record, weights, fault)?.check(record, fault)?,
+            LayoutKind::Embedding => {
+                Embedding::view(record, weights, fault)?.check(record, fault)?
+            }
             LayoutKind::Norm => Norm::view(record, weights, fault)?.check(record, fault)?,
             _ => Matrix::view(record, weights, fault)?.check(record, fault)?,
         }

@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bytes::Reader;
 use crate::ErrorKind;
+use crate::bytes::Reader;
 
 /// Manifest version written and read here.
 pub const VERSION: u16 = 1;

@@ -1,7 +1,7 @@
 //! Many strings, no copies: offsets, then the UTF-8 bytes.
 
-use crate::bytes::{Reader, u16_at, u32_at};
 use crate::ErrorKind;
+use crate::bytes::{Reader, u16_at, u32_at};
 
 /// A checked table of non-empty UTF-8 strings.
 ///

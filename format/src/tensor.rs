@@ -418,5 +418,10 @@ fn tensor_reader<'a, 'f>(
 ) -> Option<Reader<'a, 'f>> {
     let end = record.offset.checked_add(record.length)?;
     let bytes = section.get(..end)?;
-    Some(Reader::starting_at(record.offset, Section::Weights, bytes, fault))
+    Some(Reader::starting_at(
+        record.offset,
+        Section::Weights,
+        bytes,
+        fault,
+    ))
 }

@@ -40,7 +40,8 @@ pub(crate) fn rank<'m>(logits: &[f32], labels: &StringTable<'m>) -> Ranking<'m> 
         // Compare logits, not probabilities: distinct logits can share one.
         let mut is_placed = false;
         for other in &mut classes {
-            is_placed |= !(logit_of(logits, *other) >= logit);
+            let is_ahead = logit_of(logits, *other) >= logit;
+            is_placed = is_placed || !is_ahead;
             if is_placed {
                 core::mem::swap(other, &mut class);
             }

@@ -103,11 +103,7 @@ impl<'s> Residual<'s> {
     /// The int8 form of the tiles of a block, with its features as [`Residual::pack`] left
     /// them; tiles behind the last one of the sequence have no tokens.
     #[inline(never)]
-    pub(crate) fn block<'f>(
-        &self,
-        block: Block,
-        features: &'f [Feature],
-    ) -> [Tile<'f>; TILES] {
+    pub(crate) fn block<'f>(&self, block: Block, features: &'f [Feature]) -> [Tile<'f>; TILES] {
         let mut features = features.chunks(self.width.max(1));
         array::from_fn(|number| {
             let tile = block.first + number;

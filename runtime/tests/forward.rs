@@ -250,7 +250,11 @@ fn random_models_have_every_layout_and_shape() {
                 see("heads of different widths", query && value);
             }
             matrices.extend(heads);
-            matrices.extend([layer.attention_output(), layer.mlp_input(), layer.mlp_output()]);
+            matrices.extend([
+                layer.attention_output(),
+                layer.mlp_input(),
+                layer.mlp_output(),
+            ]);
         }
         for matrix in matrices {
             see("matrix without weights", matrix.count_nonzeros() == 0);

@@ -4,7 +4,13 @@ use crate::bytes::{Fault, position_of_lowest, u16_at};
 use crate::{ErrorKind, Section};
 
 /// Checks `weights`, which end at `end` of the section, and the list of columns before them.
-pub(super) fn check(columns: &[u8], weights: &[u8], cols: usize, end: usize, fault: &Fault) -> Option<()> {
+pub(super) fn check(
+    columns: &[u8],
+    weights: &[u8],
+    cols: usize,
+    end: usize,
+    fault: &Fault,
+) -> Option<()> {
     let found = |kind, at| fault.found(kind, Section::Weights, at);
     let weights_at = end - weights.len();
     let columns_at = weights_at - columns.len();

@@ -69,9 +69,11 @@ impl<'a> Weights<'a> {
             LayoutKind::DeltaU8 => 1,
             LayoutKind::Blocks2 => 2,
             LayoutKind::Blocks4 => 4,
-            LayoutKind::Bitmap => return (0..rows).for_each(|_| {
-                bitmap::take_row(rest, cols);
-            }),
+            LayoutKind::Bitmap => {
+                return (0..rows).for_each(|_| {
+                    bitmap::take_row(rest, cols);
+                });
+            }
             _ => {
                 *rest = rest.get(rows * self.stored..).unwrap_or(&[]);
                 return;
@@ -236,7 +238,8 @@ impl<'a> Matrix<'a> {
         let scales_at = bias_at - self.scales.len();
         check_numbers(self.scales, scales_at, true, fault)?;
         check_numbers(self.bias, bias_at, false, fault)?;
-        self.weights.check(self.scales.len() / 2, self.cols, end, fault)
+        self.weights
+            .check(self.scales.len() / 2, self.cols, end, fault)
     }
 
     /// Outputs, cut rows included.
