@@ -54,6 +54,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = env::var("OUT_DIR")?;
     fs::write(Path::new(&out).join("memory.x"), map)?;
     println!("cargo:rustc-link-search={out}");
+    println!("cargo:rustc-check-cfg=cfg(thumb2)");
+    if target.starts_with("thumbv") && !target.starts_with("thumbv6m") {
+        println!("cargo:rustc-cfg=thumb2");
+    }
     println!("cargo:rustc-check-cfg=cfg(small_memory)");
     if board == SMALL_BOARD {
         println!("cargo:rustc-cfg=small_memory");

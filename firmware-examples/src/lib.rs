@@ -4,6 +4,8 @@
 //! a product.
 #![no_std]
 
+#[cfg(thumb2)]
+mod copying;
 mod faults;
 pub mod files;
 pub mod instructions;
@@ -32,19 +34,26 @@ pub fn exit(code: i32) -> ! {
 
 /// Writes to the host's standard output. Not beside defmt, which owns it.
 pub fn print(text: &str) {
-    if let Ok(mut output) = semihosting::io::stdout() {
-        // Where the host does not listen, nothing is left to tell it.
-        let _ = output.write_all(text.as_bytes());
+    if let Ok(output) = semihosting::io::stdout() {
+        write(output, text);
+    }
+}
+
+/// Where the host does not listen, nothing is left to tell it.
+fn write(mut output: impl Write, text: &str) {
+    let mut rest = text.as_bytes();
+    // The library's own `write_all` can panic, and so links the formatting of numbers.
+    while let Ok(written @ 1..) = output.write(rest) {
+        rest = rest.get(written..).unwrap_or(&[]);
     }
 }
 
 /// Writes to the host's standard error and ends the program with status 1.
 pub fn fail(parts: &[&str]) -> ! {
-    if let Ok(mut output) = semihosting::io::stderr() {
-        for part in parts {
-            let _ = output.write_all(part.as_bytes());
+    for part in parts.iter().copied().chain(["\n"]) {
+        if let Ok(output) = semihosting::io::stderr() {
+            write(output, part);
         }
-        let _ = output.write_all(b"\n");
     }
     exit(1)
 }

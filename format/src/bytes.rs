@@ -1,21 +1,76 @@
-//! Reading little-endian numbers without a way to fail half-way.
+//! Reading little-endian numbers, and keeping what is wrong with them.
+//!
+//! Opening a file asks hundreds of questions, and every answer could be an error of
+//! twenty bytes. Code that hands such errors up would be most of the code there is, so
+//! the first one is written down in a [`Fault`], and functions return `None`.
+
+use core::cell::Cell;
 
 use crate::{ErrorKind, FormatError, Section};
 
-/// Reads forward through one section; every error carries section and offset.
+/// What is wrong with a file, once something is.
+pub(crate) struct Fault(Cell<FormatError>);
+
+impl Fault {
+    pub(crate) fn new() -> Self {
+        Self(Cell::new(FormatError::new(
+            ErrorKind::Truncated,
+            Section::Header,
+            0,
+        )))
+    }
+
+    /// What `read` returns, or what it found wrong.
+    pub(crate) fn catch<T>(read: impl FnOnce(&Self) -> Option<T>) -> Result<T, FormatError> {
+        let fault = Self::new();
+        read(&fault).ok_or_else(|| fault.0.get())
+    }
+
+    /// Writes down what is wrong; the caller returns the `None`.
+    #[inline(always)]
+    pub(crate) fn found<T>(&self, kind: ErrorKind, section: Section, offset: usize) -> Option<T> {
+        self.write(kind, section, offset);
+        None
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn write(&self, kind: ErrorKind, section: Section, offset: usize) {
+        self.0.set(FormatError::new(kind, section, offset));
+    }
+}
+
+/// Reads forward through one section.
 #[derive(Clone)]
-pub(crate) struct Reader<'a> {
+pub(crate) struct Reader<'a, 'f> {
     section: Section,
     bytes: &'a [u8],
     position: usize,
+    pub(crate) fault: &'f Fault,
 }
 
-impl<'a> Reader<'a> {
-    pub(crate) fn new(section: Section, bytes: &'a [u8]) -> Self {
+impl<'a, 'f> Reader<'a, 'f> {
+    pub(crate) fn new(section: Section, bytes: &'a [u8], fault: &'f Fault) -> Self {
         Self {
             section,
             bytes,
             position: 0,
+            fault,
+        }
+    }
+
+    /// Reads from `position` of the section on.
+    pub(crate) fn starting_at(
+        position: usize,
+        section: Section,
+        bytes: &'a [u8],
+        fault: &'f Fault,
+    ) -> Self {
+        Self {
+            section,
+            bytes,
+            position,
+            fault,
         }
     }
 
@@ -23,61 +78,60 @@ impl<'a> Reader<'a> {
         self.position
     }
 
-    pub(crate) fn error(&self, kind: ErrorKind) -> FormatError {
-        self.error_at(kind, self.position)
+    /// Writes down what is wrong at `offset` of the section.
+    #[inline(always)]
+    pub(crate) fn found<T>(&self, kind: ErrorKind, offset: usize) -> Option<T> {
+        self.write(kind, offset);
+        None
     }
 
-    pub(crate) fn error_at(&self, kind: ErrorKind, offset: usize) -> FormatError {
-        FormatError::new(kind, self.section, offset)
+    #[cold]
+    #[inline(never)]
+    fn write(&self, kind: ErrorKind, offset: usize) {
+        self.fault.write(kind, self.section, offset);
     }
 
     /// The next `length` bytes.
-    pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], FormatError> {
-        let end = self.position.checked_add(length);
-        match end.and_then(|end| self.bytes.get(self.position..end)) {
+    #[inline(never)]
+    pub(crate) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let rest = self.bytes.get(self.position..).unwrap_or(&[]);
+        match rest.get(..length) {
             Some(taken) => {
                 self.position += length;
-                Ok(taken)
+                Some(taken)
             }
-            None => Err(self.error(ErrorKind::Truncated)),
+            None => self.found(ErrorKind::Truncated, self.position),
         }
     }
 
     /// The next `count` items of `width` bytes each.
-    pub(crate) fn take_items(
-        &mut self,
-        count: usize,
-        width: usize,
-    ) -> Result<&'a [u8], FormatError> {
-        match count.checked_mul(width) {
-            Some(length) => self.take(length),
-            None => Err(self.error(ErrorKind::Truncated)),
-        }
+    pub(crate) fn take_items(&mut self, count: usize, width: usize) -> Option<&'a [u8]> {
+        // More than memory can hold is more than the section has.
+        self.take(count.saturating_mul(width))
     }
 
-    pub(crate) fn u8(&mut self) -> Result<u8, FormatError> {
-        Ok(self.take(1)?.first().copied().unwrap_or(0))
+    #[inline(never)]
+    pub(crate) fn u16(&mut self) -> Option<u16> {
+        Some(u16_at(self.take(2)?, 0))
     }
 
-    pub(crate) fn u16(&mut self) -> Result<u16, FormatError> {
-        Ok(u16_at(self.take(2)?, 0))
-    }
-
-    pub(crate) fn u32(&mut self) -> Result<u32, FormatError> {
-        Ok(u32_at(self.take(4)?, 0))
+    #[inline(never)]
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        Some(u32_at(self.take(4)?, 0))
     }
 
     /// A 32-bit count or offset as an index.
-    pub(crate) fn index(&mut self) -> Result<usize, FormatError> {
-        Ok(self.u32()? as usize)
+    pub(crate) fn index(&mut self) -> Option<usize> {
+        Some(self.u32()? as usize)
     }
 
-    pub(crate) fn reserved(&mut self, length: usize) -> Result<(), FormatError> {
+    #[inline(never)]
+    pub(crate) fn reserved(&mut self, length: usize) -> Option<()> {
         let at = self.position;
         if self.take(length)?.iter().any(|&byte| byte != 0) {
-            return Err(self.error_at(ErrorKind::Reserved, at));
+            return self.found(ErrorKind::Reserved, at);
         }
-        Ok(())
+        Some(())
     }
 
     pub(crate) fn rest(&mut self) -> &'a [u8] {
@@ -86,11 +140,12 @@ impl<'a> Reader<'a> {
         rest
     }
 
-    pub(crate) fn finish(&self) -> Result<(), FormatError> {
+    #[inline(never)]
+    pub(crate) fn finish(&self) -> Option<()> {
         if self.position == self.bytes.len() {
-            Ok(())
+            Some(())
         } else {
-            Err(self.error(ErrorKind::Trailing))
+            self.found(ErrorKind::Trailing, self.position)
         }
     }
 }

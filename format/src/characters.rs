@@ -10,9 +10,9 @@
 //! 0 unknown, 1 dropped, 2 isolated and unknown, 3 mapped, followed by `count`
 //! variable-length outcome codes. What no run covers is unknown.
 
+use crate::ErrorKind;
 use crate::bytes::{Reader, u16_at};
 use crate::strings::StringTable;
-use crate::{ErrorKind, FormatError};
 
 /// What becomes of one character of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +55,12 @@ pub struct Characters<'a> {
 }
 
 impl<'a> Characters<'a> {
-    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+    pub(crate) fn read(reader: &mut Reader<'a, '_>) -> Option<Self> {
         let targets = StringTable::read(reader)?;
         let word_targets_at = reader.position();
         let word_targets = reader.index()?;
         if word_targets > targets.len() || targets.len() > usize::from(u16::MAX - FIRST_TARGET) {
-            return Err(reader.error_at(ErrorKind::Index, word_targets_at));
+            return reader.found(ErrorKind::Index, word_targets_at);
         }
         let run_bytes = reader.index()?;
         let ascii_at = reader.position();
@@ -75,13 +75,13 @@ impl<'a> Characters<'a> {
         };
         for index in 0..ASCII {
             if !characters.is_code(u32::from(u16_at(ascii, index * 2))) {
-                return Err(reader.error_at(ErrorKind::Index, ascii_at + index * 2));
+                return reader.found(ErrorKind::Index, ascii_at + index * 2);
             }
         }
-        characters
-            .check_runs()
-            .map_err(|(kind, at)| reader.error_at(kind, runs_at + at))?;
-        Ok(characters)
+        match characters.check_runs() {
+            Ok(()) => Some(characters),
+            Err((kind, at)) => reader.found(kind, runs_at + at),
+        }
     }
 
     fn is_code(&self, code: u32) -> bool {
@@ -91,22 +91,25 @@ impl<'a> Characters<'a> {
     fn check_runs(&self) -> Result<(), (ErrorKind, usize)> {
         let mut codes = Codes { bytes: self.runs };
         let mut first = FIRST_BEYOND_ASCII;
-        while !codes.bytes.is_empty() {
+        // Outcomes of a run that are still to come.
+        let mut mapped = 0;
+        while !codes.bytes.is_empty() || mapped > 0 {
             let at = self.runs.len() - codes.bytes.len();
-            let run = codes.next().ok_or((ErrorKind::Truncated, at))?;
-            let count = run >> 2;
+            let code = codes.next().ok_or((ErrorKind::Truncated, at))?;
+            if mapped > 0 {
+                mapped -= 1;
+                if !self.is_code(code) {
+                    return Err((ErrorKind::Index, at));
+                }
+                continue;
+            }
+            let count = code >> 2;
             if count == 0 || count > 0x11_0000 - first {
                 return Err((ErrorKind::Index, at));
             }
             first += count;
-            if run & 3 == MAPPED_RUN {
-                for _ in 0..count {
-                    let at = self.runs.len() - codes.bytes.len();
-                    let code = codes.next().ok_or((ErrorKind::Truncated, at))?;
-                    if !self.is_code(code) {
-                        return Err((ErrorKind::Index, at));
-                    }
-                }
+            if code & 3 == MAPPED_RUN {
+                mapped = count;
             }
         }
         Ok(())
@@ -169,6 +172,7 @@ struct Codes<'a> {
 impl Iterator for Codes<'_> {
     type Item = u32;
 
+    #[inline(never)]
     fn next(&mut self) -> Option<u32> {
         let mut value = 0;
         for shift in [0, 7, 14, 21] {

@@ -3,7 +3,7 @@
 //! Nothing here knows what a section means, so the same container can hold an
 //! encoder, a decoder or anything that comes later.
 
-use crate::bytes::{Reader, u16_at, u32_at};
+use crate::bytes::{Fault, Reader, u16_at, u32_at};
 use crate::{ErrorKind, FormatError, Section};
 
 /// The first eight bytes. The high bit and the line ending reveal a transfer that
@@ -25,6 +25,7 @@ pub const REQUIRED: u16 = 1;
 const CRC_32: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 
 /// CRC-32 (ISO-HDLC, the one of zip and PNG) of the pieces in turn.
+#[inline(never)]
 #[must_use]
 pub fn checksum(pieces: &[&[u8]]) -> u32 {
     let mut digest = CRC_32.digest();
@@ -96,25 +97,25 @@ impl<'a> Container<'a> {
     /// # Errors
     /// [`FormatError`] for the first thing that does not hold.
     pub fn open(bytes: &'a [u8]) -> Result<Self, FormatError> {
-        let mut header = Reader::new(Section::Header, bytes);
+        Fault::catch(|fault| Self::read(bytes, fault))
+    }
+
+    #[inline(never)]
+    pub(crate) fn read(bytes: &'a [u8], fault: &Fault) -> Option<Self> {
+        let mut header = Reader::new(Section::Header, bytes, fault);
         if header.take(8)? != MAGIC {
-            return Err(header.error_at(ErrorKind::Magic, 0));
+            return header.found(ErrorKind::Magic, 0);
         }
         let found = header.u16()?;
         if found != VERSION {
-            return Err(header.error_at(
-                ErrorKind::Version {
-                    found,
-                    known: VERSION,
-                },
-                8,
-            ));
+            let known = VERSION;
+            return header.found(ErrorKind::Version { found, known }, 8);
         }
         let sections = usize::from(header.u16()?);
         let stated = header.u32()?;
         if stated as usize != bytes.len() {
             let given = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            return Err(header.error_at(ErrorKind::Length { stated, given }, 12));
+            return header.found(ErrorKind::Length { stated, given }, 12);
         }
         let expected = header.u32()?;
         header.reserved(HEADER_BYTES - header.position())?;
@@ -126,33 +127,33 @@ impl<'a> Container<'a> {
             .split_at_checked(HEADER_CHECKSUM_OFFSET)
             .unwrap_or((&[], &[]));
         if checksum(&[before, after.get(4..).unwrap_or(&[])]) != expected {
-            return Err(header.error_at(ErrorKind::Checksum, HEADER_CHECKSUM_OFFSET));
+            return header.found(ErrorKind::Checksum, HEADER_CHECKSUM_OFFSET);
         }
         let container = Self { bytes, table };
-        container.check_sections(table_end)?;
-        Ok(container)
+        container.check_sections(table_end, fault)?;
+        Some(container)
     }
 
-    fn check_sections(&self, table_end: usize) -> Result<(), FormatError> {
+    fn check_sections(&self, table_end: usize, fault: &Fault) -> Option<()> {
         let mut previous_kind = 0;
         let mut end = table_end;
         for (index, entry) in self.entries().enumerate() {
-            let error =
-                |kind, field| FormatError::new(kind, Section::Table, index * ENTRY_BYTES + field);
+            let found =
+                |kind, field| fault.found(kind, Section::Table, index * ENTRY_BYTES + field);
             let kind = entry.section.kind().unwrap_or(0);
             if kind <= previous_kind {
-                return Err(error(ErrorKind::Order, 0));
+                return found(ErrorKind::Order, 0);
             }
             previous_kind = kind;
             let flags = u16_at(self.table, index * ENTRY_BYTES + 2);
             if flags & !REQUIRED != 0 {
-                return Err(error(ErrorKind::Reserved, 2));
+                return found(ErrorKind::Reserved, 2);
             }
             if entry.required && matches!(entry.section, Section::Unknown(_)) {
-                return Err(FormatError::new(ErrorKind::Required, entry.section, 0));
+                return fault.found(ErrorKind::Required, entry.section, 0);
             }
             if entry.offset != end.next_multiple_of(SECTION_ALIGNMENT) {
-                return Err(error(ErrorKind::Alignment, 4));
+                return found(ErrorKind::Alignment, 4);
             }
             let gap = self.bytes.get(end..entry.offset);
             let body = entry
@@ -160,20 +161,20 @@ impl<'a> Container<'a> {
                 .checked_add(entry.length)
                 .and_then(|end| self.bytes.get(entry.offset..end));
             let (Some(gap), Some(body)) = (gap, body) else {
-                return Err(error(ErrorKind::Truncated, 8));
+                return found(ErrorKind::Truncated, 8);
             };
             if gap.iter().any(|&byte| byte != 0) {
-                return Err(error(ErrorKind::Reserved, 4));
+                return found(ErrorKind::Reserved, 4);
             }
             if checksum(&[body]) != entry.checksum {
-                return Err(FormatError::new(ErrorKind::Checksum, entry.section, 0));
+                return fault.found(ErrorKind::Checksum, entry.section, 0);
             }
             end = entry.offset + entry.length;
         }
         if end == self.bytes.len() {
-            Ok(())
+            Some(())
         } else {
-            Err(FormatError::new(ErrorKind::Trailing, Section::Header, end))
+            fault.found(ErrorKind::Trailing, Section::Header, end)
         }
     }
 
@@ -193,9 +194,14 @@ impl<'a> Container<'a> {
     /// # Errors
     /// [`ErrorKind::Missing`] when the file has none.
     pub fn section(&self, section: Section) -> Result<&'a [u8], FormatError> {
+        Fault::catch(|fault| self.find(section, fault))
+    }
+
+    #[inline(never)]
+    pub(crate) fn find(&self, section: Section, fault: &Fault) -> Option<&'a [u8]> {
         self.entries()
             .find(|entry| entry.section == section)
             .and_then(|entry| self.bytes.get(entry.offset..entry.offset + entry.length))
-            .ok_or(FormatError::new(ErrorKind::Missing, section, 0))
+            .or_else(|| fault.found(ErrorKind::Missing, section, 0))
     }
 }

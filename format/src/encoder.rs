@@ -1,9 +1,10 @@
 //! The encoder's view of the tensors: embeddings, layers, classifier.
 
+use crate::bytes::Fault;
 use crate::limits::Limits;
 use crate::manifest::EncoderSettings;
 use crate::tensor::{Embedding, LayoutKind, Matrix, Norm, Record, Role, Tensors};
-use crate::{ErrorKind, FormatError, Section};
+use crate::{ErrorKind, Section};
 
 /// Longest token sequence a file may state: 13-bit attention weights times int8
 /// values then sum within 32 bits (2,048 · 8,191 · 127 < 2³¹).
@@ -22,37 +23,74 @@ pub struct Embeddings<'a> {
     pub norm: Norm<'a>,
 }
 
-/// One post-LayerNorm layer.
+/// One post-LayerNorm layer. Its tensors are views made when they are asked for: kept, they
+/// would be most of what is copied.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer<'a> {
-    heads: Heads<'a>,
-    /// `[hidden, context]`: the values of the heads that are left.
-    pub attention_output: Matrix<'a>,
-    /// LayerNorm behind attention and residual.
-    pub attention_norm: Norm<'a>,
-    /// `[intermediate, hidden]`.
-    pub mlp_input: Matrix<'a>,
-    /// `[hidden, intermediate]`.
-    pub mlp_output: Matrix<'a>,
-    /// LayerNorm behind MLP and residual.
-    pub mlp_norm: Norm<'a>,
+    tensors: Tensors<'a>,
+    /// Record of the first head.
+    first: usize,
+    /// Record behind the last head; the others follow in the order of [`Role`].
+    behind: usize,
 }
 
 impl<'a> Layer<'a> {
+    /// The layer whose heads begin at record `first`.
+    fn at(tensors: Tensors<'a>, first: usize) -> Self {
+        let mut behind = first;
+        while tensors
+            .record(behind)
+            .is_some_and(|record| record.role == Role::Head)
+        {
+            behind += 1;
+        }
+        Self {
+            tensors,
+            first,
+            behind,
+        }
+    }
+
+    /// Record behind the layer.
+    fn end(&self) -> usize {
+        self.behind + (Role::MlpNorm as usize - Role::Head as usize)
+    }
+
     /// The heads that are left: `[2·query + value, hidden]` each.
     pub fn heads(&self) -> impl Iterator<Item = Matrix<'a>> + Clone + use<'a> {
-        let Heads { tensors, layer } = self.heads;
-        tensors
-            .records()
-            .filter(move |record| record.role == Role::Head && record.layer == layer)
-            .filter_map(move |record| Matrix::view(&record, tensors.weights()).ok())
+        let tensors = self.tensors;
+        (self.first..self.behind).map(move |index| tensors.matrix_at(index))
     }
-}
 
-#[derive(Clone, Copy, Debug)]
-struct Heads<'a> {
-    tensors: Tensors<'a>,
-    layer: u16,
+    /// `[hidden, context]`: the values of the heads that are left.
+    #[must_use]
+    pub fn attention_output(&self) -> Matrix<'a> {
+        self.tensors.matrix_at(self.behind)
+    }
+
+    /// LayerNorm behind attention and residual.
+    #[must_use]
+    pub fn attention_norm(&self) -> Norm<'a> {
+        self.tensors.norm_at(self.behind + 1)
+    }
+
+    /// `[intermediate, hidden]`.
+    #[must_use]
+    pub fn mlp_input(&self) -> Matrix<'a> {
+        self.tensors.matrix_at(self.behind + 2)
+    }
+
+    /// `[hidden, intermediate]`.
+    #[must_use]
+    pub fn mlp_output(&self) -> Matrix<'a> {
+        self.tensors.matrix_at(self.behind + 3)
+    }
+
+    /// LayerNorm behind MLP and residual.
+    #[must_use]
+    pub fn mlp_norm(&self) -> Norm<'a> {
+        self.tensors.norm_at(self.behind + 4)
+    }
 }
 
 /// An encoder whose tensors fit together.
@@ -60,168 +98,119 @@ struct Heads<'a> {
 pub struct Encoder<'a> {
     tensors: Tensors<'a>,
     settings: EncoderSettings,
-    embeddings: Embeddings<'a>,
-    classifier: Matrix<'a>,
+    /// Record behind the embeddings.
+    first_of_layers: usize,
 }
 
-/// How tensor bytes become views: with every check, or trusting an earlier one.
-trait Access {
-    fn matrix<'a>(record: &Record, weights: &'a [u8]) -> Result<Matrix<'a>, FormatError>;
-    fn embedding<'a>(record: &Record, weights: &'a [u8]) -> Result<Embedding<'a>, FormatError>;
-    fn norm<'a>(record: &Record, weights: &'a [u8]) -> Result<Norm<'a>, FormatError>;
-}
-
-struct Checked;
-
-impl Access for Checked {
-    fn matrix<'a>(record: &Record, weights: &'a [u8]) -> Result<Matrix<'a>, FormatError> {
-        Matrix::read(record, weights)
-    }
-    fn embedding<'a>(record: &Record, weights: &'a [u8]) -> Result<Embedding<'a>, FormatError> {
-        Embedding::read(record, weights)
-    }
-    fn norm<'a>(record: &Record, weights: &'a [u8]) -> Result<Norm<'a>, FormatError> {
-        Norm::read(record, weights)
-    }
-}
-
-struct Trusted;
-
-impl Access for Trusted {
-    fn matrix<'a>(record: &Record, weights: &'a [u8]) -> Result<Matrix<'a>, FormatError> {
-        Matrix::view(record, weights)
-    }
-    fn embedding<'a>(record: &Record, weights: &'a [u8]) -> Result<Embedding<'a>, FormatError> {
-        Embedding::view(record, weights)
-    }
-    fn norm<'a>(record: &Record, weights: &'a [u8]) -> Result<Norm<'a>, FormatError> {
-        Norm::view(record, weights)
-    }
-}
-
-/// Walks the directory in its one valid order.
-struct Cursor<'a, I: Iterator<Item = Record>> {
-    records: core::iter::Peekable<I>,
-    weights: &'a [u8],
+/// Checks the directory in its one valid order.
+struct Cursor<'a, 'f> {
+    tensors: Tensors<'a>,
+    /// The next record, and the last one.
     index: usize,
+    record: Option<Record>,
+    layer: u16,
+    /// Number of token ids.
+    vocabulary: usize,
+    /// Texts that a model reads at once.
+    texts: usize,
+    /// What the layer at hand has.
+    context: usize,
+    intermediate: usize,
+    /// What is fixed, and the largest sizes of the layers so far.
+    limits: Limits,
+    fault: &'f Fault,
 }
 
-impl<'a, I: Iterator<Item = Record>> Cursor<'a, I> {
-    fn error(&self, kind: ErrorKind) -> FormatError {
-        let at = self.index * crate::tensor::RECORD_BYTES;
-        FormatError::new(kind, Section::Tensors, at)
+impl Cursor<'_, '_> {
+    fn found<T>(&self, kind: ErrorKind, index: usize) -> Option<T> {
+        self.fault
+            .found(kind, Section::Tensors, index * crate::tensor::RECORD_BYTES)
     }
 
-    /// The next record if it has this role and layer.
-    fn optional(&mut self, role: Role, layer: u16) -> Option<Record> {
-        let record = self
-            .records
-            .next_if(|record| record.role == role && record.layer == layer)?;
+    /// Whether the next record has this role in this layer.
+    fn is_next(&mut self, role: Role) -> bool {
+        self.record = self.tensors.record(self.index);
+        let is_it = |record: &Record| record.role == role && record.layer == self.layer;
+        self.record.as_ref().is_some_and(is_it)
+    }
+
+    /// Checks the next record, which must have this role in this layer; its rows.
+    #[inline(never)]
+    fn check(&mut self, role: Role) -> Option<usize> {
+        if !self.is_next(role) {
+            return self.found(ErrorKind::Missing, self.index);
+        }
+        let record = self.record.as_ref()?;
+        self.check_shape(record)?;
         self.index += 1;
-        Some(record)
-    }
-
-    fn required(&mut self, role: Role, layer: u16) -> Result<Record, FormatError> {
-        match self.optional(role, layer) {
-            Some(record) => Ok(record),
-            None => Err(self.error(ErrorKind::Missing)),
+        let (weights, fault) = (self.tensors.weights(), self.fault);
+        match record.layout {
+            LayoutKind::Embedding => {
+                Embedding::view(record, weights, fault)?.check(record, fault)?
+            }
+            LayoutKind::Norm => Norm::view(record, weights, fault)?.check(record, fault)?,
+            _ => Matrix::view(record, weights, fault)?.check(record, fault)?,
         }
+        Some(record.rows)
     }
 
-    fn shape_error(&self) -> FormatError {
-        let at = self.index.saturating_sub(1) * crate::tensor::RECORD_BYTES;
-        FormatError::new(ErrorKind::Shape, Section::Tensors, at)
-    }
-
-    fn matrix<A: Access>(
-        &mut self,
-        role: Role,
-        layer: u16,
-        rows: Option<usize>,
-        cols: usize,
-    ) -> Result<Matrix<'a>, FormatError> {
-        let record = self.required(role, layer)?;
-        self.head_or_matrix::<A>(&record, rows, cols)
-    }
-
-    fn head_or_matrix<A: Access>(
-        &self,
-        record: &Record,
-        rows: Option<usize>,
-        cols: usize,
-    ) -> Result<Matrix<'a>, FormatError> {
-        let is_head = record.role == Role::Head;
-        let query_fits = if is_head {
-            record.query_rows <= record.rows / 2 && record.rows > 0
-        } else {
-            record.query_rows == 0 && record.head == 0
+    /// Whether `record` has the shape that its role has here, and nothing more.
+    fn check_shape(&self, record: &Record) -> Option<()> {
+        let Limits {
+            tokens,
+            hidden,
+            labels,
+            ..
+        } = self.limits;
+        let (context, intermediate) = (self.context, self.intermediate);
+        let (embedding, norm) = (LayoutKind::Embedding, LayoutKind::Norm);
+        // Where two things do not matter, what is there.
+        let (any_rows, any_matrix) = (record.rows, record.layout);
+        let (rows, cols, layout) = match record.role {
+            Role::TokenEmbedding => (self.vocabulary, hidden, embedding),
+            Role::PositionEmbedding => (tokens, hidden, embedding),
+            Role::SegmentEmbedding => (self.texts, hidden, embedding),
+            Role::EmbeddingNorm | Role::AttentionNorm | Role::MlpNorm => (1, hidden, norm),
+            Role::Head | Role::MlpInput => (any_rows, hidden, any_matrix),
+            Role::AttentionOutput => (hidden, context, any_matrix),
+            Role::MlpOutput => (hidden, intermediate, any_matrix),
+            Role::Classifier => (labels, hidden, any_matrix),
         };
-        let fits = record.cols == cols && rows.is_none_or(|rows| rows == record.rows);
-        if !(record.layout.is_matrix() && query_fits && fits) {
-            return Err(self.shape_error());
+        let is_matrix = record.role >= Role::Head
+            && !matches!(record.role, Role::AttentionNorm | Role::MlpNorm);
+        let is_plain = record.query_rows == 0 && record.head == 0;
+        let is_head = record.query_rows <= record.rows / 2 && record.rows > 0;
+        let fits = if record.role == Role::Head {
+            is_head
+        } else {
+            is_plain
+        };
+        let shape_fits = record.rows == rows && record.cols == cols && record.layout == layout;
+        if !(fits && shape_fits && record.layout.is_matrix() == is_matrix) {
+            return self.found(ErrorKind::Shape, self.index);
         }
-        A::matrix(record, self.weights)
+        Some(())
     }
 
-    fn embedding<A: Access>(
-        &self,
-        record: &Record,
-        rows: usize,
-        cols: usize,
-    ) -> Result<Embedding<'a>, FormatError> {
-        let fits = record.rows == rows && record.cols == cols;
-        let plain = record.query_rows == 0 && record.head == 0;
-        if record.layout != LayoutKind::Embedding || !fits || !plain || record.layer != 0 {
-            return Err(self.shape_error());
+    /// Checks the next layer.
+    fn check_layer(&mut self) -> Option<()> {
+        self.context = 0;
+        while self.is_next(Role::Head) {
+            let rows = self.check(Role::Head)?;
+            let query = self.record.map_or(0, |record| record.query_rows);
+            let value = rows - 2 * query;
+            self.limits.query = self.limits.query.max(query);
+            self.limits.value = self.limits.value.max(value);
+            self.context += value;
         }
-        A::embedding(record, self.weights)
-    }
-
-    fn norm<A: Access>(
-        &mut self,
-        role: Role,
-        layer: u16,
-        cols: usize,
-    ) -> Result<Norm<'a>, FormatError> {
-        let record = self.required(role, layer)?;
-        let plain = record.query_rows == 0 && record.head == 0 && record.rows == 1;
-        if record.layout != LayoutKind::Norm || record.cols != cols || !plain {
-            return Err(self.shape_error());
-        }
-        A::norm(&record, self.weights)
-    }
-
-    fn layer<A: Access>(
-        &mut self,
-        layer: u16,
-        tensors: Tensors<'a>,
-        limits: &mut Limits,
-    ) -> Result<Layer<'a>, FormatError> {
-        let hidden = limits.hidden;
-        let mut context = 0;
-        while let Some(record) = self.optional(Role::Head, layer) {
-            let head = self.head_or_matrix::<A>(&record, None, hidden)?;
-            limits.query = limits.query.max(head.query_rows());
-            limits.value = limits.value.max(head.value_rows());
-            context += head.value_rows();
-        }
-        limits.context = limits.context.max(context);
-        let attention_output =
-            self.matrix::<A>(Role::AttentionOutput, layer, Some(hidden), context)?;
-        let attention_norm = self.norm::<A>(Role::AttentionNorm, layer, hidden)?;
-        let mlp_input = self.matrix::<A>(Role::MlpInput, layer, None, hidden)?;
-        let intermediate = mlp_input.rows();
-        limits.intermediate = limits.intermediate.max(intermediate);
-        let mlp_output = self.matrix::<A>(Role::MlpOutput, layer, Some(hidden), intermediate)?;
-        let mlp_norm = self.norm::<A>(Role::MlpNorm, layer, hidden)?;
-        Ok(Layer {
-            heads: Heads { tensors, layer },
-            attention_output,
-            attention_norm,
-            mlp_input,
-            mlp_output,
-            mlp_norm,
-        })
+        self.check(Role::AttentionOutput)?;
+        self.check(Role::AttentionNorm)?;
+        self.intermediate = self.check(Role::MlpInput)?;
+        self.check(Role::MlpOutput)?;
+        self.check(Role::MlpNorm)?;
+        self.limits.context = self.limits.context.max(self.context);
+        self.limits.intermediate = self.limits.intermediate.max(self.intermediate);
+        Some(())
     }
 }
 
@@ -234,59 +223,58 @@ impl<'a> Encoder<'a> {
         pair: bool,
         stated: &Limits,
         vocabulary: usize,
-    ) -> Result<Self, FormatError> {
-        let (tokens, hidden, labels) = (stated.tokens, stated.hidden, stated.labels);
-        let limit_error = |at| FormatError::new(ErrorKind::Limit, Section::Limits, at);
+        fault: &Fault,
+    ) -> Option<Self> {
+        let wrong_limit = |at| fault.found(ErrorKind::Limit, Section::Limits, at);
+        let texts = if pair { 2 } else { 1 };
         // [CLS] and one [SEP] a text must fit.
-        if tokens < if pair { 3 } else { 2 } || tokens > TOKENS_LIMIT {
-            return Err(limit_error(0));
+        if stated.tokens < 1 + texts || stated.tokens > TOKENS_LIMIT {
+            return wrong_limit(0);
         }
-        if hidden == 0 {
-            return Err(limit_error(4));
+        if stated.hidden == 0 {
+            return wrong_limit(4);
         }
         let mut cursor = Cursor {
-            records: tensors.records().peekable(),
-            weights: tensors.weights(),
+            tensors,
             index: 0,
+            record: None,
+            layer: 0,
+            vocabulary,
+            texts,
+            context: 0,
+            intermediate: 0,
+            limits: Limits {
+                query: 0,
+                value: 0,
+                context: 0,
+                intermediate: 0,
+                ..*stated
+            },
+            fault,
         };
-        let record = cursor.required(Role::TokenEmbedding, 0)?;
-        let token = cursor.embedding::<Checked>(&record, vocabulary, hidden)?;
-        let record = cursor.required(Role::PositionEmbedding, 0)?;
-        let position = cursor.embedding::<Checked>(&record, tokens, hidden)?;
-        let segment = match cursor.optional(Role::SegmentEmbedding, 0) {
-            Some(record) => {
-                let rows = if pair { 2 } else { 1 };
-                Some(cursor.embedding::<Checked>(&record, rows, hidden)?)
-            }
-            None => None,
-        };
-        let norm = cursor.norm::<Checked>(Role::EmbeddingNorm, 0, hidden)?;
-        let mut limits = Limits {
-            tokens,
-            hidden,
-            labels,
-            ..Limits::default()
-        };
+        cursor.check(Role::TokenEmbedding)?;
+        cursor.check(Role::PositionEmbedding)?;
+        if cursor.is_next(Role::SegmentEmbedding) {
+            cursor.check(Role::SegmentEmbedding)?;
+        }
+        cursor.check(Role::EmbeddingNorm)?;
+        let first_of_layers = cursor.index;
         for layer in 0..settings.layers {
-            cursor.layer::<Checked>(layer, tensors, &mut limits)?;
+            cursor.layer = layer;
+            cursor.check_layer()?;
         }
-        let classifier = cursor.matrix::<Checked>(Role::Classifier, 0, Some(labels), hidden)?;
-        if cursor.records.peek().is_some() {
-            return Err(cursor.error(ErrorKind::Trailing));
+        cursor.layer = 0;
+        cursor.check(Role::Classifier)?;
+        if tensors.record(cursor.index).is_some() {
+            return cursor.found(ErrorKind::Trailing, cursor.index);
         }
-        if limits != *stated {
-            return Err(limit_error(8));
+        if cursor.limits != *stated {
+            return wrong_limit(8);
         }
-        Ok(Self {
+        Some(Self {
             tensors,
             settings,
-            embeddings: Embeddings {
-                token,
-                position,
-                segment,
-                norm,
-            },
-            classifier,
+            first_of_layers,
         })
     }
 
@@ -299,29 +287,30 @@ impl<'a> Encoder<'a> {
     /// The embedding tables.
     #[must_use]
     pub fn embeddings(&self) -> Embeddings<'a> {
-        self.embeddings
+        let norm = self.first_of_layers - 1;
+        Embeddings {
+            token: self.tensors.embedding_at(0),
+            position: self.tensors.embedding_at(1),
+            segment: (norm > 2).then(|| self.tensors.embedding_at(2)),
+            norm: self.tensors.norm_at(norm),
+        }
     }
 
     /// The layers, first to last.
-    pub fn layers(&self, limits: Limits) -> impl Iterator<Item = Layer<'a>> + use<'a> {
+    pub fn layers(&self) -> impl Iterator<Item = Layer<'a>> + use<'a> {
         let tensors = self.tensors;
-        let records = tensors
-            .records()
-            .skip_while(|record| record.role <= Role::EmbeddingNorm);
-        let mut cursor = Cursor {
-            records: records.peekable(),
-            weights: tensors.weights(),
-            index: 0,
-        };
-        let mut limits = limits;
-        (0..self.settings.layers)
-            .map_while(move |layer| cursor.layer::<Trusted>(layer, tensors, &mut limits).ok())
+        let mut first = self.first_of_layers;
+        (0..self.settings.layers).map(move |_| {
+            let layer = Layer::at(tensors, first);
+            first = layer.end();
+            layer
+        })
     }
 
     /// `[labels, hidden]`.
     #[must_use]
     pub fn classifier(&self) -> Matrix<'a> {
-        self.classifier
+        self.tensors.matrix_at(self.tensors.len() - 1)
     }
 
     /// The directory, for those who look rather than execute.

@@ -6,7 +6,6 @@
 
 use crate::bytes::Reader;
 use crate::container::{ENTRY_BYTES, HEADER_BYTES, MAGIC};
-use crate::{FormatError, Section};
 
 /// Bytes of the section.
 pub const LIMITS_BYTES: usize = 32;
@@ -32,20 +31,24 @@ pub struct Limits {
 }
 
 impl Limits {
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, FormatError> {
-        let mut reader = Reader::new(Section::Limits, bytes);
-        let limits = Self {
-            tokens: reader.index()?,
-            hidden: reader.index()?,
-            query: reader.index()?,
-            value: reader.index()?,
-            context: reader.index()?,
-            intermediate: reader.index()?,
-            labels: reader.index()?,
-        };
+    #[inline(never)]
+    pub(crate) fn read(reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let mut fields = [0; 7];
+        for field in &mut fields {
+            *field = reader.index()?;
+        }
         reader.reserved(4)?;
         reader.finish()?;
-        Ok(limits)
+        let [tokens, hidden, query, value, context, intermediate, labels] = fields;
+        Some(Self {
+            tokens,
+            hidden,
+            query,
+            value,
+            context,
+            intermediate,
+            labels,
+        })
     }
 
     /// The section's bytes.

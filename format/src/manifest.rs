@@ -6,14 +6,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ErrorKind;
 use crate::bytes::Reader;
-use crate::{ErrorKind, FormatError, Section};
 
 /// Manifest version written and read here.
 pub const VERSION: u16 = 1;
 
 /// Everything about a model except its shapes and weights.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Manifest<'a> {
     /// [`VERSION`].
     pub version: u16,
@@ -24,14 +24,13 @@ pub struct Manifest<'a> {
     /// How text becomes token ids.
     pub tokenizer: TokenizerSettings,
     /// Where it comes from.
-    #[serde(borrow)]
     pub provenance: Provenance<'a>,
     /// What it scored.
     pub scores: Scores,
 }
 
 /// The kind of network in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Architecture {
     /// A post-LayerNorm transformer encoder (BERT's) with a classifier.
@@ -39,7 +38,7 @@ pub enum Architecture {
 }
 
 /// Settings of an encoder.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct EncoderSettings {
     /// Number of layers.
     pub layers: u16,
@@ -54,7 +53,7 @@ pub struct EncoderSettings {
 }
 
 /// Function between the two matrices of an MLP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub enum Activation {
     /// max(0, x).
@@ -64,7 +63,7 @@ pub enum Activation {
 }
 
 /// How the sequence becomes one vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub enum Pooling {
     /// Mean over all tokens, special tokens included.
@@ -74,7 +73,7 @@ pub enum Pooling {
 }
 
 /// How text becomes token ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct TokenizerSettings {
     /// Token for a word that cannot be split into pieces.
     pub unknown: u16,
@@ -89,7 +88,7 @@ pub struct TokenizerSettings {
 }
 
 /// Where a model comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Provenance<'a> {
     /// Program and version that wrote the file.
     pub producer: &'a str,
@@ -102,7 +101,7 @@ pub struct Provenance<'a> {
 }
 
 /// Scores in per cent, where they were measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Scores {
     /// Test accuracy of the dense float model it came from.
     pub dense_float: Option<f32>,
@@ -113,29 +112,102 @@ pub struct Scores {
 }
 
 impl<'a> Manifest<'a> {
-    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, FormatError> {
-        let reader = Reader::new(Section::Manifest, bytes);
-        let undecodable = |_| reader.error(ErrorKind::Manifest);
-        let (version, _) = postcard::take_from_bytes::<u16>(bytes).map_err(undecodable)?;
+    #[inline(never)]
+    pub(crate) fn read(reader: &mut Reader<'a, '_>) -> Option<Self> {
+        let mut record = reader.rest();
+        let length = record.len();
+        let Some(version) = take(&mut record) else {
+            return reader.found(ErrorKind::Manifest, 0);
+        };
         if version != VERSION {
-            return Err(reader.error(ErrorKind::Version {
-                found: version,
-                known: VERSION,
-            }));
+            let (found, known) = (version, VERSION);
+            return reader.found(ErrorKind::Version { found, known }, 0);
         }
-        let (manifest, rest) =
-            postcard::take_from_bytes::<Manifest<'a>>(bytes).map_err(undecodable)?;
-        if !rest.is_empty() {
-            return Err(reader.error_at(ErrorKind::Trailing, bytes.len() - rest.len()));
+        let Some(manifest) = Self::decode(version, &mut record) else {
+            return reader.found(ErrorKind::Manifest, 0);
+        };
+        if !record.is_empty() {
+            return reader.found(ErrorKind::Trailing, length - record.len());
         }
         let Architecture::EncoderClassifier(encoder) = manifest.architecture;
         // Written so that NaN fails too.
         if !(encoder.norm_epsilon >= 0.0 && encoder.norm_epsilon < 1.0) {
-            return Err(reader.error(ErrorKind::Scale));
+            return reader.found(ErrorKind::Scale, 0);
         }
         if manifest.tokenizer.word_characters > crate::tensor::WORD_CHARACTERS {
-            return Err(reader.error(ErrorKind::Limit));
+            return reader.found(ErrorKind::Limit, 0);
         }
-        Ok(manifest)
+        Some(manifest)
     }
+
+    /// What [`Serialize`] wrote, field by field: a visitor for each type, as serde derives
+    /// them, is five times the code.
+    fn decode(version: u16, record: &mut &'a [u8]) -> Option<Self> {
+        Some(Self {
+            version,
+            name: take(record)?,
+            architecture: Architecture::decode(record)?,
+            tokenizer: TokenizerSettings {
+                unknown: take(record)?,
+                start: take(record)?,
+                separator: take(record)?,
+                word_characters: take(record)?,
+                pair: take(record)?,
+            },
+            provenance: Provenance {
+                producer: take(record)?,
+                seed: take(record)?,
+                recipe: take_hash(record)?,
+                data: take_hash(record)?,
+            },
+            scores: Scores {
+                dense_float: take(record)?,
+                sparse_float: take(record)?,
+                runtime: take(record)?,
+            },
+        })
+    }
+}
+
+impl Architecture {
+    fn decode(record: &mut &[u8]) -> Option<Self> {
+        let 0 = take_variant(record)? else {
+            return None;
+        };
+        Some(Self::EncoderClassifier(EncoderSettings {
+            layers: take(record)?,
+            activation: match take_variant(record)? {
+                0 => Activation::Relu,
+                1 => Activation::Gelu,
+                _ => return None,
+            },
+            pooling: match take_variant(record)? {
+                0 => Pooling::Mean,
+                1 => Pooling::Cls,
+                _ => return None,
+            },
+            norm_epsilon: take(record)?,
+            dense_weights: take(record)?,
+        }))
+    }
+}
+
+/// The next value.
+#[inline(never)]
+fn take<'a, T: Deserialize<'a>>(record: &mut &'a [u8]) -> Option<T> {
+    let (value, rest) = postcard::take_from_bytes(record).ok()?;
+    *record = rest;
+    Some(value)
+}
+
+/// The number of an enum's variant.
+fn take_variant(record: &mut &[u8]) -> Option<u32> {
+    take(record)
+}
+
+/// An array has no length in front of it.
+fn take_hash(record: &mut &[u8]) -> Option<[u8; 32]> {
+    let (&hash, rest) = record.split_first_chunk()?;
+    *record = rest;
+    Some(hash)
 }

@@ -1,6 +1,6 @@
 //! The one way in: bytes to a model.
 
-use crate::bytes::Reader;
+use crate::bytes::{Fault, Reader};
 use crate::characters::Characters;
 use crate::container::Container;
 use crate::encoder::Encoder;
@@ -30,39 +30,49 @@ impl<'a> Model<'a> {
     /// # Errors
     /// A [`FormatError`] naming the first thing that does not hold, its section
     /// and its offset there.
+    // Its stack is given back before the model runs.
+    #[inline(never)]
     pub fn open(bytes: &'a [u8]) -> Result<Self, FormatError> {
-        let container = Container::open(bytes)?;
-        let manifest = Manifest::read(container.section(Section::Manifest)?)?;
-        let limits = Limits::read(container.section(Section::Limits)?)?;
+        Fault::catch(|fault| Self::read(bytes, fault))
+    }
 
-        let mut reader = section(&container, Section::Labels)?;
+    fn read(bytes: &'a [u8], fault: &Fault) -> Option<Self> {
+        let container = Container::read(bytes, fault)?;
+        let section = |section| {
+            let bytes = container.find(section, fault)?;
+            Some(Reader::new(section, bytes, fault))
+        };
+        let manifest = Manifest::read(&mut section(Section::Manifest)?)?;
+        let limits = Limits::read(&mut section(Section::Limits)?)?;
+
+        let mut reader = section(Section::Labels)?;
         let labels = StringTable::read(&mut reader)?;
         reader.finish()?;
         if labels.len() != limits.labels || labels.is_empty() {
-            return Err(reader.error_at(ErrorKind::Limit, 0));
+            return reader.found(ErrorKind::Limit, 0);
         }
 
-        let mut reader = section(&container, Section::Vocabulary)?;
+        let mut reader = section(Section::Vocabulary)?;
         let vocabulary = Vocabulary::read(&mut reader)?;
         reader.finish()?;
         let tokenizer = manifest.tokenizer;
         for id in [tokenizer.unknown, tokenizer.start, tokenizer.separator] {
             if usize::from(id) >= vocabulary.len() {
-                return Err(FormatError::new(ErrorKind::Index, Section::Manifest, 0));
+                return fault.found(ErrorKind::Index, Section::Manifest, 0);
             }
         }
 
-        let mut reader = section(&container, Section::Characters)?;
+        let mut reader = section(Section::Characters)?;
         let characters = Characters::read(&mut reader)?;
         reader.finish()?;
 
-        let tensors = Tensors::read(
-            container.section(Section::Tensors)?,
-            container.section(Section::Weights)?,
-        )?;
+        let records = container.find(Section::Tensors, fault)?;
+        let weights = container.find(Section::Weights, fault)?;
+        let tensors = Tensors::read(records, weights, fault)?;
         let Architecture::EncoderClassifier(settings) = manifest.architecture;
-        let encoder = Encoder::read(tensors, settings, tokenizer.pair, &limits, vocabulary.len())?;
-        Ok(Self {
+        let (pair, pieces) = (tokenizer.pair, vocabulary.len());
+        let encoder = Encoder::read(tensors, settings, pair, &limits, pieces, fault)?;
+        Some(Self {
             bytes,
             manifest,
             limits,
@@ -117,10 +127,6 @@ impl<'a> Model<'a> {
 
     /// The encoder's layers, first to last.
     pub fn layers(&self) -> impl Iterator<Item = crate::encoder::Layer<'a>> + use<'a> {
-        self.encoder.layers(self.limits)
+        self.encoder.layers()
     }
-}
-
-fn section<'a>(container: &Container<'a>, section: Section) -> Result<Reader<'a>, FormatError> {
-    Ok(Reader::new(section, container.section(section)?))
 }

@@ -1,7 +1,7 @@
 //! Many strings, no copies: offsets, then the UTF-8 bytes.
 
+use crate::ErrorKind;
 use crate::bytes::{Reader, u16_at, u32_at};
-use crate::{ErrorKind, FormatError};
 
 /// A checked table of non-empty UTF-8 strings.
 ///
@@ -16,12 +16,13 @@ pub struct StringTable<'a> {
 }
 
 impl<'a> StringTable<'a> {
-    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+    #[inline(never)]
+    pub(crate) fn read(reader: &mut Reader<'a, '_>) -> Option<Self> {
         let count = reader.index()?;
         let width_at = reader.position();
         let width = reader.index()?;
         if width != 2 && width != 4 {
-            return Err(reader.error_at(ErrorKind::Tag, width_at));
+            return reader.found(ErrorKind::Tag, width_at);
         }
         let offsets_at = reader.position();
         let offsets = reader.take_items(count.saturating_add(1), width)?;
@@ -32,20 +33,25 @@ impl<'a> StringTable<'a> {
             offsets,
             text: "",
         };
-        let length = table.offset(count);
-        let text = reader.take(length)?;
-        table.text = core::str::from_utf8(text)
-            .map_err(|error| reader.error_at(ErrorKind::Text, text_at + error.valid_up_to()))?;
-        if table.offset(0) != 0 {
-            return Err(reader.error_at(ErrorKind::Index, offsets_at));
+        let text = reader.take(table.offset(count))?;
+        table.text = match core::str::from_utf8(text) {
+            Ok(text) => text,
+            Err(error) => {
+                return reader.found(ErrorKind::Text, text_at + error.valid_up_to());
+            }
+        };
+        let mut start = table.offset(0);
+        if start != 0 {
+            return reader.found(ErrorKind::Index, offsets_at);
         }
         for index in 0..count {
-            let (start, end) = (table.offset(index), table.offset(index + 1));
-            if start >= end || table.text.get(start..end).is_none() {
-                return Err(reader.error_at(ErrorKind::Text, offsets_at + index * width));
+            let end = table.offset(index + 1);
+            if start >= end || !table.text.is_char_boundary(end) {
+                return reader.found(ErrorKind::Text, offsets_at + index * width);
             }
+            start = end;
         }
-        Ok(table)
+        Some(table)
     }
 
     /// Number of strings.
@@ -61,13 +67,20 @@ impl<'a> StringTable<'a> {
     }
 
     /// String `index`, or `None` outside the table.
-    #[inline]
+    #[inline(never)]
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&'a str> {
         if index >= self.count {
             return None;
         }
         self.text.get(self.offset(index)..self.offset(index + 1))
+    }
+
+    /// The bytes of string `index`; none outside the table.
+    #[inline]
+    fn bytes(&self, index: usize) -> &'a [u8] {
+        let range = self.offset(index)..self.offset(index + 1);
+        self.text.as_bytes().get(range).unwrap_or(&[])
     }
 
     /// Every string, in order.
@@ -96,22 +109,25 @@ pub struct Vocabulary<'a> {
 }
 
 impl<'a> Vocabulary<'a> {
-    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, FormatError> {
+    pub(crate) fn read(reader: &mut Reader<'a, '_>) -> Option<Self> {
         let initial_at = reader.position();
         let initial = reader.index()?;
         reader.reserved(4)?;
         let pieces_at = reader.position();
         let pieces = StringTable::read(reader)?;
         if initial > pieces.len() {
-            return Err(reader.error_at(ErrorKind::Index, initial_at));
+            return reader.found(ErrorKind::Index, initial_at);
         }
         // Both halves ascend strictly by bytes, or binary search is not exact.
-        for index in 1..pieces.len() {
-            if index != initial && pieces.get(index - 1) >= pieces.get(index) {
-                return Err(reader.error_at(ErrorKind::Order, pieces_at + 8 + index * pieces.width));
+        let mut previous: &[u8] = &[];
+        for index in 0..pieces.len() {
+            let piece = pieces.bytes(index);
+            if index != initial && previous >= piece {
+                return reader.found(ErrorKind::Order, pieces_at + 8 + index * pieces.width);
             }
+            previous = piece;
         }
-        Ok(Self { initial, pieces })
+        Some(Self { initial, pieces })
     }
 
     /// Number of pieces, which is the number of token ids.
@@ -152,35 +168,32 @@ impl<'a> Vocabulary<'a> {
         };
         let mut longest = None;
         for (depth, &byte) in word.as_bytes().iter().enumerate() {
-            let byte_of = |id: usize| {
-                self.pieces
-                    .get(id)
-                    .and_then(|piece| piece.as_bytes().get(depth).copied())
-            };
-            // `None` (a piece that ends here) sorts before every byte.
-            low = partition(low, high, |id| byte_of(id) < Some(byte));
-            high = partition(low, high, |id| byte_of(id) <= Some(byte));
-            let Some(first) = self.pieces.get(low).filter(|_| low < high) else {
+            let bound = u16::from(byte) + 1;
+            low = self.first_from(low, high, depth, bound);
+            high = self.first_from(low, high, depth, bound + 1);
+            if low == high {
                 break;
-            };
-            if first.len() == depth + 1 {
+            }
+            if self.pieces.bytes(low).len() == depth + 1 {
                 longest = Some((low, depth + 1));
             }
         }
         longest
     }
-}
 
-/// First index in `low..high` for which `before` is false.
-#[inline]
-fn partition(mut low: usize, mut high: usize, before: impl Fn(usize) -> bool) -> usize {
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if before(middle) {
-            low = middle + 1;
-        } else {
-            high = middle;
+    /// First piece in `low..high` whose byte at `depth`, plus one, is at least `bound`; a
+    /// piece that ends before counts as 0 there.
+    #[inline(never)]
+    fn first_from(&self, mut low: usize, mut high: usize, depth: usize, bound: u16) -> usize {
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let byte = self.pieces.bytes(middle).get(depth);
+            if byte.map_or(0, |&byte| u16::from(byte) + 1) < bound {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
         }
+        low
     }
-    low
 }

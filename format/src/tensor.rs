@@ -19,8 +19,8 @@ pub use embedding::Embedding;
 pub use matrix::{Matrix, Row, RowWeights, Rows};
 pub use norm::Norm;
 
-use crate::bytes::{Reader, is_finite_f16};
-use crate::{ErrorKind, FormatError, Section};
+use crate::bytes::{Fault, Reader, is_finite_f16, u16_at, u32_at};
+use crate::{ErrorKind, Section};
 
 /// Bytes of one record of the directory.
 pub const RECORD_BYTES: usize = 32;
@@ -82,6 +82,11 @@ impl Role {
         Self::Classifier,
     ];
 
+    /// The role a number of a record stands for.
+    fn of(tag: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(tag).wrapping_sub(1)).copied()
+    }
+
     /// The number that stands for this role in a record.
     #[must_use]
     pub fn tag(self) -> u8 {
@@ -108,10 +113,11 @@ impl Role {
 }
 
 /// How the weights of a tensor are laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LayoutKind {
     /// Every weight of the stored rows and columns, one `i8` each.
+    #[default]
     Dense,
     /// Nonzero weights only: a count a row, then (column step, weight) pairs.
     DeltaU8,
@@ -138,6 +144,23 @@ impl LayoutKind {
         Self::Blocks2,
         Self::Blocks4,
     ];
+
+    /// The layout a number of a record stands for, if this build has it.
+    fn of(tag: u8) -> Option<Self> {
+        let layout = *Self::ALL.get(usize::from(tag).wrapping_sub(1))?;
+        (layout.built() == layout).then_some(layout)
+    }
+
+    /// Itself; dense where this build does not have it, which then no matrix has. So the
+    /// compiler sees which code for layouts is never needed.
+    #[inline(always)]
+    pub(crate) fn built(self) -> Self {
+        match self {
+            Self::Bitmap if !cfg!(feature = "bitmap") => Self::Dense,
+            Self::Blocks2 | Self::Blocks4 if !cfg!(feature = "blocks") => Self::Dense,
+            layout => layout,
+        }
+    }
 
     /// The number that stands for this layout in a record.
     #[must_use]
@@ -209,40 +232,47 @@ pub struct Record {
 }
 
 impl Record {
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        let at = reader.position();
-        let role = usize::from(reader.u8()?).wrapping_sub(1);
-        let Some(&role) = Role::ALL.get(role) else {
-            return Err(reader.error_at(ErrorKind::Tag, at));
+    /// Reads the record at `at` of the directory, and checks what it says of itself.
+    fn read(bytes: &[u8; RECORD_BYTES], at: usize, fault: &Fault) -> Option<Self> {
+        let found = |kind, within| fault.found(kind, Section::Tensors, at + within);
+        let [role, _, flags, reserved, ..] = *bytes;
+        let Some(record) = Self::of(bytes) else {
+            return found(ErrorKind::Tag, usize::from(Role::of(role).is_some()));
         };
-        let layout = usize::from(reader.u8()?).wrapping_sub(1);
-        let Some(&layout) = LayoutKind::ALL.get(layout) else {
-            return Err(reader.error_at(ErrorKind::Tag, at + 1));
-        };
-        let flags = reader.u8()?;
-        if flags & !layout.allowed_flags() != 0 {
-            return Err(reader.error_at(ErrorKind::Tag, at + 2));
+        if flags & !record.layout.allowed_flags() != 0 {
+            return found(ErrorKind::Tag, 2);
         }
-        reader.reserved(1)?;
-        let record = Self {
-            role,
-            layout,
-            flags,
-            layer: reader.u16()?,
-            head: reader.u16()?,
-            rows: reader.index()?,
-            cols: reader.index()?,
-            offset: reader.index()?,
-            length: reader.index()?,
-            query_rows: reader.index()?,
-        };
-        reader.reserved(4)?;
+        if reserved != 0 {
+            return found(ErrorKind::Reserved, 3);
+        }
+        if u32_at(bytes, 28) != 0 {
+            return found(ErrorKind::Reserved, 28);
+        }
         // Columns are named by u16 and summed in i32: 65,535 · 127² < 2³¹.
         let too_large = record.rows.max(record.cols) > usize::from(u16::MAX);
-        if too_large || record.cols < layout.least_columns() {
-            return Err(reader.error_at(ErrorKind::Shape, at + 8));
+        if too_large || record.cols < record.layout.least_columns() {
+            return found(ErrorKind::Shape, 8);
         }
-        Ok(record)
+        Some(record)
+    }
+
+    /// What stands in these bytes; nothing where a tag is not known.
+    #[inline(never)]
+    fn of(bytes: &[u8; RECORD_BYTES]) -> Option<Self> {
+        let [role, layout, flags, ..] = *bytes;
+        let index_at = |at| u32_at(bytes, at) as usize;
+        Some(Self {
+            role: Role::of(role)?,
+            layout: LayoutKind::of(layout)?,
+            flags,
+            layer: u16_at(bytes, 4),
+            head: u16_at(bytes, 6),
+            rows: index_at(8),
+            cols: index_at(12),
+            offset: index_at(16),
+            length: index_at(20),
+            query_rows: index_at(24),
+        })
     }
 }
 
@@ -255,48 +285,76 @@ pub struct Tensors<'a> {
 
 impl<'a> Tensors<'a> {
     /// Checks every record's shape of bytes: tags, flags, order, ranges.
-    pub(crate) fn read(records: &'a [u8], weights: &'a [u8]) -> Result<Self, FormatError> {
-        let mut reader = Reader::new(Section::Tensors, records);
+    pub(crate) fn read(records: &'a [u8], weights: &'a [u8], fault: &Fault) -> Option<Self> {
         let mut end = 0;
-        let mut previous = None;
-        while reader.position() < records.len() {
-            let at = reader.position();
-            let record = Record::read(&mut reader)?;
+        let mut previous = 0;
+        for (index, bytes) in records.chunks(RECORD_BYTES).enumerate() {
+            let at = index * RECORD_BYTES;
+            let found = |kind, within| fault.found(kind, Section::Tensors, at + within);
+            let Some(bytes) = bytes.first_chunk() else {
+                // Most fields have four bytes.
+                return found(ErrorKind::Truncated, bytes.len() / 4 * 4);
+            };
+            let record = Record::read(bytes, at, fault)?;
             if record.offset != usize::next_multiple_of(end, TENSOR_ALIGNMENT) {
-                return Err(reader.error_at(ErrorKind::Alignment, at + 16));
+                return found(ErrorKind::Alignment, 16);
             }
             let gap = weights.get(end..record.offset);
             end = record.offset.saturating_add(record.length);
             let Some(gap) = gap.filter(|_| end <= weights.len()) else {
-                return Err(reader.error_at(ErrorKind::Truncated, at + 16));
+                return found(ErrorKind::Truncated, 16);
             };
             if gap.iter().any(|&byte| byte != 0) {
-                return Err(FormatError::new(
-                    ErrorKind::Reserved,
-                    Section::Weights,
-                    record.offset,
-                ));
+                return fault.found(ErrorKind::Reserved, Section::Weights, record.offset);
             }
-            let place = Some(encoder_order(record.role, record.layer, record.head));
+            let place = encoder_order(record.role, record.layer, record.head);
             if previous >= place {
-                return Err(reader.error_at(ErrorKind::Order, at));
+                return found(ErrorKind::Order, 0);
             }
             previous = place;
         }
         if end != weights.len() {
-            return Err(FormatError::new(ErrorKind::Trailing, Section::Weights, end));
+            return fault.found(ErrorKind::Trailing, Section::Weights, end);
         }
-        Ok(Self { records, weights })
+        Some(Self { records, weights })
     }
 
     /// Every record, in order.
     pub fn records(&self) -> impl Iterator<Item = Record> + Clone + use<'a> {
-        let records = self.records;
-        (0..records.len() / RECORD_BYTES).filter_map(move |index| {
-            let at = index * RECORD_BYTES;
-            let mut reader = Reader::new(Section::Tensors, records.get(at..at + RECORD_BYTES)?);
-            Record::read(&mut reader).ok()
-        })
+        let tensors = *self;
+        (0..).map_while(move |index| tensors.record(index))
+    }
+
+    /// Record `index`.
+    pub(crate) fn record(&self, index: usize) -> Option<Record> {
+        let (records, _) = self.records.as_chunks();
+        Record::of(records.get(index)?)
+    }
+
+    /// Number of records.
+    pub(crate) fn len(&self) -> usize {
+        self.records.len() / RECORD_BYTES
+    }
+
+    /// Record `index`, which was checked, as a matrix.
+    #[inline(never)]
+    pub(crate) fn matrix_at(&self, index: usize) -> Matrix<'a> {
+        let view = |record| Matrix::view(&record, self.weights, &Fault::new());
+        self.record(index).and_then(view).unwrap_or_default()
+    }
+
+    /// Record `index`, which was checked, as an embedding table.
+    #[inline(never)]
+    pub(crate) fn embedding_at(&self, index: usize) -> Embedding<'a> {
+        let view = |record| Embedding::view(&record, self.weights, &Fault::new());
+        self.record(index).and_then(view).unwrap_or_default()
+    }
+
+    /// Record `index`, which was checked, as a LayerNorm.
+    #[inline(never)]
+    pub(crate) fn norm_at(&self, index: usize) -> Norm<'a> {
+        let view = |record| Norm::view(&record, self.weights, &Fault::new());
+        self.record(index).and_then(view).unwrap_or_default()
     }
 
     pub(crate) fn weights(&self) -> &'a [u8] {
@@ -309,27 +367,40 @@ impl<'a> Tensors<'a> {
     #[must_use]
     pub fn matrix(&self, record: &Record) -> Option<Matrix<'a>> {
         let fits = record.layout.is_matrix() && record.query_rows <= record.rows / 2;
-        fits.then(|| Matrix::read(record, self.weights).ok())
-            .flatten()
+        let matrix = fits.then(|| Matrix::view(record, self.weights, &Fault::new()))??;
+        matrix.check(record, &Fault::new())?;
+        Some(matrix)
     }
 }
 
-/// Where a tensor must stand: embeddings, then layer by layer, then the rest.
-pub(crate) fn encoder_order(role: Role, layer: u16, head: u16) -> (u8, u16, Role, u16) {
-    let part = match role {
+/// Where a tensor must stand: embeddings, then layer by layer, then the rest. A number above
+/// zero, since comparing tuples is far more code.
+pub(crate) fn encoder_order(role: Role, layer: u16, head: u16) -> u64 {
+    let part: u16 = match role {
         Role::TokenEmbedding
         | Role::PositionEmbedding
         | Role::SegmentEmbedding
-        | Role::EmbeddingNorm => 0,
-        Role::Classifier => 2,
-        _ => 1,
+        | Role::EmbeddingNorm => 1,
+        Role::Classifier => 3,
+        _ => 2,
     };
-    (part, layer, role, head)
+    [part, layer, role as u16, head]
+        .iter()
+        .fold(0, |order, &next| order << 16 | u64::from(next))
 }
 
-/// Whether an f16 is above zero and finite.
-fn is_scale(bits: u16) -> bool {
-    bits != 0 && bits & 0x8000 == 0 && is_finite_f16(bits)
+/// Checks that the f16 from `at` of the section on are finite, and `above_zero` or not.
+#[inline(never)]
+fn check_numbers(numbers: &[u8], at: usize, above_zero: bool, fault: &Fault) -> Option<()> {
+    for (index, &bits) in numbers.as_chunks().0.iter().enumerate() {
+        let bits = u16::from_le_bytes(bits);
+        // Zero wraps, and what has a sign is large.
+        let is_above_zero = bits.wrapping_sub(1) < 0x7fff;
+        if !is_finite_f16(bits) || (above_zero && !is_above_zero) {
+            return fault.found(ErrorKind::Scale, Section::Weights, at + index * 2);
+        }
+    }
+    Some(())
 }
 
 #[inline]
@@ -338,18 +409,19 @@ fn bit(map: &[u8], index: usize) -> bool {
         .is_some_and(|byte| byte >> (index % 8) & 1 != 0)
 }
 
-fn tensor_reader<'a>(record: &Record, section: &'a [u8]) -> Result<Reader<'a>, FormatError> {
-    let mut reader = Reader::new(Section::Weights, section);
-    reader.take(record.offset)?;
-    // Errors keep their offset in the section; the end is the tensor's own.
-    let end = record
-        .offset
-        .checked_add(record.length)
-        .ok_or(reader.error(ErrorKind::Truncated))?;
-    let bounded = section
-        .get(..end)
-        .ok_or(reader.error(ErrorKind::Truncated))?;
-    let mut bounded = Reader::new(Section::Weights, bounded);
-    bounded.take(record.offset)?;
-    Ok(bounded)
+/// Reads the bytes of `record`; errors keep their offset in the section.
+#[inline(never)]
+fn tensor_reader<'a, 'f>(
+    record: &Record,
+    section: &'a [u8],
+    fault: &'f Fault,
+) -> Option<Reader<'a, 'f>> {
+    let end = record.offset.checked_add(record.length)?;
+    let bytes = section.get(..end)?;
+    Some(Reader::starting_at(
+        record.offset,
+        Section::Weights,
+        bytes,
+        fault,
+    ))
 }

@@ -297,7 +297,7 @@ impl TensorSource {
         }
     }
 
-    fn order(&self) -> (u8, u16, Role, u16) {
+    fn order(&self) -> u64 {
         let (layer, head) = self.place();
         crate::tensor::encoder_order(self.role(), layer, head)
     }

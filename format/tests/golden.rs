@@ -197,7 +197,7 @@ fn view_reads_the_weights() {
     };
     let scales = |matrix: Matrix<'_>| -> Vec<f32> { matrix.iter().map(|row| row.scale).collect() };
 
-    let outputs = layers[1].mlp_output;
+    let outputs = layers[1].mlp_output();
     assert_eq!(
         nonzeros(outputs),
         [
@@ -213,7 +213,7 @@ fn view_reads_the_weights() {
         scales(outputs),
         [0.015625, 0.0, 0.046875, 0.0, 0.0, 0.09375]
     );
-    assert_eq!(layers[1].mlp_input.count_nonzeros(), 3);
+    assert_eq!(layers[1].mlp_input().count_nonzeros(), 3);
 
     let head = layers[0].heads().next().unwrap();
     let cut: Vec<_> = head.iter().map(|row| row.scale == 0.0).collect();
@@ -224,7 +224,7 @@ fn view_reads_the_weights() {
         [0.125, 0.140625, 0.15625, 0.171875, 0.1875, 0.203125]
     );
 
-    let named = nonzeros(layers[0].mlp_output);
+    let named = nonzeros(layers[0].mlp_output());
     assert_eq!(named[0], [(3, -123), (6, -107), (7, 17), (10, 1)]);
 
     let embeddings = model.encoder().embeddings();
@@ -260,7 +260,7 @@ fn view_reads_bitmap_and_blocks() {
             .collect()
     };
     assert_eq!(
-        rows(layers[0].attention_output),
+        rows(layers[0].attention_output()),
         [
             (0, vec![(0, 1), (8, -2), (10, 127)]),
             (3, vec![(9, -127)]),
@@ -268,14 +268,14 @@ fn view_reads_bitmap_and_blocks() {
         ]
     );
     assert_eq!(
-        rows(layers[0].mlp_output),
+        rows(layers[0].mlp_output()),
         [
             (1, vec![(2, 10), (3, -20), (5, 30), (298, -40), (299, 50)]),
             (4, vec![(297, 60), (299, -127)]),
         ]
     );
     assert_eq!(
-        rows(layers[1].mlp_output),
+        rows(layers[1].mlp_output()),
         [
             (0, vec![(1, 1), (2, -2), (4, 3), (293, -4), (297, 5)]),
             (2, vec![(299, -127)]),
@@ -283,7 +283,7 @@ fn view_reads_bitmap_and_blocks() {
         ]
     );
     // Zeros within blocks are stored, but are no weights.
-    assert_eq!(layers[1].mlp_output.count_nonzeros(), 8);
+    assert_eq!(layers[1].mlp_output().count_nonzeros(), 8);
 }
 
 /// What is written is what is read, in every layout the writer chooses.

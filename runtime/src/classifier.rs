@@ -105,6 +105,7 @@ impl<'m, 's> Classifier<'m, 's> {
     ///
     /// # Errors
     /// As [`Classifier::classify`] and [`Classifier::classify_pair`].
+    #[inline(never)]
     pub fn classify_traced(
         &mut self,
         text: &str,
@@ -131,7 +132,7 @@ impl<'m, 's> Classifier<'m, 's> {
         let logits = buffers.logits;
         encoder::forward(model, &mut residual, buffers.region, logits, trace);
 
-        let ranking = rank(logits, self.model.labels());
+        let ranking = rank(logits, &self.model.labels());
         let (label, class, probability) = ranking.first().map_or(("", 0, 0.0), |best| {
             (best.label, best.class, best.probability)
         });

@@ -17,13 +17,14 @@ use neuroprune_format::tensor::{Matrix, Rows};
 use crate::kernels::{
     self, Feature, LANES, Lanes, Mixture, QUAD, TILES, Tile, project, project_tiles,
 };
-use crate::lanes::{self, Quantizer, float, grain_of};
+use crate::lanes::{self, LARGEST, Quantizer, float, grain_of};
 use crate::math;
 use crate::plan::{AttentionBuffers, EmbedBuffers, MlpBuffers, PoolBuffers};
-use crate::residual::Residual;
+use crate::residual::{Block, Residual};
 use crate::trace::{Stage, Trace, Values};
 
 /// Sums of token, position and segment embeddings, normalised.
+#[inline(never)]
 pub(crate) fn embed(
     model: &Model<'_>,
     first_segment: usize,
@@ -36,7 +37,7 @@ pub(crate) fn embed(
     let ids = part(ids, 0, residual.tokens());
     for (tile, ids) in ids.chunks(LANES).enumerate() {
         if ids.len() < LANES {
-            sum.fill([0.0; LANES]);
+            sum.as_flattened_mut().fill(0.0);
         }
         for (lane, &id) in ids.iter().enumerate() {
             let position = tile * LANES + lane;
@@ -96,7 +97,7 @@ pub(crate) fn forward(
     } = PoolBuffers::split(region, model.limits());
     pool(model, residual, pooled);
     trace.stage(Stage::Pooled, Values::pooled(pooled));
-    let tile = Quantizer::of(pooled, 1).tile(pooled, 1, features);
+    let tile = Quantizer::of(pooled, LARGEST, 1).tile(pooled, 1, features);
     project(&model.encoder().classifier().iter(), &tile, scores);
     for (logit, score) in logits.iter_mut().zip(lanes::lane(scores, 0)) {
         *logit = *score;
@@ -105,8 +106,9 @@ pub(crate) fn forward(
 
 /// One vector for the sequence, `[width]`, in the first lane. The mean is summed over the
 /// tiles lane by lane, then over the lanes.
+#[inline(never)]
 fn pool(model: &Model<'_>, residual: &Residual<'_>, pooled: &mut [Lanes<f32>]) {
-    pooled.fill([0.0; LANES]);
+    pooled.as_flattened_mut().fill(0.0);
     // A kind of pooling this version knows, or `Model::open` had refused it.
     if model.encoder().settings().pooling == Pooling::Cls {
         residual.add_to(0, pooled);
@@ -125,22 +127,24 @@ fn pool(model: &Model<'_>, residual: &Residual<'_>, pooled: &mut [Lanes<f32>]) {
 }
 
 /// x ← LayerNorm(x + W_O·heads(x)).
+#[inline(never)]
 fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region: &mut [u8]) {
     let epsilon = model.encoder().settings().norm_epsilon;
-    let width = layer.attention_output.cols();
+    let (output, norm) = (layer.attention_output(), layer.attention_norm());
+    let width = output.cols();
     let mut buffers = AttentionBuffers::split(region, model.limits(), residual.tokens());
-    buffers.context_largest.fill([0.0; LANES]);
+    buffers.context_largest.as_flattened_mut().fill(0.0);
     let mut packed = None;
     let mut first = 0;
     for head in layer.heads() {
         // Forth for keys and values, back for queries: where the direction changes, the
         // block is packed already.
         for block in residual.blocks() {
-            pack(residual, &block, &mut packed, buffers.features);
+            pack(residual, block, &mut packed, buffers.features);
             keys_and_values(&head, residual, block, &mut buffers);
         }
         for block in residual.blocks().rev() {
-            pack(residual, &block, &mut packed, buffers.features);
+            pack(residual, block, &mut packed, buffers.features);
             let columns = first..first + head.value_rows();
             attend(&head, residual, block, width, &columns, &mut buffers);
         }
@@ -149,7 +153,7 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
     for block in residual.blocks() {
         let mut features = buffers.features.chunks_mut(width.max(1));
         let tiles: [Tile<'_>; TILES] = array::from_fn(|number| {
-            let tile = block.start + number;
+            let tile = block.first + number;
             let tokens = residual.tokens_of(tile);
             let largest = buffers.context_largest.get(tile).copied();
             let largest = largest.unwrap_or_default().map(f32::to_bits);
@@ -162,39 +166,35 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
             }
             Tile {
                 features,
-                scales: Quantizer::new(&largest, tokens).scales,
+                scales: Quantizer::new(&largest, LARGEST, tokens).scales,
                 tokens,
             }
         });
         let tiles = part(&tiles, 0, block.len());
         let hidden = model.limits().hidden;
         let updates = part_mut(buffers.projected, 0, tiles.len() * hidden);
-        project_tiles(&layer.attention_output.iter(), tiles, updates);
-        for (tile, update) in block.zip(updates.chunks_mut(hidden.max(1))) {
-            residual.add_and_normalize(tile, update, epsilon, layer.attention_norm);
-        }
+        project_tiles(&output.iter(), tiles, updates);
+        residual.add_and_normalize(block, updates, epsilon, norm);
     }
 }
 
 /// Brings a block of the residual stream into `features`, unless it is there.
 fn pack(
     residual: &Residual<'_>,
-    block: &Range<usize>,
+    block: Block,
     packed: &mut Option<usize>,
     features: &mut [Feature],
 ) {
-    if *packed != Some(block.start) {
-        residual.pack(block.clone(), features);
-        *packed = Some(block.start);
+    if *packed != Some(block.first) {
+        residual.pack(block, features);
+        *packed = Some(block.first);
     }
 }
 
 /// Rows of W_K and W_V of one head; those of W_Q come before them.
 fn rows_behind_queries<'a>(head: &Matrix<'a>) -> Rows<'a> {
     let mut rows = head.iter();
-    if let Some(last) = head.query_rows().checked_sub(1) {
-        let _ = rows.nth(last);
-    }
+    rows.skip_rows(head.query_rows());
     rows
 }
 
@@ -204,11 +204,11 @@ fn rows_behind_queries<'a>(head: &Matrix<'a>) -> Rows<'a> {
 fn keys_and_values(
     head: &Matrix<'_>,
     residual: &Residual<'_>,
-    block: Range<usize>,
+    block: Block,
     buffers: &mut AttentionBuffers<'_>,
 ) {
     let rows = head.query_rows() + head.value_rows();
-    let tiles = residual.block(&block, buffers.features);
+    let tiles = residual.block(block, buffers.features);
     let length = block.len() * rows;
     let projected = part_mut(buffers.projected, 0, length);
     project_tiles(
@@ -216,12 +216,13 @@ fn keys_and_values(
         part(&tiles, 0, block.len()),
         projected,
     );
-    for (number, tile) in block.enumerate() {
+    for (number, tile) in block.tiles().enumerate() {
         store_keys_and_values(head, residual, tile, number * rows, buffers);
     }
 }
 
 /// Keys and values of one tile, which lie in `projected` from `at` on.
+#[inline(never)]
 fn store_keys_and_values(
     head: &Matrix<'_>,
     residual: &Residual<'_>,
@@ -235,7 +236,7 @@ fn store_keys_and_values(
     let (keys, values) = projected.split_at_checked(query_rows).unwrap_or_default();
 
     let bytes: &mut [Lanes<i8>] = bytemuck::cast_slice_mut(buffers.head_features);
-    let quantizer = Quantizer::of(keys, tokens);
+    let quantizer = Quantizer::of(keys, LARGEST, tokens);
     set(buffers.key_scales, tile * LANES, &quantizer.scales);
     let of_keys = part_mut(bytes, 0, query_rows);
     quantizer.bytes(keys, tokens, of_keys);
@@ -246,7 +247,7 @@ fn store_keys_and_values(
             *key = byte.cast_unsigned();
         }
     }
-    let quantizer = Quantizer::of(values, tokens);
+    let quantizer = Quantizer::of(values, LARGEST, tokens);
     set(buffers.value_scales, tile * LANES, &quantizer.scales);
     let of_values = part_mut(bytes, 0, value_rows);
     quantizer.bytes(values, tokens, of_values);
@@ -264,17 +265,17 @@ fn store_keys_and_values(
 fn attend(
     head: &Matrix<'_>,
     residual: &Residual<'_>,
-    block: Range<usize>,
+    block: Block,
     width: usize,
     columns: &Range<usize>,
     buffers: &mut AttentionBuffers<'_>,
 ) {
     let rows = head.query_rows();
-    let tiles = residual.block(&block, buffers.features);
+    let tiles = residual.block(block, buffers.features);
     let projected = part_mut(buffers.projected, 0, block.len() * rows);
     project_tiles(&head.iter(), part(&tiles, 0, block.len()), projected);
     let behind = block.len() * rows;
-    for (number, tile) in block.enumerate() {
+    for (number, tile) in block.tiles().enumerate() {
         attend_tile(head, residual, tile, number * rows, behind, buffers);
         add_to_context(residual, tile, width, columns.clone(), behind, buffers);
     }
@@ -285,6 +286,7 @@ fn attend(
 ///
 /// 1/√d_head is part of the query weights. Each attention weight absorbs its value's
 /// scale, then the weights are quantised to 13 bits.
+#[inline(never)]
 fn attend_tile(
     head: &Matrix<'_>,
     residual: &Residual<'_>,
@@ -296,7 +298,7 @@ fn attend_tile(
     let (query_rows, value_rows) = (head.query_rows(), head.value_rows());
     let (all, tokens) = (residual.tokens(), residual.tokens_of(tile));
     let projected = part(buffers.projected, at, query_rows);
-    let queries = Quantizer::of(projected, tokens).tile(
+    let queries = Quantizer::of(projected, LARGEST, tokens).tile(
         projected,
         tokens,
         part_mut(buffers.head_features, 0, query_rows),
@@ -345,9 +347,9 @@ fn quantize_mixture<'s>(
             Some(scores) => kernels::mixture(scores, inverses),
             None => Mixture::default(),
         };
-        let packed: [Lanes<f32>; 2] = bytemuck::must_cast(weights);
-        for (score, packed) in scores.iter_mut().skip(quad * 2).zip(packed) {
-            *score = packed;
+        let (pairs, _) = scores.as_chunks_mut::<2>();
+        if let Some(pair) = pairs.get_mut(quad) {
+            *pair = bytemuck::must_cast(weights);
         }
     }
     bytemuck::cast_slice(part(scores, 0, quads * 2))
@@ -356,6 +358,7 @@ fn quantize_mixture<'s>(
 /// What one head read for one tile, from `projected` at `at` into its columns of the context:
 /// int8 with one scale a token for all heads. Where a head's values are larger than those
 /// before it, the latter are rounded again to the larger scale.
+#[inline(never)]
 fn add_to_context(
     residual: &Residual<'_>,
     tile: usize,
@@ -373,14 +376,18 @@ fn add_to_context(
     let Some(largest) = buffers.context_largest.get_mut(tile) else {
         return;
     };
-    let new = kernels::largest(values, tokens).map(f32::from_bits);
-    for (lane, (largest, new)) in largest.iter_mut().zip(new).enumerate().take(tokens) {
+    let new = kernels::largest(values, tokens);
+    for lane in 0..tokens {
+        let (Some(largest), Some(&new)) = (largest.get_mut(lane), new.get(lane)) else {
+            break;
+        };
+        let new = f32::from_bits(new);
         if new > *largest {
             round_again(before, lane, *largest / new);
             *largest = new;
         }
     }
-    Quantizer::new(&largest.map(f32::to_bits), tokens).bytes(values, tokens, context);
+    Quantizer::new(&largest.map(f32::to_bits), LARGEST, tokens).bytes(values, tokens, context);
 }
 
 #[inline(never)]
@@ -391,6 +398,7 @@ fn round_again(context: &mut [Lanes<i8>], lane: usize, factor: f32) {
 }
 
 /// x ← LayerNorm(x + L_out·activation(L_in·x)), one block of tiles after the other.
+#[inline(never)]
 fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region: &mut [u8]) {
     let settings = model.encoder().settings();
     let MlpBuffers {
@@ -398,33 +406,28 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
         features,
         neuron_features,
     } = MlpBuffers::split(region, model.limits(), residual.tokens());
-    let (hidden, rows) = (model.limits().hidden, layer.mlp_input.rows());
+    let (input, output, norm) = (layer.mlp_input(), layer.mlp_output(), layer.mlp_norm());
+    let (hidden, rows) = (model.limits().hidden, input.rows());
     for block in residual.blocks() {
-        residual.pack(block.clone(), features);
-        let tiles = residual.block(&block, features);
+        residual.pack(block, features);
+        let tiles = residual.block(block, features);
         let mut neurons = part_mut(projected, 0, block.len() * rows);
-        project_tiles(
-            &layer.mlp_input.iter(),
-            part(&tiles, 0, block.len()),
-            neurons,
-        );
+        project_tiles(&input.iter(), part(&tiles, 0, block.len()), neurons);
         let mut features = part_mut(neuron_features, 0, neurons.len());
         let tiles: [Tile<'_>; TILES] = array::from_fn(|number| {
-            let tokens = residual.tokens_of(block.start + number);
+            let tokens = residual.tokens_of(block.first + number);
             let of_tile = neurons.split_off_mut(..rows).unwrap_or_default();
             match settings.activation {
                 Activation::Gelu => kernels::gelu(of_tile, tokens),
                 _ => kernels::rectify(of_tile, tokens),
             }
             let features = features.split_off_mut(..rows).unwrap_or_default();
-            Quantizer::of(of_tile, tokens).tile(of_tile, tokens, features)
+            Quantizer::of(of_tile, LARGEST, tokens).tile(of_tile, tokens, features)
         });
         let tiles = part(&tiles, 0, block.len());
         let updates = part_mut(projected, 0, tiles.len() * hidden);
-        project_tiles(&layer.mlp_output.iter(), tiles, updates);
-        for (tile, update) in block.zip(updates.chunks_mut(hidden.max(1))) {
-            residual.add_and_normalize(tile, update, settings.norm_epsilon, layer.mlp_norm);
-        }
+        project_tiles(&output.iter(), tiles, updates);
+        residual.add_and_normalize(block, updates, settings.norm_epsilon, norm);
     }
 }
 

@@ -6,8 +6,8 @@
 
 use crate::kernels::{self, Feature, GRAIN, Lanes, Tile};
 
-/// Largest magnitude of a quantised activation.
-const LARGEST: f32 = 127.0;
+/// Steps of the largest magnitude in 8 bits.
+pub(crate) const LARGEST: f32 = 127.0;
 
 /// Grains that hold `tokens` tokens.
 #[inline]
@@ -52,31 +52,38 @@ pub(crate) fn lane<T>(rows: &[Lanes<T>], lane: usize) -> impl Iterator<Item = &T
     rows.iter().filter_map(move |row| row.get(lane))
 }
 
-/// Symmetric int8 of each token: x ≈ scale · q with |q| ≤ 127, never −128.
+/// Symmetric integers of each token: x ≈ scale · q. In 8 bits |q| ≤ 127, never −128.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Quantizer {
-    /// Value of one step.
+    /// Value of one step; zero for a lane without a token.
     pub(crate) scales: Lanes<f32>,
     /// Steps of one unit.
     inverses: Lanes<f32>,
 }
 
 impl Quantizer {
-    /// Gives the largest magnitude of each of `tokens` tokens 127 steps.
-    pub(crate) fn new(largest: &Lanes<u32>, tokens: usize) -> Self {
+    /// Gives the largest magnitude of each of `tokens` tokens `steps` steps.
+    #[inline(never)]
+    pub(crate) fn new(largest: &Lanes<u32>, steps: f32, tokens: usize) -> Self {
         let mut quantizer = Self::default();
         let lanes = quantizer.scales.iter_mut().zip(&mut quantizer.inverses);
         for ((scale, inverse), &largest) in lanes.zip(largest).take(tokens) {
             let largest = f32::from_bits(largest);
-            *scale = largest / LARGEST;
-            *inverse = quotient_or_zero(LARGEST, largest);
+            *scale = largest / steps;
+            *inverse = quotient_or_zero(steps, largest);
         }
         quantizer
     }
 
     /// Fits `[features]` of `tokens` tokens.
-    pub(crate) fn of(x: &[Lanes<f32>], tokens: usize) -> Self {
-        Self::new(&kernels::largest(x, tokens), tokens)
+    #[inline(never)]
+    pub(crate) fn of(x: &[Lanes<f32>], steps: f32, tokens: usize) -> Self {
+        Self::new(&kernels::largest(x, tokens), steps, tokens)
+    }
+
+    /// In 16 bits.
+    pub(crate) fn round(&self, x: &[Lanes<f32>], tokens: usize, steps: &mut [Lanes<i16>]) {
+        kernels::round(x, &self.inverses, tokens, steps);
     }
 
     /// As bytes, `[features]` of eight tokens.

@@ -180,6 +180,7 @@ impl<'s> Arena<'s> {
 
     /// The next `count` values. Wider types come first, so each part is aligned;
     /// a part that does not fit would be empty, which the planner excludes.
+    #[inline(never)]
     pub(crate) fn take<T: bytemuck::Pod>(&mut self, count: usize) -> &'s mut [T] {
         let bytes = core::mem::take(&mut self.rest);
         match bytes.split_at_mut_checked(count * size_of::<T>()) {
@@ -262,6 +263,7 @@ pub(crate) struct AttentionBuffers<'s> {
 }
 
 impl<'s> AttentionBuffers<'s> {
+    #[inline(never)]
     pub(crate) fn split(region: &'s mut [u8], limits: Limits, tokens: usize) -> Self {
         let mut arena = Arena::new(region);
         Self {

@@ -24,36 +24,49 @@ pub struct Ranked<'m> {
 
 /// Softmax of `logits`, and the classes with the largest; ties go to the lower
 /// class number.
-pub(crate) fn rank<'m>(logits: &[f32], labels: StringTable<'m>) -> Ranking<'m> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum = logits
-        .iter()
-        .fold(0.0, |sum, &logit| sum + math::exponential(logit - largest));
-    let mut ranking = Ranking::new();
-    for ((class, &logit), label) in (0..=u16::MAX).zip(logits).zip(labels.iter()) {
-        let probability = math::exponential(logit - largest) / sum;
+#[inline(never)]
+pub(crate) fn rank<'m>(logits: &[f32], labels: &StringTable<'m>) -> Ranking<'m> {
+    let mut largest = f32::NEG_INFINITY;
+    for &logit in logits {
+        if logit > largest {
+            largest = logit;
+        }
+    }
+    let mut sum = 0.0;
+    // Numbers of the classes, first the most probable.
+    let mut classes = heapless::Vec::<u16, RANKING>::new();
+    for (mut class, &logit) in (0..=u16::MAX).zip(logits) {
+        sum += weight(logit, largest);
         // Compare logits, not probabilities: distinct logits can share one.
-        let place = ranking
-            .iter()
-            .take_while(|ranked: &&Ranked<'_>| {
-                logits
-                    .get(usize::from(ranked.class))
-                    .is_some_and(|&other| other >= logit)
-            })
-            .count();
-        if place == RANKING {
-            continue;
+        let mut is_placed = false;
+        for other in &mut classes {
+            let is_ahead = logit_of(logits, *other) >= logit;
+            is_placed = is_placed || !is_ahead;
+            if is_placed {
+                core::mem::swap(other, &mut class);
+            }
         }
-        if ranking.is_full() {
-            ranking.pop();
-        }
+        // The last one of a full list is dropped.
+        let _ = classes.push(class);
+    }
+    let mut ranking = Ranking::new();
+    for &class in &classes {
         let ranked = Ranked {
-            label,
+            label: labels.get(usize::from(class)).unwrap_or(""),
             class,
-            probability,
+            probability: weight(logit_of(logits, class), largest) / sum,
         };
-        // There is room: the list was cut above.
-        let _ = ranking.insert(place, ranked);
+        // There is room for all of them.
+        let _ = ranking.push(ranked);
     }
     ranking
+}
+
+fn logit_of(logits: &[f32], class: u16) -> f32 {
+    logits.get(usize::from(class)).copied().unwrap_or(0.0)
+}
+
+#[inline(never)]
+fn weight(logit: f32, largest: f32) -> f32 {
+    math::exponential(logit - largest)
 }

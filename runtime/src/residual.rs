@@ -10,13 +10,34 @@ use core::ops::Range;
 use neuroprune_format::tensor::Norm;
 
 use crate::kernels::{self, Feature, LANES, Lanes, TILES, Tile};
-use crate::lanes::{self, float, quotient_or_zero};
+use crate::lanes::{self, Quantizer, float};
 use crate::math;
 
 /// Steps of the largest magnitude.
 const LARGEST: f32 = 127.0 * STEPS_A_BYTE;
 /// Steps that one step of the int8 quantisation stands for.
 const STEPS_A_BYTE: f32 = 256.0;
+
+/// Tiles that are multiplied at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block {
+    /// Number of the first tile.
+    pub(crate) first: usize,
+    count: usize,
+}
+
+impl Block {
+    /// How many there are: as many as [`TILES`], but for the last block. Where that is one,
+    /// the compiler knows it, and loops over a block are none.
+    pub(crate) fn len(self) -> usize {
+        if TILES == 1 { 1 } else { self.count }
+    }
+
+    /// Their numbers.
+    pub(crate) fn tiles(self) -> Range<usize> {
+        self.first..self.first + self.len()
+    }
+}
 
 /// Hidden states of all tokens.
 #[derive(Debug)]
@@ -55,12 +76,14 @@ impl<'s> Residual<'s> {
         0..self.tokens.div_ceil(LANES)
     }
 
-    /// Tiles that are multiplied at once, block by block: as many as [`TILES`], but for the
-    /// last.
-    pub(crate) fn blocks(&self) -> impl DoubleEndedIterator<Item = Range<usize>> + use<> {
+    /// The tiles, block by block.
+    pub(crate) fn blocks(&self) -> impl DoubleEndedIterator<Item = Block> + use<> {
         let tiles = self.tiles().end;
-        let starts = self.tiles().step_by(TILES);
-        starts.map(move |start| start..tiles.min(start + TILES))
+        (0..tiles.div_ceil(TILES)).map(move |number| {
+            let first = number * TILES;
+            let count = TILES.min(tiles - first);
+            Block { first, count }
+        })
     }
 
     /// Tokens of one tile: eight, but for the last.
@@ -71,8 +94,8 @@ impl<'s> Residual<'s> {
     /// Writes the int8 form of the tiles of a block, `[block, features]`; see
     /// [`Residual::block`].
     #[inline(never)]
-    pub(crate) fn pack(&self, block: Range<usize>, features: &mut [Feature]) {
-        for (tile, features) in block.zip(features.chunks_mut(self.width.max(1))) {
+    pub(crate) fn pack(&self, block: Block, features: &mut [Feature]) {
+        for (tile, features) in block.tiles().zip(features.chunks_mut(self.width.max(1))) {
             kernels::pack(self.steps_of(tile), features);
         }
     }
@@ -80,14 +103,10 @@ impl<'s> Residual<'s> {
     /// The int8 form of the tiles of a block, with its features as [`Residual::pack`] left
     /// them; tiles behind the last one of the sequence have no tokens.
     #[inline(never)]
-    pub(crate) fn block<'f>(
-        &self,
-        block: &Range<usize>,
-        features: &'f [Feature],
-    ) -> [Tile<'f>; TILES] {
+    pub(crate) fn block<'f>(&self, block: Block, features: &'f [Feature]) -> [Tile<'f>; TILES] {
         let mut features = features.chunks(self.width.max(1));
         array::from_fn(|number| {
-            let tile = block.start + number;
+            let tile = block.first + number;
             Tile {
                 features: features.next().unwrap_or(&[]),
                 scales: self.scales_of(tile).map(|scale| scale * STEPS_A_BYTE),
@@ -96,17 +115,21 @@ impl<'s> Residual<'s> {
         })
     }
 
-    /// x ← LayerNorm(x + update) of one tile. `update` is `[width]`, and is used up.
+    /// x ← LayerNorm(x + update) of the tiles of a block. `updates` is `[block, width]`, and is
+    /// used up.
+    #[inline(never)]
     pub(crate) fn add_and_normalize(
         &mut self,
-        tile: usize,
-        update: &mut [Lanes<f32>],
+        block: Block,
+        updates: &mut [Lanes<f32>],
         epsilon: f32,
         norm: Norm<'_>,
     ) {
-        let (scales, tokens) = (self.scales_of(tile), self.tokens_of(tile));
-        kernels::add(update, self.steps_of(tile), &scales, tokens);
-        self.normalize(tile, update, epsilon, norm);
+        for (tile, update) in block.tiles().zip(updates.chunks_mut(self.width.max(1))) {
+            let (scales, tokens) = (self.scales_of(tile), self.tokens_of(tile));
+            kernels::add(update, self.steps_of(tile), &scales, tokens);
+            self.normalize(tile, update, epsilon, norm);
+        }
     }
 
     /// x ← LayerNorm(values) of one tile (Ba et al. 2016):
@@ -120,23 +143,23 @@ impl<'s> Residual<'s> {
         norm: Norm<'_>,
     ) {
         let (tokens, count) = (self.tokens_of(tile), math::count(self.width));
-        let mean = kernels::sum(values, tokens).map(|sum| sum / count);
-        let squares = kernels::sum_of_squares(values, &mean, tokens);
-        let inverse = squares.map(|sum| math::inverse_square_root(sum / count + epsilon));
+        let mut mean = kernels::sum(values, tokens);
+        for mean in mean.iter_mut().take(tokens) {
+            *mean /= count;
+        }
+        let mut inverse = kernels::sum_of_squares(values, &mean, tokens);
+        for inverse in inverse.iter_mut().take(tokens) {
+            *inverse = math::inverse_square_root(*inverse / count + epsilon);
+        }
         kernels::normalize(values, &mean, &inverse, norm, tokens);
 
-        let largest = kernels::largest(values, tokens).map(f32::from_bits);
-        let inverses = largest.map(|largest| quotient_or_zero(LARGEST, largest));
+        let quantizer = Quantizer::of(values, LARGEST, tokens);
         let start = tile * self.width;
         let steps = self.steps.get_mut(start..start + self.width);
-        kernels::round(values, &inverses, tokens, steps.unwrap_or(&mut []));
+        quantizer.round(values, tokens, steps.unwrap_or(&mut []));
         if let Some(scales) = self.scales.get_mut(tile) {
-            *scales = largest.map(|largest| largest / LARGEST);
-            // What a lane without a token holds must not be counted.
-            scales
-                .iter_mut()
-                .skip(tokens)
-                .for_each(|scale| *scale = 0.0);
+            // Zero for a lane without a token, which must not be counted.
+            scales.copy_from_slice(&quantizer.scales);
         }
     }
 

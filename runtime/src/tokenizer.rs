@@ -62,6 +62,7 @@ impl<'m> Tokenizer<'m> {
     ///
     /// Linear in the text; stops reading a text that fills `ids` by itself.
     #[must_use]
+    #[inline(never)]
     pub fn encode(&self, text: &str, pair: Option<&str>, ids: &mut [u16]) -> Encoding {
         let limit = ids.len();
         let special = if pair.is_some() { 3 } else { 2 };
@@ -97,6 +98,7 @@ impl<'m> Tokenizer<'m> {
     ///
     /// The reference counts exactly so far too, and which of two long texts it
     /// takes for the longer one depends on it.
+    #[inline(never)]
     fn split(&self, text: &str, ids: &mut [u16], limit: usize) -> usize {
         let mut tokens = Tokens { ids, count: 0 };
         let _: ControlFlow<()> = self.for_each_word(text, |word| {
@@ -206,6 +208,11 @@ impl Tokens<'_> {
     }
 }
 
+/// Bytes that begin a character. `chars().count()` is made for long texts.
+fn characters(text: &str) -> usize {
+    text.bytes().filter(|byte| byte & 0xc0 != 0x80).count()
+}
+
 /// The word that is being collected.
 struct Word {
     text: heapless::String<WORD_BYTES>,
@@ -230,7 +237,7 @@ impl Word {
         if self.is_unknown {
             return;
         }
-        match self.free.checked_sub(target.chars().count()) {
+        match self.free.checked_sub(characters(target)) {
             Some(free) if self.text.push_str(target).is_ok() => self.free = free,
             _ => self.is_unknown = true,
         }

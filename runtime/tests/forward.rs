@@ -240,7 +240,7 @@ fn random_models_have_every_layout_and_shape() {
             see("layer without heads", heads.is_empty());
             see("layer of one head", heads.len() == 1);
             see("layer of several heads", heads.len() > 1);
-            see("layer without neurons", layer.mlp_input.rows() == 0);
+            see("layer without neurons", layer.mlp_input().rows() == 0);
             for head in &heads {
                 see("head without queries", head.query_rows() == 0);
                 see("head without values", head.value_rows() == 0);
@@ -250,7 +250,11 @@ fn random_models_have_every_layout_and_shape() {
                 see("heads of different widths", query && value);
             }
             matrices.extend(heads);
-            matrices.extend([layer.attention_output, layer.mlp_input, layer.mlp_output]);
+            matrices.extend([
+                layer.attention_output(),
+                layer.mlp_input(),
+                layer.mlp_output(),
+            ]);
         }
         for matrix in matrices {
             see("matrix without weights", matrix.count_nonzeros() == 0);
@@ -300,7 +304,7 @@ fn largest_sums_fit() {
 
     let file = source.to_bytes().unwrap();
     let model = Model::open(&file).unwrap();
-    let output = model.layers().next().unwrap().mlp_output;
+    let output = model.layers().next().unwrap().mlp_output();
     let features = vec![[127; LANES]; 65_535];
     let tile = Tile {
         features: &features,

@@ -567,7 +567,7 @@ mod host {
         let file = shape.file(&mut Random::new(5));
         let model = Model::open(&file).unwrap();
         let layer = model.layers().next().unwrap();
-        use_them(layer.mlp_input.iter(), layer.mlp_norm);
+        use_them(layer.mlp_input().iter(), layer.mlp_norm());
     }
 
     proptest! {

@@ -26,7 +26,7 @@ use clap::Args;
 
 use crate::boards::{BOARDS, Board, HOST};
 use crate::command::repository;
-use crate::firmware;
+use crate::firmware::{self, Build};
 use crate::tally::Tally;
 use budgets::Budgets;
 use callgrind::Callgrind;
@@ -229,7 +229,7 @@ fn count(bench: &Prepared, board: &'static Board) -> anyhow::Result<Results> {
     } else {
         &[MATRICES, MODEL]
     };
-    let built = firmware::build_all(&firmware, board, programs, None)?;
+    let built = firmware::build_all(&firmware, board, programs, Build::Release, None)?;
     let mut counted = Vec::new();
     for Batch { files, matrices } in &workload.batches {
         let run = counter.run(board, &built.join(MATRICES), files);

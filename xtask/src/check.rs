@@ -21,8 +21,11 @@ const WASM: &str = "browser/wasm/Cargo.toml";
 /// Sets of features that must build where there is no operating system, each alone
 /// and all together.
 const FEATURES: [(&str, &[&str]); 2] = [
-    ("neuroprune-format", &["", "alloc", "defmt", "alloc,defmt"]),
-    ("neuroprune-runtime", &["", "defmt"]),
+    (
+        "neuroprune-format",
+        &["", "bitmap", "blocks", "alloc", "defmt", "alloc,defmt"],
+    ),
+    ("neuroprune-runtime", &["", "bitmap,blocks,defmt"]),
 ];
 
 /// Host lints are run with these.

@@ -44,29 +44,69 @@ pub(crate) struct Selection {
 /// A program of `firmware-examples/src/bin`.
 struct Program {
     name: &'static str,
+    build: Build,
     /// Whether every board prints the same.
     same_everywhere: bool,
     tolerance: Tolerance,
 }
 
-const PROGRAMS: [Program; 5] = [
+/// How a program is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// As fast as it gets.
+    Release,
+    /// For little flash: the profile `small`, and only the layouts that every build has.
+    Small,
+}
+
+impl Build {
+    /// The profile, which also names the folder of what is built.
+    const fn profile(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Small => "small",
+        }
+    }
+}
+
+impl Program {
+    /// What tables and budgets call it.
+    fn title(&self) -> String {
+        match self.build {
+            Build::Release => self.name.to_owned(),
+            Build::Small => format!("{}-small", self.name),
+        }
+    }
+}
+
+const PROGRAMS: [Program; 6] = [
     Program {
-        name: "hello",
+        name: SMALLEST,
+        build: Build::Release,
+        same_everywhere: true,
+        tolerance: Tolerance::Exact,
+    },
+    Program {
+        name: SMALLEST,
+        build: Build::Small,
         same_everywhere: true,
         tolerance: Tolerance::Exact,
     },
     Program {
         name: "passes",
+        build: Build::Release,
         same_everywhere: true,
         tolerance: Tolerance::Exact,
     },
     Program {
-        name: "classify",
+        name: REFERENCE,
+        build: Build::Release,
         same_everywhere: true,
         tolerance: Tolerance::Exact,
     },
     Program {
         name: FOOTPRINT,
+        build: Build::Release,
         same_everywhere: false,
         // Symbol names contain a hash of the checkout's path, and the order in
         // which functions are inlined can follow them.
@@ -74,12 +114,13 @@ const PROGRAMS: [Program; 5] = [
     },
     Program {
         name: "arithmetic",
+        build: Build::Release,
         same_everywhere: false,
         tolerance: Tolerance::Percent(5),
     },
 ];
 
-/// The program that must not pull in the formatting of floats.
+/// The program that must not pull in any formatting, and so cannot panic.
 const SMALLEST: &str = "hello";
 
 /// The program that tells what a model costs.
@@ -129,24 +170,30 @@ pub(crate) fn run(selection: &Selection, tally: &mut Tally) -> anyhow::Result<()
     }
     println!("---- firmware: every board");
     println!(
-        "     {:<11} {:<5} {:<10} {:>8} {:>8}",
-        "board", "core", "program", "flash", "RAM"
+        "     {:<11} {:<5} {:<11} {:>8} {:>8} {:>8}",
+        "board", "core", "program", ".text", "flash", "RAM"
     );
     for board in boards {
         for program in &programs {
-            let name = format!("firmware: {} on {}", program.name, board.name);
+            let title = program.title();
+            let name = format!("firmware: {title} on {}", board.name);
             let result = try_program(&folder, board, program, &budgets, &mut expectations);
             let (sizes, error) = match result {
                 Ok(Tried { image, outcome }) => {
-                    let sizes = format!("{:>8} {:>8}", image.flash, image.memory);
-                    (sizes, outcome.err())
+                    let Image {
+                        text,
+                        flash,
+                        memory,
+                        ..
+                    } = image;
+                    (format!("{text:>8} {flash:>8} {memory:>8}"), outcome.err())
                 }
-                Err(error) => (format!("{:>8} {:>8}", "", ""), Some(error)),
+                Err(error) => (format!("{:>26}", ""), Some(error)),
             };
             let verdict = if error.is_none() { "ok" } else { "FAILED" };
             println!(
-                "     {:<11} {:<5} {:<10} {sizes}  {verdict}",
-                board.name, board.core, program.name
+                "     {:<11} {:<5} {title:<11} {sizes}  {verdict}",
+                board.name, board.core
             );
             if let Some(error) = &error {
                 println!("{error:#}");
@@ -170,13 +217,13 @@ fn try_program(
     budgets: &Budgets,
     expectations: &mut Expectations<'_>,
 ) -> anyhow::Result<Tried> {
-    let elf = build(folder, board, program.name, None)?;
+    let elf = build(folder, board, program.name, program.build, None)?;
     let image = Image::read(&elf)?;
     let outcome = (|| {
         if program.name == SMALLEST {
-            image.check_no_float_formatting()?;
+            image.check_no_formatting()?;
         }
-        budgets.check(program.name, board.name, image.flash)?;
+        budgets.check(&program.title(), board.name, &image)?;
         let printed = image.decode(&emulator::run(board, &elf)?)?;
         let file = if program.same_everywhere {
             format!("{}.out", program.name)
@@ -198,7 +245,7 @@ fn measure(
     let model = fs::canonicalize(model).with_context(|| model.display().to_string())?;
     for board in boards {
         tally.suite(&format!("{FOOTPRINT} on {}", board.name), || {
-            let elf = build(folder, board, FOOTPRINT, Some(&model))?;
+            let elf = build(folder, board, FOOTPRINT, Build::Release, Some(&model))?;
             let image = Image::read(&elf)?;
             let printed = image.decode(&emulator::run(board, &elf)?)?;
             print!("{printed}");
@@ -214,9 +261,10 @@ fn build(
     folder: &Path,
     board: &Board,
     program: &str,
+    build: Build,
     model: Option<&Path>,
 ) -> anyhow::Result<PathBuf> {
-    Ok(build_all(folder, board, &[program], model)?.join(program))
+    Ok(build_all(folder, board, &[program], build, model)?.join(program))
 }
 
 /// Builds programs for a board; returns the folder that they are in then.
@@ -224,10 +272,15 @@ pub(crate) fn build_all(
     folder: &Path,
     board: &Board,
     programs: &[&str],
+    build: Build,
     model: Option<&Path>,
 ) -> anyhow::Result<PathBuf> {
-    let mut command = cargo(&["build", "--quiet", "--release", "--locked"]);
+    let mut command = cargo(&["build", "--quiet", "--locked"]);
+    if build == Build::Small {
+        command.arg("--no-default-features");
+    }
     command
+        .args(["--profile", build.profile()])
         .args(["--target", board.target])
         .args(programs.iter().flat_map(|program| ["--bin", program]))
         .arg("--manifest-path")
@@ -237,7 +290,8 @@ pub(crate) fn build_all(
         command.env("NEUROPRUNE_MODEL", model);
     }
     run_quietly(&mut command)?;
-    Ok(folder.join("target").join(board.target).join("release"))
+    let built = folder.join("target").join(board.target);
+    Ok(built.join(build.profile()))
 }
 
 /// The files that say what programs must print.

@@ -46,7 +46,7 @@ fn main() -> ! {
         let name = model.manifest().name;
         for layer in model.layers() {
             let square = layer.heads().map(|matrix| ("square", matrix));
-            let wide = [("in", layer.mlp_input), ("out", layer.mlp_output)];
+            let wide = [("in", layer.mlp_input()), ("out", layer.mlp_output())];
             for (role, matrix) in square.chain(wide) {
                 regions::name(&[name, " ", role]);
                 let (Some(features), Some(output)) =

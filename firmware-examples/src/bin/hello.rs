@@ -14,7 +14,10 @@ fn main() -> ! {
     let Ok(model) = Model::open(MODEL_FILE) else {
         board::fail(&["the model does not open"]);
     };
-    let Ok(mut classifier) = Classifier::new(&model, &mut SCRATCH.take()[..]) else {
+    let Some(scratch) = SCRATCH.try_take() else {
+        board::fail(&["the scratch memory is in use"]);
+    };
+    let Ok(mut classifier) = Classifier::new(&model, &mut scratch[..]) else {
         board::fail(&["the scratch memory is too small"]);
     };
     let Ok(answer) = classifier.classify("turn on the kitchen light") else {

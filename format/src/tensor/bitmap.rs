@@ -2,7 +2,7 @@
 //!
 //! The first column is the highest bit: cores count leading zeros with one instruction.
 
-use super::stream::{self, Fault};
+use super::stream::Stream;
 use crate::ErrorKind;
 
 /// Bits and weights of the next row over `cols` columns; none behind the last.
@@ -11,7 +11,7 @@ pub(super) fn take_row<'a>(rest: &mut &'a [u8], cols: usize) -> (&'a [u8], &'a [
     split_row(rest, cols).unwrap_or((&[], &[]))
 }
 
-#[inline]
+#[inline(never)]
 fn split_row<'a>(rest: &mut &'a [u8], cols: usize) -> Option<(&'a [u8], &'a [u8])> {
     let (bits, after) = rest.split_at_checked(cols.div_ceil(8))?;
     let (weights, after) = after.split_at_checked(count_bits(bits))?;
@@ -31,27 +31,25 @@ fn count_bits(bits: &[u8]) -> usize {
     (words + rest) as usize
 }
 
-/// Checks `rows` rows over `cols` columns.
-pub(super) fn check_rows(stream: &[u8], rows: usize, cols: usize) -> Result<(), Fault> {
-    stream::check_rows(stream, rows, |rest| check_row(rest, cols))
-}
-
-/// Checks the next row; its Σ|w|.
-fn check_row(rest: &mut &[u8], cols: usize) -> Result<u32, Fault> {
-    let (bits, weights) = split_row(rest, cols).ok_or((ErrorKind::Truncated, 0))?;
+/// Checks the next row over `cols` columns; its Σ|w|.
+pub(super) fn check_row(stream: &mut Stream<'_, '_>, cols: usize) -> Option<u32> {
+    let row_at = stream.at();
+    let Some((bits, weights)) = split_row(&mut stream.rest, cols) else {
+        return stream.found(ErrorKind::Truncated, row_at);
+    };
     let behind = u8::MAX >> (cols % 8);
     if !cols.is_multiple_of(8) && bits.last().is_some_and(|last| last & behind != 0) {
-        return Err((ErrorKind::Reserved, bits.len() - 1));
+        return stream.found(ErrorKind::Reserved, row_at + bits.len() - 1);
     }
     let mut sum = 0;
     for (index, weight) in weights.iter().enumerate() {
         // 0 and −128 are the two bytes without the lower seven bits.
         if weight & 0x7f == 0 {
-            return Err((ErrorKind::Weight, bits.len() + index));
+            return stream.found(ErrorKind::Weight, row_at + bits.len() + index);
         }
         sum += u32::from(weight.cast_signed().unsigned_abs());
     }
-    Ok(sum)
+    Some(sum)
 }
 
 /// (column, weight) of each bit that is set.

@@ -1,43 +1,45 @@
 //! Delta-u8: a count a row, then (column step, weight) pairs.
 
-use super::stream::{self, Fault, take_counted};
+use super::stream::{Stream, take_counted};
 use crate::ErrorKind;
 
 /// Takes the next row of [`LayoutKind::DeltaU8`](super::LayoutKind::DeltaU8) off the stored
 /// rows: its (step, weight) pairs; none behind the last.
 #[inline]
 pub fn take_row<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
-    take_counted(rest, 2).map_or(&[], |(_, pairs)| pairs)
+    take_counted(rest, 2).unwrap_or(&[])
 }
 
-/// Checks `rows` rows over `cols` columns.
-pub(super) fn check_rows(stream: &[u8], rows: usize, cols: usize) -> Result<(), Fault> {
-    stream::check_rows(stream, rows, |rest| check_row(rest, cols))
-}
-
-/// Checks the next row; its Σ|w|.
-fn check_row(rest: &mut &[u8], cols: usize) -> Result<u32, Fault> {
-    let (pairs_at, pairs) = take_counted(rest, 2).ok_or((ErrorKind::Truncated, 0))?;
+/// Checks the next row over `cols` columns; its Σ|w|.
+pub(super) fn check_row(stream: &mut Stream<'_, '_>, cols: usize) -> Option<u32> {
+    let Some(pairs) = take_counted(&mut stream.rest, 2) else {
+        return stream.found(ErrorKind::Truncated, stream.at());
+    };
+    let mut rest = pairs;
     let mut column = 0;
     let mut sum = 0;
-    for (index, pair) in pairs.chunks_exact(2).enumerate() {
-        let &[step, weight] = pair else { break };
-        let at = pairs_at + index * 2;
-        if step == 0 && index > 0 {
-            return Err((ErrorKind::Order, at));
+    while let Some((&[step, weight], after)) = rest.split_first_chunk() {
+        // Evaluated only where something is wrong.
+        let at = || stream.at() - rest.len();
+        if step == 0 && rest.len() < pairs.len() {
+            return stream.found(ErrorKind::Order, at());
         }
         column += usize::from(step);
         if column >= cols {
-            return Err((ErrorKind::Index, at));
+            return stream.found(ErrorKind::Index, at());
         }
-        // A zero only bridges a gap that one step cannot.
-        let bridge = weight == 0 && step == u8::MAX && index * 2 + 2 < pairs.len();
-        if weight == 0x80 || (weight == 0 && !bridge) {
-            return Err((ErrorKind::Weight, at + 1));
+        // 0 and −128 are the two bytes without the lower seven bits.
+        if weight & 0x7f == 0 {
+            // A zero only bridges a gap that one step cannot.
+            let bridge = weight == 0 && step == u8::MAX && !after.is_empty();
+            if !bridge {
+                return stream.found(ErrorKind::Weight, at() + 1);
+            }
         }
         sum += u32::from(weight.cast_signed().unsigned_abs());
+        rest = after;
     }
-    Ok(sum)
+    Some(sum)
 }
 
 /// (column, weight) of each pair.

@@ -1,77 +1,47 @@
 //! Dense: every weight of the stored rows and columns.
 
-use super::{COLUMN_LIST, Record, RowWeights};
-use crate::bytes::{Reader, position_of_lowest, u16_at};
-use crate::{ErrorKind, FormatError, Section};
+use crate::bytes::{Fault, position_of_lowest, u16_at};
+use crate::{ErrorKind, Section};
 
-/// The weights of all stored rows.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Dense<'a> {
-    pub(super) columns: Option<&'a [u8]>,
-    /// Columns of a row.
-    stored: usize,
-    pub(super) weights: &'a [u8],
+/// Checks `weights`, which end at `end` of the section, and the list of columns before them.
+pub(super) fn check(
+    columns: &[u8],
+    weights: &[u8],
+    cols: usize,
+    end: usize,
+    fault: &Fault,
+) -> Option<()> {
+    let found = |kind, at| fault.found(kind, Section::Weights, at);
+    let weights_at = end - weights.len();
+    let columns_at = weights_at - columns.len();
+    // The least that the next column may be.
+    let mut free = 0;
+    for index in 0..columns.len() / 2 {
+        let column = usize::from(u16_at(columns, index * 2));
+        let at = columns_at + index * 2;
+        if column >= cols {
+            return found(ErrorKind::Index, at);
+        }
+        if column < free {
+            return found(ErrorKind::Order, at);
+        }
+        free = column + 1;
+    }
+    match position_of_lowest(weights) {
+        Some(at) => found(ErrorKind::Weight, weights_at + at),
+        None => Some(()),
+    }
 }
 
-impl<'a> Dense<'a> {
-    pub(super) fn view(
-        reader: &mut Reader<'a>,
-        record: &Record,
-        stored_rows: usize,
-    ) -> Result<Self, FormatError> {
-        let columns = if record.flags & COLUMN_LIST != 0 {
-            let count = usize::from(reader.u16()?);
-            Some(reader.take_items(count, 2)?)
-        } else {
-            None
-        };
-        let stored = columns.map_or(record.cols, |columns| columns.len() / 2);
-        let weights = reader.take_items(stored_rows, stored)?;
-        reader.finish()?;
-        Ok(Self {
-            columns,
-            stored,
-            weights,
-        })
-    }
-
-    /// `end`: where the weights end in the section.
-    pub(super) fn check(&self, cols: usize, end: usize) -> Result<(), FormatError> {
-        let error = |kind, at| Err(FormatError::new(kind, Section::Weights, at));
-        let weights_at = end - self.weights.len();
-        let columns = self.columns.unwrap_or(&[]);
-        let columns_at = weights_at - columns.len();
-        let mut previous = None;
-        for index in 0..columns.len() / 2 {
-            let column = usize::from(u16_at(columns, index * 2));
-            if column >= cols {
-                return error(ErrorKind::Index, columns_at + index * 2);
-            }
-            if previous >= Some(column) {
-                return error(ErrorKind::Order, columns_at + index * 2);
-            }
-            previous = Some(column);
+/// The `stored` weights of the next row; what is left of it behind the last.
+#[inline]
+pub(super) fn take_row<'a>(rest: &mut &'a [u8], stored: usize) -> &'a [u8] {
+    match rest.split_at_checked(stored) {
+        Some((weights, after)) => {
+            *rest = after;
+            weights
         }
-        match position_of_lowest(self.weights) {
-            Some(at) => error(ErrorKind::Weight, weights_at + at),
-            None => Ok(()),
-        }
-    }
-
-    /// The weights of the next row; none behind the last.
-    #[inline]
-    pub(super) fn take_row(&self, rest: &mut &'a [u8]) -> RowWeights<'a> {
-        let weights = match rest.split_at_checked(self.stored) {
-            Some((weights, after)) => {
-                *rest = after;
-                weights
-            }
-            None => core::mem::take(rest),
-        };
-        match self.columns {
-            Some(columns) => RowWeights::Columns(columns, weights),
-            None => RowWeights::Dense(weights),
-        }
+        None => core::mem::take(rest),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Embedding tables: rows of `i8` with one scale each, to be looked up.
 
-use super::{Record, is_scale, tensor_reader};
-use crate::bytes::{f16_at, position_of_lowest, u16_at};
-use crate::{ErrorKind, FormatError, Section};
+use super::{Record, check_numbers, tensor_reader};
+use crate::bytes::{Fault, f16_at, position_of_lowest};
+use crate::{ErrorKind, Section};
 
 /// A view of an embedding table, `[rows, cols]`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Embedding<'a> {
     rows: usize,
     cols: usize,
@@ -14,32 +14,31 @@ pub struct Embedding<'a> {
 }
 
 impl<'a> Embedding<'a> {
-    pub(crate) fn read(record: &Record, section: &'a [u8]) -> Result<Self, FormatError> {
-        let embedding = Self::view(record, section)?;
-        for index in 0..embedding.rows {
-            if !is_scale(u16_at(embedding.scales, index * 2)) {
-                let at = record.offset + index * 2;
-                return Err(FormatError::new(ErrorKind::Scale, Section::Weights, at));
-            }
-        }
-        if let Some(at) = position_of_lowest(embedding.weights) {
-            let at = record.offset + embedding.scales.len() + at;
-            return Err(FormatError::new(ErrorKind::Weight, Section::Weights, at));
-        }
-        Ok(embedding)
-    }
-
-    pub(crate) fn view(record: &Record, section: &'a [u8]) -> Result<Self, FormatError> {
-        let mut reader = tensor_reader(record, section)?;
+    /// Splits the bytes of `record` without looking at the weights.
+    #[inline(never)]
+    pub(crate) fn view(record: &Record, section: &'a [u8], fault: &Fault) -> Option<Self> {
+        let mut reader = tensor_reader(record, section, fault)?;
         let scales = reader.take_items(record.rows, 2)?;
         let weights = reader.take_items(record.rows, record.cols)?;
         reader.finish()?;
-        Ok(Self {
+        Some(Self {
             rows: record.rows,
             cols: record.cols,
             scales,
             weights,
         })
+    }
+
+    /// Checks what [`Embedding::view`] made of `record`.
+    pub(crate) fn check(&self, record: &Record, fault: &Fault) -> Option<()> {
+        check_numbers(self.scales, record.offset, true, fault)?;
+        match position_of_lowest(self.weights) {
+            Some(at) => {
+                let at = record.offset + self.scales.len() + at;
+                fault.found(ErrorKind::Weight, Section::Weights, at)
+            }
+            None => Some(()),
+        }
     }
 
     /// Number of rows.
@@ -50,7 +49,7 @@ impl<'a> Embedding<'a> {
 
     /// Row `index` as its scale and one `i8` (as its byte) a column; nothing
     /// outside the table.
-    #[inline]
+    #[inline(never)]
     #[must_use]
     pub fn row(&self, index: usize) -> (f32, &'a [u8]) {
         if index >= self.rows {

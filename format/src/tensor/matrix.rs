@@ -1,14 +1,15 @@
 //! Weight matrices: what every layout begins with, and rows whatever the layout.
 
-use super::dense::Dense;
+use super::stream::{Stream, take_counted};
 use super::{
-    BIAS, LayoutKind, ROW_MAP, Record, bit, bitmap, blocks, delta, dense, is_scale, tensor_reader,
+    BIAS, COLUMN_LIST, LayoutKind, ROW_MAP, ROW_SUM_LIMIT, Record, bit, bitmap, blocks,
+    check_numbers, delta, dense, tensor_reader,
 };
-use crate::bytes::{f16_at, f16_from_bits, is_finite_f16, u16_at};
-use crate::{ErrorKind, FormatError, Section};
+use crate::ErrorKind;
+use crate::bytes::{Fault, f16_at, f16_from_bits};
 
 /// A view of one weight matrix, `[rows, cols]`, row = output.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Matrix<'a> {
     rows: usize,
     cols: usize,
@@ -19,30 +20,94 @@ pub struct Matrix<'a> {
     weights: Weights<'a>,
 }
 
-/// The weights of all stored rows, by layout.
-#[derive(Clone, Copy, Debug)]
-enum Weights<'a> {
-    Dense(Dense<'a>),
-    DeltaU8(&'a [u8]),
-    Bitmap(&'a [u8]),
-    Blocks2(&'a [u8]),
-    Blocks4(&'a [u8]),
+/// The weights of all stored rows, or of those still to come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Weights<'a> {
+    /// One of a matrix.
+    layout: LayoutKind,
+    /// The list of columns of a dense matrix.
+    columns: Option<&'a [u8]>,
+    /// Columns of a dense row.
+    stored: usize,
+    bytes: &'a [u8],
 }
 
 impl<'a> Weights<'a> {
     /// The weights of the next stored row.
     #[inline]
-    fn take_row(&self, rest: &mut &'a [u8], cols: usize) -> RowWeights<'a> {
-        match self {
-            Self::Dense(dense) => dense.take_row(rest),
-            Self::DeltaU8(_) => RowWeights::DeltaU8(delta::take_row(rest)),
-            Self::Bitmap(_) => {
+    fn take_row(&mut self, cols: usize) -> RowWeights<'a> {
+        let rest = &mut self.bytes;
+        let width = match self.layout.built() {
+            LayoutKind::DeltaU8 => 1,
+            LayoutKind::Blocks2 => 2,
+            LayoutKind::Blocks4 => 4,
+            LayoutKind::Bitmap => {
                 let (bits, weights) = bitmap::take_row(rest, cols);
-                RowWeights::Bitmap { bits, weights }
+                return RowWeights::Bitmap { bits, weights };
             }
-            Self::Blocks2(_) => RowWeights::Blocks2(blocks::take_row(rest, 2)),
-            Self::Blocks4(_) => RowWeights::Blocks4(blocks::take_row(rest, 4)),
+            _ => {
+                let weights = dense::take_row(rest, self.stored);
+                return match self.columns {
+                    Some(columns) => RowWeights::Columns(columns, weights),
+                    None => RowWeights::Dense(weights),
+                };
+            }
+        };
+        // One copy of the code for all that begin with a count.
+        let row = take_counted(rest, 1 + width).unwrap_or(&[]);
+        match width {
+            1 => RowWeights::DeltaU8(row),
+            2 => RowWeights::Blocks2(row),
+            _ => RowWeights::Blocks4(row),
         }
+    }
+
+    /// Goes on behind the next `rows` stored rows.
+    fn skip_rows(&mut self, rows: usize, cols: usize) {
+        let rest = &mut self.bytes;
+        let width = match self.layout.built() {
+            LayoutKind::DeltaU8 => 1,
+            LayoutKind::Blocks2 => 2,
+            LayoutKind::Blocks4 => 4,
+            LayoutKind::Bitmap => {
+                return (0..rows).for_each(|_| {
+                    bitmap::take_row(rest, cols);
+                });
+            }
+            _ => {
+                *rest = rest.get(rows * self.stored..).unwrap_or(&[]);
+                return;
+            }
+        };
+        for _ in 0..rows {
+            take_counted(rest, 1 + width);
+        }
+    }
+
+    /// Checks `rows` stored rows over `cols` columns, which end at `end` of the section.
+    fn check(&self, rows: usize, cols: usize, end: usize, fault: &Fault) -> Option<()> {
+        let rest = self.bytes;
+        if self.layout == LayoutKind::Dense {
+            return dense::check(self.columns.unwrap_or(&[]), rest, cols, end, fault);
+        }
+        let mut stream = Stream { rest, end, fault };
+        for _ in 0..rows {
+            let row_at = stream.at();
+            let sum = match self.layout.built() {
+                LayoutKind::Bitmap => bitmap::check_row(&mut stream, cols)?,
+                LayoutKind::Blocks2 => blocks::check_row(&mut stream, 2, cols)?,
+                LayoutKind::Blocks4 => blocks::check_row(&mut stream, 4, cols)?,
+                _ => delta::check_row(&mut stream, cols)?,
+            };
+            // Columns stay below 2¹⁶, so Σ|w| fits.
+            if sum > ROW_SUM_LIMIT {
+                return stream.found(ErrorKind::RowSum, row_at);
+            }
+        }
+        if !stream.rest.is_empty() {
+            return stream.found(ErrorKind::Trailing, stream.at());
+        }
+        Some(())
     }
 }
 
@@ -114,53 +179,46 @@ struct ByLayout<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Splits and checks the bytes of `record`.
-    pub(crate) fn read(record: &Record, section: &'a [u8]) -> Result<Self, FormatError> {
-        let matrix = Self::view(record, section)?;
-        matrix.check(record)?;
-        Ok(matrix)
-    }
-
     /// Splits the bytes of `record` without looking at the weights.
-    pub(crate) fn view(record: &Record, section: &'a [u8]) -> Result<Self, FormatError> {
-        let mut reader = tensor_reader(record, section)?;
-        let stored_rows_at = reader.position();
-        let row_map = if record.flags & ROW_MAP != 0 {
-            Some(reader.take(record.rows.div_ceil(8))?)
-        } else {
-            None
-        };
-        let stored_rows = match row_map {
-            Some(map) => {
-                let set: u32 = map.iter().map(|byte| byte.count_ones()).sum();
-                let beyond = (record.rows..map.len() * 8).any(|row| bit(map, row));
-                if beyond {
-                    return Err(reader.error_at(ErrorKind::Reserved, stored_rows_at));
-                }
-                set as usize
+    #[inline(never)]
+    pub(crate) fn view(record: &Record, section: &'a [u8], fault: &Fault) -> Option<Self> {
+        let mut reader = tensor_reader(record, section, fault)?;
+        let mut row_map = None;
+        let mut stored_rows = record.rows;
+        if record.flags & ROW_MAP != 0 {
+            let map_at = reader.position();
+            let map = reader.take(record.rows.div_ceil(8))?;
+            if (record.rows..map.len() * 8).any(|row| bit(map, row)) {
+                return reader.found(ErrorKind::Reserved, map_at);
             }
-            None => record.rows,
-        };
+            stored_rows = map.iter().map(|byte| byte.count_ones() as usize).sum();
+            row_map = Some(map);
+        }
         if reader.position() % 2 != 0 {
             reader.reserved(1)?;
         }
         let scales = reader.take_items(stored_rows, 2)?;
-        let bias = if record.flags & BIAS != 0 {
-            reader.take_items(record.rows, 2)?
-        } else {
-            &[]
+        let mut bias: &[u8] = &[];
+        if record.flags & BIAS != 0 {
+            bias = reader.take_items(record.rows, 2)?;
+        }
+        let mut weights = Weights {
+            layout: record.layout,
+            columns: None,
+            stored: record.cols,
+            bytes: &[],
         };
-        let weights = match record.layout {
-            LayoutKind::Dense => Weights::Dense(Dense::view(&mut reader, record, stored_rows)?),
-            LayoutKind::DeltaU8 => Weights::DeltaU8(reader.rest()),
-            LayoutKind::Bitmap => Weights::Bitmap(reader.rest()),
-            LayoutKind::Blocks2 => Weights::Blocks2(reader.rest()),
-            LayoutKind::Blocks4 => Weights::Blocks4(reader.rest()),
-            LayoutKind::Embedding | LayoutKind::Norm => {
-                return Err(reader.error(ErrorKind::Shape));
+        if record.layout == LayoutKind::Dense {
+            if record.flags & COLUMN_LIST != 0 {
+                weights.stored = usize::from(reader.u16()?);
+                weights.columns = Some(reader.take_items(weights.stored, 2)?);
             }
-        };
-        Ok(Self {
+            weights.bytes = reader.take_items(stored_rows, weights.stored)?;
+            reader.finish()?;
+        } else {
+            weights.bytes = reader.rest();
+        }
+        Some(Self {
             rows: record.rows,
             cols: record.cols,
             query_rows: record.query_rows,
@@ -171,30 +229,17 @@ impl<'a> Matrix<'a> {
         })
     }
 
-    fn check(&self, record: &Record) -> Result<(), FormatError> {
-        let error = |kind, at: usize| FormatError::new(kind, Section::Weights, at);
-        let scales_at = record.offset + self.row_map.map_or(0, |map| map.len().next_multiple_of(2));
-        for index in 0..self.scales.len() / 2 {
-            if !is_scale(u16_at(self.scales, index * 2)) {
-                return Err(error(ErrorKind::Scale, scales_at + index * 2));
-            }
-        }
-        let bias_at = scales_at + self.scales.len();
-        for index in 0..self.bias.len() / 2 {
-            if !is_finite_f16(u16_at(self.bias, index * 2)) {
-                return Err(error(ErrorKind::Scale, bias_at + index * 2));
-            }
-        }
-        let (rows, cols) = (self.scales.len() / 2, self.cols);
+    /// Checks what [`Matrix::view`] made of `record`.
+    pub(crate) fn check(&self, record: &Record, fault: &Fault) -> Option<()> {
         let end = record.offset + record.length;
-        let (stream, checked) = match self.weights {
-            Weights::Dense(dense) => return dense.check(cols, end),
-            Weights::DeltaU8(stream) => (stream, delta::check_rows(stream, rows, cols)),
-            Weights::Bitmap(stream) => (stream, bitmap::check_rows(stream, rows, cols)),
-            Weights::Blocks2(stream) => (stream, blocks::check_rows(stream, rows, 2, cols)),
-            Weights::Blocks4(stream) => (stream, blocks::check_rows(stream, rows, 4, cols)),
-        };
-        checked.map_err(|(kind, at)| error(kind, end - stream.len() + at))
+        let weights_at = end - self.weights.bytes.len();
+        let columns = self.weights.columns.map_or(0, |columns| 2 + columns.len());
+        let bias_at = weights_at - columns - self.bias.len();
+        let scales_at = bias_at - self.scales.len();
+        check_numbers(self.scales, scales_at, true, fault)?;
+        check_numbers(self.bias, bias_at, false, fault)?;
+        self.weights
+            .check(self.scales.len() / 2, self.cols, end, fault)
     }
 
     /// Outputs, cut rows included.
@@ -222,7 +267,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// Every row in order, cut rows as rows without weights.
-    #[inline]
+    #[inline(never)]
     #[must_use]
     pub fn iter(&self) -> Rows<'a> {
         Rows {
@@ -232,14 +277,7 @@ impl<'a> Matrix<'a> {
             row_map: self.row_map,
             scales: self.scales,
             bias: self.bias,
-            layout: self.weights,
-            rest: match self.weights {
-                Weights::Dense(dense) => dense.weights,
-                Weights::DeltaU8(stream)
-                | Weights::Bitmap(stream)
-                | Weights::Blocks2(stream)
-                | Weights::Blocks4(stream) => stream,
-            },
+            weights: self.weights,
         }
     }
 
@@ -260,8 +298,7 @@ pub struct Rows<'a> {
     /// Scales of the stored rows, biases and weights that are still to come.
     scales: &'a [u8],
     bias: &'a [u8],
-    rest: &'a [u8],
-    layout: Weights<'a>,
+    weights: Weights<'a>,
 }
 
 /// What is done with the sum of a row: `y = scale · Σ w·x + bias`.
@@ -296,20 +333,23 @@ impl RowBytes<'_> {
 
 impl<'a> Rows<'a> {
     /// What is still to come, as bytes.
+    #[inline(always)]
     #[must_use]
     pub fn bytes(&self) -> RowBytes<'a> {
-        let layout = match self.layout {
-            Weights::Dense(dense) => dense.columns.is_none().then_some(LayoutKind::Dense),
-            Weights::DeltaU8(_) => Some(LayoutKind::DeltaU8),
-            Weights::Bitmap(_) => Some(LayoutKind::Bitmap),
-            Weights::Blocks2(_) => Some(LayoutKind::Blocks2),
-            Weights::Blocks4(_) => Some(LayoutKind::Blocks4),
+        // Written out, so that the compiler sees which layouts this build does not have.
+        let layout = match self.weights.layout {
+            LayoutKind::DeltaU8 => Some(LayoutKind::DeltaU8),
+            LayoutKind::Bitmap if cfg!(feature = "bitmap") => Some(LayoutKind::Bitmap),
+            LayoutKind::Blocks2 if cfg!(feature = "blocks") => Some(LayoutKind::Blocks2),
+            LayoutKind::Blocks4 if cfg!(feature = "blocks") => Some(LayoutKind::Blocks4),
+            _ if self.weights.columns.is_some() => None,
+            _ => Some(LayoutKind::Dense),
         };
         RowBytes {
             layout,
             scales: self.scales,
             bias: self.bias,
-            weights: self.rest,
+            weights: self.weights.bytes,
         }
     }
 
@@ -322,6 +362,19 @@ impl<'a> Rows<'a> {
             Some(map) => rows.take_while(|&row| bit(map, row)).count(),
             None => rows.len(),
         }
+    }
+
+    /// Goes on behind the next `count` rows.
+    pub fn skip_rows(&mut self, count: usize) {
+        let rows = self.row..self.row + count.min(self.rows - self.row);
+        self.row = rows.end;
+        self.bias = self.bias.get(rows.len() * 2..).unwrap_or(&[]);
+        let stored = match self.row_map {
+            Some(map) => rows.filter(|&row| bit(map, row)).count(),
+            None => rows.len(),
+        };
+        self.scales = self.scales.get(stored * 2..).unwrap_or(&[]);
+        self.weights.skip_rows(stored, self.cols);
     }
 
     /// Inputs of every row.
@@ -339,13 +392,12 @@ impl<'a> Rows<'a> {
             rows,
             cols,
             row_map,
-            mut rest,
-            layout,
+            mut weights,
             ..
         } = *self;
         (row..rows).map(move |row| match row_map {
             Some(map) if !bit(map, row) => RowWeights::DeltaU8(&[]),
-            _ => layout.take_row(&mut rest, cols),
+            _ => weights.take_row(cols),
         })
     }
 
@@ -390,7 +442,7 @@ impl<'a> Iterator for Rows<'a> {
             });
         }
         let scale = take_f16(&mut self.scales);
-        let weights = self.layout.take_row(&mut self.rest, self.cols);
+        let weights = self.weights.take_row(self.cols);
         Some(Row {
             scale,
             bias,

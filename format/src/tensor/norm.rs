@@ -1,37 +1,31 @@
 //! LayerNorms: f16 gain, then f16 shift.
 
-use super::{Record, tensor_reader};
-use crate::bytes::{f16_from_bits, is_finite_f16, u16_at};
-use crate::{ErrorKind, FormatError, Section};
+use super::{Record, check_numbers, tensor_reader};
+use crate::bytes::{Fault, f16_from_bits};
 
 /// A view of a LayerNorm's weights.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Norm<'a> {
     gain: &'a [u8],
     shift: &'a [u8],
 }
 
 impl<'a> Norm<'a> {
-    pub(crate) fn read(record: &Record, section: &'a [u8]) -> Result<Self, FormatError> {
-        let norm = Self::view(record, section)?;
-        let shift_at = record.offset + norm.gain.len();
-        for (numbers, numbers_at) in [(norm.gain, record.offset), (norm.shift, shift_at)] {
-            for index in 0..numbers.len() / 2 {
-                if !is_finite_f16(u16_at(numbers, index * 2)) {
-                    let at = numbers_at + index * 2;
-                    return Err(FormatError::new(ErrorKind::Scale, Section::Weights, at));
-                }
-            }
-        }
-        Ok(norm)
-    }
-
-    pub(crate) fn view(record: &Record, section: &'a [u8]) -> Result<Self, FormatError> {
-        let mut reader = tensor_reader(record, section)?;
+    /// Splits the bytes of `record` without looking at the numbers.
+    #[inline(never)]
+    pub(crate) fn view(record: &Record, section: &'a [u8], fault: &Fault) -> Option<Self> {
+        let mut reader = tensor_reader(record, section, fault)?;
         let gain = reader.take_items(record.cols, 2)?;
         let shift = reader.take_items(record.cols, 2)?;
         reader.finish()?;
-        Ok(Self { gain, shift })
+        Some(Self { gain, shift })
+    }
+
+    /// Checks what [`Norm::view`] made of `record`.
+    pub(crate) fn check(&self, record: &Record, fault: &Fault) -> Option<()> {
+        check_numbers(self.gain, record.offset, false, fault)?;
+        let shift_at = record.offset + self.gain.len();
+        check_numbers(self.shift, shift_at, false, fault)
     }
 
     /// f16, one a feature.

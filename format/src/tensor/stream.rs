@@ -1,45 +1,46 @@
 //! What the sparse layouts share: rows that follow each other as a stream, each as
 //! long as it says itself.
 
-use super::ROW_SUM_LIMIT;
 use crate::ErrorKind;
+use crate::Section;
+use crate::bytes::Fault;
 
-/// What is wrong, and how many bytes into what was checked.
-pub(super) type Fault = (ErrorKind, usize);
+/// Rows that are still to be checked.
+pub(super) struct Stream<'a, 'f> {
+    pub(super) rest: &'a [u8],
+    /// Where they end in the section.
+    pub(super) end: usize,
+    pub(super) fault: &'f Fault,
+}
 
-/// Checks `rows` rows and that nothing follows them.
-///
-/// `check_row` takes one row off the front and returns its Σ|w|, or the fault and how
-/// many bytes into the row it is. Columns stay below 2¹⁶, so Σ|w| fits.
-pub(super) fn check_rows(
-    stream: &[u8],
-    rows: usize,
-    mut check_row: impl FnMut(&mut &[u8]) -> Result<u32, Fault>,
-) -> Result<(), Fault> {
-    let mut rest = stream;
-    for _ in 0..rows {
-        let row_at = stream.len() - rest.len();
-        let sum = check_row(&mut rest).map_err(|(kind, at)| (kind, row_at + at))?;
-        if sum > ROW_SUM_LIMIT {
-            return Err((ErrorKind::RowSum, row_at));
-        }
+impl Stream<'_, '_> {
+    /// Where the rest begins in the section.
+    pub(super) fn at(&self) -> usize {
+        self.end - self.rest.len()
     }
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err((ErrorKind::Trailing, stream.len() - rest.len()))
+
+    /// Writes down what is wrong at `at` of the section.
+    #[inline(always)]
+    pub(super) fn found<T>(&self, kind: ErrorKind, at: usize) -> Option<T> {
+        self.write(kind, at);
+        None
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write(&self, kind: ErrorKind, at: usize) {
+        self.fault.write(kind, Section::Weights, at);
     }
 }
 
-/// Takes a count and so many items of `width` bytes; also the bytes of the count.
-#[inline]
-pub(super) fn take_counted<'a>(rest: &mut &'a [u8], width: usize) -> Option<(usize, &'a [u8])> {
-    let before = rest.len();
-    let count = take_count(rest)?;
-    let count_bytes = before - rest.len();
-    let (items, after) = rest.split_at_checked(count * width)?;
+/// Takes a count and so many items of `width` bytes.
+#[inline(never)]
+pub(super) fn take_counted<'a>(rest: &mut &'a [u8], width: usize) -> Option<&'a [u8]> {
+    let mut behind = *rest;
+    let count = take_count(&mut behind)?;
+    let (items, after) = behind.split_at_checked(count * width)?;
     *rest = after;
-    Some((count_bytes, items))
+    Some(items)
 }
 
 /// The count of a row: one byte, or 255 and a `u16`.

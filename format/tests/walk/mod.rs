@@ -100,14 +100,14 @@ fn walk_layers(model: &Model<'_>) {
             found.value = found.value.max(head.value_rows());
             context += head.value_rows();
         }
-        let intermediate = layer.mlp_input.rows();
+        let intermediate = layer.mlp_input().rows();
         found.context = found.context.max(context);
         found.intermediate = found.intermediate.max(intermediate);
-        walk_matrix(&layer.attention_output, limits.hidden, context);
-        walk_norm(&layer.attention_norm, limits.hidden);
-        walk_matrix(&layer.mlp_input, intermediate, limits.hidden);
-        walk_matrix(&layer.mlp_output, limits.hidden, intermediate);
-        walk_norm(&layer.mlp_norm, limits.hidden);
+        walk_matrix(&layer.attention_output(), limits.hidden, context);
+        walk_norm(&layer.attention_norm(), limits.hidden);
+        walk_matrix(&layer.mlp_input(), intermediate, limits.hidden);
+        walk_matrix(&layer.mlp_output(), limits.hidden, intermediate);
+        walk_norm(&layer.mlp_norm(), limits.hidden);
     }
     assert_eq!(layers, model.encoder().settings().layers);
     assert_eq!(found, limits);

@@ -19,7 +19,7 @@ fn main() -> anyhow::Result<()> {
         let name = model.manifest().name;
         for layer in model.layers() {
             let square = layer.heads().map(|matrix| ("square", matrix));
-            let wide = [("in", layer.mlp_input), ("out", layer.mlp_output)];
+            let wide = [("in", layer.mlp_input()), ("out", layer.mlp_output())];
             for (role, matrix) in square.chain(wide) {
                 let features: Vec<_> = (0..TILES)
                     .map(|tile| features(matrix.cols(), tile))

@@ -85,8 +85,8 @@ pub fn multiply(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
 /// Rows with a list of columns, and long ones.
 #[cold]
 fn others(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
-    for (sums, row) in sums.iter_mut().zip(rows.clone()) {
-        *sums = match row.weights {
+    for (sums, weights) in sums.iter_mut().zip(rows.weights()) {
+        *sums = match weights {
             RowWeights::Columns(columns, weights) => {
                 pairs::listed_row(columns, weights, tile.features)
             }

@@ -87,8 +87,8 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, x: &mut [Hidden]) {
             scale: context.largest / 127.0,
         };
         let mut sum = x.values();
-        add(&mut sum, &apply(&layer.attention_output, &context));
-        *x = layer_norm(model, layer.attention_norm, &sum);
+        add(&mut sum, &apply(&layer.attention_output(), &context));
+        *x = layer_norm(model, layer.attention_norm(), &sum);
     }
 }
 
@@ -158,7 +158,7 @@ fn attend(head: &Matrix<'_>, inputs: &[Vector], context: &mut [Context]) {
 fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &mut [Hidden]) {
     let activation = model.encoder().settings().activation;
     for x in x {
-        let mut neurons = apply(&layer.mlp_input, &x.quantize());
+        let mut neurons = apply(&layer.mlp_input(), &x.quantize());
         for neuron in &mut neurons {
             *neuron = match activation {
                 Activation::Gelu => math::gelu(*neuron),
@@ -166,8 +166,8 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &mut [Hidden]) {
             };
         }
         let mut sum = x.values();
-        add(&mut sum, &apply(&layer.mlp_output, &quantize(&neurons)));
-        *x = layer_norm(model, layer.mlp_norm, &sum);
+        add(&mut sum, &apply(&layer.mlp_output(), &quantize(&neurons)));
+        *x = layer_norm(model, layer.mlp_norm(), &sum);
     }
 }
 

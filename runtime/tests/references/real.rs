@@ -72,10 +72,10 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, x: &[Vec<f64>]) -> Vec<Vec<f6
             }
         }
     }
-    let update = |context: &Vec<f64>| apply(&layer.attention_output, context);
+    let update = |context: &Vec<f64>| apply(&layer.attention_output(), context);
     x.iter()
         .zip(context.iter().map(update))
-        .map(|(x, update)| layer_norm(model, layer.attention_norm, &add(x, &update)))
+        .map(|(x, update)| layer_norm(model, layer.attention_norm(), &add(x, &update)))
         .collect()
 }
 
@@ -83,15 +83,15 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let activation = model.encoder().settings().activation;
     x.iter()
         .map(|x| {
-            let mut neurons = apply(&layer.mlp_input, x);
+            let mut neurons = apply(&layer.mlp_input(), x);
             for neuron in &mut neurons {
                 *neuron = match activation {
                     Activation::Gelu => gelu(*neuron),
                     _ => neuron.max(0.0),
                 };
             }
-            let update = apply(&layer.mlp_output, &neurons);
-            layer_norm(model, layer.mlp_norm, &add(x, &update))
+            let update = apply(&layer.mlp_output(), &neurons);
+            layer_norm(model, layer.mlp_norm(), &add(x, &update))
         })
         .collect()
 }

@@ -5,11 +5,24 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use serde::Deserialize;
 
-/// `budgets.toml`: program, board, bytes of flash without the model file.
+use super::image::Image;
+
+/// `budgets.toml`: program, board, bytes.
 pub(crate) struct Budgets {
-    bytes: BTreeMap<String, BTreeMap<String, u64>>,
+    bytes: BTreeMap<String, BTreeMap<String, Bytes>>,
     model: u64,
+}
+
+/// Most bytes of a program on a board.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bytes {
+    /// Code.
+    text: u64,
+    /// All that it fills in flash, beside the model file.
+    flash: u64,
 }
 
 impl Budgets {
@@ -25,16 +38,21 @@ impl Budgets {
     }
 
     /// # Errors
-    /// Where a budget is set and `flash` bytes, the model file among them, are more.
-    pub(crate) fn check(&self, program: &str, board: &str, flash: u64) -> anyhow::Result<()> {
-        let Some(&budget) = self.bytes.get(program).and_then(|boards| boards.get(board)) else {
+    /// Where a budget is set and `image`, which has the model file in it, is larger.
+    pub(crate) fn check(&self, program: &str, board: &str, image: &Image) -> anyhow::Result<()> {
+        let Some(budget) = self.bytes.get(program).and_then(|boards| boards.get(board)) else {
             return Ok(());
         };
-        let code = flash.saturating_sub(self.model);
-        ensure!(
-            code <= budget,
-            "{code} bytes of flash beside the model are over the budget of {budget} (budgets.toml)"
-        );
+        let flash = image.flash.saturating_sub(self.model);
+        for (what, bytes, budget) in [
+            (".text", image.text, budget.text),
+            ("flash beside the model", flash, budget.flash),
+        ] {
+            ensure!(
+                bytes <= budget,
+                "{bytes} bytes of {what} are over the budget of {budget} (budgets.toml)"
+            );
+        }
         Ok(())
     }
 }
