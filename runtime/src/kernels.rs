@@ -105,8 +105,13 @@ pub struct Tile<'f, F = Feature> {
 /// anything.
 #[inline(never)]
 pub fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
-    multiply(rows, tile, bytemuck::cast_slice_mut(output));
-    scale(rows, tile, output);
+    #[cfg(kernels = "cortex_m")]
+    cortex_m::project(rows, tile, output);
+    #[cfg(not(kernels = "cortex_m"))]
+    {
+        multiply(rows, tile, bytemuck::cast_slice_mut(output));
+        scale(rows, tile, output);
+    }
 }
 
 /// [`project`] for several tiles, at most [`TILES`]; `output` is `[tiles, rows]`.
