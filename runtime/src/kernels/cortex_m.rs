@@ -559,7 +559,7 @@ global_asm!(
     "np_blocks neuroprune_blocks4_8, 8, 4",
     "np_blocks neuroprune_blocks4_4, 4, 4",
     // ---- bitmap: r0 runs through the weights; the place in the bits, the feature of their
-    // first column and the end of the bits lie on the stack behind the frame. r2 is `before`
+    // first column and the place of the last whole word lie on the stack behind the frame. r2 is `before`
     // the feature of the highest bit of r1. The next bit that is set is found by counting
     // zeros; it and the three columns behind it are one of eight patterns, each with code of
     // its own.
@@ -587,7 +587,10 @@ global_asm!(
     ".endif",
     ".if \\last",
     "lsls r1, r1, #\\column + 1",
+    // Behind a pattern that ends early there is no bit.
+    ".if \\column == 3",
     "bmi.w 5b",
+    ".endif",
     "bne.w 4b",
     "b.w 2b",
     ".endif",
@@ -600,15 +603,15 @@ global_asm!(
     "mov r3, r0",
     "sub r8, r8, #\\before",
     "add r0, r1",
+    "subs r1, r0, #4",
     "strd r3, r8, [sp, #24]",
-    "str r0, [sp, #32]",
+    "str r1, [sp, #32]",
     "np_clear",
     "2:",
     "ldrd r3, r2, [sp, #24]",
     "ldr lr, [sp, #32]",
-    "sub lr, lr, r3",
-    "cmp lr, #4",
-    "blo.w 8f",
+    "cmp r3, lr",
+    "bhi.w 8f",
     "ldr r1, [r3], #4",
     "add lr, r2, #512",
     "rev r1, r1",
@@ -640,8 +643,10 @@ global_asm!(
     "np_bit \\lanes, \\before, 3, 1",
     ".endif",
     ".endr",
+    // Fewer than 32 columns are left: eight at a time.
     "8:",
-    "cmp lr, #0",
+    "add lr, #4",
+    "cmp r3, lr",
     "beq 9f",
     "ldrb r1, [r3], #1",
     "add lr, r2, #128",
