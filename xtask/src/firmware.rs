@@ -229,6 +229,7 @@ pub(crate) fn build_all(
     let mut command = cargo(&["build", "--quiet", "--release", "--locked"]);
     command
         .args(["--target", board.target])
+        .args(["--features", &board.features.join(",")])
         .args(programs.iter().flat_map(|program| ["--bin", program]))
         .arg("--manifest-path")
         .arg(folder.join("Cargo.toml"))
