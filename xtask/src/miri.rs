@@ -10,6 +10,9 @@ use crate::tally::Tally;
 /// 32 bits, as microcontrollers have.
 const TARGET: &str = "i686-unknown-linux-gnu";
 
+/// Cases of a property: each takes seconds.
+const CASES: &str = "16";
+
 /// What is interpreted: a package, and which of its tests.
 const SUITES: [(&str, &[&str]); 2] = [
     ("neuroprune-format", &["--features", "alloc", "--lib"]),
@@ -28,7 +31,8 @@ pub(crate) fn check(tally: &mut Tally) {
                 .args(["--target", TARGET, "--package", package])
                 .args(tests)
                 // Proptest looks for the failures that it knows.
-                .env("MIRIFLAGS", "-Zmiri-disable-isolation");
+                .env("MIRIFLAGS", "-Zmiri-disable-isolation")
+                .env("PROPTEST_CASES", CASES);
             run_quietly(&mut command).map(drop)
         });
     }
