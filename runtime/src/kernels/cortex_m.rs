@@ -137,8 +137,8 @@ fn multiply_dense(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
 /// Rows with a list of columns, and long ones.
 #[cold]
 fn others(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
-    for (sums, weights) in sums.iter_mut().zip(rows.weights()) {
-        *sums = match weights {
+    for (sums, row) in sums.iter_mut().zip(rows.clone()) {
+        *sums = match row.weights {
             RowWeights::Columns(columns, weights) => listed_row(columns, weights, tile.features),
             RowWeights::Dense(weights) => long_row(weights, tile),
             // A cut row; other layouts have kernels.
