@@ -7,6 +7,7 @@ fn main() {
     println!("cargo:rustc-check-cfg=cfg(kernels, values(\"cortex_m\", \"simd128\", \"x86_64\"))");
     println!("cargo:rustc-check-cfg=cfg(dsp)");
     println!("cargo:rustc-check-cfg=cfg(fpu)");
+    println!("cargo:rustc-check-cfg=cfg(helium)");
     let target = env::var("TARGET").unwrap_or_default();
     // Armv7E-M and Armv8-M Mainline multiply two 32-bit words into 64 bits and add, in one
     // or two cycles. A Cortex-M3 (thumbv7m) can, but takes up to seven: plain products are
@@ -27,8 +28,15 @@ fn main() {
     if has("CARGO_CFG_TARGET_FEATURE", "simd128") {
         println!("cargo:rustc-cfg=kernels=\"simd128\"");
     }
-    // Part of Armv7E-M; Armv8-M may come without.
-    if target.starts_with("thumbv7em") {
+    // No target tells Cortex-M55 from M33, and `cfg` does not name Helium.
+    let helium = env::var_os("CARGO_FEATURE_HELIUM").is_some()
+        && target.starts_with("thumbv8m.main")
+        && target.ends_with("eabihf");
+    if helium {
+        println!("cargo:rustc-cfg=helium");
+    }
+    // Part of Armv7E-M; Armv8-M may come without, but not with Helium.
+    if target.starts_with("thumbv7em") || helium {
         println!("cargo:rustc-cfg=dsp");
     }
 }

@@ -139,9 +139,10 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
     for head in layer.heads() {
         // Forth for keys and values, back for queries: where the direction changes, the
         // block is packed already.
+        let rows = rows_behind_queries(&head);
         for block in residual.blocks() {
             pack(residual, block, &mut packed, buffers.features);
-            keys_and_values(&head, residual, block, &mut buffers);
+            keys_and_values(&head, &rows, residual, block, &mut buffers);
         }
         for block in residual.blocks().rev() {
             pack(residual, block, &mut packed, buffers.features);
@@ -198,26 +199,23 @@ fn rows_behind_queries<'a>(head: &Matrix<'a>) -> Rows<'a> {
     rows
 }
 
-/// Keys and values of one head for a block of tiles, quantised with one scale a token each.
+/// Keys and values of one head, of their rows, for a block of tiles, quantised with one scale
+/// a token each.
 ///
 /// Keys lie token by token, values as the mixing reads them.
 fn keys_and_values(
     head: &Matrix<'_>,
+    rows: &Rows<'_>,
     residual: &Residual<'_>,
     block: Block,
     buffers: &mut AttentionBuffers<'_>,
 ) {
-    let rows = head.query_rows() + head.value_rows();
+    let count = head.query_rows() + head.value_rows();
     let tiles = residual.block(block, buffers.features);
-    let length = block.len() * rows;
-    let projected = part_mut(buffers.projected, 0, length);
-    project_tiles(
-        &rows_behind_queries(head),
-        part(&tiles, 0, block.len()),
-        projected,
-    );
+    let projected = part_mut(buffers.projected, 0, block.len() * count);
+    project_tiles(rows, part(&tiles, 0, block.len()), projected);
     for (number, tile) in block.tiles().enumerate() {
-        store_keys_and_values(head, residual, tile, number * rows, buffers);
+        store_keys_and_values(head, residual, tile, number * count, buffers);
     }
 }
 

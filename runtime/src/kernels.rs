@@ -8,9 +8,11 @@
 //! |---|---|---|
 //! | [`scalar`] | eight bytes | the oracle; portable |
 //! | [`pairs`] | four words of two tokens each | portable form of the next |
-//! | `cortex_m` | likewise | Cortex-M4, M7, M33, M55: one instruction for two products |
-//! | `cortex_m_dsp` | – | Cortex-M4, M7: mixing, two products an instruction |
-//! | `cortex_m_fpu` | likewise | Cortex-M4F, M7, M33, M55: the passes of [`floats`] |
+//! | `cortex_m` | – | Cortex-M4, M7, M33, M55: calls one of the next two |
+//! | `smlal` | four words of two tokens each | Cortex-M4, M7, M33: one instruction for two products |
+//! | `helium` | eight bytes | Cortex-M55: one instruction for four products |
+//! | `cortex_m_dsp` | – | Cortex-M4, M7, M55: mixing, two products an instruction |
+//! | `cortex_m_fpu` | – | Cortex-M4F, M7, M33, M55: the passes of [`floats`] |
 //! | `simd128` | eight times 16 bits | WebAssembly: two columns of four tokens an instruction |
 //! | `simd128_floats` | likewise | WebAssembly: the passes of [`floats`] |
 //! | `x86_64` | eight bytes | chooses between the next and [`scalar`] at run time |
@@ -32,12 +34,16 @@ mod cortex_m_dsp;
 #[cfg(fpu)]
 mod cortex_m_fpu;
 pub mod floats;
+#[cfg(helium)]
+mod helium;
 pub mod pairs;
 pub mod scalar;
 #[cfg(kernels = "simd128")]
 mod simd128;
 #[cfg(kernels = "simd128")]
 mod simd128_floats;
+#[cfg(all(kernels = "cortex_m", not(helium)))]
+mod smlal;
 #[cfg(kernels = "x86_64")]
 pub mod x86_64;
 
@@ -105,8 +111,13 @@ pub struct Tile<'f, F = Feature> {
 /// anything.
 #[inline(never)]
 pub fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
-    multiply(rows, tile, bytemuck::cast_slice_mut(output));
-    scale(rows, tile, output);
+    #[cfg(kernels = "cortex_m")]
+    cortex_m::project(rows, tile, output);
+    #[cfg(not(kernels = "cortex_m"))]
+    {
+        multiply(rows, tile, bytemuck::cast_slice_mut(output));
+        scale(rows, tile, output);
+    }
 }
 
 /// [`project`] for several tiles, at most [`TILES`]; `output` is `[tiles, rows]`.

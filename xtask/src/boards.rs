@@ -11,6 +11,8 @@ pub(crate) struct Board {
     pub(crate) core: &'static str,
     /// Rust target.
     pub(crate) target: &'static str,
+    /// Features of the firmware that say what the core has beyond its target.
+    pub(crate) features: &'static [&'static str],
     /// Program that emulates it.
     pub(crate) emulator: &'static str,
     /// Arguments that choose the machine.
@@ -41,16 +43,20 @@ pub(crate) const BOARDS: [Board; 6] = [
         "thumbv7em-none-eabihf",
         &["-M", "mps2-an500"],
     ),
-    arm(
-        "mps3-an547",
-        "M55",
-        "thumbv8m.main-none-eabihf",
-        &["-M", "mps3-an547"],
-    ),
+    Board {
+        features: &["helium"],
+        ..arm(
+            "mps3-an547",
+            "M55",
+            "thumbv8m.main-none-eabihf",
+            &["-M", "mps3-an547"],
+        )
+    },
     Board {
         name: "virt",
         core: "RV32",
         target: "riscv32imac-unknown-none-elf",
+        features: &[],
         emulator: "qemu-system-riscv32",
         machine: &["-M", "virt", "-bios", "none"],
         instruction_shift: 0,
@@ -63,6 +69,7 @@ pub(crate) const HOST: Board = Board {
     name: "x86-64",
     core: "x86-64 with AVX2",
     target: "x86_64-unknown-linux-gnu",
+    features: &[],
     emulator: "valgrind",
     machine: &[],
     instruction_shift: 0,
@@ -78,6 +85,7 @@ const fn arm(
         name,
         core,
         target,
+        features: &[],
         emulator: "qemu-system-arm",
         machine,
         instruction_shift: 3,

@@ -1,6 +1,7 @@
-//! Formatting, lints, documentation, features and dependencies.
+//! Formatting, lints, documentation, features, dependencies, and what Miri finds.
 
 use crate::command::{cargo, repository, run_quietly};
+use crate::miri;
 use crate::setup::{self, Installing};
 use crate::tally::Tally;
 
@@ -32,8 +33,12 @@ const FEATURES: [(&str, &[&str]); 2] = [
 const HOST_FEATURES: &str =
     "neuroprune-format/alloc,neuroprune-format/defmt,neuroprune-runtime/defmt";
 
-/// One for each instruction set with code of its own.
-const FIRMWARE_TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf"];
+/// One for each instruction set with code of its own, and the features that say so.
+const FIRMWARE_TARGETS: [(&str, &str); 3] = [
+    ("thumbv7em-none-eabihf", ""),
+    ("thumbv8m.main-none-eabihf", "helium"),
+    ("riscv32imac-unknown-none-elf", ""),
+];
 
 /// The target of the module for browsers.
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -65,6 +70,7 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
         let mut command = cargo(&["doc", "--quiet", "--workspace", "--no-deps", "--locked"]);
         run_quietly(command.env("RUSTDOCFLAGS", "-Dwarnings")).map(drop)
     });
+    miri::check(tally);
     Ok(())
 }
 
@@ -146,8 +152,9 @@ fn webassembly_lints(tally: &mut Tally) {
 }
 
 fn own_workspace_lints(tally: &mut Tally) {
-    let firmware = FIRMWARE_TARGETS.map(|target| ("firmware-examples/Cargo.toml", target));
-    for (manifest, target) in firmware.into_iter().chain([(WASM, WASM_TARGET)]) {
+    let firmware = FIRMWARE_TARGETS
+        .map(|(target, features)| ("firmware-examples/Cargo.toml", target, features));
+    for (manifest, target, features) in firmware.into_iter().chain([(WASM, WASM_TARGET, "")]) {
         tally.suite(&format!("clippy: {manifest} for {target}"), || {
             quiet_cargo(&[
                 "clippy",
@@ -157,6 +164,8 @@ fn own_workspace_lints(tally: &mut Tally) {
                 manifest,
                 "--target",
                 target,
+                "--features",
+                features,
                 "--",
                 "-Dwarnings",
             ])

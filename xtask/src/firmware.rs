@@ -282,6 +282,7 @@ pub(crate) fn build_all(
     command
         .args(["--profile", build.profile()])
         .args(["--target", board.target])
+        .args(["--features", &board.features.join(",")])
         .args(programs.iter().flat_map(|program| ["--bin", program]))
         .arg("--manifest-path")
         .arg(folder.join("Cargo.toml"))

@@ -17,6 +17,7 @@ mod browser;
 mod check;
 mod command;
 mod firmware;
+mod miri;
 mod setup;
 mod tally;
 mod test;
@@ -44,7 +45,7 @@ struct Arguments {
 enum Job {
     /// Run every test: on this machine, on every board in QEMU, in Node and Chromium.
     Test,
-    /// Check formatting, lints, documentation, features and dependencies.
+    /// Check formatting, lints, documentation, features, dependencies, and what Miri finds.
     Check,
     /// Build the firmware, run it in QEMU and compare what it prints.
     Firmware(firmware::Selection),

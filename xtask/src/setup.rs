@@ -25,6 +25,8 @@ pub(crate) enum Tool {
     RustTarget(String),
     /// A part of the Rust toolchain, such as clippy.
     RustComponent(String),
+    /// A part of the nightly toolchain, such as Miri.
+    NightlyComponent(&'static str),
     /// A program, and the Debian package that has it.
     Program(&'static str, &'static str),
     /// A cargo subcommand built from crates.io: name and version.
@@ -45,6 +47,7 @@ impl fmt::Display for Tool {
         match self {
             Self::RustTarget(target) => write!(f, "Rust target {target}"),
             Self::RustComponent(component) => write!(f, "Rust component {component}"),
+            Self::NightlyComponent(component) => write!(f, "nightly Rust component {component}"),
             Self::Program(program, _) => write!(f, "{program}"),
             Self::CargoCommand(name, version) => write!(f, "cargo-{name} {version}"),
             Self::PythonModule(name, _) => write!(f, "Python with {name}"),
@@ -102,13 +105,19 @@ pub(crate) fn for_browser_bench() -> Vec<Tool> {
     tools
 }
 
-/// What the checks need: the targets, clippy, rustfmt and cargo-deny.
+/// What the checks need: the targets, clippy, rustfmt, cargo-deny, and Miri with the sources of
+/// the standard library.
 pub(crate) fn for_check() -> anyhow::Result<Vec<Tool>> {
     let toolchain = toolchain()?;
     let targets = toolchain.targets.into_iter().map(Tool::RustTarget);
     let components = toolchain.components.into_iter().map(Tool::RustComponent);
     let deny = Tool::CargoCommand("deny", "0.20.2");
-    Ok(targets.chain(components).chain([deny]).collect())
+    let nightly = ["miri", "rust-src"].map(Tool::NightlyComponent);
+    Ok(targets
+        .chain(components)
+        .chain([deny])
+        .chain(nightly)
+        .collect())
 }
 
 /// Makes sure that `tools` are there.
@@ -154,6 +163,7 @@ fn missing(tools: &[Tool]) -> anyhow::Result<Vec<Tool>> {
             "rustfmt" => succeeds("cargo", &["fmt", "--version"]),
             _ => false,
         },
+        Tool::NightlyComponent(component) => has_nightly(component),
         Tool::Program(program, _) => succeeds(program, &["--version"]),
         Tool::CargoCommand(name, _) => succeeds("cargo", &[name, "--version"]),
         // Debian's Python has `venv` without what it needs.
@@ -170,6 +180,13 @@ fn missing(tools: &[Tool]) -> anyhow::Result<Vec<Tool>> {
         .collect())
 }
 
+/// Whether the nightly toolchain is installed with this component.
+fn has_nightly(component: &str) -> bool {
+    let list = ["component", "list", "--toolchain", "nightly", "--installed"];
+    run_quietly(&mut command("rustup", &list))
+        .is_ok_and(|installed| installed.lines().any(|line| line.starts_with(component)))
+}
+
 /// Major and minor version of the Node of this machine.
 fn node_version() -> Option<(u32, u32)> {
     let text = run_quietly(&mut command("node", &["--version"])).ok()?;
@@ -181,13 +198,18 @@ fn node_version() -> Option<(u32, u32)> {
 fn installations(tools: &[Tool]) -> Vec<Vec<String>> {
     let mut targets = words("rustup target add");
     let mut components = words("rustup component add");
+    let mut nightly = words("rustup toolchain install nightly --profile minimal");
     let mut packages = words("apt-get install --yes --quiet --no-install-recommends");
     let none = (targets.len(), components.len(), packages.len());
+    let no_nightly = nightly.len();
     let mut commands = Vec::new();
     for tool in tools {
         match tool {
             Tool::RustTarget(target) => targets.push(target.clone()),
             Tool::RustComponent(component) => components.push(component.clone()),
+            Tool::NightlyComponent(component) => {
+                nightly.extend(["--component", component].map(str::to_owned));
+            }
             Tool::Program(_, package) | Tool::PythonModule(_, package) => {
                 packages.push((*package).to_owned())
             }
@@ -204,6 +226,9 @@ fn installations(tools: &[Tool]) -> Vec<Vec<String>> {
     if packages.len() > none.2 {
         commands.insert(0, packages);
         commands.insert(0, words("apt-get update --quiet"));
+    }
+    if nightly.len() > no_nightly {
+        commands.insert(0, nightly);
     }
     if components.len() > none.1 {
         commands.insert(0, components);

@@ -2,14 +2,16 @@
 //!
 //! `cargo xtask bench` puts models into memory whose layers hold the matrices of interest.
 //! The name of the model and the role of the matrix are the name of the region. Behind each
-//! region the sums are compared with the oracle's, for tiles of eight and of three tokens.
+//! region the results are compared with the oracle's, for tiles of eight and of three tokens.
 #![no_std]
 #![no_main]
 
 use board::{files, regions};
 use neuroprune_format::tensor::Matrix;
 use neuroprune_runtime::Model;
-use neuroprune_runtime::kernels::{self, Feature, GRAIN, LANES, Lanes, Tile, project, scalar};
+use neuroprune_runtime::kernels::{
+    self, Feature, GRAIN, LANES, Lanes, Tile, floats, project, scalar,
+};
 use static_cell::StaticCell;
 
 /// Longest side of a matrix.
@@ -66,7 +68,7 @@ fn main() -> ! {
                 regions::end();
                 for tokens in [LANES, 3] {
                     if !is_right(&matrix, Tile { tokens, ..tile }, oracle, output) {
-                        board::fail(&[name, " ", role, ": not the oracle's sums"]);
+                        board::fail(&[name, " ", role, ": not the oracle's"]);
                     }
                 }
             }
@@ -75,15 +77,14 @@ fn main() -> ! {
     board::exit(0)
 }
 
-/// Whether the sums of each row are the oracle's, row by row.
+/// Whether what each row comes to is the oracle's, bit for bit.
 fn is_right(
     matrix: &Matrix<'_>,
     tile: Tile<'_>,
     oracle: &[scalar::Feature],
     output: &mut [Lanes<f32>],
 ) -> bool {
-    let sums: &mut [Lanes<i32>] = bytemuck::cast_slice_mut(output);
-    kernels::multiply(&matrix.iter(), &tile, sums);
+    project(&matrix.iter(), &tile, output);
     let Some(features) = oracle.get(..matrix.cols()) else {
         return false;
     };
@@ -94,10 +95,12 @@ fn is_right(
         tokens,
     };
     let mut rows = matrix.iter();
-    sums.iter().all(|found| {
+    output.iter().all(|found| {
         let mut expected = [Lanes::default()];
-        scalar::multiply(&rows, &oracle, &mut expected);
+        scalar::multiply(&rows, &oracle, bytemuck::cast_slice_mut(&mut expected));
+        floats::scale(&rows, &oracle, &mut expected);
         let expected = expected.as_flattened().iter().take(tokens);
-        rows.next().is_some() && expected.eq(found.iter().take(tokens))
+        let bits = |y: &f32| y.to_bits();
+        rows.next().is_some() && expected.map(bits).eq(found.iter().take(tokens).map(bits))
     })
 }

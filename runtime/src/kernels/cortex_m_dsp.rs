@@ -56,6 +56,10 @@ unsafe extern "C" {
 global_asm!(
     ".syntax unified",
     ".thumb",
+    // The target of a Cortex-M55 does not have what the core has.
+    ".if {helium}",
+    ".cpu cortex-m55",
+    ".endif",
     ".section .text.neuroprune_mix, \"ax\", %progbits",
     ".global neuroprune_mix",
     ".type neuroprune_mix, %function",
@@ -88,4 +92,5 @@ global_asm!(
     "ldr r0, [sp, #36]",
     "stm r0, {{r4-r7}}",
     "pop {{r4-r11, pc}}",
+    helium = const cfg!(helium) as u32,
 );

@@ -9,6 +9,7 @@ use core::arch::global_asm;
 
 use neuroprune_format::tensor::{Norm, Rows};
 
+#[cfg(not(helium))]
 use super::pairs::Feature;
 use super::{LANES, Lanes, Tile};
 use crate::math;
@@ -44,6 +45,7 @@ pub fn scale(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
 }
 
 /// See [`super::floats::largest`].
+#[cfg(not(helium))]
 pub fn largest(x: &[Lanes<f32>], _tokens: usize) -> Lanes<u32> {
     let mut largest = [0; LANES];
     if !x.is_empty() {
@@ -54,6 +56,7 @@ pub fn largest(x: &[Lanes<f32>], _tokens: usize) -> Lanes<u32> {
 }
 
 /// See [`super::floats::quantize`].
+#[cfg(not(helium))]
 pub fn quantize(x: &[Lanes<f32>], inverses: &Lanes<f32>, _tokens: usize, features: &mut [Feature]) {
     let count = x.len().min(features.len());
     if count > 0 {
@@ -151,7 +154,9 @@ unsafe extern "C" {
         rows: usize,
         token_scales: *const Lanes<f32>,
     );
+    #[cfg(not(helium))]
     fn neuroprune_largest(x: *const Lanes<f32>, count: usize, largest: *mut Lanes<u32>);
+    #[cfg(not(helium))]
     fn neuroprune_quantize(
         x: *const Lanes<f32>,
         count: usize,
