@@ -339,14 +339,13 @@ impl Network {
     /// # Errors
     /// When a mask cannot be read.
     pub fn living_weights(&self) -> Result<usize> {
-        let mut count = 0.0;
-        for (_, parameter) in self.parameters() {
-            if let Some(pruning) = &parameter.pruning {
-                // Row by row: f32 counts exactly up to 2²⁴.
-                let rows = pruning.mask.sum(1)?.to_vec1::<f32>()?;
-                count += rows.into_iter().map(f64::from).sum::<f64>();
-            }
-        }
+        // Row by row: f32 counts exactly up to 2²⁴. One answer for all matrices: each is a
+        // wait for a GPU.
+        let parameters = self.parameters();
+        let prunable = parameters.iter().filter_map(|(_, it)| it.pruning.as_ref());
+        let rows = prunable.map(|pruning| pruning.mask.sum(1));
+        let rows = Tensor::cat(&rows.collect::<Result<Vec<_>>>()?, 0)?.to_vec1::<f32>()?;
+        let count = rows.into_iter().map(f64::from).sum::<f64>();
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
