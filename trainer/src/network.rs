@@ -8,7 +8,7 @@ use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
-use crate::ops::{Heads, activation, attention, layer_norm, linear, mean, rows};
+use crate::ops::{self, Heads, activation, attention, layer_norm, linear, mean, rows};
 use crate::parameter::Parameter;
 use crate::random::{Purpose, initial_values, stream};
 use crate::recipe::{ActivationKind, ModelRecipe, PoolingKind};
@@ -174,8 +174,7 @@ impl Linear {
         match &self.columns {
             None => linear(x, &self.weight.value, &self.bias.value),
             Some(columns) => {
-                let columns = Tensor::new(columns.as_slice(), x.device())?;
-                let x = x.index_select(&columns, 1)?;
+                let x = ops::columns(x, columns)?;
                 linear(&x, &self.weight.value, &self.bias.value)
             }
         }
@@ -391,9 +390,9 @@ impl Network {
         let epsilon = self.shape.norm_epsilon;
         // [tokens, hidden]
         let mut x = rows(&self.token_embedding.value, &batch.ids)?;
-        x = (x + rows(&self.position_embedding.value, &batch.positions)?)?;
+        x = ops::add(&x, &rows(&self.position_embedding.value, &batch.positions)?)?;
         if let Some(segment) = &self.segment_embedding {
-            x = (x + rows(&segment.value, &batch.segments)?)?;
+            x = ops::add(&x, &rows(&segment.value, &batch.segments)?)?;
         }
         x = self.embedding_norm.forward(&x, epsilon)?;
         for layer in &self.layers {
@@ -401,12 +400,16 @@ impl Network {
             let projected = layer.projection.forward(&x)?;
             let context = attention(&projected, self.heads_of(layer), &batch.sequences)?;
             let update = layer.attention_output.forward(&context)?;
-            let attended = layer.attention_norm.forward(&(&x + update)?, epsilon)?;
+            let attended = layer
+                .attention_norm
+                .forward(&ops::add(&x, &update)?, epsilon)?;
             // [tokens, neurons] → [tokens, hidden]
             let neurons = layer.mlp_input.forward(&attended)?;
             let neurons = activation(&neurons, self.shape.activation)?;
             let update = layer.mlp_output.forward(&neurons)?;
-            let next = layer.mlp_norm.forward(&(&attended + update)?, epsilon)?;
+            let next = layer
+                .mlp_norm
+                .forward(&ops::add(&attended, &update)?, epsilon)?;
             if let Some(captured) = captured.as_deref_mut() {
                 captured.layers.push(LayerInputs {
                     projection: x.detach(),
@@ -421,7 +424,7 @@ impl Network {
         if let Some(captured) = captured {
             captured.pooled = Some(pooled.detach());
         }
-        self.classifier.forward(&pooled)
+        ops::leaf(&self.classifier.forward(&pooled)?)
     }
 
     /// Shape of the heads that are left in `layer`.

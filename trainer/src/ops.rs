@@ -18,6 +18,7 @@ mod layer_norm;
 mod linear;
 mod mean;
 mod rows;
+mod tape;
 
 pub use activation::activation;
 pub use attention::{Heads, attention};
@@ -28,6 +29,7 @@ pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use mean::mean;
 pub use rows::{RowIndex, rows};
+pub use tape::{Recording, add, columns, leaf, record};
 
 use std::sync::Arc;
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::batch::{Batch, EncodedExample};
 use crate::network::Network;
+use crate::ops::record;
 use crate::optimizer::{self, StepSettings};
 use crate::pruning;
 use crate::random::{Purpose, stream};
@@ -80,10 +81,10 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
     };
     for _ in 0..WARM_UP + load.steps {
         let start = Instant::now();
-        let loss = loss_of(network)?;
+        let (loss, recording) = record(|| loss_of(network))?;
         device.synchronize()?;
         let forward = start.elapsed();
-        let gradients = loss.backward()?;
+        let gradients = recording.backward(&loss)?;
         device.synchronize()?;
         let backward = start.elapsed();
         optimizer::step(network.parameters_mut(), &gradients, &loss, settings())?;
@@ -95,8 +96,8 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
     }
     for _ in 0..WARM_UP + load.steps {
         let start = Instant::now();
-        let loss = loss_of(network)?;
-        let gradients = loss.backward()?;
+        let (loss, recording) = record(|| loss_of(network))?;
+        let gradients = recording.backward(&loss)?;
         optimizer::step(network.parameters_mut(), &gradients, &loss, settings())?;
         loss.to_scalar::<f32>()?;
         wholes.push(start.elapsed().as_secs_f64());

@@ -17,6 +17,7 @@ use crate::batch::{Batch, EncodedExample, encode};
 use crate::data::Dataset;
 use crate::network::{Network, Shape};
 use crate::noise::WordNoise;
+use crate::ops::record;
 use crate::optimizer::{self, StepSettings};
 use crate::pretrained::{Beginning, Pretrained, PretrainedError};
 use crate::pruning::{self, KeptHead, MergedHead, penalty, schedule};
@@ -445,7 +446,7 @@ impl Run {
         let batch = Batch::new(noisy.iter());
 
         let labels = self.labels.len();
-        let logits = self.network.forward(&batch)?;
+        let (logits, recording) = record(|| self.network.forward(&batch))?;
         let targets = batch.targets(labels, training.label_smoothing, logits.device())?;
         let mut loss = cross_entropy(&logits, &targets)?;
         if let Some(answers) = teacher.of(chosen, labels, logits.device())? {
@@ -457,7 +458,7 @@ impl Run {
             loss = ((loss * (1.0 - share))? + (distilled * (share * temperature * temperature))?)?;
         }
         let learning_rate = self.learning_rate(steps);
-        let mut gradients = loss.backward()?;
+        let mut gradients = recording.backward(&loss)?;
         let pruning = &self.recipe.pruning;
         if self.phase == Phase::Sparse && !schedule::has_ended(pruning, self.step, steps) {
             penalty::add_gradients(&self.network, &mut gradients, pruning)?;

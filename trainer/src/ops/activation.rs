@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 
+use super::tape::apply1;
 use super::values;
 use crate::recipe::ActivationKind;
 
@@ -12,7 +13,7 @@ use crate::recipe::ActivationKind;
 /// # Errors
 /// When `x` is not a contiguous `f32` tensor.
 pub fn activation(x: &Tensor, kind: ActivationKind) -> Result<Tensor> {
-    x.apply_op1(Activation(kind))
+    apply1(x, Activation(kind))
 }
 
 struct Activation(ActivationKind);

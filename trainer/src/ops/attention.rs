@@ -8,6 +8,7 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
+use super::tape::apply1;
 use super::{Sequences, values};
 
 /// Shape of the heads of one layer.
@@ -38,10 +39,8 @@ pub fn attention(projected: &Tensor, heads: Heads, sequences: &Sequences) -> Res
     if width != 3 * heads.columns() || tokens != sequences.tokens() {
         bail!("attention: [{tokens}, {width}] for {heads:?}");
     }
-    projected.apply_op1(Attention {
-        heads,
-        sequences: sequences.clone(),
-    })
+    let sequences = sequences.clone();
+    apply1(projected, Attention { heads, sequences })
 }
 
 struct Attention {

@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::column_sums::column_sums;
+use super::tape::apply3;
 use super::values;
 
 /// `x` `[tokens, features]`, `gain` and `shift` `[features]`.
@@ -18,7 +19,7 @@ pub fn layer_norm(x: &Tensor, gain: &Tensor, shift: &Tensor, epsilon: f32) -> Re
             shift.dims()
         );
     }
-    x.apply_op3(gain, shift, LayerNorm { epsilon })
+    apply3([x, gain, shift], LayerNorm { epsilon })
 }
 
 struct LayerNorm {

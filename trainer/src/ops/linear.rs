@@ -7,6 +7,7 @@ use candle_core::backend::BackendStorage as _;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::column_sums::column_sums;
+use super::tape::apply3;
 use super::values;
 
 /// `x` `[tokens, cols]`, `weight` `[rows, cols]`, `bias` `[rows]` → `[tokens, rows]`.
@@ -21,7 +22,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
             bias.dims()
         );
     }
-    x.apply_op3(weight, bias, Linear)
+    apply3([x, weight, bias], Linear)
 }
 
 struct Linear;

@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
+use super::tape::apply1;
 use super::{Sequences, values};
 
 /// `x` `[tokens, width]` → `[sequences, width]`.
@@ -12,7 +13,7 @@ pub fn mean(x: &Tensor, sequences: &Sequences) -> Result<Tensor> {
     if x.dim(0)? != sequences.tokens() {
         bail!("mean: {} tokens for {}", x.dim(0)?, sequences.tokens());
     }
-    x.apply_op1(Mean(sequences.clone()))
+    apply1(x, Mean(sequences.clone()))
 }
 
 struct Mean(Sequences);

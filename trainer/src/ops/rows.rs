@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
+use super::tape::apply1;
 use super::values;
 
 /// Which row of a table goes where.
@@ -60,7 +61,7 @@ impl RowIndex {
 /// When a number is outside the table, or the table is not contiguous.
 pub fn rows(table: &Tensor, index: &RowIndex) -> Result<Tensor> {
     index.check(table.dim(0)?)?;
-    table.apply_op1(Rows(index.clone()))
+    apply1(table, Rows(index.clone()))
 }
 
 struct Rows(RowIndex);
