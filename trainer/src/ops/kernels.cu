@@ -119,33 +119,51 @@ extern "C" __global__ void column_magnitudes(const float* x, float* sums, u32 ro
 
 // --- linear.rs ---
 
-extern "C" __global__ void add_bias(float* y, const float* bias, u32 count, u32 width) {
-    for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) y[i] += bias[i % width];
+// Four values at a time, all read before the first is written.
+extern "C" __global__ void add_bias(float* __restrict__ y, const float* __restrict__ bias, u32 count, u32 width) {
+    u32 stride = gridDim.x * blockDim.x;
+    for (size_t first = blockIdx.x * blockDim.x + threadIdx.x; first < count; first += 4 * (size_t)stride) {
+        float sums[4];
+        #pragma unroll
+        for (int k = 0; k < 4; k++) {
+            size_t i = first + k * (size_t)stride;
+            if (i < count) sums[k] = y[i] + bias[(u32)i % width];
+        }
+        #pragma unroll
+        for (int k = 0; k < 4; k++) {
+            size_t i = first + k * (size_t)stride;
+            if (i < count) y[i] = sums[k];
+        }
+    }
 }
 
-// --- activation.rs ---
+// --- activation.rs: nothing overlaps, so that reads need not wait for writes ---
 
 #define SLOPE 1.595769f
 #define CUBIC 0.044715f
 
 __device__ __forceinline__ float gate(float x) { return 1.f / (1.f + expf(-SLOPE * (x + CUBIC * x * x * x))); }
 
-extern "C" __global__ void gelu(const float* x, float* y, u32 count) {
+extern "C" __global__ void gelu(const float* __restrict__ x, float* __restrict__ y, u32 count) {
+    #pragma unroll 4
     for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) y[i] = x[i] * gate(x[i]);
 }
 
-extern "C" __global__ void gelu_backward(const float* x, const float* gradient, float* of_x, u32 count) {
+extern "C" __global__ void gelu_backward(const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ of_x, u32 count) {
+    #pragma unroll 4
     for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
         float v = x[i], s = gate(v);
         of_x[i] = gradient[i] * (s + v * s * (1.f - s) * SLOPE * (1.f + 3.f * CUBIC * v * v));
     }
 }
 
-extern "C" __global__ void relu(const float* x, float* y, u32 count) {
+extern "C" __global__ void relu(const float* __restrict__ x, float* __restrict__ y, u32 count) {
+    #pragma unroll 4
     for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) y[i] = fmaxf(x[i], 0.f);
 }
 
-extern "C" __global__ void relu_backward(const float* x, const float* gradient, float* of_x, u32 count) {
+extern "C" __global__ void relu_backward(const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ of_x, u32 count) {
+    #pragma unroll 4
     for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) of_x[i] = x[i] > 0.f ? gradient[i] : 0.f;
 }
 
