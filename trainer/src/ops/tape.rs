@@ -6,7 +6,7 @@
 //! graph, and the first gradient of a tensor is taken as it is. What is computed from a
 //! [`leaf`], such as a loss, is candle's as ever; outside [`record`] everything is.
 
-use std::cell::RefCell;
+use core::cell::RefCell;
 
 use candle_core::backprop::GradStore;
 use candle_core::{CustomOp1, CustomOp3, Result, Tensor, TensorId, Var};
