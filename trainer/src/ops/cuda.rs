@@ -45,6 +45,7 @@ const SOURCE: &str = include_str!("kernels.cu");
 const ATTENTION_SOURCE: &str = include_str!("attention.cu");
 /// The oldest architecture the kernels are compiled for; the driver adapts them.
 const ARCHITECTURE: &str = "compute_80";
+const OLDEST: i32 = 8;
 
 /// Threads of a warp, and of a block where nothing else decides.
 const WARP: u32 = 32;
@@ -61,12 +62,18 @@ const ROWS_OF_SUMS: u32 = 8;
 /// whenever the host waits, once a step, and every allocation after that is a slow one.
 ///
 /// # Errors
-/// When the driver refuses.
+/// When the driver refuses, or the GPU is older than the kernels.
 pub(crate) fn prepare(device: &CudaDevice) -> Result<()> {
+    let major = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR;
+    let context = device.cuda_stream().context().clone();
+    let major = context.attribute(major).map_err(Error::wrap)?;
+    if major < OLDEST {
+        bail!("its compute capability is {major}, {OLDEST} (Ampere) is the oldest that will do");
+    }
     // SAFETY: the device was opened with a stream of its own, and all tensors on it are
     // made, used and freed in the order of that stream: nothing has to wait for events.
     unsafe { device.disable_event_tracking() };
-    let gpu = device.cuda_stream().context().cu_device();
+    let gpu = context.cu_device();
     let mut kept = u64::MAX;
     // SAFETY: the pool is that of an open device, and the attribute is a `u64`.
     unsafe {
