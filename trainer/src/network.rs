@@ -4,7 +4,7 @@
 //! Every parameter has a name; [`Network::parameters`] lists them in one fixed order,
 //! which is that of the optimiser, of checkpoints and of the pruning threshold.
 
-use candle_core::{Device, Result};
+use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::ops::Heads;
@@ -303,14 +303,13 @@ impl Network {
     /// # Errors
     /// When a mask cannot be read.
     pub fn living_weights(&self) -> Result<usize> {
-        let mut count = 0.0;
-        for (_, parameter) in self.parameters() {
-            if let Some(pruning) = &parameter.pruning {
-                // Row by row: f32 counts exactly up to 2²⁴.
-                let rows = pruning.mask.sum(1)?.to_vec1::<f32>()?;
-                count += rows.into_iter().map(f64::from).sum::<f64>();
-            }
-        }
+        // Row by row: f32 counts exactly up to 2²⁴. One answer for all matrices: each is a
+        // wait for a GPU.
+        let parameters = self.parameters();
+        let prunable = parameters.iter().filter_map(|(_, it)| it.pruning.as_ref());
+        let rows = prunable.map(|pruning| pruning.mask.sum(1));
+        let rows = Tensor::cat(&rows.collect::<Result<Vec<_>>>()?, 0)?.to_vec1::<f32>()?;
+        let count = rows.into_iter().map(f64::from).sum::<f64>();
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

@@ -21,6 +21,7 @@ mod rows;
 
 pub use activation::{activation, activation_backward};
 pub use attention::{Heads, attention, attention_backward};
+pub(crate) use column_sums::column_magnitudes;
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::prepare;
 pub use layer_norm::{layer_norm, layer_norm_backward};

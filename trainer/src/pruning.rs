@@ -6,6 +6,7 @@
 //! | what does a weight cost? preferential attachment, group sparsity | [`cost`] |
 //! | the same as penalties, as published | [`penalty`] |
 //! | which weights go? exactly so many, the lowest score for their cost | [`threshold`] |
+//! | the same on a GPU, without sorting | `selection` |
 //! | what lives and dies together? | `blocks` |
 //! | which heads say the same? | [`heads`] |
 //! | which heads have the same weights, as published? | [`domination`] |
@@ -24,6 +25,8 @@ pub mod domination;
 pub mod heads;
 pub mod penalty;
 pub mod schedule;
+#[cfg(any(feature = "cuda", test))]
+pub(crate) mod selection;
 pub mod threshold;
 
 pub use cutting::{Cut, cut};

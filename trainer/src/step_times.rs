@@ -15,6 +15,8 @@ use crate::recipe::{PruningRecipe, ScoreKind};
 
 /// Steps before the first that counts: kernels are compiled, memory is taken.
 const WARM_UP: usize = 5;
+/// Removals; the median counts.
+const REMOVALS: usize = 5;
 
 /// Medians in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -25,10 +27,20 @@ pub struct StepTimes {
     pub backward: f64,
     /// The optimiser.
     pub optimizer: f64,
-    /// One removal of weights; it happens once in many steps.
+    /// One removal of weights with everything around it: costs, masks, the sparsity behind
+    /// it. It happens once in many steps.
     pub pruning: f64,
     /// A step without removal, as training does it: phases overlap on a GPU.
     pub step: f64,
+}
+
+impl StepTimes {
+    /// What removals add to a step where there is one every `interval` steps, in per cent.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
+    pub fn added_by_removals(&self, interval: usize) -> f64 {
+        100.0 * self.pruning / (self.step * interval as f64)
+    }
 }
 
 /// What is measured.
@@ -102,11 +114,12 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
         wholes.push(start.elapsed().as_secs_f64());
     }
     let mut removals = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..REMOVALS {
         let sparsity = network.sparsity()?;
         let start = Instant::now();
         // A little more than is gone, so that there is something to choose.
         pruning::prune_to(network, sparsity + 0.01 * (1.0 - sparsity), recipe)?;
+        network.sparsity()?;
         device.synchronize()?;
         removals.push(start.elapsed().as_secs_f64());
     }

@@ -6,11 +6,15 @@
 use candle_core::{Device, Result, Tensor, Var};
 use neuroprune_trainer::data::{ReadOptions, read};
 use neuroprune_trainer::device::DeviceName;
+use neuroprune_trainer::network::{Network, Shape};
 use neuroprune_trainer::ops::{
     Heads, RowIndex, Sequences, activation, attention, layer_norm, linear, mean, rows,
 };
+use neuroprune_trainer::pruning::{prune_and_cut, prune_to};
 use neuroprune_trainer::random::{Purpose, initial_values, stream};
-use neuroprune_trainer::recipe::{ActivationKind, Recipe};
+use neuroprune_trainer::recipe::{
+    ActivationKind, Blocks, ModelRecipe, PruningRecipe, Recipe, ScoreKind,
+};
 use neuroprune_trainer::smart_home;
 use neuroprune_trainer::training::{Examples, Run};
 
@@ -106,7 +110,7 @@ fn operations_agree() {
     compare("mean", &gpu, &[random(&[tokens, 40], 8)], |x| {
         mean(&x[0], &sequences)
     });
-    for (count, width) in [(1, 16), (2, 32), (3, 64), (2, 24)] {
+    for (count, width) in [(1, 16), (2, 32), (3, 64), (2, 24), (1, 6), (1, 128)] {
         #[expect(clippy::cast_precision_loss, reason = "a width")]
         let scale = (width as f32).sqrt().recip();
         let heads = Heads {
@@ -118,6 +122,93 @@ fn operations_agree() {
         compare("attention", &gpu, &[projected], |x| {
             attention(&x[0], heads, &sequences)
         });
+    }
+}
+
+/// No sum depends on the order in which threads come.
+#[test]
+fn attention_gives_the_same_bits_again() {
+    let gpu = gpu();
+    let sequences = Sequences::of_lengths([200, 3, 77]);
+    let heads = Heads {
+        count: 3,
+        width: 32,
+        scale: 0.2,
+    };
+    let projected = random(&[sequences.tokens(), 3 * heads.columns()], 10);
+    let projected = Var::from_tensor(&projected.to_device(&gpu).unwrap()).unwrap();
+    let run = || {
+        let context = attention(&projected, heads, &sequences).unwrap();
+        let gradients = context.sqr().unwrap().sum_all().unwrap().backward();
+        let gradient = numbers(gradients.unwrap().get(&projected).unwrap());
+        [numbers(&context), gradient].map(|values| {
+            let bits = values.into_iter().map(f32::to_bits);
+            bits.collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(run(), run());
+}
+
+/// Scores with signs, many of them equal.
+fn scored_network() -> Network {
+    let recipe = ModelRecipe {
+        hidden: 96,
+        layers: 2,
+        heads: 3,
+        intermediate: 202,
+        tokens: 12,
+        ..ModelRecipe::default()
+    };
+    let mut network = Network::new(Shape::new(&recipe, 50, 3, false), 5).unwrap();
+    for (index, parameter) in (200..).zip(network.parameters_mut()) {
+        if let Some(pruning) = &mut parameter.pruning {
+            let scores = random(pruning.sensitivity.dims(), index);
+            let coarse = (scores * 20.0).unwrap().round().unwrap();
+            pruning.sensitivity = (coarse / 20.0).unwrap();
+        }
+    }
+    network
+}
+
+/// The very weights that go on the CPU go on the GPU.
+#[test]
+fn removals_agree_to_the_weight() {
+    let gpu = gpu();
+    let masks = |network: &Network| -> Vec<Vec<f32>> {
+        let parameters = network.parameters().into_iter();
+        let prunable = parameters.filter_map(|(_, parameter)| parameter.pruning.as_ref());
+        prunable.map(|pruning| numbers(&pruning.mask)).collect()
+    };
+    let scores = [
+        ScoreKind::Sensitivity,
+        ScoreKind::Magnitude,
+        ScoreKind::Movement,
+    ];
+    for blocks in [Blocks::One, Blocks::Two, Blocks::Four] {
+        for score in scores {
+            let recipe = PruningRecipe {
+                blocks,
+                score,
+                ..PruningRecipe::default()
+            };
+            let name = format!("{score:?} {blocks:?}");
+            let mut on_cpu = scored_network();
+            let mut on_gpu = on_cpu.to_device(&gpu).unwrap();
+            for sparsity in [0.0, 0.3, 0.31, 0.777, 0.95] {
+                let expected = prune_to(&mut on_cpu, sparsity, &recipe).unwrap();
+                let gone = prune_to(&mut on_gpu, sparsity, &recipe).unwrap();
+                assert_eq!(gone, expected, "{name} at {sparsity}");
+                let same = masks(&on_gpu) == masks(&on_cpu);
+                assert!(same, "{name} at {sparsity}: other weights");
+            }
+            prune_and_cut(&mut on_cpu, 0.98, &recipe).unwrap();
+            prune_and_cut(&mut on_gpu, 0.98, &recipe).unwrap();
+            assert!(masks(&on_gpu) == masks(&on_cpu), "{name}: other cuts");
+            prune_to(&mut on_cpu, 1.0, &recipe).unwrap();
+            prune_to(&mut on_gpu, 1.0, &recipe).unwrap();
+            assert_eq!(on_cpu.living_weights().unwrap(), 0);
+            assert_eq!(on_gpu.living_weights().unwrap(), 0);
+        }
     }
 }
 

@@ -34,7 +34,8 @@ struct Train {
     /// Shape of the network
     #[arg(long, default_value = "small")]
     shape: ShapeName,
-    /// Measure the network of this checkpoint instead, as far as it is pruned
+    /// Measure the network of this checkpoint instead, as far as it is pruned, and its
+    /// dense twin
     #[arg(long, value_name = "FILE", conflicts_with = "shape")]
     checkpoint: Option<PathBuf>,
     /// Texts of a step
@@ -102,6 +103,12 @@ struct Report {
     sparsity: f64,
     /// Milliseconds.
     times: StepTimes,
+    /// Steps from one removal to the next.
+    interval: usize,
+    /// What removals add to a step, in per cent.
+    added: f64,
+    /// The same of the dense twin of a checkpoint's network.
+    dense: Option<StepTimes>,
 }
 
 impl Bench {
@@ -115,9 +122,15 @@ impl Bench {
 impl Train {
     fn run(&self) -> anyhow::Result<ExitCode> {
         let device = self.device.open()?;
-        let network = match &self.checkpoint {
-            Some(path) => checkpoint::load(path)?.network,
-            None => Network::new(self.shape.shape(self.length), 0)?,
+        let (network, recipe) = match &self.checkpoint {
+            Some(path) => {
+                let run = checkpoint::load(path)?;
+                (run.network, run.recipe.pruning)
+            }
+            None => (
+                Network::new(self.shape.shape(self.length), 0)?,
+                PruningRecipe::default(),
+            ),
         };
         let longest = network.shape.tokens;
         anyhow::ensure!(
@@ -132,13 +145,21 @@ impl Train {
             steps: self.steps.get(),
         };
         let sparsity = network.sparsity()?;
-        let times = measure(&mut network, load, &PruningRecipe::default())?;
+        let dense = match &self.checkpoint {
+            Some(_) => Some(Network::new(network.shape.clone(), 0)?.to_device(&device)?),
+            None => None,
+        };
+        let times = measure(&mut network, load, &recipe)?;
+        let dense = dense.map(|mut dense| measure(&mut dense, load, &recipe));
         let report = Report {
             device: self.device.to_string(),
             batch: load.batch,
             length: load.length,
             sparsity,
             times,
+            interval: recipe.interval,
+            added: times.added_by_removals(recipe.interval),
+            dense: dense.transpose()?,
         };
         if self.json {
             print_json(&report)?;
@@ -152,7 +173,7 @@ impl Train {
 fn describe(report: &Report) -> String {
     let times = &report.times;
     let line = |name: &str, value: f64| format!("  {name:<12}{:>8} ms\n", significant(value));
-    format!(
+    let mut text = format!(
         "{} texts of {} tokens on {}, {:.1} % of the weights gone\n{}{}{}{}{}",
         report.batch,
         report.length,
@@ -163,5 +184,18 @@ fn describe(report: &Report) -> String {
         line("optimizer", times.optimizer),
         line("step", times.step),
         line("one removal", times.pruning),
-    )
+    );
+    text += &format!(
+        "NeuroPrune adds {} % to a step: a removal every {} steps\n",
+        significant(report.added),
+        report.interval
+    );
+    if let Some(dense) = &report.dense {
+        text += &format!(
+            "{} times as fast as its dense twin, whose step takes {} ms\n",
+            significant(dense.step / times.step),
+            significant(dense.step)
+        );
+    }
+    text
 }

@@ -38,10 +38,8 @@ pub fn attention(projected: &Tensor, heads: Heads, sequences: &Sequences) -> Res
     if width != 3 * heads.columns() || tokens != sequences.tokens() {
         bail!("attention: [{tokens}, {width}] for {heads:?}");
     }
-    projected.apply_op1(Attention {
-        heads,
-        sequences: sequences.clone(),
-    })
+    let sequences = sequences.clone();
+    projected.apply_op1(Attention { heads, sequences })
 }
 
 /// Gradient of `projected`, where `context` is the result and `gradient` that of it.

@@ -1,4 +1,5 @@
-//! Σ over the rows of a matrix, first to last: what a bias gets.
+//! Σ over the rows of a matrix, first to last: what a bias gets. Of magnitudes: what an
+//! input dimension weighs.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
@@ -37,5 +38,42 @@ impl CustomOp1 for ColumnSums {
         layout: &Layout,
     ) -> Result<(candle_core::CudaStorage, Shape)> {
         super::cuda::column_sums(x, layout)
+    }
+}
+
+/// Σ|x| of each column, `[rows, width]` → `[width]`, without a backward. Rows are added
+/// one by one on every device: what is pruned does not depend on it.
+///
+/// # Errors
+/// When `x` is not a contiguous matrix.
+pub(crate) fn column_magnitudes(x: &Tensor) -> Result<Tensor> {
+    x.apply_op1_no_bwd(&ColumnMagnitudes)
+}
+
+struct ColumnMagnitudes;
+
+impl CustomOp1 for ColumnMagnitudes {
+    fn name(&self) -> &'static str {
+        "column-magnitudes"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (_, width) = layout.shape().dims2()?;
+        let mut sums = vec![0.0; width];
+        for row in values(x, layout)?.chunks_exact(width.max(1)) {
+            for (sum, x) in sums.iter_mut().zip(row) {
+                *sum += x.abs();
+            }
+        }
+        Ok((CpuStorage::F32(sums), width.into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &candle_core::CudaStorage,
+        layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        super::cuda::column_magnitudes(x, layout)
     }
 }

@@ -1,5 +1,5 @@
-//! The operations on an NVIDIA GPU: launches of `kernels.cu`, which NVRTC compiles when the
-//! first of them is needed.
+//! The operations on an NVIDIA GPU: launches of `kernels.cu` and `attention.cu`, which NVRTC
+//! compiles when the first of them is needed.
 //!
 //! Everything runs on the one stream of its device (`crate::device`), so what a launch
 //! reads is written before it. Shapes are checked before an operation knows its device:
@@ -14,17 +14,38 @@ use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{
     CudaFunction, CudaModule, CudaSlice, CudaStream, CudaView, DevicePtr as _, LaunchConfig,
-    PushKernelArg as _, result, sys,
+    result, sys,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
 use candle_core::{CudaStorage, Error, Layout, Result, Shape, Storage, Tensor, bail};
 
-use super::{Heads, RowIndex, Sequences};
+use super::{RowIndex, Sequences};
 use crate::recipe::ActivationKind;
 
+/// Launches a kernel with these arguments.
+macro_rules! launch {
+    ($kernel:expr, $configuration:expr, $($argument:expr),+ $(,)?) => {{
+        use candle_core::cuda_backend::cudarc::driver::PushKernelArg as _;
+        let Kernel { function, stream } = &$kernel;
+        let mut builder = stream.launch_builder(function);
+        $(builder.arg($argument);)+
+        // SAFETY: number, order and types of the arguments are those of the kernel, and
+        // its caller has made every buffer as large as the kernel's comment says.
+        unsafe { builder.launch($configuration) }.map_err(candle_core::Error::wrap)?;
+    }};
+}
+
+// Behind the macro, which they use.
+mod attention;
+pub(crate) mod removal;
+
+pub(super) use attention::{attention, attention_backward};
+
 const SOURCE: &str = include_str!("kernels.cu");
+const ATTENTION_SOURCE: &str = include_str!("attention.cu");
 /// The oldest architecture the kernels are compiled for; the driver adapts them.
-const ARCHITECTURE: &str = "compute_75";
+const ARCHITECTURE: &str = "compute_80";
+const OLDEST: i32 = 8;
 
 /// Threads of a warp, and of a block where nothing else decides.
 const WARP: u32 = 32;
@@ -32,9 +53,6 @@ const THREADS: u32 = 256;
 /// Blocks that fill a large GPU.
 const BLOCKS: u32 = 2048;
 /// As in `kernels.cu`.
-const TILE: usize = 32;
-const KEYS: usize = 64;
-const ATTENTION_THREADS: u32 = 128;
 const CHUNK: usize = 8192;
 const ROWS_OF_SUMS: u32 = 8;
 
@@ -44,12 +62,18 @@ const ROWS_OF_SUMS: u32 = 8;
 /// whenever the host waits, once a step, and every allocation after that is a slow one.
 ///
 /// # Errors
-/// When the driver refuses.
+/// When the driver refuses, or the GPU is older than the kernels.
 pub(crate) fn prepare(device: &CudaDevice) -> Result<()> {
+    let major = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR;
+    let context = device.cuda_stream().context().clone();
+    let major = context.attribute(major).map_err(Error::wrap)?;
+    if major < OLDEST {
+        bail!("its compute capability is {major}, {OLDEST} (Ampere) is the oldest that will do");
+    }
     // SAFETY: the device was opened with a stream of its own, and all tensors on it are
     // made, used and freed in the order of that stream: nothing has to wait for events.
     unsafe { device.disable_event_tracking() };
-    let gpu = device.cuda_stream().context().cu_device();
+    let gpu = context.cu_device();
     let mut kept = u64::MAX;
     // SAFETY: the pool is that of an open device, and the attribute is a `u64`.
     unsafe {
@@ -62,8 +86,7 @@ pub(crate) fn prepare(device: &CudaDevice) -> Result<()> {
 
 type Output = Result<(CudaStorage, Shape)>;
 
-/// Compiled kernels by GPU and by the head width they are for; 0 is those without
-/// attention.
+/// Compiled kernels by GPU and by the head width they are for; 0 is those of `kernels.cu`.
 static MODULES: Mutex<BTreeMap<(usize, usize), Arc<CudaModule>>> = Mutex::new(BTreeMap::new());
 
 /// A kernel and the stream it goes to.
@@ -82,28 +105,18 @@ fn kernel(device: &CudaDevice, name: &str, head_width: usize) -> Result<Kernel> 
                 arch: Some(ARCHITECTURE),
                 ..CompileOptions::default()
             };
+            let mut source = SOURCE;
             if head_width > 0 {
                 options.options = vec![format!("-DHEAD_WIDTH={head_width}")];
+                source = ATTENTION_SOURCE;
             }
-            let ptx = compile_ptx_with_opts(SOURCE, options)
+            let ptx = compile_ptx_with_opts(source, options)
                 .map_err(|error| Error::msg(format!("NVRTC: {error:?}")))?;
             entry.insert(stream.context().load_module(ptx).map_err(Error::wrap)?)
         }
     };
     let function = module.load_function(name).map_err(Error::wrap)?;
     Ok(Kernel { function, stream })
-}
-
-/// Launches a kernel with these arguments.
-macro_rules! launch {
-    ($kernel:expr, $configuration:expr, $($argument:expr),+ $(,)?) => {{
-        let Kernel { function, stream } = &$kernel;
-        let mut builder = stream.launch_builder(function);
-        $(builder.arg($argument);)+
-        // SAFETY: number, order and types of the arguments are those of the kernel, and
-        // its caller has made every buffer as large as the kernel's comment says.
-        unsafe { builder.launch($configuration) }.map_err(Error::wrap)?;
-    }};
 }
 
 fn grid(x: u32, y: u32, z: u32, threads: (u32, u32), shared_bytes: u32) -> LaunchConfig {
@@ -138,6 +151,22 @@ fn values<'s>(storage: &'s CudaStorage, layout: &Layout) -> Result<CudaView<'s, 
             layout.stride()
         ),
     }
+}
+
+/// Where the `count` values of a contiguous `f32` tensor are on its GPU, for tables of
+/// tensors that a kernel reads.
+fn address(tensor: &Tensor, count: usize) -> Result<u64> {
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cuda(storage) = &*storage else {
+        bail!("a tensor is not on the GPU");
+    };
+    if layout.shape().elem_count() != count {
+        bail!("{:?} for {count} weights", layout.shape());
+    }
+    let values = values(storage, layout)?;
+    let stream = storage.device().cuda_stream();
+    let (address, _synchronized) = values.device_ptr(&stream);
+    Ok(address)
 }
 
 /// Room for values that a kernel writes, all of them.
@@ -295,6 +324,24 @@ pub(super) fn column_sums(x: &CudaStorage, layout: &Layout) -> Output {
         &sums.rows_each
     );
     sums.finish(device, &partial, width)
+}
+
+/// See [`super::column_magnitudes`].
+pub(super) fn column_magnitudes(x: &CudaStorage, layout: &Layout) -> Output {
+    let device = x.device();
+    let (rows, width) = layout.shape().dims2()?;
+    let x = values(x, layout)?;
+    let mut sums = room(device, width)?;
+    let (rows, cols) = (size(rows)?, size(width)?);
+    launch!(
+        kernel(device, "column_magnitudes", 0)?,
+        grid(cols.div_ceil(WARP), 1, 1, (WARP, 1), 0),
+        &x,
+        &mut sums,
+        &rows,
+        &cols
+    );
+    wrap(sums, device, width)
 }
 
 /// See [`super::linear`].
@@ -465,120 +512,6 @@ pub(super) fn mean_backward(
     wrap(of_x, device, (sequences.tokens(), width))
 }
 
-/// Blocks of an attention kernel, and its scores' stride where it keeps them.
-struct AttentionGrid {
-    configuration: LaunchConfig,
-    stride: u32,
-}
-
-impl AttentionGrid {
-    /// `tiles` of `TILE` vectors and `KEYS` more in shared memory, then the scores.
-    fn new(
-        kernel: &Kernel,
-        heads: Heads,
-        sequences: &Sequences,
-        vectors: usize,
-        has_scores: bool,
-    ) -> Result<Self> {
-        let longest = sequences
-            .lengths()
-            .map(|(_, length)| length)
-            .max()
-            .unwrap_or(0);
-        let stride = longest.next_multiple_of(KEYS) + 1;
-        let matrix = if has_scores { stride } else { 2 * (TILE + 1) };
-        let bytes = size((vectors * (heads.width + 1) + TILE * matrix) * size_of::<f32>())?;
-        let allowed = i32::try_from(bytes).map_err(Error::wrap)?;
-        let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-        kernel.function.set_attribute(attribute, allowed).map_err(|error| {
-            Error::msg(format!(
-                "sequences of {longest} tokens need {bytes} bytes of a GPU core's memory: {error}"
-            ))
-        })?;
-        let tiles = size(longest.div_ceil(TILE))?;
-        let (heads, sequences) = (size(heads.count)?, size(sequences.count())?);
-        Ok(Self {
-            configuration: grid(tiles, heads, sequences, (ATTENTION_THREADS, 1), bytes),
-            stride: size(stride)?,
-        })
-    }
-}
-
-/// See [`super::attention`].
-pub(super) fn attention(
-    projected: &CudaStorage,
-    layout: &Layout,
-    heads: Heads,
-    sequences: &Sequences,
-) -> Output {
-    let device = projected.device();
-    let shape = (sequences.tokens(), heads.columns());
-    let projected = values(projected, layout)?;
-    let offsets = offsets(device, sequences)?;
-    let mut context = room(device, shape.0 * shape.1)?;
-    let kernel = kernel(device, "attention", heads.width)?;
-    let grid = AttentionGrid::new(&kernel, heads, sequences, TILE + KEYS, true)?;
-    let count = size(heads.count)?;
-    launch!(
-        kernel,
-        grid.configuration,
-        &projected,
-        &offsets,
-        &mut context,
-        &count,
-        &grid.stride,
-        &heads.scale
-    );
-    wrap(context, device, shape)
-}
-
-/// Gradient of the projection.
-pub(super) fn attention_backward(
-    [projected, context, gradient]: [(&CudaStorage, &Layout); 3],
-    heads: Heads,
-    sequences: &Sequences,
-) -> Output {
-    let (device, shape) = (projected.0.device(), projected.1.shape());
-    let (projected, context) = (
-        values(projected.0, projected.1)?,
-        values(context.0, context.1)?,
-    );
-    let gradient = values(gradient.0, gradient.1)?;
-    let offsets = offsets(device, sequences)?;
-    let mut result = room(device, projected.len())?;
-    let mut stats = room(device, sequences.tokens() * heads.count * 2)?;
-    let count = size(heads.count)?;
-    let of_queries = kernel(device, "attention_backward_queries", heads.width)?;
-    let grid = AttentionGrid::new(&of_queries, heads, sequences, 2 * TILE + KEYS, true)?;
-    launch!(
-        of_queries,
-        grid.configuration,
-        &projected,
-        &context,
-        &gradient,
-        &offsets,
-        &mut result,
-        &mut stats,
-        &count,
-        &grid.stride,
-        &heads.scale
-    );
-    let of_keys = kernel(device, "attention_backward_keys", heads.width)?;
-    let grid = AttentionGrid::new(&of_keys, heads, sequences, 4 * TILE, false)?;
-    launch!(
-        of_keys,
-        grid.configuration,
-        &projected,
-        &gradient,
-        &stats,
-        &offsets,
-        &mut result,
-        &count,
-        &heads.scale
-    );
-    wrap(result, device, shape)
-}
-
 /// One trained tensor for [`adamw`]; all of one shape.
 pub(crate) struct Slot<'t> {
     /// Weight, moments, gradient; then mask and sensitivity where it is pruned.
@@ -609,27 +542,12 @@ pub(crate) fn adamw(slots: &[Slot<'_>], loss: &Tensor, step: AdamW) -> Result<()
         bail!("adamw: the loss is not on a GPU");
     };
     let device = loss.device();
-    let stream = device.cuda_stream();
     let loss = values(loss, layout)?;
     let (mut table, mut chunks) = (Vec::new(), Vec::new());
     for (number, slot) in (0_u32..).zip(slots) {
         let count = slot.tensors[0].map_or(0, Tensor::elem_count);
         for tensor in slot.tensors {
-            table.push(match tensor {
-                None => 0,
-                Some(tensor) => {
-                    let (storage, layout) = tensor.storage_and_layout();
-                    let Storage::Cuda(storage) = &*storage else {
-                        bail!("adamw: a tensor is not on the GPU");
-                    };
-                    if tensor.elem_count() != count {
-                        bail!("adamw: {:?} for {count} weights", tensor.shape());
-                    }
-                    let values = values(storage, layout)?;
-                    let (address, _synchronized) = values.device_ptr(&stream);
-                    address
-                }
-            });
+            table.push(tensor.map_or(Ok(0), |tensor| address(tensor, count))?);
         }
         table.extend([count as u64, u64::from(slot.decays)]);
         for first in (0..count).step_by(CHUNK) {

@@ -1,22 +1,17 @@
 // The operations of this folder on an NVIDIA GPU, each the formula of the file that is
-// named before it. Compiled at run time by NVRTC, so that building needs no nvcc for them.
+// named before it; attention is in attention.cu. Compiled at run time by NVRTC, so that
+// building needs no nvcc for them.
 //
-// Matrices are [rows, width], row by row. No kernel adds up with atomics: the same numbers
-// give the same bits on the same GPU. HEAD_WIDTH is a constant of the compilation.
+// Matrices are [rows, width], row by row. No kernel adds up floats with atomics: the same
+// numbers give the same bits on the same GPU.
 
 #define WARP 32
 #define FULL 0xffffffffu
-#define BELOW_ALL __int_as_float(0xff800000)
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
 __device__ __forceinline__ float warp_sum(float x) {
     for (int step = WARP / 2; step > 0; step /= 2) x += __shfl_xor_sync(FULL, x, step);
-    return x;
-}
-
-__device__ __forceinline__ float warp_max(float x) {
-    for (int step = WARP / 2; step > 0; step /= 2) x = fmaxf(x, __shfl_xor_sync(FULL, x, step));
     return x;
 }
 
@@ -112,35 +107,63 @@ extern "C" __global__ void add_partials(const float* partial, float* sums, u32 p
     sums[column] = sum;
 }
 
-// --- linear.rs ---
-
-extern "C" __global__ void add_bias(float* y, const float* bias, u32 count, u32 width) {
-    for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) y[i] += bias[i % width];
+// Σ|x| of each column, row by row: as on the CPU, to the bit. A thread a column.
+extern "C" __global__ void column_magnitudes(const float* x, float* sums, u32 rows, u32 width) {
+    u32 column = blockIdx.x * blockDim.x + threadIdx.x;
+    if (column >= width) return;
+    float sum = 0.f;
+    #pragma unroll 16
+    for (u32 row = 0; row < rows; row++) sum += fabsf(x[(size_t)row * width + column]);
+    sums[column] = sum;
 }
 
-// --- activation.rs ---
+// --- linear.rs ---
+
+// Four values at a time, all read before the first is written.
+extern "C" __global__ void add_bias(float* __restrict__ y, const float* __restrict__ bias, u32 count, u32 width) {
+    u32 stride = gridDim.x * blockDim.x;
+    for (size_t first = blockIdx.x * blockDim.x + threadIdx.x; first < count; first += 4 * (size_t)stride) {
+        float sums[4];
+        #pragma unroll
+        for (int k = 0; k < 4; k++) {
+            size_t i = first + k * (size_t)stride;
+            if (i < count) sums[k] = y[i] + bias[(u32)i % width];
+        }
+        #pragma unroll
+        for (int k = 0; k < 4; k++) {
+            size_t i = first + k * (size_t)stride;
+            if (i < count) y[i] = sums[k];
+        }
+    }
+}
+
+// --- activation.rs: nothing overlaps, so that reads need not wait for writes ---
 
 #define SLOPE 1.595769f
 #define CUBIC 0.044715f
 
 __device__ __forceinline__ float gate(float x) { return 1.f / (1.f + expf(-SLOPE * (x + CUBIC * x * x * x))); }
 
-extern "C" __global__ void gelu(const float* x, float* y, u32 count) {
+extern "C" __global__ void gelu(const float* __restrict__ x, float* __restrict__ y, u32 count) {
+    #pragma unroll 4
     for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) y[i] = x[i] * gate(x[i]);
 }
 
-extern "C" __global__ void gelu_backward(const float* x, const float* gradient, float* of_x, u32 count) {
+extern "C" __global__ void gelu_backward(const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ of_x, u32 count) {
+    #pragma unroll 4
     for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
         float v = x[i], s = gate(v);
         of_x[i] = gradient[i] * (s + v * s * (1.f - s) * SLOPE * (1.f + 3.f * CUBIC * v * v));
     }
 }
 
-extern "C" __global__ void relu(const float* x, float* y, u32 count) {
+extern "C" __global__ void relu(const float* __restrict__ x, float* __restrict__ y, u32 count) {
+    #pragma unroll 4
     for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) y[i] = fmaxf(x[i], 0.f);
 }
 
-extern "C" __global__ void relu_backward(const float* x, const float* gradient, float* of_x, u32 count) {
+extern "C" __global__ void relu_backward(const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ of_x, u32 count) {
+    #pragma unroll 4
     for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) of_x[i] = x[i] > 0.f ? gradient[i] : 0.f;
 }
 
@@ -213,211 +236,81 @@ extern "C" __global__ void adamw(const Slot* slots, const u32* chunks, const flo
     }
 }
 
-// --- attention.rs: a block a tile of queries (or keys), head and sequence ---
+// --- pruning/threshold.rs: groups of weights by their place in the order ---
 
-#ifdef HEAD_WIDTH
-#define W HEAD_WIDTH
-#define TILE 32
-#define KEYS 64
-#define THREADS 128
-#define DIMS ((W + 31) / 32)
+// A matrix and its groups, which all matrices count through from first. costs_of: 0 all
+// cost 1, 1 one a row, 2 one a column.
+struct Groups { const float* scores; float* mask; const float* costs; u64 costs_of; u64 cols; u64 in_row; u64 count; u64 first; };
+enum Score { SENSITIVITY, MAGNITUDE, MOVEMENT };
+// As Selection::VALUES.
+#define DIGIT_VALUES 2048
 
-// [rows, W] of one part of the projection (0 query, 1 key, 2 value) into shared memory.
-__device__ __forceinline__ void load(float (*to)[W + 1], const float* from, size_t stride, u32 first, u32 length, u32 rows) {
-    for (u32 i = threadIdx.x; i < rows * W; i += THREADS) {
-        u32 row = i / W, column = i % W;
-        to[row][column] = first + row < length ? from[(size_t)(first + row) * stride + column] : 0.f;
+__device__ __forceinline__ u32 weights_of_group(const Groups& it, u32 group, u32 width) {
+    return width == 1 ? 1 : min(width, (u32)it.cols - group % (u32)it.in_row * width);
+}
+
+// A group that is gone has key 0; others that of their score, with the order of
+// f32::total_cmp. Among equal keys the first stays longest.
+__device__ __forceinline__ u64 place_of(u32 key, u32 position) { return (u64)key << 32 | (u32)~position; }
+
+// chunks holds (matrix, first group) pairs; a block takes CHUNK groups. Every operation
+// rounds as that of the CPU does.
+extern "C" __global__ void group_keys(const Groups* matrices, const u32* chunks, u32* keys, u32 width, u32 score) {
+    Groups it = matrices[chunks[blockIdx.x * 2]];
+    u32 begin = chunks[blockIdx.x * 2 + 1], end = min((u64)it.count, (u64)begin + CHUNK);
+    for (u32 group = begin + threadIdx.x; group < end; group += blockDim.x) {
+        u32 row = group / (u32)it.in_row, first = group % (u32)it.in_row * width;
+        u32 weights = min(width, (u32)it.cols - first), key = 0;
+        size_t at = (size_t)row * it.cols + first;
+        if (it.mask[at] != 0.f) {
+            float sum = 0.f;
+            double squares = 0.;
+            for (u32 i = 0; i < weights; i++) {
+                float s = it.scores[at + i];
+                if (score == MAGNITUDE) s = fabsf(s);
+                if (it.costs_of) {
+                    float cost = it.costs[it.costs_of == 1 ? row : first + i];
+                    s = s < 0.f ? __fmul_rn(s, cost) : __fdiv_rn(s, cost);
+                }
+                sum = i ? __fadd_rn(sum, s) : s;
+                squares = __dadd_rn(squares, __dmul_rn(s, s));
+            }
+            float value = score == MOVEMENT ? __fdiv_rn(sum, weights)
+                : weights == 1 ? fabsf(sum)
+                : __double2float_rn(__dsqrt_rn(__ddiv_rn(squares, weights)));
+            u32 bits = __float_as_uint(value);
+            key = max(1u, bits >> 31 ? ~bits : bits | 0x80000000u);
+        }
+        keys[it.first + group] = key;
     }
 }
 
-// TILE × KEYS products: thread (ty, tx) has rows ty·4.. and columns tx, tx+16, …
-__device__ __forceinline__ void products(const float (*a)[W + 1], const float (*b)[W + 1], float sums[4][4]) {
-    u32 tx = threadIdx.x % 16, ty = threadIdx.x / 16;
-    for (int i = 0; i < 4; i++) for (int j = 0; j < 4; j++) sums[i][j] = 0.f;
-    for (int w = 0; w < W; w++) {
-        float x[4], y[4];
-        for (int i = 0; i < 4; i++) x[i] = a[ty * 4 + i][w];
-        for (int j = 0; j < 4; j++) y[j] = b[tx + 16 * j][w];
-        for (int i = 0; i < 4; i++) for (int j = 0; j < 4; j++) sums[i][j] += x[i] * y[j];
-    }
-}
-
-// Scores of TILE queries over all keys into shared memory, softmax of each row.
-__device__ void weights_of(const float (*q)[W + 1], float (*tile)[W + 1], float* scores, u32 stride, const float* keys, size_t step, u32 length, float scale, float* log_sums) {
-    u32 tx = threadIdx.x % 16, ty = threadIdx.x / 16;
-    for (u32 first = 0; first < length; first += KEYS) {
-        __syncthreads();
-        load(tile, keys, step, first, length, KEYS);
-        __syncthreads();
-        float sums[4][4];
-        products(q, tile, sums);
-        for (int i = 0; i < 4; i++) for (int j = 0; j < 4; j++) scores[(ty * 4 + i) * stride + first + tx + 16 * j] = sums[i][j] * scale;
+// Weights by value of a digit, of the groups whose known bits are prefix. Whole numbers:
+// their sums do not depend on the order.
+extern "C" __global__ void group_histogram(const Groups* matrices, const u32* chunks, const u32* keys, u32* weights, u32 width, u64 known, u64 prefix, u32 shift, u32 values) {
+    __shared__ u32 sums[DIGIT_VALUES];
+    for (u32 i = threadIdx.x; i < values; i += blockDim.x) sums[i] = 0;
+    __syncthreads();
+    const Groups& it = matrices[chunks[blockIdx.x * 2]];
+    u32 begin = chunks[blockIdx.x * 2 + 1], end = min((u64)it.count, (u64)begin + CHUNK), before = it.first;
+    for (u32 group = begin + threadIdx.x; group < end; group += blockDim.x) {
+        u32 key = keys[before + group];
+        u64 place = place_of(key, before + group);
+        if (key && (place & known) == prefix) atomicAdd(&sums[place >> shift & (values - 1)], weights_of_group(it, group, width));
     }
     __syncthreads();
-    u32 warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    for (u32 row = warp; row < TILE; row += THREADS / WARP) {
-        float* s = scores + row * stride;
-        float largest = BELOW_ALL, sum = 0.f;
-        for (u32 k = lane; k < length; k += WARP) largest = fmaxf(largest, s[k]);
-        largest = warp_max(largest);
-        for (u32 k = lane; k < length; k += WARP) { s[k] = expf(s[k] - largest); sum += s[k]; }
-        sum = warp_sum(sum);
-        for (u32 k = lane; k < length; k += WARP) s[k] /= sum;
-        if (log_sums && lane == 0) log_sums[row] = largest + logf(sum);
-    }
-    __syncthreads();
+    for (u32 i = threadIdx.x; i < values; i += blockDim.x) if (sums[i]) atomicAdd(&weights[i], sums[i]);
 }
 
-// Σ weights·rows of TILE queries: thread has dimensions lane + 32·j and queries warp·8..
-__device__ __forceinline__ void mix(const float* weights, u32 stride, float (*tile)[W + 1], const float* from, size_t step, u32 length, float sums[8][DIMS]) {
-    u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
-    for (int i = 0; i < 8; i++) for (int j = 0; j < DIMS; j++) sums[i][j] = 0.f;
-    for (u32 first = 0; first < length; first += KEYS) {
-        __syncthreads();
-        load(tile, from, step, first, length, KEYS);
-        __syncthreads();
-        u32 count = min((u32)KEYS, length - first);
-        for (u32 k = 0; k < count; k++) {
-            float v[DIMS];
-            for (int j = 0; j < DIMS; j++) v[j] = lane + 32 * j < W ? tile[k][lane + 32 * j] : 0.f;
-            for (int i = 0; i < 8; i++) {
-                float p = weights[(warp * 8 + i) * stride + first + k];
-                for (int j = 0; j < DIMS; j++) sums[i][j] += p * v[j];
-            }
-        }
+// Zeroes the mask of groups behind the last that stays.
+extern "C" __global__ void remove_groups(const Groups* matrices, const u32* chunks, const u32* keys, u32 width, u64 last) {
+    const Groups& it = matrices[chunks[blockIdx.x * 2]];
+    u32 begin = chunks[blockIdx.x * 2 + 1], end = min((u64)it.count, (u64)begin + CHUNK), before = it.first;
+    for (u32 group = begin + threadIdx.x; group < end; group += blockDim.x) {
+        u32 key = keys[before + group];
+        if (!key || place_of(key, before + group) >= last) continue;
+        float* mask = it.mask + (size_t)(group / (u32)it.in_row) * it.cols + group % (u32)it.in_row * width;
+        u32 weights = weights_of_group(it, group, width);
+        for (u32 i = 0; i < weights; i++) mask[i] = 0.f;
     }
 }
-
-__device__ __forceinline__ void store(float* to, size_t step, u32 first, u32 length, const float sums[8][DIMS]) {
-    u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
-    for (int i = 0; i < 8; i++) {
-        u32 row = first + warp * 8 + i;
-        if (row < length) for (int j = 0; j < DIMS; j++) if (lane + 32 * j < W) to[(size_t)row * step + lane + 32 * j] = sums[i][j];
-    }
-}
-
-extern "C" __global__ void attention(const float* projected, const u32* offsets, float* context, u32 heads, u32 stride, float scale) {
-    u32 begin = offsets[blockIdx.z], length = offsets[blockIdx.z + 1] - begin, first = blockIdx.x * TILE, head = blockIdx.y;
-    if (first >= length) return;
-    extern __shared__ float shared[];
-    float (*q)[W + 1] = (float (*)[W + 1])shared;
-    float (*tile)[W + 1] = q + TILE;
-    float* scores = (float*)(tile + KEYS);
-    size_t columns = (size_t)heads * W, step = 3 * columns;
-    const float* base = projected + (size_t)begin * step + head * W;
-    load(q, base, step, first, length, TILE);
-    weights_of(q, tile, scores, stride, base + columns, step, length, scale, 0);
-    float sums[8][DIMS];
-    mix(scores, stride, tile, base + 2 * columns, step, length, sums);
-    store(context + (size_t)begin * columns + head * W, columns, first, length, sums);
-}
-
-// Gradient of the queries. Leaves log Σ exp(scores) and Σ gradient·context of each query
-// in stats, [tokens, heads, 2].
-extern "C" __global__ void attention_backward_queries(const float* projected, const float* context, const float* gradient, const u32* offsets, float* result, float* stats, u32 heads, u32 stride, float scale) {
-    u32 begin = offsets[blockIdx.z], length = offsets[blockIdx.z + 1] - begin, first = blockIdx.x * TILE, head = blockIdx.y;
-    if (first >= length) return;
-    extern __shared__ float shared[];
-    float (*q)[W + 1] = (float (*)[W + 1])shared;
-    float (*g)[W + 1] = q + TILE;
-    float (*tile)[W + 1] = g + TILE;
-    float* scores = (float*)(tile + KEYS);
-    __shared__ float log_sums[TILE], means[TILE];
-    size_t columns = (size_t)heads * W, step = 3 * columns;
-    const float* base = projected + (size_t)begin * step + head * W;
-    const float* of_context = gradient + (size_t)begin * columns + head * W;
-    const float* of_result = context + (size_t)begin * columns + head * W;
-    load(q, base, step, first, length, TILE);
-    load(g, of_context, columns, first, length, TILE);
-    weights_of(q, tile, scores, stride, base + columns, step, length, scale, log_sums);
-    u32 warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    for (u32 row = warp; row < TILE; row += THREADS / WARP) {
-        float sum = 0.f;
-        if (first + row < length)
-            for (u32 w = lane; w < W; w += WARP) sum += g[row][w] * of_result[(size_t)(first + row) * columns + w];
-        sum = warp_sum(sum);
-        if (lane == 0) {
-            means[row] = sum;
-            if (first + row < length) {
-                size_t at = ((size_t)(begin + first + row) * heads + head) * 2;
-                stats[at] = log_sums[row];
-                stats[at + 1] = sum;
-            }
-        }
-    }
-    u32 tx = threadIdx.x % 16, ty = threadIdx.x / 16;
-    for (u32 from = 0; from < length; from += KEYS) {
-        __syncthreads();
-        load(tile, base + 2 * columns, step, from, length, KEYS);
-        __syncthreads();
-        float sums[4][4];
-        products(g, tile, sums);
-        for (int i = 0; i < 4; i++) for (int j = 0; j < 4; j++) {
-            float* p = scores + (ty * 4 + i) * stride + from + tx + 16 * j;
-            *p = *p * (sums[i][j] - means[ty * 4 + i]) * scale;
-        }
-    }
-    __syncthreads();
-    float sums[8][DIMS];
-    mix(scores, stride, tile, base + columns, step, length, sums);
-    store(result + (size_t)begin * step + head * W, step, first, length, sums);
-}
-
-// Gradients of the keys and values of a tile of 32 keys, query tile by query tile.
-extern "C" __global__ void attention_backward_keys(const float* projected, const float* gradient, const float* stats, const u32* offsets, float* result, u32 heads, float scale) {
-    u32 begin = offsets[blockIdx.z], length = offsets[blockIdx.z + 1] - begin, first = blockIdx.x * TILE, head = blockIdx.y;
-    if (first >= length) return;
-    extern __shared__ float shared[];
-    float (*k)[W + 1] = (float (*)[W + 1])shared;
-    float (*v)[W + 1] = k + TILE;
-    float (*q)[W + 1] = v + TILE;
-    float (*g)[W + 1] = q + TILE;
-    float (*weights)[TILE + 1] = (float (*)[TILE + 1])(g + TILE);
-    float (*slopes)[TILE + 1] = weights + TILE;
-    size_t columns = (size_t)heads * W, step = 3 * columns;
-    const float* base = projected + (size_t)begin * step + head * W;
-    const float* of_context = gradient + (size_t)begin * columns + head * W;
-    load(k, base + columns, step, first, length, TILE);
-    load(v, base + 2 * columns, step, first, length, TILE);
-    u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
-    float of_keys[8][DIMS], of_values[8][DIMS];
-    for (int i = 0; i < 8; i++) for (int j = 0; j < DIMS; j++) of_keys[i][j] = of_values[i][j] = 0.f;
-    for (u32 from = 0; from < length; from += TILE) {
-        __syncthreads();
-        load(q, base, step, from, length, TILE);
-        load(g, of_context, columns, from, length, TILE);
-        __syncthreads();
-        // Thread: query lane, keys warp·8..
-        float s[8], d[8];
-        for (int i = 0; i < 8; i++) s[i] = d[i] = 0.f;
-        for (int w = 0; w < W; w++) {
-            float x = q[lane][w], y = g[lane][w];
-            for (int i = 0; i < 8; i++) { s[i] += x * k[warp * 8 + i][w]; d[i] += y * v[warp * 8 + i][w]; }
-        }
-        bool is_query = from + lane < length;
-        size_t at = ((size_t)(begin + from + lane) * heads + head) * 2;
-        float log_sum = is_query ? stats[at] : 0.f, mean = is_query ? stats[at + 1] : 0.f;
-        for (int i = 0; i < 8; i++) {
-            float p = is_query ? expf(s[i] * scale - log_sum) : 0.f;
-            weights[warp * 8 + i][lane] = p;
-            slopes[warp * 8 + i][lane] = p * (d[i] - mean) * scale;
-        }
-        __syncthreads();
-        for (int o = 0; o < TILE; o++) {
-            float y[DIMS], x[DIMS];
-            for (int j = 0; j < DIMS; j++) {
-                bool is_there = lane + 32 * j < W;
-                y[j] = is_there ? g[o][lane + 32 * j] : 0.f;
-                x[j] = is_there ? q[o][lane + 32 * j] : 0.f;
-            }
-            for (int i = 0; i < 8; i++) {
-                float p = weights[warp * 8 + i][o], slope = slopes[warp * 8 + i][o];
-                for (int j = 0; j < DIMS; j++) { of_values[i][j] += p * y[j]; of_keys[i][j] += slope * x[j]; }
-            }
-        }
-    }
-    float* to = result + (size_t)begin * step + head * W;
-    store(to + columns, step, first, length, of_keys);
-    store(to + 2 * columns, step, first, length, of_values);
-}
-#endif

@@ -14,7 +14,7 @@
 //!
 //! A weight that lives again begins at zero and is on trial until the next removal.
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 
 use crate::parameter::Parameter;
 
@@ -29,16 +29,14 @@ pub(super) fn make_whole(parameter: &mut Parameter, width: usize) -> Result<()> 
     if width == 1 {
         return Ok(());
     }
-    let (_, cols) = pruning.mask.dims2()?;
-    let mut mask = pruning.mask.flatten_all()?.to_vec1::<f32>()?;
-    let rows = mask.chunks_exact_mut(cols.max(1));
-    for group in rows.flat_map(|row| row.chunks_mut(width)) {
-        if group.iter().any(|&mask| mask != 0.0) {
-            group.fill(1.0);
-        }
-    }
-    let device = pruning.mask.device();
-    pruning.mask = Tensor::from_vec(mask, pruning.mask.shape(), device)?;
+    // On the device where the mask is.
+    let (rows, cols) = pruning.mask.dims2()?;
+    let all = cols.next_multiple_of(width);
+    let padded = pruning.mask.pad_with_zeros(1, 0, all - cols)?;
+    let groups = padded.reshape((rows, all / width, width))?;
+    let lives = groups.max_keepdim(2)?.broadcast_as(groups.shape())?;
+    let whole = lives.reshape((rows, all))?.narrow(1, 0, cols)?;
+    pruning.mask = whole.contiguous()?;
     Ok(())
 }
 
@@ -80,7 +78,7 @@ pub(super) fn regroup(keeps: &[bool], width: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use candle_core::{Device, Tensor};
 
     #[test]
     fn gaps_are_filled_from_the_emptiest_groups() {

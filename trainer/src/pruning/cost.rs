@@ -15,6 +15,7 @@
 use candle_core::Result;
 
 use crate::network::{Layer, Linear, Network};
+use crate::ops::column_magnitudes;
 use crate::recipe::{Method, PruningRecipe};
 
 /// Dimensions whose weights almost vanished would cost without limit.
@@ -90,7 +91,7 @@ fn attachment_costs(linear: &Linear, inputs: usize, recipe: &PruningRecipe) -> R
 
 /// √(mean / n) of each column, n the sum of its absolute weights.
 fn group_costs(linear: &Linear, recipe: &PruningRecipe) -> Result<Vec<f32>> {
-    let sums = linear.weight.value.abs()?.sum(0)?.to_vec1::<f32>()?;
+    let sums = column_magnitudes(&linear.weight.value)?.to_vec1::<f32>()?;
     let living = sums.iter().filter(|&&sum| sum > 0.0);
     #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
     let mean = living.clone().sum::<f32>() / living.count().max(1) as f32;

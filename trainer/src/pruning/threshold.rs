@@ -111,6 +111,10 @@ fn fewest_for(network: &Network, wanted: usize, recipe: &PruningRecipe) -> Resul
 }
 
 fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) -> Result<usize> {
+    #[cfg(feature = "cuda")]
+    if network.device().is_cuda() {
+        return prune_on_gpu(network, staying, recipe);
+    }
     let width = recipe.blocks.width();
     let mut candidates = candidates(network, recipe)?;
     let living: usize = candidates.iter().map(Candidate::weights).sum();
@@ -136,6 +140,38 @@ fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) 
     }
     remove(network, going)?;
     Ok(going.iter().map(Candidate::weights).sum())
+}
+
+/// The same choice without the scores leaving the GPU.
+#[cfg(feature = "cuda")]
+fn prune_on_gpu(network: &mut Network, staying: usize, recipe: &PruningRecipe) -> Result<usize> {
+    use crate::ops::cuda::removal::{Matrix, Removal, masks};
+    let costs = costs(network, recipe)?;
+    let parameters = network.parameters();
+    let prunable = parameters.iter().filter_map(|(_, parameter)| {
+        let pruning = parameter.pruning.as_ref()?;
+        Some((*parameter, pruning))
+    });
+    let matrices = prunable
+        .zip(&costs)
+        .map(|((parameter, pruning), costs)| Matrix {
+            scores: match recipe.score {
+                ScoreKind::Sensitivity | ScoreKind::Movement => &pruning.sensitivity,
+                ScoreKind::Magnitude => parameter.value.as_tensor(),
+            },
+            mask: &pruning.mask,
+            costs,
+        });
+    let removal = Removal {
+        width: recipe.blocks.width(),
+        score: recipe.score,
+        staying,
+    };
+    let Some((masks, gone)) = masks(&matrices.collect::<Vec<_>>(), removal)? else {
+        return Ok(0);
+    };
+    set_masks(network, masks)?;
+    Ok(gone)
 }
 
 impl Candidate {
@@ -233,14 +269,23 @@ fn remove(network: &mut Network, going: &[Candidate]) -> Result<()> {
             group.fill(0.0);
         }
     }
+    let prunable = network.parameters();
+    let prunable = prunable.iter().filter_map(|(_, it)| it.pruning.as_ref());
+    let masks = prunable
+        .zip(masks)
+        .map(|(pruning, mask)| Tensor::from_vec(mask, pruning.mask.shape(), pruning.mask.device()));
+    let masks = masks.collect::<Result<Vec<_>>>()?;
+    set_masks(network, masks)
+}
+
+/// One for each prunable matrix.
+fn set_masks(network: &mut Network, masks: Vec<Tensor>) -> Result<()> {
     let prunable = network.parameters_mut().into_iter();
     let prunable = prunable.filter(|parameter| parameter.pruning.is_some());
     for (parameter, mask) in prunable.zip(masks) {
-        let Some(pruning) = &mut parameter.pruning else {
-            continue;
-        };
-        let device = pruning.mask.device();
-        pruning.mask = Tensor::from_vec(mask, pruning.mask.shape(), device)?;
+        if let Some(pruning) = &mut parameter.pruning {
+            pruning.mask = mask;
+        }
         apply_mask(parameter)?;
     }
     Ok(())

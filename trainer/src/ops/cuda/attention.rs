@@ -1,0 +1,117 @@
+//! Launches of `attention.cu`.
+
+use candle_core::backend::BackendStorage as _;
+use candle_core::cuda_backend::cudarc::driver::{LaunchConfig, sys};
+use candle_core::{CudaStorage, Error, Layout, Result, bail};
+
+use super::{Kernel, Output, grid, kernel, offsets, room, size, values, wrap};
+use crate::ops::{Heads, Sequences};
+
+/// As in `attention.cu`.
+const TILE: usize = 64;
+const THREADS: u32 = 128;
+
+/// Rows are read in fours.
+const FOUR: usize = 4;
+
+/// A block a tile, head and sequence, with two tiles in shared memory.
+fn blocks(kernel: &Kernel, heads: Heads, sequences: &Sequences) -> Result<LaunchConfig> {
+    let pitch = heads.width.next_multiple_of(8) + 4;
+    let bytes = size(2 * TILE * pitch * size_of::<f32>())?;
+    let allowed = i32::try_from(bytes).map_err(Error::wrap)?;
+    let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+    let allow = kernel.function.set_attribute(attribute, allowed);
+    allow.map_err(|error| {
+        Error::msg(format!(
+            "heads {} wide need {bytes} bytes of a GPU core's memory: {error}",
+            heads.width
+        ))
+    })?;
+    let lengths = sequences.lengths().map(|(_, length)| length);
+    let tiles = size(lengths.max().unwrap_or(0).div_ceil(TILE))?;
+    let (heads, sequences) = (size(heads.count)?, size(sequences.count())?);
+    Ok(grid(tiles, heads, sequences, (THREADS, 1), bytes))
+}
+
+fn check_alignment(layouts: &[&Layout]) -> Result<()> {
+    match layouts
+        .iter()
+        .find(|layout| !layout.start_offset().is_multiple_of(FOUR))
+    {
+        Some(layout) => bail!("attention: a tensor begins at {}", layout.start_offset()),
+        None => Ok(()),
+    }
+}
+
+/// See [`crate::ops::attention`].
+pub(in crate::ops) fn attention(
+    projected: &CudaStorage,
+    layout: &Layout,
+    heads: Heads,
+    sequences: &Sequences,
+) -> Output {
+    check_alignment(&[layout])?;
+    let device = projected.device();
+    let shape = (sequences.tokens(), heads.columns());
+    let projected = values(projected, layout)?;
+    let offsets = offsets(device, sequences)?;
+    let mut context = room(device, shape.0 * shape.1)?;
+    let kernel = kernel(device, "attention", heads.width)?;
+    let blocks = blocks(&kernel, heads, sequences)?;
+    let count = size(heads.count)?;
+    launch!(
+        kernel,
+        blocks,
+        &projected,
+        &offsets,
+        &mut context,
+        &count,
+        &heads.scale
+    );
+    wrap(context, device, shape)
+}
+
+/// Gradient of the projection.
+pub(in crate::ops) fn attention_backward(
+    [projected, context, gradient]: [(&CudaStorage, &Layout); 3],
+    heads: Heads,
+    sequences: &Sequences,
+) -> Output {
+    check_alignment(&[projected.1, gradient.1])?;
+    let (device, shape) = (projected.0.device(), projected.1.shape());
+    let (projected, context) = (
+        values(projected.0, projected.1)?,
+        values(context.0, context.1)?,
+    );
+    let gradient = values(gradient.0, gradient.1)?;
+    let offsets = offsets(device, sequences)?;
+    let mut result = room(device, projected.len())?;
+    let mut stats = room(device, sequences.tokens() * heads.count * 2)?;
+    let count = size(heads.count)?;
+    let of_queries = kernel(device, "attention_backward_queries", heads.width)?;
+    launch!(
+        of_queries,
+        blocks(&of_queries, heads, sequences)?,
+        &projected,
+        &context,
+        &gradient,
+        &offsets,
+        &mut result,
+        &mut stats,
+        &count,
+        &heads.scale
+    );
+    let of_keys = kernel(device, "attention_backward_keys", heads.width)?;
+    launch!(
+        of_keys,
+        blocks(&of_keys, heads, sequences)?,
+        &projected,
+        &gradient,
+        &stats,
+        &offsets,
+        &mut result,
+        &count,
+        &heads.scale
+    );
+    wrap(result, device, shape)
+}

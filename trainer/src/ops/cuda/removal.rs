@@ -1,0 +1,161 @@
+//! Which groups of weights go, chosen on the GPU: the choice of `pruning::threshold`, to
+//! the weight.
+//!
+//! Scores, masks and the choice stay on the device; histograms of
+//! [`crate::pruning::selection`] come to the host.
+
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr as _};
+use candle_core::{Device, Result, Tensor, bail};
+
+use super::{CHUNK, Kernel, THREADS, address, grid, kernel, size};
+use crate::pruning::cost::Costs;
+use crate::pruning::selection::Selection;
+use crate::recipe::ScoreKind;
+
+/// A matrix that may lose weights.
+pub(crate) struct Matrix<'t> {
+    /// What the score is made of, `[rows, cols]`.
+    pub(crate) scores: &'t Tensor,
+    /// 0 where weights are gone.
+    pub(crate) mask: &'t Tensor,
+    /// Of its weights.
+    pub(crate) costs: &'t Costs,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Removal {
+    /// Width of a group.
+    pub(crate) width: usize,
+    pub(crate) score: ScoreKind,
+    /// Weights to leave, at most.
+    pub(crate) staying: usize,
+}
+
+/// The mask of each matrix behind the removal and how many weights went; nothing where no
+/// more than those to leave are there.
+///
+/// # Errors
+/// When a tensor is not a contiguous `f32` matrix on one GPU.
+pub(crate) fn masks(
+    matrices: &[Matrix<'_>],
+    removal: Removal,
+) -> Result<Option<(Vec<Tensor>, usize)>> {
+    let Some(Device::Cuda(device)) = matrices.first().map(|first| first.mask.device()) else {
+        bail!("a removal without a matrix on a GPU");
+    };
+    let copies = matrices.iter().map(|matrix| matrix.mask.copy());
+    let copies = copies.collect::<Result<Vec<_>>>()?;
+    let (costs, cost_places) = all_costs(matrices);
+    let costs = device.clone_htod(&costs)?;
+    let stream = device.cuda_stream();
+    let (first_cost, _synchronized) = costs.device_ptr(&stream);
+
+    let (mut table, mut chunks, mut groups) = (Vec::new(), Vec::new(), 0);
+    let all = matrices.iter().zip(&copies).zip(cost_places);
+    for (number, ((matrix, copy), place)) in (0_u32..).zip(all) {
+        let (rows, cols) = matrix.mask.dims2()?;
+        let in_row = cols.div_ceil(removal.width);
+        let count = rows * in_row;
+        table.extend([
+            address(matrix.scores, rows * cols)?,
+            address(copy, rows * cols)?,
+            first_cost + (place * size_of::<f32>()) as u64,
+            match matrix.costs {
+                Costs::Even => 0,
+                Costs::Rows(_) => 1,
+                Costs::Columns(_) => 2,
+            },
+            u64::from(size(cols)?),
+            u64::from(size(in_row)?),
+            u64::from(size(count)?),
+            u64::from(size(groups)?),
+        ]);
+        for first in (0..count).step_by(CHUNK) {
+            chunks.extend([number, size(first)?]);
+        }
+        groups += count;
+    }
+    size(groups * removal.width)?;
+    let width = size(removal.width)?;
+    let score: u32 = match removal.score {
+        ScoreKind::Sensitivity => 0,
+        ScoreKind::Magnitude => 1,
+        ScoreKind::Movement => 2,
+    };
+    let blocks = grid(size(chunks.len() / 2)?, 1, 1, (THREADS, 1), 0);
+    let (table, chunks) = (device.clone_htod(&table)?, device.clone_htod(&chunks)?);
+    // SAFETY: the first launch writes the key of every group before any is read.
+    let mut keys: CudaSlice<u32> = unsafe { device.alloc(groups)? };
+    // The tensors outlive the launches: memory of a stream is freed in its order.
+    launch!(
+        kernel(device, "group_keys", 0)?,
+        blocks,
+        &table,
+        &chunks,
+        &mut keys,
+        &width,
+        &score
+    );
+
+    let mut living = None;
+    let mut last = u64::MAX;
+    let mut staying = 0;
+    // Without room for one group all of them go.
+    let limit = removal.staying.checked_sub(removal.width);
+    let mut selection = Selection::new(limit.map_or(0, |limit| limit as u64));
+    let histogram_of = kernel(device, "group_histogram", 0)?;
+    while let Some(digit) = selection.digit() {
+        let mut weights = device.alloc_zeros::<u32>(Selection::VALUES)?;
+        launch!(
+            histogram_of,
+            blocks,
+            &table,
+            &chunks,
+            &keys,
+            &mut weights,
+            &width,
+            &digit.known,
+            &digit.prefix,
+            &digit.shift,
+            &digit.values
+        );
+        let mut weights = device.clone_dtoh(&weights)?;
+        weights.truncate(digit.values as usize);
+        let total = || weights.iter().map(|&weights| u64::from(weights)).sum();
+        let living = *living.get_or_insert_with(total);
+        if living <= removal.staying as u64 {
+            return Ok(None);
+        }
+        if limit.is_none() || !selection.narrow(&weights) {
+            break;
+        }
+        (last, staying) = (selection.place(), selection.staying());
+    }
+    launch!(
+        kernel(device, "remove_groups", 0)?,
+        blocks,
+        &table,
+        &chunks,
+        &keys,
+        &width,
+        &last
+    );
+    let gone = living.unwrap_or(0).saturating_sub(staying);
+    Ok(Some((copies, usize::try_from(gone).unwrap_or(usize::MAX))))
+}
+
+/// The costs of all matrices one behind the other, and where those of each begin.
+fn all_costs(matrices: &[Matrix<'_>]) -> (Vec<f32>, Vec<usize>) {
+    // Not empty: an allocation of nothing has no address.
+    let mut all = vec![1.0];
+    let mut places = Vec::with_capacity(matrices.len());
+    for matrix in matrices {
+        places.push(all.len());
+        match matrix.costs {
+            Costs::Even => {}
+            Costs::Rows(costs) | Costs::Columns(costs) => all.extend(costs),
+        }
+    }
+    (all, places)
+}
