@@ -187,8 +187,7 @@ fn option(path: &Path) -> String {
 
 /// Where cargo puts what it builds for this machine.
 pub(crate) fn target_folder() -> PathBuf {
-    let own = std::env::var_os("CARGO_TARGET_DIR");
-    repository().join(own.map_or_else(|| PathBuf::from("target"), PathBuf::from))
+    repository().join("target")
 }
 
 #[cfg(test)]
