@@ -1,7 +1,6 @@
 // What a visitor of the demo page does and sees.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { availableParallelism, loadavg } from "node:os";
 import { after, before, beforeEach, test } from "node:test";
 
 import { output, pairModel } from "../package.js";
@@ -9,6 +8,7 @@ import { serve, slowly } from "../server.js";
 import { answered, assertQuiet, launch, open, picture } from "./browser.js";
 
 const FIRST_RESULT_MS = 150;
+const FIRST_RESULT_PAINTS = 2;
 
 const sparse = () => readFileSync(new URL("demo/models/sparse.neuro", output));
 
@@ -33,23 +33,24 @@ async function compared(page) {
 
 const text = (page, id) => page.locator(`#${id}`).innerText();
 
-test("the page answers within its time", async (context) => {
-  const times = [];
+test("the page answers within its time", async () => {
+  const [times, paints] = [[], []];
   // The machine may be busy with other things, but not all the time.
   while (times.length < 5 || (times.length < 25 && Math.min(...times) > FIRST_RESULT_MS)) {
     const opened = await open(browser, server.url);
     await answered(opened.page);
-    times.push(await opened.page.evaluate(() => performance.getEntriesByName("first-answer")[0].startTime));
+    const [time, paint] = await opened.page.evaluate(() =>
+      ["first-answer", "first-contentful-paint"].map((name) => performance.getEntriesByName(name)[0].startTime),
+    );
+    times.push(time);
+    paints.push(time / paint);
     await assertQuiet(opened);
   }
-  const said = `start to first answer, ms: ${times.map(Math.round).join(" ")}`;
+  const ratio = paints.toSorted((a, b) => a - b)[paints.length >> 1];
+  const said = `start to first answer, ms: ${times.map(Math.round).join(" ")}; in first paints: ${ratio.toFixed(2)}`;
   console.log(said);
-  const [load] = loadavg();
-  if (Math.min(...times) > FIRST_RESULT_MS && load > 2 * availableParallelism()) {
-    context.skip(`the machine is busy (load ${load}): ${said}`);
-    return;
-  }
-  assert.ok(Math.min(...times) <= FIRST_RESULT_MS, said);
+  // On a machine too slow for the time, the browser's own work is the measure.
+  assert.ok(Math.min(...times) <= FIRST_RESULT_MS || ratio <= FIRST_RESULT_PAINTS, said);
 });
 
 test("each key changes the answer", async () => {
