@@ -10,35 +10,7 @@ use super::values;
 /// # Errors
 /// When `x` is not a contiguous matrix.
 pub(super) fn column_sums(x: &Tensor) -> Result<Tensor> {
-    x.apply_op1_no_bwd(&ColumnSums)
-}
-
-struct ColumnSums;
-
-impl CustomOp1 for ColumnSums {
-    fn name(&self) -> &'static str {
-        "column-sums"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (_, width) = layout.shape().dims2()?;
-        let mut sums = vec![0.0; width];
-        for row in values(x, layout)?.chunks_exact(width.max(1)) {
-            for (sum, x) in sums.iter_mut().zip(row) {
-                *sum += x;
-            }
-        }
-        Ok((CpuStorage::F32(sums), width.into()))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        x: &candle_core::CudaStorage,
-        layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        super::cuda::column_sums(x, layout)
-    }
+    x.apply_op1_no_bwd(&ColumnSums::OfValues)
 }
 
 /// Σ|x| of each column, `[rows, width]` → `[width]`, without a backward. Rows are added
@@ -47,25 +19,43 @@ impl CustomOp1 for ColumnSums {
 /// # Errors
 /// When `x` is not a contiguous matrix.
 pub(crate) fn column_magnitudes(x: &Tensor) -> Result<Tensor> {
-    x.apply_op1_no_bwd(&ColumnMagnitudes)
+    x.apply_op1_no_bwd(&ColumnSums::OfMagnitudes)
 }
 
-struct ColumnMagnitudes;
+/// A copy for each summand, so that the inner loop has no call.
+fn sums(
+    x: &CpuStorage,
+    layout: &Layout,
+    summand: impl Fn(f32) -> f32,
+) -> Result<(CpuStorage, Shape)> {
+    let (_, width) = layout.shape().dims2()?;
+    let mut sums = vec![0.0; width];
+    for row in values(x, layout)?.chunks_exact(width.max(1)) {
+        for (sum, &x) in sums.iter_mut().zip(row) {
+            *sum += summand(x);
+        }
+    }
+    Ok((CpuStorage::F32(sums), width.into()))
+}
 
-impl CustomOp1 for ColumnMagnitudes {
+enum ColumnSums {
+    OfValues,
+    OfMagnitudes,
+}
+
+impl CustomOp1 for ColumnSums {
     fn name(&self) -> &'static str {
-        "column-magnitudes"
+        match self {
+            Self::OfValues => "column-sums",
+            Self::OfMagnitudes => "column-magnitudes",
+        }
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (_, width) = layout.shape().dims2()?;
-        let mut sums = vec![0.0; width];
-        for row in values(x, layout)?.chunks_exact(width.max(1)) {
-            for (sum, x) in sums.iter_mut().zip(row) {
-                *sum += x.abs();
-            }
+        match self {
+            Self::OfValues => sums(x, layout, |x| x),
+            Self::OfMagnitudes => sums(x, layout, f32::abs),
         }
-        Ok((CpuStorage::F32(sums), width.into()))
     }
 
     #[cfg(feature = "cuda")]
@@ -74,6 +64,9 @@ impl CustomOp1 for ColumnMagnitudes {
         x: &candle_core::CudaStorage,
         layout: &Layout,
     ) -> Result<(candle_core::CudaStorage, Shape)> {
-        super::cuda::column_magnitudes(x, layout)
+        match self {
+            Self::OfValues => super::cuda::column_sums(x, layout),
+            Self::OfMagnitudes => super::cuda::column_magnitudes(x, layout),
+        }
     }
 }
