@@ -22,7 +22,7 @@ use neuroprune_runtime::{
 };
 
 mod golden {
-    neuroprune_runtime::include_model!("../../format/tests/golden/v1.neuro");
+    neuroprune_runtime::include_model!("../../format/tests/golden/v2.neuro");
 }
 
 const TEXT: &str = "abc d, efg? hi";

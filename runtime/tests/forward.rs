@@ -352,7 +352,7 @@ fn longest_text_is_the_quantized_network() {
 /// own and change with `models` too.
 #[test]
 fn logits_of_fixed_models_are_pinned() {
-    let golden = include_bytes!("../../format/tests/golden/v1.neuro");
+    let golden = include_bytes!("../../format/tests/golden/v2.neuro");
     let golden = Model::open(golden).unwrap();
     let hexadecimal = |logits: Vec<f32>| -> Vec<String> {
         let bits = logits.iter().map(|logit| logit.to_bits());
