@@ -21,7 +21,7 @@ pub use matrix::{Matrix, Row, RowBytes, RowWeights, Rows};
 pub use norm::Norm;
 pub use scale::Scale;
 #[cfg(feature = "alloc")]
-pub(crate) use stream::IN_STREAM;
+pub(crate) use {blocks::MOST as MOST_BLOCKS, stream::IN_STREAM};
 
 use crate::bytes::{Fault, Reader, is_finite_f16, u16_at, u32_at};
 use crate::{ErrorKind, Section};

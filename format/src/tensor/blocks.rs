@@ -4,10 +4,13 @@
 use super::stream::{Stream, take_counted};
 use crate::ErrorKind;
 
+/// Largest count that half a byte holds.
+pub(crate) const MOST: u8 = 15;
+
 /// Half of the byte that holds the counts of rows 2·j and 2·j + 1, the lower for the first.
 #[inline]
 pub(super) fn half(counts: &[u8], row: usize) -> u8 {
-    counts.get(row / 2).map_or(0, |byte| byte >> (row % 2 * 4)) & 15
+    counts.get(row / 2).map_or(0, |byte| byte >> (row % 2 * 4)) & MOST
 }
 
 /// Checks the next row over `cols` columns; its Σ|w|. One copy of the code for all widths.

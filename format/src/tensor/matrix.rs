@@ -333,7 +333,7 @@ pub struct RowBytes<'a> {
     pub scales: &'a [u8],
     /// f16, one a row, cut rows included; empty for a matrix without.
     pub bias: &'a [u8],
-    /// Counts of blocks, half a byte for each stored row of the matrix, the lower first: 15
+    /// Counts of blocks, half a byte for each stored row of the matrix, the lower first: 0
     /// where the row itself begins with its count. Empty for other layouts.
     pub counts: &'a [u8],
     /// Stored rows of the matrix before these, where there are counts.

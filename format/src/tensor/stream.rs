@@ -34,7 +34,7 @@ impl Stream<'_, '_> {
 }
 
 /// Stands where half a byte says how many items a row has: the count is in the stream.
-pub(crate) const IN_STREAM: u8 = 15;
+pub(crate) const IN_STREAM: u8 = 0;
 
 /// Takes as many items of `width` bytes as `half` says, or a count in front of them.
 #[inline(never)]

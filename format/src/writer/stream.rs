@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::tensor::IN_STREAM;
+use crate::tensor::{IN_STREAM, MOST_BLOCKS};
 
 /// Rows as they are laid out, one behind the other.
 #[derive(Default)]
@@ -13,10 +13,10 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// A count in half a byte, or where it does not fit in front of the row.
+    /// A count in half a byte, or where that cannot hold it in front of the row.
     pub(super) fn push_half(&mut self, count: usize) -> Option<()> {
         match u8::try_from(count) {
-            Ok(count) if count < IN_STREAM => self.halves.push(count),
+            Ok(count) if count <= MOST_BLOCKS && count != IN_STREAM => self.halves.push(count),
             _ => {
                 self.halves.push(IN_STREAM);
                 push_count(&mut self.bytes, count)?;

@@ -84,7 +84,7 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>
     }
     let mut weights = bytes.weights.as_ptr();
     let mut scales = bytes.scales;
-    let (mut row, mut stored) = (0, bytes.before);
+    let mut row = 0;
     while let Some(left) = output.get_mut(row..).filter(|left| !left.is_empty()) {
         let run = rows.stored_from(row).min(left.len()).min(scales.len());
         if run == 0 {
@@ -96,7 +96,7 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>
         }
         let bias = bytes.bias.get(2 * row..).unwrap_or(&[]);
         let output = left.as_mut_ptr_range();
-        let (counts, halves) = counts_from(&bytes, stored);
+        let (counts, halves) = counts_behind(&bytes, bytes.scales.len() - scales.len());
         let frame = Frame {
             output: output.start,
             scales: scales.as_ptr(),
@@ -120,15 +120,15 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>
         weights = unsafe { kernel(weights, &raw const frame) };
         scales = scales.get(run..).unwrap_or(&[]);
         row += run;
-        stored += run;
     }
     if !cfg!(fpu) {
         scale(rows, tile, output);
     }
 }
 
-/// [`Frame::counts`] and [`Frame::halves`] where `stored` is the next row.
-fn counts_from(bytes: &RowBytes<'_>, stored: usize) -> (*const u8, u32) {
+/// [`Frame::counts`] and [`Frame::halves`] behind `rows` stored rows.
+fn counts_behind(bytes: &RowBytes<'_>, rows: usize) -> (*const u8, u32) {
+    let stored = bytes.before + rows;
     let counts = bytes.counts.get(stored / 2..).unwrap_or(&[]);
     match counts.split_first() {
         Some((&pair, behind)) if stored % 2 != 0 => (behind.as_ptr(), u32::from(pair) >> 4 | 16),

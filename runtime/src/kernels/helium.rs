@@ -162,8 +162,8 @@ global_asm!(
     "nh_weight \\lanes, 24",
     ".endif",
     ".endm",
-    // ---- both: a count of steps, then these. That of blocks is half a byte where it fits: the
-    // lower half of r11, which is 1 behind the last half of a byte.
+    // ---- both: a count of steps, then these. That of blocks is the lowest half of r11 where it is
+    // not 0; r11 is 1 behind the last half of a byte.
     ".macro nh_counted name, step, lanes, width",
     "nh_function \\name",
     "nh_enter",
@@ -171,14 +171,14 @@ global_asm!(
     "mov r2, r8",
     "nh_clear \\lanes",
     ".if \\width > 1",
-    "cmp r11, #1",
+    "lsrs r3, r11, #4",
     "bne 6f",
     "ldrb r11, [r10], #1",
-    "add r11, r11, #256",
+    "lsrs r3, r11, #4",
+    "adds r3, #16",
     "6:",
-    "and r1, r11, #15",
-    "lsr r11, r11, #4",
-    "cmp r1, #15",
+    "ands r1, r11, #15",
+    "mov r11, r3",
     "bne 7f",
     ".endif",
     "ldrb r1, [r0], #1",
