@@ -882,9 +882,9 @@ fn block_errors() {
         (0, &[0x3e], Truncated, 1),
         (0, &[0x44], Truncated, 13),
         (0, &[0x24], Trailing, 19),
-        (0, &[0x04], Trailing, 16), // row 4 begins with its count, 255 and 0
-        (0, &[0x30], Order, 14),    // row 1 begins with its count, 2; row 4 is read from byte 8 on
-        (4, &[0], Order, 4),        // begins where the block before begins
+        (0, &[0x04], Truncated, 16), // row 4 begins with its count, 255 and 0
+        (0, &[0x30], Order, 14),     // row 1 begins with its count, 2; row 4 is read from byte 8 on
+        (4, &[0], Order, 4),         // begins where the block before begins
         (10, &[39], Index, 10),
         (10, &[255], Index, 10),
         (2, &[0x80], Weight, 2),

@@ -21,7 +21,7 @@ pub(super) fn check_row(
     width: usize,
     cols: usize,
 ) -> Option<u32> {
-    let Some(blocks) = take_counted(&mut stream.rest, half, 1 + width) else {
+    let Some(blocks @ [_, ..]) = take_counted(&mut stream.rest, half, 1 + width) else {
         return stream.found(ErrorKind::Truncated, stream.at());
     };
     let end = stream.at();

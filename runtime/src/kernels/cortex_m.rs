@@ -130,10 +130,9 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>
 fn counts_behind(bytes: &RowBytes<'_>, rows: usize) -> (*const u8, u32) {
     let stored = bytes.before + rows;
     let counts = bytes.counts.get(stored / 2..).unwrap_or(&[]);
-    match counts.split_first() {
-        Some((&pair, behind)) if stored % 2 != 0 => (behind.as_ptr(), u32::from(pair) >> 4 | 16),
-        _ => (counts.as_ptr(), 1),
-    }
+    let (&pair, behind) = counts.split_first().unwrap_or((&0, &[]));
+    let halves = (u32::from(pair) | 1 << 8) >> (stored % 2 * 4);
+    (behind.as_ptr(), halves)
 }
 
 /// Sums of dense rows, and of those with a list of columns.
