@@ -249,7 +249,7 @@ pub enum ScoreKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QuantizationRecipe {
-    /// Training texts whose activations choose the scales; 0 takes the largest weight.
+    /// Training texts whose activations choose the scales; 0 looks at the weights alone.
     pub calibration_texts: usize,
     /// Share of the sparse network's steps, the last ones, in which it is trained as the int8
     /// that the file will hold.

@@ -7,7 +7,7 @@
 
 use core::arch::global_asm;
 
-use neuroprune_format::tensor::{Norm, Rows};
+use neuroprune_format::tensor::{Norm, Rows, Scale};
 
 #[cfg(not(helium))]
 use super::pairs::Feature;
@@ -21,7 +21,7 @@ pub fn scale(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
     let mut row = 0;
     while let Some(left) = output.get_mut(row..).filter(|left| !left.is_empty()) {
         let bias = bytes.bias.get(2 * row..).unwrap_or(&[]);
-        let run = rows.stored_from(row).min(left.len()).min(scales.len() / 2);
+        let run = rows.stored_from(row).min(left.len()).min(scales.len());
         if run == 0 {
             let bias = bytes.bias_of(row);
             left.iter_mut().take(1).for_each(|y| *y = [bias; LANES]);
@@ -39,7 +39,7 @@ pub fn scale(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
             let (left, scales) = (left.as_mut_ptr(), scales.as_ptr());
             neuroprune_scale(left, scales, bias, run, &raw const tile.scales);
         }
-        scales = scales.get(2 * run..).unwrap_or(&[]);
+        scales = scales.get(run..).unwrap_or(&[]);
         row += run;
     }
 }
@@ -145,7 +145,7 @@ pub fn gelu(x: &mut [Lanes<f32>], _tokens: usize) {
 unsafe extern "C" {
     // `rows` is not zero, nor is `count`.
 
-    /// Scales `rows` rows by the next f16 of `scales` each, and adds the next of `bias`,
+    /// Scales `rows` rows by the next byte of `scales` each, and adds the next f16 of `bias`,
     /// unless that is null.
     fn neuroprune_scale(
         output: *mut Lanes<f32>,
@@ -287,13 +287,15 @@ global_asm!(
     // ---- scale: r0 output, r1 scales, r2 bias, r3 rows
     "np_passes neuroprune_scale",
     "ldr r12, [sp]",
+    "push {{r4}}",
     "vpush {{s16-s25}}",
     "vldmia r12, {{s0-s7}}",
+    "mov r4, #{least_scale}",
     "1:",
-    "ldrh r12, [r1], #2",
+    "ldrb r12, [r1], #1",
     "vldmia r0, {{s8-s15}}",
+    "add r12, r4, r12, lsl #20",
     "vmov s24, r12",
-    "vcvtb.f32.f16 s24, s24",
     "np_lanes_to vcvt.f32.s32, np_x, np_x",
     "np_lanes_with vmul.f32, np_b, np_a, s24",
     "np_lanes vmul.f32, np_x, np_x, np_b",
@@ -307,6 +309,7 @@ global_asm!(
     "subs r3, #1",
     "bne 1b",
     "vpop {{s16-s25}}",
+    "pop {{r4}}",
     "bx lr",
     // ---- largest: magnitudes, doubled to lose the sign, in r4…r11
     ".macro np_larger a, b",
@@ -495,4 +498,5 @@ global_asm!(
     "vpop {{s16-s28}}",
     "pop {{r4-r11}}",
     "bx lr",
+    least_scale = const Scale::LEAST_BITS,
 );
