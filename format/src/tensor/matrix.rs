@@ -315,6 +315,8 @@ pub struct Affine {
 pub struct RowBytes<'a> {
     /// How `weights` are laid out; `None` for a matrix with a list of columns.
     pub layout: Option<LayoutKind>,
+    /// That list, of `u16`.
+    pub columns: Option<&'a [u8]>,
     /// f16, one a stored row.
     pub scales: &'a [u8],
     /// f16, one a row, cut rows included; empty for a matrix without.
@@ -347,6 +349,7 @@ impl<'a> Rows<'a> {
         };
         RowBytes {
             layout,
+            columns: self.weights.columns,
             scales: self.scales,
             bias: self.bias,
             weights: self.weights.bytes,

@@ -11,7 +11,7 @@ use crate::lanes::{float, grain, grain_mut, grain_of, grains, quotient_or_zero, 
 use crate::math;
 
 /// [`LARGEST_WEIGHT`] as a float.
-const LARGEST_MIXTURE: f32 = LARGEST_WEIGHT as f32;
+pub(super) const LARGEST_MIXTURE: f32 = LARGEST_WEIGHT as f32;
 
 /// Turns the integer sums in the memory of `output` into
 /// y = (sum as f32) · (row scale · token scale) + bias.
@@ -187,6 +187,7 @@ pub fn gelu(x: &mut [Lanes<f32>], tokens: usize) {
 
 /// How attention weights become integers, and sums of them floats.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
 pub struct MixtureScales {
     /// Steps of one unit.
     pub inverses: Lanes<f32>,
