@@ -38,21 +38,22 @@ impl<'a> Model<'a> {
 
     fn read(bytes: &'a [u8], fault: &Fault) -> Option<Self> {
         let container = Container::read(bytes, fault)?;
-        let section = |section| {
-            let bytes = container.find(section, fault)?;
-            Some(Reader::new(section, bytes, fault))
-        };
-        let manifest = Manifest::read(&mut section(Section::Manifest)?)?;
-        let limits = Limits::read(&mut section(Section::Limits)?)?;
+        let find = |section| container.find(section, fault);
+        let manifest = find(Section::Manifest)?;
+        let manifest = Manifest::read(&mut Reader::new(Section::Manifest, manifest, fault))?;
+        let limits = find(Section::Limits)?;
+        let limits = Limits::read(&mut Reader::new(Section::Limits, limits, fault))?;
 
-        let mut reader = section(Section::Labels)?;
+        let labels = find(Section::Labels)?;
+        let mut reader = Reader::new(Section::Labels, labels, fault);
         let labels = StringTable::read(&mut reader)?;
         reader.finish()?;
         if labels.len() != limits.labels || labels.is_empty() {
             return reader.found(ErrorKind::Limit, 0);
         }
 
-        let mut reader = section(Section::Vocabulary)?;
+        let vocabulary = find(Section::Vocabulary)?;
+        let mut reader = Reader::new(Section::Vocabulary, vocabulary, fault);
         let vocabulary = Vocabulary::read(&mut reader)?;
         reader.finish()?;
         let tokenizer = manifest.tokenizer;
@@ -62,7 +63,8 @@ impl<'a> Model<'a> {
             }
         }
 
-        let mut reader = section(Section::Characters)?;
+        let characters = find(Section::Characters)?;
+        let mut reader = Reader::new(Section::Characters, characters, fault);
         let characters = Characters::read(&mut reader)?;
         reader.finish()?;
 
