@@ -113,18 +113,48 @@ pub struct Scores {
 }
 
 impl<'a> Manifest<'a> {
-    #[inline(never)]
+    /// Of a record that is none.
+    pub(crate) const EMPTY: Self = Self {
+        version: VERSION,
+        name: "",
+        architecture: Architecture::EncoderClassifier(EncoderSettings {
+            layers: 0,
+            activation: Activation::Relu,
+            pooling: Pooling::Mean,
+            norm_epsilon: 0.0,
+            dense_weights: 0,
+        }),
+        tokenizer: TokenizerSettings {
+            unknown: 0,
+            start: 0,
+            separator: 0,
+            word_characters: 0,
+            pair: false,
+        },
+        provenance: Provenance {
+            producer: "",
+            seed: 0,
+            recipe: [0; 32],
+            data: [0; 32],
+        },
+        scores: Scores {
+            dense_float: None,
+            sparse_float: None,
+            runtime: None,
+        },
+    };
+
     pub(crate) fn read(reader: &mut Reader<'a, '_>) -> Option<Self> {
         let mut record = reader.rest();
         let length = record.len();
-        let Some(version) = take_u16(&mut record) else {
+        let Some(version) = take_u16(&mut &*record) else {
             return reader.found(ErrorKind::Manifest, 0);
         };
         if version != VERSION {
             let (found, known) = (version, VERSION);
             return reader.found(ErrorKind::Version { found, known }, 0);
         }
-        let Some(manifest) = Self::decode(version, &mut record) else {
+        let Some(manifest) = Self::decode(&mut record) else {
             return reader.found(ErrorKind::Manifest, 0);
         };
         if !record.is_empty() {
@@ -143,7 +173,8 @@ impl<'a> Manifest<'a> {
 
     /// What [`Serialize`] wrote, field by field: a visitor for each type, as serde derives
     /// them, is five times the code.
-    fn decode(version: u16, record: &mut &'a [u8]) -> Option<Self> {
+    pub(crate) fn decode(record: &mut &'a [u8]) -> Option<Self> {
+        let version = take_u16(record)?;
         let name = take_text(record)?;
         let architecture = Architecture::decode(record)?;
         let mut settings = [0; 4];

@@ -151,7 +151,7 @@ fn multiply_dense(
     let Some(columns) = columns else {
         return dense(weights, cols, tile, sums);
     };
-    sums.fill([0; LANES]);
+    sums.as_flattened_mut().fill(0);
     let stored = columns.len() / 2;
     for (sums, weights) in sums.iter_mut().zip(weights.chunks_exact(stored.max(1))) {
         // SAFETY: `Model::open` checked that the columns are below `cols`, for which there
@@ -182,7 +182,7 @@ pub fn dense(weights: &[u8], cols: usize, tile: &Tile<'_>, sums: &mut [Lanes<i32
     let (features, rows) = (tile.features, sums.len());
     let fits = rows * cols <= weights.len() && cols <= features.len();
     if rows == 0 || cols == 0 || !fits {
-        return sums.fill([0; LANES]);
+        return sums.as_flattened_mut().fill(0);
     }
     let kernel = if is_short(tile) {
         neuroprune_dense4
@@ -196,13 +196,17 @@ pub fn dense(weights: &[u8], cols: usize, tile: &Tile<'_>, sums: &mut [Lanes<i32
         return;
     }
     // Too long for one sum.
-    for (sums, weights) in sums.iter_mut().zip(weights.chunks_exact(cols)) {
+    let mut weights = weights.as_ptr();
+    for sums in sums {
         *sums = [0; LANES];
-        for (weights, features) in weights.chunks(STRETCH).zip(features.chunks(STRETCH)) {
-            let (weights, cols) = (weights.as_ptr(), weights.len());
-            let mut more = [0; LANES];
-            // SAFETY: there are as many features as weights, or more, and at least one.
-            unsafe { kernel(weights, 1, features.as_ptr(), &raw mut more, cols) };
+        for start in (0..cols).step_by(STRETCH) {
+            let (mut more, count) = ([0; LANES], STRETCH.min(cols - start));
+            // SAFETY: `fits`, and each call reads the `count` weights behind those of the last;
+            // `start + count` is at most the number of features.
+            unsafe {
+                let features = features.as_ptr().add(start);
+                weights = kernel(weights, 1, features, &raw mut more, count);
+            }
             for (sum, more) in sums.iter_mut().zip(more) {
                 *sum += more;
             }

@@ -12,7 +12,7 @@ use neuroprune_format::tensor::Norm;
 use super::floats::{LARGEST_MIXTURE, MixtureScales};
 #[cfg(not(helium))]
 use super::pairs::Feature;
-use super::{LANES, Lanes, Mixture, QUAD};
+use super::{GRAIN, LANES, Lanes, Mixture, QUAD};
 use crate::math;
 
 /// See [`super::floats::largest`].
@@ -105,11 +105,18 @@ pub fn normalize(
     }
 }
 
-/// See [`super::floats::gelu`].
-pub fn gelu(x: &mut [Lanes<f32>], _tokens: usize) {
-    if !x.is_empty() {
-        // SAFETY: reads and writes the rows of `x`, at least one.
-        unsafe { neuroprune_gelu(x.as_mut_ptr(), x.len(), math::GELU.as_ptr()) };
+/// See [`super::floats::gelu`]. A grain at a time: half the code of whole rows.
+pub fn gelu(x: &mut [Lanes<f32>], tokens: usize) {
+    let row = size_of::<Lanes<f32>>();
+    let (count, stride) = if tokens <= GRAIN {
+        (x.len(), row)
+    } else {
+        (2 * x.len(), row / 2)
+    };
+    if count > 0 {
+        let constants = math::GELU.as_ptr();
+        // SAFETY: reads and writes the first grains of the rows of `x`, at least one, or all.
+        unsafe { neuroprune_gelu(x.as_mut_ptr(), count, constants, stride) };
     }
 }
 
@@ -219,7 +226,13 @@ unsafe extern "C" {
         inverses: *const Lanes<f32>,
         mixture: *mut Mixture,
     );
-    fn neuroprune_gelu(x: *mut Lanes<f32>, count: usize, constants: *const f32);
+    /// `stride` bytes from one grain to the next.
+    fn neuroprune_gelu(
+        x: *mut Lanes<f32>,
+        count: usize,
+        constants: *const f32,
+        stride: usize,
+    );
 }
 
 // np_x is a row, np_a and np_b are what belongs to its lanes.
@@ -267,11 +280,6 @@ global_asm!(
     ".macro np_lanes_with operation, to, from, with",
     ".irp lane, 0, 1, 2, 3, 4, 5, 6, 7",
     "\\operation \\to\\lane, \\from\\lane, \\with",
-    ".endr",
-    ".endm",
-    ".macro np_with_lanes operation, to, from, with",
-    ".irp lane, 0, 1, 2, 3, 4, 5, 6, 7",
-    "\\operation \\to\\lane, \\from, \\with\\lane",
     ".endr",
     ".endm",
     ".macro np_lanes_to operation, to, from",
@@ -605,47 +613,61 @@ global_asm!(
     "bne 1b",
     "pop {{r4-r7}}",
     "bx lr",
-    // ---- gelu: r0 x, r1 count, r2 constants; np_a is t, np_b the bump
+    // ---- gelu: r0 x, r1 count, r2 constants, r3 bytes from one grain to the next; t in s0…s3,
+    // the bump in s4…s7, x in s8…s11, constants in s12…s16
+    ".macro np_grain operation, to, from, with",
+    ".irp lane, 0, 1, 2, 3",
+    "\\operation \\to\\lane, \\from\\lane, \\with\\lane",
+    ".endr",
+    ".endm",
+    ".macro np_grain_with operation, to, from, with",
+    ".irp lane, 0, 1, 2, 3",
+    "\\operation \\to\\lane, \\from\\lane, \\with",
+    ".endr",
+    ".endm",
+    "np_c0 .req s4",
+    "np_c1 .req s5",
+    "np_c2 .req s6",
+    "np_c3 .req s7",
     "np_passes neuroprune_gelu",
-    "push {{r4-r11}}",
-    "vpush {{s16-s28}}",
-    "vldmia r2, {{s24-s28}}",
-    "vmov r3, s24",
+    "push {{r4-r8}}",
+    "vpush {{s16}}",
+    "vldmia r2, {{s12-s16}}",
+    "vmov r8, s12",
     "1:",
-    "ldmia r0, {{r4-r11}}",
-    ".irp x, r4, r5, r6, r7, r8, r9, r10, r11",
+    "ldm r0, {{r4-r7}}",
+    ".irp x, r4, r5, r6, r7",
     "bic \\x, \\x, #0x80000000",
-    "cmp \\x, r3",
+    "cmp \\x, r8",
     "it hi",
-    "movhi \\x, r3",
+    "movhi \\x, r8",
     ".endr",
     "vmov s0, s1, r4, r5",
     "vmov s2, s3, r6, r7",
-    "vmov s4, s5, r8, r9",
-    "vmov s6, s7, r10, r11",
-    "ldmia r0, {{r4-r11}}",
-    "np_lanes_with vmul.f32, np_b, np_a, s28",
-    "np_lanes_with vadd.f32, np_b, np_b, s27",
-    "np_lanes vmul.f32, np_b, np_b, np_a",
-    "np_lanes_with vadd.f32, np_b, np_b, s26",
-    "np_lanes vmul.f32, np_b, np_b, np_a",
-    "np_lanes_with vadd.f32, np_b, np_b, s25",
-    "np_lanes vmul.f32, np_b, np_b, np_a",
-    "np_with_lanes vsub.f32, np_a, s24, np_a",
-    "np_lanes vmul.f32, np_a, np_a, np_a",
-    ".irp x, r4, r5, r6, r7, r8, r9, r10, r11",
+    "ldm r0, {{r4-r7}}",
+    "np_grain_with vmul.f32, np_c, np_a, s16",
+    "np_grain_with vadd.f32, np_c, np_c, s15",
+    "np_grain vmul.f32, np_c, np_c, np_a",
+    "np_grain_with vadd.f32, np_c, np_c, s14",
+    "np_grain vmul.f32, np_c, np_c, np_a",
+    "np_grain_with vadd.f32, np_c, np_c, s13",
+    "np_grain vmul.f32, np_c, np_c, np_a",
+    ".irp lane, 0, 1, 2, 3",
+    "vsub.f32 np_a\\lane, s12, np_a\\lane",
+    ".endr",
+    "np_grain vmul.f32, np_a, np_a, np_a",
+    ".irp x, r4, r5, r6, r7",
     "bic \\x, \\x, \\x, asr #31",
     ".endr",
     "vmov s8, s9, r4, r5",
     "vmov s10, s11, r6, r7",
-    "vmov s12, s13, r8, r9",
-    "vmov s14, s15, r10, r11",
-    "np_lanes vmul.f32, np_b, np_b, np_a",
-    "np_lanes vsub.f32, np_x, np_x, np_b",
-    "vstmia r0!, {{s8-s15}}",
+    "np_grain vmul.f32, np_c, np_c, np_a",
+    "np_grain vsub.f32, np_x, np_x, np_c",
+    "vstm r0, {{s8-s11}}",
+    "add r0, r3",
     "subs r1, #1",
     "bne 1b",
-    "vpop {{s16-s28}}",
-    "pop {{r4-r11}}",
+    "vpop {{s16}}",
+    "pop {{r4-r8}}",
     "bx lr",
 );

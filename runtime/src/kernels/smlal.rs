@@ -33,7 +33,7 @@ pub(super) unsafe fn add_listed_row(
     tile: &[Feature],
     sums: &mut Lanes<i32>,
 ) {
-    for (columns, weights) in columns.chunks(2 * STRETCH).zip(weights.chunks(STRETCH)) {
+    if !weights.is_empty() && columns.len() / 2 >= weights.len() {
         let end = weights.as_ptr_range().end;
         // SAFETY: the caller's word; there are as many columns as weights, at least one.
         unsafe {
@@ -43,7 +43,7 @@ pub(super) unsafe fn add_listed_row(
 }
 
 unsafe extern "C" {
-    /// `end` is behind the last weight; there is at least one, and at most [`STRETCH`].
+    /// `end` is behind the last weight; there is at least one.
     fn neuroprune_listed(
         weights: *const u8,
         columns: *const u8,
@@ -538,8 +538,8 @@ global_asm!(
     "np_dense neuroprune_dense8, 8, 8, 4, 28",
     "np_dense neuroprune_dense4, 4, 16, 4, 16",
     ".endif",
-    // ---- listed: r0 weights, r1 columns; on the stack the tile, the sums and, of the caller,
-    // the end of the weights
+    // ---- listed: r0 weights, r1 columns; on the stack the end of the stretch, the tile, the
+    // sums and, of the caller, the end of the weights
     ".macro np_add_pair low, high",
     "np_split \\low, \\high",
     "ldrd \\low, \\high, [r3]",
@@ -549,23 +549,33 @@ global_asm!(
     ".endm",
     "np_function neuroprune_listed",
     "push {{r4-r11, lr}}",
-    "push {{r2, r3}}",
+    "push {{r1-r3}}",
+    "2:",
+    "ldr r12, [sp, #48]",
+    "add r3, r0, #{stretch}",
+    "cmp r3, r12",
+    "it hi",
+    "movhi r3, r12",
+    "str r3, [sp]",
     "np_clear",
     "1:",
-    "ldr r2, [sp]",
+    "ldr r2, [sp, #4]",
     "ldrh r12, [r1], #2",
     "ldrsb r3, [r0], #1",
     "add r2, r2, r12, lsl #4",
     "np_at 0, 8, 0",
-    "ldr r12, [sp, #44]",
+    "ldr r12, [sp]",
     "cmp r0, r12",
     "bne 1b",
-    "ldr r3, [sp, #4]",
+    "ldr r3, [sp, #8]",
     "np_add_pair r4, r5",
     "np_add_pair r6, r7",
     "np_add_pair r8, r9",
     "np_add_pair r10, r11",
-    "add sp, #8",
+    "ldr r12, [sp, #48]",
+    "cmp r0, r12",
+    "bne 2b",
+    "add sp, #12",
     "pop {{r4-r11, pc}}",
     // ---- pack: r0 steps, r1 count, r2 features. The upper bytes of both halves, rounded:
     // the lower half cannot carry into the upper, which it must not.
@@ -609,6 +619,7 @@ global_asm!(
     "bne 1b",
     "pop {{r4-r11}}",
     "bx lr",
+    stretch = const STRETCH,
     fpu = const cfg!(fpu) as u32,
     dsp = const cfg!(dsp) as u32,
     unrolled = const cfg!(feature = "unrolled") as u32,
