@@ -17,7 +17,7 @@ use neuroprune_format::tensor::{Matrix, Rows};
 use crate::kernels::{
     self, Feature, LANES, Lanes, Mixture, QUAD, TILES, Tile, project, project_tiles,
 };
-use crate::lanes::{self, LARGEST, Quantizer, float, grain_of};
+use crate::lanes::{self, LARGEST, Quantizer, grain_of};
 use crate::math;
 use crate::plan::{AttentionBuffers, EmbedBuffers, MlpBuffers, PoolBuffers};
 use crate::residual::{Block, Residual};
@@ -317,14 +317,7 @@ fn attend_tile(
     let sums = part_mut(buffers.projected, to, value_rows);
     let values = part(buffers.values, 0, quads * value_rows);
     kernels::mix(mixture, values, tokens, bytemuck::cast_slice_mut(sums));
-    for grain in lanes::grains(tokens) {
-        let scales = grain_of(&scales.of_sums, grain);
-        for values in lanes::grain_mut(sums, grain) {
-            for (value, scale) in values.iter_mut().zip(scales) {
-                *value = float(kernels::integer(*value)) * scale;
-            }
-        }
-    }
+    kernels::rescale(sums, &scales.of_sums, tokens);
 }
 
 /// Attention weights as integers, in place: half the bytes. `scores` has room for whole

@@ -118,6 +118,14 @@ fn main() -> ! {
             x[0] = scales.inverses;
             x[1] = scales.of_sums;
         });
+        check("rescale", tokens, &scores, |x, own| {
+            let rescale = if own {
+                kernels::rescale
+            } else {
+                floats::rescale
+            };
+            rescale(x, &inverse, tokens);
+        });
         check("mixture", tokens, &x, |x, own| {
             let mixture = if own {
                 kernels::mixture

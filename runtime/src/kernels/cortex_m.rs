@@ -10,14 +10,15 @@ use neuroprune_format::tensor::{LayoutKind, Rows};
 pub use super::cortex_m_dsp::{mix, value_word};
 #[cfg(fpu)]
 pub use super::cortex_m_fpu::{
-    add, gelu, mixture, normalize, quantize_bytes, round, softmax, sum, sum_of_squares,
+    add, gelu, mixture, normalize, quantize_bytes, rescale, round, softmax, sum, sum_of_squares,
 };
 #[cfg(all(fpu, not(helium)))]
 pub use super::cortex_m_fpu::{largest, quantize};
 pub use super::floats::scale;
 #[cfg(not(fpu))]
 pub use super::floats::{
-    add, gelu, largest, mixture, normalize, quantize_bytes, round, softmax, sum, sum_of_squares,
+    add, gelu, largest, mixture, normalize, quantize_bytes, rescale, round, softmax, sum,
+    sum_of_squares,
 };
 #[cfg(helium)]
 use super::helium as products;

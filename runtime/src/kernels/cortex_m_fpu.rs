@@ -15,6 +15,14 @@ use super::pairs::Feature;
 use super::{GRAIN, LANES, Lanes, Mixture, QUAD};
 use crate::math;
 
+/// See [`super::floats::rescale`].
+pub fn rescale(x: &mut [Lanes<f32>], scales: &Lanes<f32>, _tokens: usize) {
+    if !x.is_empty() {
+        // SAFETY: reads and writes the rows of `x`, at least one; eight scales.
+        unsafe { neuroprune_rescale(x.as_mut_ptr(), x.len(), scales) };
+    }
+}
+
 /// See [`super::floats::largest`].
 #[cfg(not(helium))]
 pub fn largest(x: &[Lanes<f32>], _tokens: usize) -> Lanes<u32> {
@@ -173,6 +181,7 @@ pub fn mixture(weights: &[Lanes<f32>; QUAD], inverses: &Lanes<f32>) -> Mixture {
 unsafe extern "C" {
     // `count` is not zero, nor is `queries`.
 
+    fn neuroprune_rescale(x: *mut Lanes<f32>, count: usize, scales: *const Lanes<f32>);
     #[cfg(not(helium))]
     fn neuroprune_largest(x: *const Lanes<f32>, count: usize, largest: *mut Lanes<u32>);
     #[cfg(not(helium))]
@@ -227,12 +236,7 @@ unsafe extern "C" {
         mixture: *mut Mixture,
     );
     /// `stride` bytes from one grain to the next.
-    fn neuroprune_gelu(
-        x: *mut Lanes<f32>,
-        count: usize,
-        constants: *const f32,
-        stride: usize,
-    );
+    fn neuroprune_gelu(x: *mut Lanes<f32>, count: usize, constants: *const f32, stride: usize);
 }
 
 // np_x is a row, np_a and np_b are what belongs to its lanes.
@@ -347,6 +351,17 @@ global_asm!(
     "bne 1b",
     "vpop {{s16-s25}}",
     "pop {{r4}}",
+    "bx lr",
+    // ---- rescale: r0 x, r1 count, r2 scales
+    "np_passes neuroprune_rescale",
+    "vldmia r2, {{s0-s7}}",
+    "1:",
+    "vldmia r0, {{s8-s15}}",
+    "np_lanes_to vcvt.f32.s32, np_x, np_x",
+    "np_lanes vmul.f32, np_x, np_x, np_a",
+    "vstmia r0!, {{s8-s15}}",
+    "subs r1, #1",
+    "bne 1b",
     "bx lr",
     // ---- largest: magnitudes, doubled to lose the sign, in r4…r11
     ".macro np_larger a, b",

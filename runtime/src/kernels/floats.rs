@@ -26,6 +26,18 @@ pub fn scale<F>(rows: &Rows<'_>, tile: &Tile<'_, F>, output: &mut [Lanes<f32>]) 
     }
 }
 
+/// Turns the integer sums in the memory of `x` into x = (sum as f32) · scale.
+pub fn rescale(x: &mut [Lanes<f32>], scales: &Lanes<f32>, tokens: usize) {
+    for part in grains(tokens) {
+        let scales = grain_of(scales, part);
+        for x in grain_mut(x, part) {
+            for (x, scale) in x.iter_mut().zip(scales) {
+                *x = float(integer(*x)) * scale;
+            }
+        }
+    }
+}
+
 /// Largest magnitude of each lane, as [`math::magnitude`].
 #[must_use]
 pub fn largest(x: &[Lanes<f32>], tokens: usize) -> Lanes<u32> {
