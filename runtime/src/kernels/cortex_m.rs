@@ -86,8 +86,13 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>
     if tile.features.len() < cols {
         return;
     }
-    let mut dense = bytes.weights;
-    let mut weights = dense.as_ptr();
+    if kernel.is_none() {
+        multiply_dense(rows, tile, bytemuck::cast_slice_mut(output));
+    }
+    let Some(kernel) = kernel.or(SCALE) else {
+        return scale(rows, tile, output);
+    };
+    let mut weights = bytes.weights.as_ptr();
     let mut scales = bytes.scales;
     let mut row = 0;
     while let Some(left) = output.get_mut(row..).filter(|left| !left.is_empty()) {
@@ -100,18 +105,6 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>
             continue;
         }
         let bias = bytes.bias.get(2 * row..).unwrap_or(&[]);
-        if kernel.is_none() {
-            let sums = left.get_mut(..run).unwrap_or_default();
-            let stored = bytes.columns.map_or(cols, |columns| columns.len() / 2);
-            let of_run = dense.split_off(..run * stored).unwrap_or(&[]);
-            multiply_dense(
-                of_run,
-                bytes.columns,
-                cols,
-                tile,
-                bytemuck::cast_slice_mut(sums),
-            );
-        }
         let output = left.as_mut_ptr_range();
         let frame = Frame {
             output: output.start,
@@ -126,13 +119,11 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>
             bit_bytes: cols.div_ceil(8),
             token_scales: &raw const tile.scales,
         };
-        if let Some(kernel) = kernel.or(SCALE) {
-            // SAFETY: `Model::open` checked that the rows of this layout lie in `bytes`, one
-            // behind the other, and that their columns are below `cols`, for which there are
-            // features. `run` stored rows follow, at least one; `left` and `scales` have as
-            // many, and so has the bias where it is not null.
-            weights = unsafe { kernel(weights, &raw const frame) };
-        }
+        // SAFETY: `Model::open` checked that the rows of this layout lie in `bytes`, one
+        // behind the other, and that their columns are below `cols`, for which there are
+        // features. `run` stored rows follow, at least one; `left` and `scales` have as many,
+        // and so has the bias where it is not null.
+        weights = unsafe { kernel(weights, &raw const frame) };
         scales = scales.get(2 * run..).unwrap_or(&[]);
         row += run;
     }
@@ -142,21 +133,32 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>
 }
 
 /// Sums of dense rows, which may have a list of columns.
-fn multiply_dense(
-    weights: &[u8],
-    columns: Option<&[u8]>,
-    cols: usize,
-    tile: &Tile<'_>,
-    sums: &mut [Lanes<i32>],
-) {
-    let Some(columns) = columns else {
-        return dense(weights, cols, tile, sums);
-    };
+#[inline(never)]
+fn multiply_dense(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
+    let (cols, bytes) = (rows.cols(), rows.bytes());
+    let stored = bytes.columns.map_or(cols, |columns| columns.len() / 2);
+    let mut weights = bytes.weights;
+    let mut row = 0;
+    while let Some(left) = sums.get_mut(row..).filter(|left| !left.is_empty()) {
+        // A cut row, whose sum is not read, or rows that follow each other.
+        let run = rows.stored_from(row).min(left.len());
+        let of_run = weights.split_off(..run * stored).unwrap_or(&[]);
+        let sums = left.get_mut(..run).unwrap_or_default();
+        match bytes.columns {
+            None => dense(of_run, cols, tile, sums),
+            Some(columns) => multiply_listed(of_run, columns, tile, sums),
+        }
+        row += run.max(1);
+    }
+}
+
+/// Sums of rows with a list of columns, each of which has a feature.
+fn multiply_listed(weights: &[u8], columns: &[u8], tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
     sums.as_flattened_mut().fill(0);
     let stored = columns.len() / 2;
     for (sums, weights) in sums.iter_mut().zip(weights.chunks_exact(stored.max(1))) {
-        // SAFETY: `Model::open` checked that the columns are below `cols`, for which there
-        // are features.
+        // SAFETY: `Model::open` checked that the columns are below `cols`, and `project` that
+        // there are features for those.
         unsafe { add_listed_row(columns, weights, tile.features, sums) };
     }
 }
