@@ -17,7 +17,7 @@ use neuroprune_format::tensor::{Matrix, Rows};
 use crate::kernels::{
     self, Feature, LANES, Lanes, Mixture, QUAD, TILES, Tile, project, project_tiles,
 };
-use crate::lanes::{self, LARGEST, Quantizer, grain_of};
+use crate::lanes::{self, LARGEST, Quantizer, grain_of, part, part_mut};
 use crate::math;
 use crate::plan::{AttentionBuffers, EmbedBuffers, MlpBuffers, PoolBuffers};
 use crate::residual::{Block, Residual};
@@ -152,14 +152,14 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
         first += head.value_rows();
     }
     for block in residual.blocks() {
-        let mut features = buffers.features.chunks_mut(width.max(1));
+        let mut features = &mut *buffers.features;
         let tiles: [Tile<'_>; TILES] = array::from_fn(|number| {
             let tile = block.first + number;
             let tokens = residual.tokens_of(tile);
             let largest = buffers.context_largest.get(tile).copied();
             let largest = largest.unwrap_or_default().map(f32::to_bits);
             let context = part(buffers.context, tile * width, width);
-            let features = features.next().unwrap_or_default();
+            let features = features.split_off_mut(..width).unwrap_or_default();
             for (feature, bytes) in features.iter_mut().zip(context) {
                 for grain in lanes::grains(tokens) {
                     kernels::set_grain(feature, grain, grain_of(bytes, grain));
@@ -427,12 +427,4 @@ fn set(values: &mut [f32], start: usize, lanes: &Lanes<f32>) {
     for (value, lane) in values.iter_mut().skip(start).zip(lanes) {
         *value = *lane;
     }
-}
-
-fn part<T>(values: &[T], start: usize, length: usize) -> &[T] {
-    values.get(start..start + length).unwrap_or(&[])
-}
-
-fn part_mut<T>(values: &mut [T], start: usize, length: usize) -> &mut [T] {
-    values.get_mut(start..start + length).unwrap_or(&mut [])
 }
