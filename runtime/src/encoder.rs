@@ -214,8 +214,8 @@ fn keys_and_values(
     let tiles = residual.block(block, buffers.features);
     let projected = part_mut(buffers.projected, 0, block.len() * count);
     project_tiles(rows, part(&tiles, 0, block.len()), projected);
-    for (number, tile) in block.tiles().enumerate() {
-        store_keys_and_values(head, residual, tile, number * count, buffers);
+    for (place, tile) in block.tiles() {
+        store_keys_and_values(head, residual, tile, place * count, buffers);
     }
 }
 
@@ -273,8 +273,8 @@ fn attend(
     let projected = part_mut(buffers.projected, 0, block.len() * rows);
     project_tiles(&head.iter(), part(&tiles, 0, block.len()), projected);
     let behind = block.len() * rows;
-    for (number, tile) in block.tiles().enumerate() {
-        attend_tile(head, residual, tile, number * rows, behind, buffers);
+    for (place, tile) in block.tiles() {
+        attend_tile(head, residual, tile, place * rows, behind, buffers);
         add_to_context(residual, tile, width, columns.clone(), behind, buffers);
     }
 }
@@ -329,9 +329,8 @@ fn quantize_mixture<'s>(
     inverses: &Lanes<f32>,
 ) -> &'s [Mixture] {
     let quads = tokens.div_ceil(QUAD);
-    for scores in scores.iter_mut().take(quads * QUAD).skip(tokens) {
-        *scores = [0.0; LANES];
-    }
+    let behind = part_mut(scores, tokens, quads * QUAD - tokens);
+    behind.as_flattened_mut().fill(0.0);
     for quad in 0..quads {
         let (quads_of_scores, _) = scores.as_chunks::<QUAD>();
         let weights = match quads_of_scores.get(quad) {
@@ -424,7 +423,8 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
 
 /// Copies lanes to `values` from `start` on, as many as there is room for.
 fn set(values: &mut [f32], start: usize, lanes: &Lanes<f32>) {
-    for (value, lane) in values.iter_mut().skip(start).zip(lanes) {
+    let behind = values.get_mut(start..).unwrap_or(&mut []);
+    for (value, lane) in behind.iter_mut().zip(lanes) {
         *value = *lane;
     }
 }

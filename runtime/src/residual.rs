@@ -33,9 +33,9 @@ impl Block {
         if TILES == 1 { 1 } else { self.count }
     }
 
-    /// Their numbers.
-    pub(crate) fn tiles(self) -> Range<usize> {
-        self.first..self.first + self.len()
+    /// The place of each in the block, and its number.
+    pub(crate) fn tiles(self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.len()).map(move |place| (place, self.first + place))
     }
 }
 
@@ -87,6 +87,8 @@ impl<'s> Residual<'s> {
     }
 
     /// Tokens of one tile: eight, but for the last.
+    // Asked for in many places.
+    #[inline(never)]
     pub(crate) fn tokens_of(&self, tile: usize) -> usize {
         self.tokens.saturating_sub(tile * LANES).min(LANES)
     }
@@ -95,8 +97,8 @@ impl<'s> Residual<'s> {
     /// [`Residual::block`].
     #[inline(never)]
     pub(crate) fn pack(&self, block: Block, features: &mut [Feature]) {
-        for (number, tile) in block.tiles().enumerate() {
-            let features = part_mut(features, number * self.width, self.width);
+        for (place, tile) in block.tiles() {
+            let features = part_mut(features, place * self.width, self.width);
             kernels::pack(self.steps_of(tile), features);
         }
     }
@@ -125,8 +127,8 @@ impl<'s> Residual<'s> {
         epsilon: f32,
         norm: Norm<'_>,
     ) {
-        for (number, tile) in block.tiles().enumerate() {
-            let update = part_mut(updates, number * self.width, self.width);
+        for (place, tile) in block.tiles() {
+            let update = part_mut(updates, place * self.width, self.width);
             let (scales, tokens) = (self.scales_of(tile), self.tokens_of(tile));
             kernels::add(update, self.steps_of(tile), &scales, tokens);
             self.normalize(tile, update, epsilon, norm);
