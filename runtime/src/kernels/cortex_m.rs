@@ -61,11 +61,11 @@ const SCALE: Option<Kernel> = Some(neuroprune_scale);
 #[cfg(not(fpu))]
 const SCALE: Option<Kernel> = None;
 
-/// Whether tiles of up to four tokens have kernels of their own.
-const SHORT_FORMS: bool = cfg!(feature = "unrolled");
+/// Whether kernels of sparse rows leave sums, and not yet what becomes of them.
+const LEAVE_SUMS: bool = cfg!(not(any(helium, feature = "unrolled")));
 
 fn is_short(tile: &Tile<'_>) -> bool {
-    SHORT_FORMS && tile.tokens <= LANES / 2
+    cfg!(feature = "unrolled") && tile.tokens <= LANES / 2
 }
 
 /// See [`super::project`]: rows are scaled while their sums are in registers, where there is a
@@ -89,6 +89,7 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>
     if kernel.is_none() {
         multiply_dense(rows, tile, bytemuck::cast_slice_mut(output));
     }
+    let behind = SCALE.filter(|_| LEAVE_SUMS && kernel.is_some());
     let Some(kernel) = kernel.or(SCALE) else {
         return scale(rows, tile, output);
     };
@@ -123,7 +124,12 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>
         // behind the other, and that their columns are below `cols`, for which there are
         // features. `run` stored rows follow, at least one; `left` and `scales` have as many,
         // and so has the bias where it is not null.
-        weights = unsafe { kernel(weights, &raw const frame) };
+        unsafe {
+            weights = kernel(weights, &raw const frame);
+            if let Some(scale) = behind {
+                scale(weights, &raw const frame);
+            }
+        }
         scales = scales.get(2 * run..).unwrap_or(&[]);
         row += run;
     }

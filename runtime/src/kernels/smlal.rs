@@ -6,7 +6,8 @@
 //! tokens. The first weight of a row sets the sums, so nothing is cleared; the rest run
 //! through a loop that is entered where they fit. Behind a row its sums go to the float unit,
 //! where there is one, and are scaled at once. Tiles of up to four tokens have forms of their
-//! own with half the features and sums. The feature `unrolled` pays with flash for both.
+//! own with half the features and sums. The feature `unrolled` pays with flash for all three;
+//! without it sums are scaled by a loop of their own.
 #![allow(unsafe_code, reason = "assembly; `cortex_m` calls it")]
 
 use core::arch::global_asm;
@@ -294,6 +295,7 @@ global_asm!(
     "np_enter",
     "1:",
     "ldrb r1, [r0], #1",
+    ".if np_unrolled",
     "subs r1, #1",
     "cmp r1, #\\steps",
     "bhi.w 7f",
@@ -303,6 +305,7 @@ global_asm!(
     "7:",
     "adds r1, #1",
     "beq 8f",
+    ".endif",
     "cmp r1, #255",
     "it eq",
     "ldrheq r1, [r0], #2",
@@ -620,7 +623,8 @@ global_asm!(
     "pop {{r4-r11}}",
     "bx lr",
     stretch = const STRETCH,
-    fpu = const cfg!(fpu) as u32,
+    // Whether rows are scaled while their sums are in registers.
+    fpu = const cfg!(all(fpu, feature = "unrolled")) as u32,
     dsp = const cfg!(dsp) as u32,
     unrolled = const cfg!(feature = "unrolled") as u32,
 );
