@@ -84,7 +84,7 @@ pub(crate) fn forward(
     logits: &mut [f32],
     trace: &mut impl Trace,
 ) {
-    for (index, layer) in (0..=u16::MAX).zip(model.layers()) {
+    for (index, layer) in (0..u16::MAX).zip(model.layers()) {
         attention(model, &layer, residual, region);
         trace.stage(Stage::Attention(index), Values::of(residual));
         mlp(model, &layer, residual, region);
