@@ -19,17 +19,16 @@ use super::{LANES, Lanes, scalar};
 pub(super) const STRETCH: usize = u16::MAX as usize;
 
 /// Adds the sums of a row with a column list, which is rare: plain Rust.
-#[allow(
-    clippy::missing_safety_doc,
-    reason = "safe; its twin of `smlal` is not"
-)]
+///
+/// # Safety
+/// Asks for nothing; that of `smlal`, in whose place it stands, does.
 pub(super) unsafe fn add_listed_row(
     columns: &[u8],
     weights: &[u8],
     tile: &[Feature],
     sums: &mut Lanes<i32>,
 ) {
-    let more = scalar::listed_row(columns, weights, tile);
+    let more: Lanes<i32> = scalar::listed_row(columns, weights, tile);
     for (sum, more) in sums.iter_mut().zip(more) {
         *sum += more;
     }
