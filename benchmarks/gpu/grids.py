@@ -11,6 +11,7 @@ What differs between sets is in PLANS: how many passes a set of its size needs.
 import argparse
 import json
 import pathlib
+import statistics
 import subprocess
 import sys
 
@@ -55,6 +56,35 @@ def grid(arguments, name):
     return "\n".join(lines) + "\n" + variants
 
 
+def spread(values):
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.2f} ± {deviation:.2f}"
+
+
+def kept(out, names):
+    """What sparse int8 keeps of dense float, both means over seeds, for every set and sparsity."""
+    lines = [
+        "| set | variant | zeros | dense float | dense int8 | sparse float | sparse int8 | kept | seeds |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name in names:
+        cells = {}
+        for path in sorted((out / name).glob("*/model.outcome.json")):
+            outcome = json.loads(path.read_text())
+            # A cell is VARIANT-SPARSITY-SEED.
+            variant = path.parent.name.rsplit("-", 2)[0]
+            cells.setdefault((variant, outcome["target_sparsity"]), []).append(outcome)
+        for (variant, sparsity), outcomes in sorted(cells.items()):
+            of = lambda key: [outcome["accuracy"][key] for outcome in outcomes]
+            share = 100 * statistics.mean(of("sparse_int8")) / statistics.mean(of("dense_float"))
+            keys = ("dense_float", "dense_int8", "sparse_float", "sparse_int8")
+            accuracies = " | ".join(spread(of(key)) for key in keys)
+            lines.append(
+                f"| {name} | {variant} | {100 * sparsity:.1f} % | {accuracies} | {share:.2f} % | {len(outcomes)} |"
+            )
+    return "\n".join(lines)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default="neuroprune")
@@ -82,6 +112,7 @@ def main():
     for name in running:
         table = arguments.out / name / "ablation.md"
         print(f"## {name}\n\n{table.read_text() if table.exists() else 'no table'}\n", flush=True)
+    print(f"## What is kept\n\n{kept(arguments.out, running)}\n", flush=True)
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 

@@ -8,6 +8,6 @@ export const modelUrl = new URL("firmware-examples/models/commands.neuro", repos
 
 export const model = () => readFileSync(modelUrl);
 /** A model of pairs of texts. */
-export const pairModel = () => readFileSync(new URL("format/tests/golden/v1.neuro", repository));
+export const pairModel = () => readFileSync(new URL("format/tests/golden/v2.neuro", repository));
 /** What this machine's own runtime answers: `xtask/src/browser/reference.rs`. */
 export const reference = () => JSON.parse(readFileSync(new URL("reference.json", output), "utf8"));

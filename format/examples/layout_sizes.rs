@@ -17,7 +17,7 @@ use neuroprune_format::Model;
 use neuroprune_format::manifest::{
     Activation, EncoderSettings, Pooling, Scores, TokenizerSettings,
 };
-use neuroprune_format::tensor::{LayoutKind, Role};
+use neuroprune_format::tensor::{LayoutKind, Role, Scale};
 use neuroprune_format::writer::{
     CharacterMap, EmbeddingSource, LayoutChoice, MatrixSource, ModelSource, NormSource,
     TensorSource,
@@ -76,7 +76,7 @@ fn bytes(weights: Vec<i8>, layout: LayoutKind) -> usize {
             rows,
             cols: COLS,
             weights: vec![1; rows * COLS],
-            scales: vec![f16::ONE; rows],
+            scales: vec![Scale::ONE; rows],
         })
     };
     let source = ModelSource {
@@ -123,7 +123,7 @@ fn bytes(weights: Vec<i8>, layout: LayoutKind) -> usize {
                 cols: COLS,
                 query_rows: 0,
                 weights,
-                scales: vec![f16::ONE; ROWS],
+                scales: vec![Scale::ONE; ROWS],
                 bias: None,
                 layout: LayoutChoice::Forced(layout),
             }),

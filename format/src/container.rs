@@ -10,7 +10,7 @@ use crate::{ErrorKind, FormatError, Section};
 /// was not binary.
 pub const MAGIC: [u8; 8] = *b"\x89NEURO\r\n";
 /// The container version written and read here.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Bytes of the fixed header.
 pub const HEADER_BYTES: usize = 32;
 /// Bytes of one entry of the section table.

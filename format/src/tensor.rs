@@ -12,12 +12,16 @@ mod dense;
 mod embedding;
 mod matrix;
 mod norm;
+mod scale;
 mod stream;
 
 pub use delta::take_row as take_delta_row;
 pub use embedding::Embedding;
-pub use matrix::{Matrix, Row, RowWeights, Rows};
+pub use matrix::{Matrix, Row, RowBytes, RowWeights, Rows};
 pub use norm::Norm;
+pub use scale::Scale;
+#[cfg(feature = "alloc")]
+pub(crate) use {blocks::MOST as MOST_BLOCKS, stream::IN_STREAM};
 
 use crate::bytes::{Fault, Reader, is_finite_f16, u16_at, u32_at};
 use crate::{ErrorKind, Section};
@@ -31,7 +35,7 @@ pub const TENSOR_ALIGNMENT: usize = 4;
 pub const ROW_SUM_LIMIT: u32 = 66_052;
 /// Longest word, in characters, a tokenizer may be asked to split.
 pub const WORD_CHARACTERS: u16 = 100;
-/// Flag: one f16 bias an output follows the scales.
+/// Flag: the tensor begins with one f16 bias an output.
 pub const BIAS: u8 = 1;
 /// Flag: a bitmap tells which rows are stored; the others are zero.
 pub const ROW_MAP: u8 = 2;
@@ -121,7 +125,7 @@ pub enum LayoutKind {
     Dense,
     /// Nonzero weights only: a count a row, then (column step, weight) pairs.
     DeltaU8,
-    /// Rows of `i8` with one f16 scale each, to be looked up.
+    /// Rows of `i8` with one scale each, to be looked up.
     Embedding,
     /// f16 gain, then f16 shift.
     Norm,
@@ -389,14 +393,11 @@ pub(crate) fn encoder_order(role: Role, layer: u16, head: u16) -> u64 {
         .fold(0, |order, &next| order << 16 | u64::from(next))
 }
 
-/// Checks that the f16 from `at` of the section on are finite, and `above_zero` or not.
+/// Checks that the f16 from `at` of the section on are finite.
 #[inline(never)]
-fn check_numbers(numbers: &[u8], at: usize, above_zero: bool, fault: &Fault) -> Option<()> {
+fn check_numbers(numbers: &[u8], at: usize, fault: &Fault) -> Option<()> {
     for (index, &bits) in numbers.as_chunks().0.iter().enumerate() {
-        let bits = u16::from_le_bytes(bits);
-        // Zero wraps, and what has a sign is large.
-        let is_above_zero = bits.wrapping_sub(1) < 0x7fff;
-        if !is_finite_f16(bits) || (above_zero && !is_above_zero) {
+        if !is_finite_f16(u16::from_le_bytes(bits)) {
             return fault.found(ErrorKind::Scale, Section::Weights, at + index * 2);
         }
     }

@@ -29,7 +29,7 @@ use self::container::assemble;
 use self::strings::string_table;
 use crate::limits::Limits;
 use crate::manifest::{Architecture, EncoderSettings, Manifest, Scores, TokenizerSettings};
-use crate::tensor::{LayoutKind, Role, TENSOR_ALIGNMENT};
+use crate::tensor::{LayoutKind, Role, Scale, TENSOR_ALIGNMENT};
 use crate::{FormatError, Model, Section};
 
 /// Everything that goes into a file.
@@ -90,7 +90,7 @@ pub struct EmbeddingSource {
     /// −127…127.
     pub weights: Vec<i8>,
     /// Value of one unit in each row.
-    pub scales: Vec<f16>,
+    pub scales: Vec<Scale>,
 }
 
 /// The weights of a LayerNorm.
@@ -329,7 +329,7 @@ impl EmbeddingSource {
         if self.weights.len() != self.rows * self.cols || self.scales.len() != self.rows {
             return None;
         }
-        let mut bytes: Vec<u8> = self.scales.iter().flat_map(|s| s.to_le_bytes()).collect();
+        let mut bytes: Vec<u8> = self.scales.iter().map(|scale| scale.0).collect();
         bytes.extend(self.weights.iter().map(|weight| weight.cast_unsigned()));
         Some(Encoded {
             layout: LayoutKind::Embedding,

@@ -1,4 +1,4 @@
-//! The golden files of format version 1: the writer still makes these bytes, and
+//! The golden files of format version 2: the writer still makes these bytes, and
 //! the view still reads these values. Golden files of released versions stay for
 //! ever; `NEUROPRUNE_BLESS=1` writes the newest ones anew before a release.
 #![cfg(feature = "alloc")]
@@ -22,14 +22,14 @@ use neuroprune_format::writer::{
 };
 use neuroprune_format::{ErrorKind, FormatError, Limits, Model, Section};
 
-static GOLDEN: &[u8] = include_bytes!("golden/v1.neuro");
-static GOLDEN_LAYOUTS: &[u8] = include_bytes!("golden/v1-layouts.neuro");
+static GOLDEN: &[u8] = include_bytes!("golden/v2.neuro");
+static GOLDEN_LAYOUTS: &[u8] = include_bytes!("golden/v2-layouts.neuro");
 
 #[test]
 fn writer_makes_the_golden_bytes() {
     let files = [
-        ("v1.neuro", sources::pair(), GOLDEN),
-        ("v1-layouts.neuro", sources::layouts(), GOLDEN_LAYOUTS),
+        ("v2.neuro", sources::pair(), GOLDEN),
+        ("v2-layouts.neuro", sources::layouts(), GOLDEN_LAYOUTS),
     ];
     for (name, source, golden) in files {
         let bytes = source.to_bytes().unwrap();
@@ -40,6 +40,19 @@ fn writer_makes_the_golden_bytes() {
         }
         assert!(bytes.len() < 8 * 1024);
         assert!(bytes == golden, "the writer no longer makes {name}");
+    }
+}
+
+#[test]
+fn files_of_version_1_are_refused_by_name() {
+    let files: [&[u8]; 2] = [
+        include_bytes!("golden/v1.neuro"),
+        include_bytes!("golden/v1-layouts.neuro"),
+    ];
+    for file in files {
+        let error = Model::open(file).map(drop).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Version { found: 1, known: 2 });
+        assert_eq!((error.section, error.offset), (Section::Header, 8));
     }
 }
 
@@ -74,7 +87,7 @@ fn view_reads_the_facts() {
 
 #[test]
 fn limits_are_known_at_compile_time() {
-    const LIMITS: Limits = Limits::of_file(include_bytes!("golden/v1.neuro"));
+    const LIMITS: Limits = Limits::of_file(include_bytes!("golden/v2.neuro"));
     let expected = Limits {
         tokens: 8,
         hidden: 6,
@@ -211,7 +224,7 @@ fn view_reads_the_weights() {
     );
     assert_eq!(
         scales(outputs),
-        [0.015625, 0.0, 0.046875, 0.0, 0.0, 0.09375]
+        [0.015625, 0.0, 0.01953125, 0.0, 0.0, 0.025390625]
     );
     assert_eq!(layers[1].mlp_input().count_nonzeros(), 3);
 
@@ -229,7 +242,10 @@ fn view_reads_the_weights() {
 
     let embeddings = model.encoder().embeddings();
     let (scale, row) = embeddings.segment.unwrap().row(1);
-    assert_eq!((scale, row), (0.03125, &[0x95, 17, 54, 0xa5, 1, 38][..]));
+    assert_eq!(
+        (scale, row),
+        (0.017578125, &[0x95, 17, 54, 0xa5, 1, 38][..])
+    );
     let gains: Vec<_> = embeddings.norm.iter().collect();
     assert_eq!(gains[0], (1.0, -0.0625));
     assert_eq!(gains[5], (1.078125, 0.015625));

@@ -270,7 +270,7 @@ impl Parts {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let mut file = b"\x89NEURO\r\n\x01\0".to_vec();
+        let mut file = b"\x89NEURO\r\n\x02\0".to_vec();
         file.extend(u16::try_from(self.0.len()).unwrap().to_le_bytes());
         file.resize(HEADER_BYTES + self.0.len() * ENTRY_BYTES, 0);
         for (index, part) in self.0.iter().enumerate() {
@@ -371,10 +371,12 @@ fn weight_at(role: Role, layer: u16, within: usize) -> usize {
 fn header_errors() {
     use Section::{Header, Table};
     assert_raw(ErrorKind::Magic, Header, 0, |bytes| bytes[7] = b'\r');
-    let version = ErrorKind::Version { found: 2, known: 1 };
-    assert_raw(version, Header, 8, |bytes| bytes[8] = 2);
-    let version = ErrorKind::Version { found: 0, known: 1 };
-    assert_raw(version, Header, 8, |bytes| bytes[8] = 0);
+    for found in [0, 1, 3] {
+        let version = ErrorKind::Version { found, known: 2 };
+        assert_raw(version, Header, 8, |bytes| {
+            bytes[8..10].copy_from_slice(&found.to_le_bytes());
+        });
+    }
     let given = u32::try_from(sources::pair().to_bytes().unwrap().len()).unwrap();
     let longer = ErrorKind::Length {
         stated: given,
@@ -694,52 +696,36 @@ fn record_errors() {
 #[test]
 fn weight_errors() {
     use Section::Weights;
-    let bad_scales: [[u8; 2]; 4] = [
-        [0, 0],       // zero
-        [0x00, 0xbc], // −1
-        [0x00, 0x7c], // infinite
-        [0x01, 0x7e], // NaN
-    ];
-    for scale in bad_scales {
-        for (role, layer, within) in [
-            (Role::TokenEmbedding, 0, 24),
-            (Role::Head, 0, 2), // behind row map and padding
-            (Role::AttentionOutput, 0, 4),
-            (Role::MlpOutput, 1, 4),
+    // Infinite, or not a number.
+    for number in [[0x00, 0xfc], [0x01, 0x7e]] {
+        for (role, within) in [
+            (Role::AttentionOutput, 2), // bias
+            (Role::EmbeddingNorm, 2),
+            (Role::EmbeddingNorm, 14),
         ] {
-            let at = weight_at(role, layer, within);
-            assert_edit(Weights, at, &scale, ErrorKind::Scale, at);
+            let at = weight_at(role, 0, within);
+            assert_edit(Weights, at, &number, ErrorKind::Scale, at);
         }
     }
-    let infinite = [0x00, 0xfc];
     for (role, within) in [
-        (Role::AttentionOutput, 12), // bias
-        (Role::EmbeddingNorm, 2),
-        (Role::EmbeddingNorm, 14),
-    ] {
-        let at = weight_at(role, 0, within);
-        assert_edit(Weights, at, &infinite, ErrorKind::Scale, at);
-    }
-    for (role, within) in [
-        (Role::TokenEmbedding, 26),
-        (Role::SegmentEmbedding, 15),
-        (Role::Classifier, 12),
-        (Role::MlpOutput, 22),
+        (Role::TokenEmbedding, 13),
+        (Role::SegmentEmbedding, 13),
+        (Role::Classifier, 9),
+        (Role::MlpOutput, 16),
     ] {
         let at = weight_at(role, 0, within);
         assert_edit(Weights, at, &[0x80], ErrorKind::Weight, at);
     }
 
-    // Row map: a bit beyond the rows, a row too many, padding.
-    let map = weight_at(Role::Head, 0, 0);
+    // Row map, behind six biases: a bit beyond the rows, a row too many.
+    let map = weight_at(Role::Head, 0, 12);
     assert_edit(Weights, map, &[0x65], ErrorKind::Reserved, map);
-    assert_edit(Weights, map + 1, &[1], ErrorKind::Reserved, map + 1);
-    assert_edit(Weights, map, &[0x27], ErrorKind::Truncated, map + 22);
+    assert_edit(Weights, map, &[0x27], ErrorKind::Truncated, map + 5);
     // One row less leaves weights over.
-    assert_edit(Weights, map, &[0x24], ErrorKind::Trailing, map + 30);
+    assert_edit(Weights, map, &[0x24], ErrorKind::Trailing, map + 15);
 
     // Column list: outside, repeated, too long.
-    let columns = weight_at(Role::MlpOutput, 0, 14);
+    let columns = weight_at(Role::MlpOutput, 0, 8);
     assert_edit(Weights, columns + 6, &[12], ErrorKind::Index, columns + 6);
     assert_edit(Weights, columns + 2, &[3], ErrorKind::Order, columns + 2);
     assert_edit(
@@ -757,7 +743,7 @@ fn weight_errors() {
         columns + 24,
     );
 
-    // Between the first head, 38 bytes long, and the second.
+    // Between the first head, 34 bytes long, and the second.
     let (_, head) = record(Role::Head, 0);
     let end = head.offset + head.length;
     assert_ne!(end % 4, 0);
@@ -780,7 +766,7 @@ fn stream_errors() {
     use Section::Weights;
     // 3 rows: [3 | 3:5 255:0 1:-6] [3 | 7:100 255:0 37:-127] [1 | 44:1]
     assert_eq!(record(Role::MlpOutput, 1).1.layout, LayoutKind::DeltaU8);
-    let at = |within: usize| weight_at(Role::MlpOutput, 1, 8 + within);
+    let at = |within: usize| weight_at(Role::MlpOutput, 1, 4 + within);
     assert_edit(Weights, at(0), &[200], ErrorKind::Truncated, at(0));
     assert_edit(Weights, at(14), &[0], ErrorKind::Trailing, at(15));
     assert_edit(Weights, at(14), &[255], ErrorKind::Truncated, at(14));
@@ -824,8 +810,9 @@ fn row_sum_error(layout: LayoutKind, last: usize) {
         .find(|record| record.role == Role::MlpOutput);
     let matrix = matrix.unwrap();
     assert_eq!(matrix.layout, layout);
-    // Behind six scales.
-    let stream = matrix.offset + 12;
+    // Behind six scales, and six halves of a count.
+    let is_counted = matches!(layout, LayoutKind::Blocks2 | LayoutKind::Blocks4);
+    let stream = matrix.offset + 6 + if is_counted { 3 } else { 0 };
     let last = stream + last;
     assert_refused_of(
         &file,
@@ -849,7 +836,7 @@ fn layouts_record(role: Role, layer: u16) -> (usize, Record) {
     records.find(is_this).unwrap()
 }
 
-/// Edits of the rows of a matrix of the model `layouts`: byte, value, error, its byte.
+/// Edits of a matrix of the model `layouts`, behind its scales: byte, value, error, its byte.
 #[track_caller]
 fn assert_row_edits(
     (role, layer): (Role, u16),
@@ -860,8 +847,7 @@ fn assert_row_edits(
     let file = sources::layouts().to_bytes().unwrap();
     let (_, record) = layouts_record(role, layer);
     assert_eq!(record.layout, layout);
-    // Row map, padding and scales stand before.
-    let rows_at = record.offset + 2 + rows * 2;
+    let rows_at = record.offset + 1 + rows;
     for &(at, value, kind, offset) in edits {
         assert_refused_of(&file, kind, Section::Weights, rows_at + offset, |parts| {
             let weights = parts.section(Section::Weights);
@@ -891,36 +877,38 @@ fn bitmap_errors() {
 #[test]
 fn block_errors() {
     use ErrorKind::{Index, Order, Trailing, Truncated, Weight};
-    // 300 columns: [4 | 2:10,-20 3:30,0 255:0,0 38:-40,50] [3 | 255:0,0 42:60,0 1:0,-127]
-    let edits: [(_, &[u8], _, _); 15] = [
-        (0, &[200], Truncated, 0),
-        (13, &[4], Truncated, 13),
-        (13, &[255], Truncated, 13),
-        (13, &[2], Trailing, 20),
-        (4, &[0], Order, 4), // begins where the block before begins
+    // 300 columns: [4, 3 in halves] [2:10,-20 3:30,0 255:0,0 38:-40,50] [255:0,0 42:60,0 1:0,-127]
+    let edits: [(_, &[u8], _, _); 16] = [
+        (0, &[0x3e], Truncated, 1),
+        (0, &[0x44], Truncated, 13),
+        (0, &[0x24], Trailing, 19),
+        (0, &[0x04], Truncated, 16), // row 4 begins with its count, 255 and 0
+        (0, &[0x30], Order, 14),     // row 1 begins with its count, 2; row 4 is read from byte 8 on
+        (4, &[0], Order, 4),         // begins where the block before begins
         (10, &[39], Index, 10),
         (10, &[255], Index, 10),
         (2, &[0x80], Weight, 2),
         (3, &[0x80], Weight, 3),
-        (5, &[0], Weight, 5),   // zeros, but no bridge
-        (7, &[254], Weight, 8), // a bridge that is too short
-        (13, &[1], Weight, 15), // a bridge that leads nowhere
-        (20, &[2], Index, 20),
-        (19, &[1, 1, 1], Order, 21), // column 298 twice
-        (22, &[0], Weight, 21),
+        (5, &[0], Weight, 5),     // zeros, but no bridge
+        (7, &[254], Weight, 8),   // a bridge that is too short
+        (0, &[0x14], Weight, 14), // a bridge that leads nowhere
+        (19, &[2], Index, 19),
+        (18, &[1, 1, 1], Order, 20), // column 298 twice
+        (21, &[0], Weight, 20),
     ];
     assert_row_edits((Role::MlpOutput, 0), LayoutKind::Blocks2, 2, &edits);
-    // 300 columns: [4 | 1:1,-2,0,3 255:0,0,0,0 37:-4,0,0,0 3:0,5,0,0]
-    // [2 | 255:0,0,0,0 41:0,0,0,-127] [2 | 0:7,0,0,0 255:8,0,0,0]
-    let edits: [(_, &[u8], _, _); 10] = [
-        (0, &[200], Truncated, 0),
-        (32, &[3], Truncated, 32),
-        (32, &[1], Trailing, 38),
-        (16, &[0], Order, 16),
-        (16, &[4], Index, 16),
-        (5, &[0x80], Weight, 5),
-        (19, &[0x80], Weight, 19),
-        (15, &[1, 3, 9], Order, 17), // column 296 twice
+    // 300 columns: [4, 2, 2 in halves] [1:1,-2,0,3 255:0,0,0,0 37:-4,0,0,0 3:0,5,0,0]
+    // [255:0,0,0,0 41:0,0,0,-127] [0:7,0,0,0 255:8,0,0,0]
+    let edits: [(_, &[u8], _, _); 11] = [
+        (0, &[0x2e], Truncated, 2),
+        (1, &[0x03], Truncated, 32),
+        (1, &[0x01], Trailing, 37),
+        (1, &[0x12], ErrorKind::Reserved, 1), // a half behind the last row
+        (17, &[0], Order, 17),
+        (17, &[4], Index, 17),
+        (6, &[0x80], Weight, 6),
+        (20, &[0x80], Weight, 20),
+        (16, &[1, 3, 9], Order, 18), // column 296 twice
         (27, &[42], Index, 27),
         (31, &[0], Weight, 28),
     ];

@@ -15,7 +15,7 @@ mod walk;
 use std::sync::OnceLock;
 
 use neuroprune_format::tensor::{
-    COLUMN_LIST, LayoutKind, Matrix, ROW_SUM_LIMIT, Record, Role, RowWeights,
+    COLUMN_LIST, LayoutKind, Matrix, ROW_SUM_LIMIT, Record, Role, RowWeights, Scale,
 };
 use neuroprune_format::writer::{
     LayoutChoice, LayoutCosts, MatrixSource, ModelSource, TensorSource, WriteError,
@@ -67,7 +67,7 @@ fn model(cols: usize, weights: Vec<i8>, layout: LayoutChoice) -> ModelSource {
             Role::MlpInput => {
                 matrix.rows = cols;
                 matrix.weights = vec![1; cols * ROWS];
-                matrix.scales = vec![half::f16::ONE; cols];
+                matrix.scales = vec![Scale::ONE; cols];
                 matrix.bias = None;
             }
             Role::MlpOutput => {
@@ -227,9 +227,9 @@ fn all_columns_price(cols: usize, weights: &[i8], costs: &LayoutCosts) -> u64 {
     let rows = weights.chunks(cols.max(1));
     let stored = rows.filter(|row| row.iter().any(|&weight| weight != 0));
     let stored = stored.count();
-    let map = if stored < ROWS { 2 } else { 0 };
+    let map = usize::from(stored < ROWS);
     let work = (stored * cols) as u64 * u64::from(costs.dense) + ROWS as u64 * u64::from(costs.row);
-    (map + stored * (2 + cols)) as u64 * work
+    (map + stored * (1 + cols)) as u64 * work
 }
 
 /// Each layout is the cheapest of something.

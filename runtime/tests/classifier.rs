@@ -13,7 +13,7 @@ use core::time::Duration;
 use std::time::Instant;
 
 use models::{Random, Shape};
-use neuroprune_format::tensor::Role;
+use neuroprune_format::tensor::{Role, Scale};
 use neuroprune_format::writer::TensorSource;
 use neuroprune_runtime::kernels::LANES;
 use neuroprune_runtime::{
@@ -22,7 +22,7 @@ use neuroprune_runtime::{
 };
 
 mod golden {
-    neuroprune_runtime::include_model!("../../format/tests/golden/v1.neuro");
+    neuroprune_runtime::include_model!("../../format/tests/golden/v2.neuro");
 }
 
 const TEXT: &str = "abc d, efg? hi";
@@ -427,15 +427,19 @@ fn extreme_numbers_end_in_numbers() {
         let mut source = shape.source(&mut random);
         let extremes = ["65504", "6e-8", "1"].map(|number| number.parse().unwrap());
         for tensor in &mut source.tensors {
-            let (positive, any) = match tensor {
-                TensorSource::Matrix(matrix) => (&mut matrix.scales, matrix.bias.as_mut()),
-                TensorSource::Embedding(embedding) => (&mut embedding.scales, None),
-                TensorSource::Norm(norm) => (&mut norm.gain, Some(&mut norm.shift)),
+            let (scales, halves) = match tensor {
+                TensorSource::Matrix(matrix) => {
+                    (&mut matrix.scales[..], [matrix.bias.as_mut(), None])
+                }
+                TensorSource::Embedding(embedding) => (&mut embedding.scales[..], [None, None]),
+                TensorSource::Norm(norm) => {
+                    (&mut [][..], [Some(&mut norm.gain), Some(&mut norm.shift)])
+                }
             };
-            for number in positive {
-                *number = random.one_of(&extremes);
+            for scale in scales {
+                *scale = random.one_of(&[Scale(u8::MAX), Scale(0), Scale::ONE]);
             }
-            for number in any.into_iter().flatten() {
+            for number in halves.into_iter().flatten().flatten() {
                 *number = random.one_of(&extremes);
             }
         }

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 
 use models::{Random, Shape};
 use neuroprune_format::Model;
-use neuroprune_format::tensor::{LayoutKind, Matrix, ROW_SUM_LIMIT, Role};
+use neuroprune_format::tensor::{LayoutKind, Matrix, ROW_SUM_LIMIT, Role, Scale};
 use neuroprune_format::writer::{
     CharacterMap, LayoutChoice, ModelSource, TensorSource, WriteError,
 };
@@ -148,7 +148,7 @@ fn with_layout(
             TensorSource::Matrix(classifier) => {
                 (classifier.rows, classifier.cols) = (rows, cols);
                 classifier.weights = weights.to_vec();
-                classifier.scales = vec![1_u8.into(); rows];
+                classifier.scales = vec![Scale::ONE; rows];
                 classifier.bias = None;
                 classifier.layout = LayoutChoice::Forced(layout);
             }

@@ -10,7 +10,7 @@
 use neuroprune_format::manifest::{
     Activation, EncoderSettings, Pooling, Scores, TokenizerSettings,
 };
-use neuroprune_format::tensor::Role;
+use neuroprune_format::tensor::{Role, Scale};
 use neuroprune_format::writer::{
     CharacterMap, CharacterOutcome, EmbeddingSource, LayoutChoice, MatrixSource, ModelSource,
     NormSource, TensorSource,
@@ -40,7 +40,7 @@ fn file(word_characters: u16) -> Vec<u8> {
             rows,
             cols: 1,
             weights: vec![1; rows],
-            scales: vec![1_u8.into(); rows],
+            scales: vec![Scale::ONE; rows],
         })
     };
     let characters = CharacterMap::new(|character| match character {
@@ -98,7 +98,7 @@ fn file(word_characters: u16) -> Vec<u8> {
                 cols: 1,
                 query_rows: 0,
                 weights: vec![1],
-                scales: vec![1_u8.into()],
+                scales: vec![Scale::ONE],
                 bias: None,
                 layout: LayoutChoice::Smallest,
             }),

@@ -17,7 +17,7 @@ use crate::network::{Network, Shape};
 use crate::parameter::Pruning;
 use crate::pruning::MergedHead;
 use crate::recipe::{Recipe, RecipeError};
-use crate::training::{EpochRecord, Journal, Phase, Run};
+use crate::training::{EpochRecord, Journal, Phase, Run, is_finite};
 use crate::vocabulary::Vocabulary;
 
 /// Changes whenever a field does.
@@ -47,6 +47,8 @@ enum Problem {
     Foreign,
     #[error("version {0}; this program reads version {VERSION}")]
     Version(u32),
+    #[error("not written: parameter `{0}` is not finite any more; what stood there stays")]
+    NotFinite(String),
     #[error("tensor `{0}` is missing")]
     Missing(String),
     #[error("tensor `{name}` has shape {found:?}, expected {expected:?}")]
@@ -175,6 +177,9 @@ fn encode(run: &Run) -> Result<Vec<u8>, Problem> {
     };
     let mut tensors = Vec::new();
     for (name, parameter) in run.network.parameters() {
+        if !is_finite(&parameter.values())? {
+            return Err(Problem::NotFinite(name));
+        }
         for (suffix, tensor) in parameter.tensors() {
             tensors.push((format!("network/{name}/{suffix}"), tensor));
         }

@@ -118,9 +118,21 @@ pub struct Layer {
     pub mlp_norm: Norm,
 }
 
+/// What products read, and tables give.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// The floats that are trained.
+    #[default]
+    Float,
+    /// These floats rounded as the exported file's int8 are.
+    Int8,
+}
+
 /// The whole network.
 #[derive(Clone, Debug)]
 pub struct Network {
+    /// Of the forward pass, and so of what gradients are taken at; no part of a checkpoint.
+    pub precision: Precision,
     /// Shape before anything was cut.
     pub shape: Shape,
     /// `[vocabulary, hidden]`.
@@ -212,6 +224,7 @@ impl Network {
         let layers = (0..shape.layers).map(|_| layer()).collect::<Result<_>>()?;
         let segments = if shape.pair { Some(2) } else { None };
         Ok(Self {
+            precision: Precision::default(),
             token_embedding: initializer.embedding(shape.vocabulary, hidden)?,
             position_embedding: initializer.embedding(shape.tokens, hidden)?,
             segment_embedding: segments

@@ -14,6 +14,7 @@ mod attention;
 mod column_sums;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
+mod fake_quantize;
 mod layer_norm;
 mod linear;
 mod mean;
@@ -24,6 +25,7 @@ pub use attention::{Heads, attention, attention_backward};
 pub(crate) use column_sums::column_magnitudes;
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::prepare;
+pub use fake_quantize::fake_quantize;
 pub use layer_norm::{layer_norm, layer_norm_backward};
 pub use linear::{linear, linear_backward};
 pub use mean::{mean, mean_backward};

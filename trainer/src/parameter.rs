@@ -122,6 +122,23 @@ impl Parameter {
         Ok(())
     }
 
+    /// Weights are gone where `mask`, which is broadcast, is 0; it is 1 elsewhere.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    pub fn mask_with(&mut self, mask: &Tensor) -> Result<()> {
+        let value = self.value.detach().broadcast_mul(mask)?;
+        self.value = Var::from_tensor(&value)?;
+        for moment in &mut self.moments {
+            *moment = moment.broadcast_mul(mask)?;
+        }
+        if let Some(pruning) = &mut self.pruning {
+            pruning.mask = pruning.mask.broadcast_mul(mask)?;
+            pruning.sensitivity = pruning.sensitivity.broadcast_mul(mask)?;
+        }
+        Ok(())
+    }
+
     /// Every tensor by the suffix of its name in a checkpoint.
     pub fn tensors(&self) -> impl Iterator<Item = (&'static str, &Tensor)> {
         let pruning = self.pruning.as_ref();

@@ -108,6 +108,14 @@ pub enum PipelineError {
     /// Training stopped.
     #[error(transparent)]
     Training(#[from] TrainingError),
+    /// Training stopped behind a checkpoint of this run.
+    #[error("{source}; what it was at its last good checkpoint is in {}", checkpoint.display())]
+    Diverged {
+        /// Where it stopped.
+        source: TrainingError,
+        /// The checkpoint.
+        checkpoint: PathBuf,
+    },
     /// The checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -222,16 +230,25 @@ pub fn train_phase(
 ) -> Result<bool, PipelineError> {
     observer.phase(run.phase, run.step, run.steps(examples));
     let mut saved = Ok(());
+    let mut is_there = run.step > 0 || run.phase != Phase::Dense;
     let is_over = run.run_phase(examples, |run, report| {
         observer.step(report);
         let stops = stop.load(Ordering::Relaxed);
         // The end of a phase is saved below, as the beginning of the next.
         if stops || (report.epoch.is_some() && report.step < report.steps) {
             saved = checkpoint::save(run, checkpoint);
+            is_there |= saved.is_ok();
         }
         !stops && saved.is_ok()
-    })?;
+    });
     saved?;
+    let is_over = is_over.map_err(|source| match source {
+        TrainingError::Diverged { .. } if is_there => PipelineError::Diverged {
+            source,
+            checkpoint: checkpoint.to_owned(),
+        },
+        _ => source.into(),
+    })?;
     if is_over {
         checkpoint::save(run, checkpoint)?;
     }

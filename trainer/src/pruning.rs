@@ -29,7 +29,7 @@ pub mod schedule;
 pub(crate) mod selection;
 pub mod threshold;
 
-pub use cutting::{Cut, cut};
+pub use cutting::{Cut, cut, cut_all};
 pub use degrees::{DegreeSpread, degree_spreads};
 pub use domination::filter_heads;
 pub use heads::{HeadTest, KeptHead, MergedHead, merge_heads};

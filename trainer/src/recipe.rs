@@ -249,8 +249,11 @@ pub enum ScoreKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QuantizationRecipe {
-    /// Training texts whose activations choose the scales; 0 takes the largest weight.
+    /// Training texts whose activations choose the scales; 0 looks at the weights alone.
     pub calibration_texts: usize,
+    /// Share of the sparse network's steps, the last ones, in which it is trained as the int8
+    /// that the file will hold.
+    pub aware: f64,
 }
 
 impl Default for ModelRecipe {
@@ -382,6 +385,7 @@ impl Default for QuantizationRecipe {
     fn default() -> Self {
         Self {
             calibration_texts: 256,
+            aware: 0.0,
         }
     }
 }
@@ -664,6 +668,7 @@ impl Recipe {
             10.0,
             "0 to 10",
         )?;
+        share("quantization.aware", self.quantization.aware, 1.0, "0 to 1")?;
         share("pruning.alpha", pruning.alpha, 1.0, "0 to 1")?;
         share("pruning.beta", pruning.beta, 1.0, "0 to 1")?;
         share("pruning.theta", f64::from(pruning.theta), 10.0, "0 to 10")?;

@@ -10,13 +10,13 @@
 //! numbers are addressed by purpose and step ([`crate::random`]), so a resumed run ends
 //! with the same bits.
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, EncodedExample, encode};
 use crate::data::Dataset;
 use crate::loss::{Loss, has_teacher};
-use crate::network::{Network, Shape};
+use crate::network::{Network, Precision, Recording, Shape};
 use crate::noise::WordNoise;
 use crate::optimizer::{self, StepSettings};
 use crate::pretrained::{Beginning, Pretrained, PretrainedError};
@@ -137,8 +137,8 @@ impl Examples {
 pub enum TrainingError {
     /// The loss is not a number any more.
     #[error(
-        "{} training diverged: the loss is {loss} at step {step}; \
-         try a smaller learning rate (now {learning_rate})", phase.name()
+        "{} training diverged: the loss is {loss} at step {step}, and {tensor} is the first \
+         that is not finite; try a smaller learning rate (now {learning_rate})", phase.name()
     )]
     Diverged {
         /// In which phase.
@@ -147,6 +147,8 @@ pub enum TrainingError {
         step: u64,
         /// The loss.
         loss: f32,
+        /// The first parameter that is not finite, or else what the forward pass made first.
+        tensor: String,
         /// Learning rate of that step.
         learning_rate: f64,
     },
@@ -385,13 +387,17 @@ impl Run {
 
     fn end_phase(&mut self) -> Result<(), TrainingError> {
         self.step = 0;
+        self.network.precision = Precision::Float;
         self.phase = match self.phase {
             Phase::Dense => {
                 self.dense = Some(self.network.clone());
                 self.network = self.network.restarted()?;
                 Phase::Sparse
             }
-            _ => Phase::Finished,
+            _ => {
+                pruning::cut_all(&mut self.network, self.recipe.pruning.blocks)?;
+                Phase::Finished
+            }
         };
         Ok(())
     }
@@ -430,6 +436,12 @@ impl Run {
         let noisy: Vec<EncodedExample> = chosen.iter().map(noisy).collect();
         let batch = Batch::new(noisy.iter());
 
+        self.network.precision = match self.phase {
+            Phase::Sparse if schedule::is_aware(&self.recipe.quantization, self.step, steps) => {
+                Precision::Int8
+            }
+            _ => Precision::Float,
+        };
         let labels = self.labels.len();
         let targets = batch.targets(labels, training.label_smoothing, self.network.device())?;
         let recording = self.network.record(&batch)?;
@@ -466,6 +478,7 @@ impl Run {
                 phase: self.phase,
                 step: self.step + 1,
                 loss: value,
+                tensor: first_not_finite(&self.network, &recording)?,
                 learning_rate,
             });
         }
@@ -551,6 +564,27 @@ impl Run {
         self.history.push(record.clone());
         Ok(record)
     }
+}
+
+/// Name of the first tensor with a value that is not finite.
+fn first_not_finite(network: &Network, recording: &Recording) -> candle_core::Result<String> {
+    let parameters = network.parameters();
+    let parameters = parameters
+        .iter()
+        .map(|(name, parameter)| (format!("parameter `{name}`"), parameter.values()));
+    let made = recording.tensors().into_iter();
+    for (name, tensor) in parameters.chain(made.map(|(name, tensor)| (name, tensor.clone()))) {
+        if !is_finite(&tensor)? {
+            return Ok(name);
+        }
+    }
+    Ok("the loss".to_owned())
+}
+
+/// Whether every value is finite.
+pub(crate) fn is_finite(tensor: &Tensor) -> candle_core::Result<bool> {
+    let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+    Ok(values.into_iter().all(f32::is_finite))
 }
 
 /// The number of classes.

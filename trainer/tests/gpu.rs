@@ -8,7 +8,8 @@ use neuroprune_trainer::data::{ReadOptions, read};
 use neuroprune_trainer::device::DeviceName;
 use neuroprune_trainer::network::{Network, Shape};
 use neuroprune_trainer::ops::{
-    Heads, RowIndex, Sequences, activation, attention, layer_norm, linear, mean, rows,
+    Heads, RowIndex, Sequences, activation, attention, fake_quantize, layer_norm, linear, mean,
+    rows,
 };
 use neuroprune_trainer::pruning::{prune_and_cut, prune_to};
 use neuroprune_trainer::random::{Purpose, initial_values, stream};
@@ -101,6 +102,9 @@ fn operations_agree() {
             compare("activation", &gpu, &inputs, |x| activation(&x[0], kind));
         }
     }
+    let wide = random(&[700, 384], 10);
+    let on_gpu = fake_quantize(&wide.to_device(&gpu).unwrap()).unwrap();
+    assert_near("fake quantize", &fake_quantize(&wide).unwrap(), &on_gpu);
     let index: RowIndex = [4, 0, 4, 4, 2, 1, 0].into_iter().collect();
     compare("rows", &gpu, &[random(&[6, 300], 7)], |x| {
         rows(&x[0], &index)

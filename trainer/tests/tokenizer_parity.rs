@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use neuroprune_format::manifest::{Activation, EncoderSettings, Pooling, Scores};
-use neuroprune_format::tensor::Role;
+use neuroprune_format::tensor::{Role, Scale};
 use neuroprune_format::writer::{
     EmbeddingSource, LayoutChoice, MatrixSource, ModelSource, NormSource, TensorSource,
 };
@@ -119,7 +119,7 @@ fn smallest_model(vocabulary: &Vocabulary) -> Vec<u8> {
             rows,
             cols: HIDDEN,
             weights: vec![1; rows * HIDDEN],
-            scales: vec![half::f16::ONE; rows],
+            scales: vec![Scale::ONE; rows],
         })
     };
     let labels = vec![String::from("no"), String::from("yes")];
@@ -162,7 +162,7 @@ fn smallest_model(vocabulary: &Vocabulary) -> Vec<u8> {
                 cols: HIDDEN,
                 query_rows: 0,
                 weights: vec![1; labels.len() * HIDDEN],
-                scales: vec![half::f16::ONE; labels.len()],
+                scales: vec![Scale::ONE; labels.len()],
                 bias: None,
                 layout: LayoutChoice::Smallest,
             }),

@@ -1,13 +1,27 @@
-//! Blocks of 1×2 and 1×4: a count a row, then blocks of a column step and as many
-//! weights as the block is wide.
+//! Blocks of 1×2 and 1×4: half a byte a row with its count, then blocks of a column step
+//! and as many weights as the block is wide.
 
 use super::stream::{Stream, take_counted};
 use crate::ErrorKind;
 
+/// Largest count that half a byte holds.
+pub(crate) const MOST: u8 = 15;
+
+/// Half of the byte that holds the counts of rows 2·j and 2·j + 1, the lower for the first.
+#[inline]
+pub(super) fn half(counts: &[u8], row: usize) -> u8 {
+    counts.get(row / 2).map_or(0, |byte| byte >> (row % 2 * 4)) & MOST
+}
+
 /// Checks the next row over `cols` columns; its Σ|w|. One copy of the code for all widths.
 #[inline(never)]
-pub(super) fn check_row(stream: &mut Stream<'_, '_>, width: usize, cols: usize) -> Option<u32> {
-    let Some(blocks) = take_counted(&mut stream.rest, 1 + width) else {
+pub(super) fn check_row(
+    stream: &mut Stream<'_, '_>,
+    half: u8,
+    width: usize,
+    cols: usize,
+) -> Option<u32> {
+    let Some(blocks @ [_, ..]) = take_counted(&mut stream.rest, half, 1 + width) else {
         return stream.found(ErrorKind::Truncated, stream.at());
     };
     let end = stream.at();

@@ -1,18 +1,18 @@
 //! Delta-u8: a count a row, then (column step, weight) pairs.
 
-use super::stream::{Stream, take_counted};
+use super::stream::{IN_STREAM, Stream, take_counted};
 use crate::ErrorKind;
 
 /// Takes the next row of [`LayoutKind::DeltaU8`](super::LayoutKind::DeltaU8) off the stored
 /// rows: its (step, weight) pairs; none behind the last.
 #[inline]
 pub fn take_row<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
-    take_counted(rest, 2).unwrap_or(&[])
+    take_counted(rest, IN_STREAM, 2).unwrap_or(&[])
 }
 
 /// Checks the next row over `cols` columns; its Σ|w|.
 pub(super) fn check_row(stream: &mut Stream<'_, '_>, cols: usize) -> Option<u32> {
-    let Some(pairs) = take_counted(&mut stream.rest, 2) else {
+    let Some(pairs) = take_counted(&mut stream.rest, IN_STREAM, 2) else {
         return stream.found(ErrorKind::Truncated, stream.at());
     };
     let mut rest = pairs;

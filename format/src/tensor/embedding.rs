@@ -1,7 +1,7 @@
 //! Embedding tables: rows of `i8` with one scale each, to be looked up.
 
-use super::{Record, check_numbers, tensor_reader};
-use crate::bytes::{Fault, f16_at, position_of_lowest};
+use super::{Record, Scale, tensor_reader};
+use crate::bytes::{Fault, position_of_lowest};
 use crate::{ErrorKind, Section};
 
 /// A view of an embedding table, `[rows, cols]`.
@@ -18,7 +18,7 @@ impl<'a> Embedding<'a> {
     #[inline(never)]
     pub(crate) fn view(record: &Record, section: &'a [u8], fault: &Fault) -> Option<Self> {
         let mut reader = tensor_reader(record, section, fault)?;
-        let scales = reader.take_items(record.rows, 2)?;
+        let scales = reader.take(record.rows)?;
         let weights = reader.take_items(record.rows, record.cols)?;
         reader.finish()?;
         Some(Self {
@@ -31,7 +31,6 @@ impl<'a> Embedding<'a> {
 
     /// Checks what [`Embedding::view`] made of `record`.
     pub(crate) fn check(&self, record: &Record, fault: &Fault) -> Option<()> {
-        check_numbers(self.scales, record.offset, true, fault)?;
         match position_of_lowest(self.weights) {
             Some(at) => {
                 let at = record.offset + self.scales.len() + at;
@@ -56,9 +55,10 @@ impl<'a> Embedding<'a> {
             return (0.0, &[]);
         }
         let start = index * self.cols;
-        match self.weights.get(start..start + self.cols) {
-            Some(weights) => (f16_at(self.scales, index), weights),
-            None => (0.0, &[]),
+        let weights = self.weights.get(start..start + self.cols);
+        match (self.scales.get(index), weights) {
+            (Some(&scale), Some(weights)) => (Scale(scale).to_f32(), weights),
+            _ => (0.0, &[]),
         }
     }
 }

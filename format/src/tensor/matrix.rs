@@ -1,8 +1,8 @@
 //! Weight matrices: what every layout begins with, and rows whatever the layout.
 
-use super::stream::{Stream, take_counted};
+use super::stream::{IN_STREAM, Stream, take_counted};
 use super::{
-    BIAS, COLUMN_LIST, LayoutKind, ROW_MAP, ROW_SUM_LIMIT, Record, bit, bitmap, blocks,
+    BIAS, COLUMN_LIST, LayoutKind, ROW_MAP, ROW_SUM_LIMIT, Record, Scale, bit, bitmap, blocks,
     check_numbers, delta, dense, tensor_reader,
 };
 use crate::ErrorKind;
@@ -29,6 +29,10 @@ struct Weights<'a> {
     columns: Option<&'a [u8]>,
     /// Columns of a dense row.
     stored: usize,
+    /// Counts of blocks, half a byte for each stored row of the matrix.
+    counts: &'a [u8],
+    /// Number of the next of these rows.
+    row: usize,
     bytes: &'a [u8],
 }
 
@@ -53,13 +57,24 @@ impl<'a> Weights<'a> {
                 };
             }
         };
-        // One copy of the code for all that begin with a count.
-        let row = take_counted(rest, 1 + width).unwrap_or(&[]);
+        // One copy of the code for all that have a count.
+        let row = self.take_counted(width);
         match width {
             1 => RowWeights::DeltaU8(row),
             2 => RowWeights::Blocks2(row),
             _ => RowWeights::Blocks4(row),
         }
+    }
+
+    /// The next stored row of a layout with counts and `width` weights a step.
+    #[inline]
+    fn take_counted(&mut self, width: usize) -> &'a [u8] {
+        let half = match width {
+            1 => IN_STREAM,
+            _ => blocks::half(self.counts, self.row),
+        };
+        self.row += 1;
+        take_counted(&mut self.bytes, half, 1 + width).unwrap_or(&[])
     }
 
     /// Goes on behind the next `rows` stored rows.
@@ -80,7 +95,7 @@ impl<'a> Weights<'a> {
             }
         };
         for _ in 0..rows {
-            take_counted(rest, 1 + width);
+            self.take_counted(width);
         }
     }
 
@@ -91,12 +106,17 @@ impl<'a> Weights<'a> {
             return dense::check(self.columns.unwrap_or(&[]), rest, cols, end, fault);
         }
         let mut stream = Stream { rest, end, fault };
-        for _ in 0..rows {
+        let behind = self.counts.last().map_or(0, |last| last >> 4);
+        if rows % 2 != 0 && behind != 0 {
+            return stream.found(ErrorKind::Reserved, stream.at() - 1);
+        }
+        for row in 0..rows {
             let row_at = stream.at();
+            let half = blocks::half(self.counts, row);
             let sum = match self.layout.built() {
                 LayoutKind::Bitmap => bitmap::check_row(&mut stream, cols)?,
-                LayoutKind::Blocks2 => blocks::check_row(&mut stream, 2, cols)?,
-                LayoutKind::Blocks4 => blocks::check_row(&mut stream, 4, cols)?,
+                LayoutKind::Blocks2 => blocks::check_row(&mut stream, half, 2, cols)?,
+                LayoutKind::Blocks4 => blocks::check_row(&mut stream, half, 4, cols)?,
                 _ => delta::check_row(&mut stream, cols)?,
             };
             // Columns stay below 2¹⁶, so Σ|w| fits.
@@ -183,6 +203,10 @@ impl<'a> Matrix<'a> {
     #[inline(never)]
     pub(crate) fn view(record: &Record, section: &'a [u8], fault: &Fault) -> Option<Self> {
         let mut reader = tensor_reader(record, section, fault)?;
+        let mut bias: &[u8] = &[];
+        if record.flags & BIAS != 0 {
+            bias = reader.take_items(record.rows, 2)?;
+        }
         let mut row_map = None;
         let mut stored_rows = record.rows;
         if record.flags & ROW_MAP != 0 {
@@ -196,19 +220,12 @@ impl<'a> Matrix<'a> {
             stored_rows = map.iter().map(|byte| byte.count_ones() as usize).sum();
             row_map = Some(map);
         }
-        if reader.position() % 2 != 0 {
-            reader.reserved(1)?;
-        }
-        let scales = reader.take_items(stored_rows, 2)?;
-        let mut bias: &[u8] = &[];
-        if record.flags & BIAS != 0 {
-            bias = reader.take_items(record.rows, 2)?;
-        }
+        let scales = reader.take(stored_rows)?;
         let mut weights = Weights {
             layout: record.layout,
             columns: None,
             stored: record.cols,
-            bytes: &[],
+            ..Weights::default()
         };
         if record.layout == LayoutKind::Dense {
             if record.flags & COLUMN_LIST != 0 {
@@ -218,6 +235,9 @@ impl<'a> Matrix<'a> {
             weights.bytes = reader.take_items(stored_rows, weights.stored)?;
             reader.finish()?;
         } else {
+            if matches!(record.layout, LayoutKind::Blocks2 | LayoutKind::Blocks4) {
+                weights.counts = reader.take(stored_rows.div_ceil(2))?;
+            }
             weights.bytes = reader.rest();
         }
         Some(Self {
@@ -233,15 +253,9 @@ impl<'a> Matrix<'a> {
 
     /// Checks what [`Matrix::view`] made of `record`.
     pub(crate) fn check(&self, record: &Record, fault: &Fault) -> Option<()> {
+        check_numbers(self.bias, record.offset, fault)?;
         let end = record.offset + record.length;
-        let weights_at = end - self.weights.bytes.len();
-        let columns = self.weights.columns.map_or(0, |columns| 2 + columns.len());
-        let bias_at = weights_at - columns - self.bias.len();
-        let scales_at = bias_at - self.scales.len();
-        check_numbers(self.scales, scales_at, true, fault)?;
-        check_numbers(self.bias, bias_at, false, fault)?;
-        self.weights
-            .check(self.scales.len() / 2, self.cols, end, fault)
+        self.weights.check(self.scales.len(), self.cols, end, fault)
     }
 
     /// Outputs, cut rows included.
@@ -319,10 +333,15 @@ pub struct RowBytes<'a> {
     pub layout: Option<LayoutKind>,
     /// That list, of `u16`.
     pub columns: Option<&'a [u8]>,
-    /// f16, one a stored row.
+    /// A [`Scale`] a stored row.
     pub scales: &'a [u8],
     /// f16, one a row, cut rows included; empty for a matrix without.
     pub bias: &'a [u8],
+    /// Counts of blocks, half a byte for each stored row of the matrix, the lower first: 0
+    /// where the row itself begins with its count. Empty for other layouts.
+    pub counts: &'a [u8],
+    /// Stored rows of the matrix before these, where there are counts.
+    pub before: usize,
     /// The stored rows, one behind the other.
     pub weights: &'a [u8],
 }
@@ -354,6 +373,8 @@ impl<'a> Rows<'a> {
             columns: self.weights.columns,
             scales: self.scales,
             bias: self.bias,
+            counts: self.weights.counts,
+            before: self.weights.row,
             weights: self.weights.bytes,
         }
     }
@@ -378,7 +399,7 @@ impl<'a> Rows<'a> {
             Some(map) => rows.filter(|&row| bit(map, row)).count(),
             None => rows.len(),
         };
-        self.scales = self.scales.get(stored * 2..).unwrap_or(&[]);
+        self.scales = self.scales.get(stored..).unwrap_or(&[]);
         self.weights.skip_rows(stored, self.cols);
     }
 
@@ -421,7 +442,7 @@ impl<'a> Rows<'a> {
             bias: take_f16(&mut bias),
             scale: match row_map {
                 Some(map) if !bit(map, row) => 0.0,
-                _ => take_f16(&mut scales),
+                _ => take_scale(&mut scales),
             },
         })
     }
@@ -446,13 +467,25 @@ impl<'a> Iterator for Rows<'a> {
                 weights,
             });
         }
-        let scale = take_f16(&mut self.scales);
+        let scale = take_scale(&mut self.scales);
         let weights = self.weights.take_row(self.cols);
         Some(Row {
             scale,
             bias,
             weights,
         })
+    }
+}
+
+/// The next scale, or 0 behind the last.
+#[inline]
+fn take_scale(rest: &mut &[u8]) -> f32 {
+    match rest.split_first() {
+        Some((&scale, after)) => {
+            *rest = after;
+            Scale(scale).to_f32()
+        }
+        None => 0.0,
     }
 }
 

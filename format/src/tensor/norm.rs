@@ -23,9 +23,9 @@ impl<'a> Norm<'a> {
 
     /// Checks what [`Norm::view`] made of `record`.
     pub(crate) fn check(&self, record: &Record, fault: &Fault) -> Option<()> {
-        check_numbers(self.gain, record.offset, false, fault)?;
+        check_numbers(self.gain, record.offset, fault)?;
         let shift_at = record.offset + self.gain.len();
-        check_numbers(self.shift, shift_at, false, fault)
+        check_numbers(self.shift, shift_at, fault)
     }
 
     /// f16, one a feature.

@@ -33,11 +33,18 @@ impl Stream<'_, '_> {
     }
 }
 
-/// Takes a count and so many items of `width` bytes.
+/// Stands where half a byte says how many items a row has: the count is in the stream.
+pub(crate) const IN_STREAM: u8 = 0;
+
+/// Takes as many items of `width` bytes as `half` says, or a count in front of them.
 #[inline(never)]
-pub(super) fn take_counted<'a>(rest: &mut &'a [u8], width: usize) -> Option<&'a [u8]> {
+pub(super) fn take_counted<'a>(rest: &mut &'a [u8], half: u8, width: usize) -> Option<&'a [u8]> {
     let mut behind = *rest;
-    let count = take_count(&mut behind)?;
+    let count = if half == IN_STREAM {
+        take_count(&mut behind)?
+    } else {
+        usize::from(half)
+    };
     let (items, after) = behind.split_at_checked(count * width)?;
     *rest = after;
     Some(items)

@@ -1,8 +1,9 @@
 //! Bitmap: a bit for each column, then the nonzero weights.
 
-use alloc::vec::Vec;
+use super::stream::Stream;
 
-pub(super) fn encode_row(row: &[i8], bytes: &mut Vec<u8>) -> Option<usize> {
+pub(super) fn encode_row(row: &[i8], stream: &mut Stream) -> Option<usize> {
+    let bytes = &mut stream.bytes;
     bytes.extend(row.chunks(8).map(|columns| {
         let bits = (0..).zip(columns).filter(|&(_, &weight)| weight != 0);
         bits.fold(0_u8, |byte, (bit, _)| byte | 0x80 >> bit)

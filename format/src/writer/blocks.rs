@@ -4,9 +4,9 @@
 
 use alloc::vec::Vec;
 
-use super::stream::{push_count, push_step};
+use super::stream::{Stream, push_step};
 
-pub(super) fn encode_row<const N: usize>(row: &[i8], bytes: &mut Vec<u8>) -> Option<usize> {
+pub(super) fn encode_row<const N: usize>(row: &[i8], stream: &mut Stream) -> Option<usize> {
     let last_start = row.len().checked_sub(N)?;
     let mut blocks = Vec::new();
     let (mut position, mut covered) = (0, 0);
@@ -23,7 +23,7 @@ pub(super) fn encode_row<const N: usize>(row: &[i8], bytes: &mut Vec<u8>) -> Opt
         (position, covered) = (start, start + N);
     }
     let count = blocks.len() / (1 + N);
-    push_count(bytes, count)?;
-    bytes.extend(blocks);
+    stream.push_half(count)?;
+    stream.bytes.extend(blocks);
     Some(count * N)
 }

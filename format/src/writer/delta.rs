@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::stream::{push_count, push_step};
+use super::stream::{Stream, push_count, push_step};
 
-pub(super) fn encode_row(row: &[i8], bytes: &mut Vec<u8>) -> Option<usize> {
+pub(super) fn encode_row(row: &[i8], stream: &mut Stream) -> Option<usize> {
     let mut pairs = Vec::new();
     let mut position = 0;
     for (column, &weight) in row.iter().enumerate() {
@@ -15,7 +15,7 @@ pub(super) fn encode_row(row: &[i8], bytes: &mut Vec<u8>) -> Option<usize> {
         }
     }
     let count = pairs.len() / 2;
-    push_count(bytes, count)?;
-    bytes.extend(pairs);
+    push_count(&mut stream.bytes, count)?;
+    stream.bytes.extend(pairs);
     Some(count)
 }

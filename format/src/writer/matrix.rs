@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use half::f16;
 
 use super::choice::LayoutChoice;
+use super::stream::Stream;
 use super::{Encoded, WriteError, bitmap, blocks, delta, dense};
-use crate::tensor::{BIAS, LayoutKind, ROW_MAP, ROW_SUM_LIMIT, Role};
+use crate::tensor::{BIAS, LayoutKind, ROW_MAP, ROW_SUM_LIMIT, Role, Scale};
 
 /// A quantised weight matrix, `[rows, cols]` row by row; row = output.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,8 +26,8 @@ pub struct MatrixSource {
     pub query_rows: usize,
     /// −127…127, `rows · cols` of them.
     pub weights: Vec<i8>,
-    /// Value of one unit in each row, positive and finite.
-    pub scales: Vec<f16>,
+    /// Value of one unit in each row.
+    pub scales: Vec<Scale>,
     /// Added to each output.
     pub bias: Option<Vec<f16>>,
     /// How to lay it out.
@@ -99,12 +100,13 @@ impl MatrixSource {
     fn stream(
         &self,
         layout: LayoutKind,
-        encode_row: fn(&[i8], &mut Vec<u8>) -> Option<usize>,
+        encode_row: fn(&[i8], &mut Stream) -> Option<usize>,
     ) -> Option<Candidate> {
         if self.cols < layout.least_columns() {
             return None;
         }
         let (stored, flags, mut bytes) = self.encode_rows(true);
+        let mut stream = Stream::default();
         let mut entries = 0;
         for &row in &stored {
             let row = self.row(row);
@@ -113,8 +115,9 @@ impl MatrixSource {
             if sum > ROW_SUM_LIMIT || row.contains(&i8::MIN) {
                 return None;
             }
-            entries += encode_row(row, &mut bytes)?;
+            entries += encode_row(row, &mut stream)?;
         }
+        stream.append_to(&mut bytes);
         Some(Candidate {
             layout,
             flags,
@@ -130,35 +133,28 @@ impl MatrixSource {
             .unwrap_or(&[])
     }
 
-    /// Row map (if rows are cut), scales of the stored rows, biases.
+    /// Biases, row map (if rows are cut), scales of the stored rows.
     pub(super) fn encode_rows(&self, cut: bool) -> (Vec<usize>, u8, Vec<u8>) {
         let is_stored = |row: &usize| !cut || self.row(*row).iter().any(|&weight| weight != 0);
         let stored: Vec<usize> = (0..self.rows).filter(is_stored).collect();
         let mut flags = 0;
         let mut bytes = Vec::new();
-        if stored.len() < self.rows {
-            flags |= ROW_MAP;
-            bytes.resize(self.rows.div_ceil(8), 0_u8);
-            for &row in &stored {
-                if let Some(byte) = bytes.get_mut(row / 8) {
-                    *byte |= 1 << (row % 8);
-                }
-            }
-            bytes.resize(bytes.len().next_multiple_of(2), 0);
-        }
-        for &row in &stored {
-            bytes.extend(
-                self.scales
-                    .get(row)
-                    .copied()
-                    .unwrap_or_default()
-                    .to_le_bytes(),
-            );
-        }
         if let Some(bias) = &self.bias {
             flags |= BIAS;
             bytes.extend(bias.iter().flat_map(|bias| bias.to_le_bytes()));
         }
+        if stored.len() < self.rows {
+            flags |= ROW_MAP;
+            let mut map = alloc::vec![0_u8; self.rows.div_ceil(8)];
+            for &row in &stored {
+                if let Some(byte) = map.get_mut(row / 8) {
+                    *byte |= 1 << (row % 8);
+                }
+            }
+            bytes.extend(map);
+        }
+        let scales = stored.iter().filter_map(|&row| self.scales.get(row));
+        bytes.extend(scales.map(|scale| scale.0));
         (stored, flags, bytes)
     }
 }

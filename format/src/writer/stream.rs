@@ -2,6 +2,37 @@
 
 use alloc::vec::Vec;
 
+use crate::tensor::{IN_STREAM, MOST_BLOCKS};
+
+/// Rows as they are laid out, one behind the other.
+#[derive(Default)]
+pub(super) struct Stream {
+    /// Counts of blocks, which stand before the rows in half a byte each.
+    halves: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Stream {
+    /// A count in half a byte, or where that cannot hold it in front of the row.
+    pub(super) fn push_half(&mut self, count: usize) -> Option<()> {
+        match u8::try_from(count) {
+            Ok(count) if count <= MOST_BLOCKS && count != IN_STREAM => self.halves.push(count),
+            _ => {
+                self.halves.push(IN_STREAM);
+                push_count(&mut self.bytes, count)?;
+            }
+        }
+        Some(())
+    }
+
+    /// Counts and rows, behind what the matrix begins with.
+    pub(super) fn append_to(self, matrix: &mut Vec<u8>) {
+        let pairs = self.halves.chunks(2);
+        matrix.extend(pairs.map(|pair| pair.iter().rev().fold(0, |byte, half| byte << 4 | half)));
+        matrix.extend(self.bytes);
+    }
+}
+
 /// A count: one byte, or 255 and a `u16`.
 pub(super) fn push_count(bytes: &mut Vec<u8>, count: usize) -> Option<()> {
     match u8::try_from(count) {

@@ -5,7 +5,7 @@ use half::f16;
 use neuroprune_format::manifest::{
     Activation, EncoderSettings, Pooling, Scores, TokenizerSettings,
 };
-use neuroprune_format::tensor::{LayoutKind, Role};
+use neuroprune_format::tensor::{LayoutKind, Role, Scale};
 use neuroprune_format::writer::{
     CharacterMap, CharacterOutcome, EmbeddingSource, LayoutChoice, MatrixSource, ModelSource,
     NormSource, TensorSource,
@@ -291,12 +291,11 @@ fn strings(strings: &[&str]) -> Vec<String> {
     strings.iter().map(|&string| string.into()).collect()
 }
 
-/// 1/64, 2/64, … : exact in f16.
-fn scales(count: usize) -> Vec<f16> {
-    halves(count, 0.0)
-        .iter()
-        .map(|&half| f16::from_f32(half.to_f32() + 1.0 / 64.0))
-        .collect()
+/// 8/512, 9/512, … : the scale that follows, up to 1, then again.
+fn scales(count: usize) -> Vec<Scale> {
+    let first = Scale::at_least(1.0 / 64.0).0;
+    let bytes = (0..count).map(|index| first + u8::try_from(index % 49).unwrap());
+    bytes.map(Scale).collect()
 }
 
 fn halves(count: usize, first: f32) -> Vec<f16> {

@@ -4,7 +4,7 @@
 
 use core::ptr::null;
 
-use neuroprune_format::tensor::{LayoutKind, Rows};
+use neuroprune_format::tensor::{LayoutKind, RowBytes, Rows, Scale};
 
 #[cfg(dsp)]
 pub use super::cortex_m_dsp::{mix, value_word};
@@ -40,13 +40,19 @@ use products::{STRETCH, add_listed_row};
 struct Frame {
     /// The next row.
     output: *mut Lanes<f32>,
-    /// The next f16.
+    /// The next scale, of one byte.
     scales: *const u8,
     /// The next f16, or null.
     bias: *const u8,
     /// Behind the last row.
     end: *const Lanes<f32>,
     tile: *const Feature,
+    /// What the bits of a scale begin at.
+    scale_bits: u32,
+    /// Counts of blocks: the byte behind `halves`.
+    counts: *const u8,
+    /// Halves of a byte that are still to come, the next one lowest, below a bit that is set.
+    halves: u32,
     /// Bytes that hold a bit a column.
     bit_bytes: usize,
     token_scales: *const Lanes<f32>,
@@ -97,7 +103,7 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>
     let mut scales = bytes.scales;
     let mut row = 0;
     while let Some(left) = output.get_mut(row..).filter(|left| !left.is_empty()) {
-        let run = rows.stored_from(row).min(left.len()).min(scales.len() / 2);
+        let run = rows.stored_from(row).min(left.len()).min(scales.len());
         if run == 0 {
             // A cut row, or the end: rows there are not read.
             let value = if cfg!(fpu) { bytes.bias_of(row) } else { 0.0 };
@@ -107,6 +113,7 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>
         }
         let bias = bytes.bias.get(2 * row..).unwrap_or(&[]);
         let output = left.as_mut_ptr_range();
+        let (counts, halves) = counts_behind(&bytes, bytes.scales.len() - scales.len());
         let frame = Frame {
             output: output.start,
             scales: scales.as_ptr(),
@@ -117,25 +124,37 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>
             },
             end: output.start.wrapping_add(run),
             tile: tile.features.as_ptr(),
+            scale_bits: Scale::LEAST_BITS,
+            counts,
+            halves,
             bit_bytes: cols.div_ceil(8),
             token_scales: &raw const tile.scales,
         };
         // SAFETY: `Model::open` checked that the rows of this layout lie in `bytes`, one
         // behind the other, and that their columns are below `cols`, for which there are
         // features. `run` stored rows follow, at least one; `left` and `scales` have as many,
-        // and so has the bias where it is not null.
+        // and so have the counts of blocks, and the bias where it is not null.
         unsafe {
             weights = kernel(weights, &raw const frame);
             if let Some(scale) = behind {
                 scale(weights, &raw const frame);
             }
         }
-        scales = scales.get(2 * run..).unwrap_or(&[]);
+        scales = scales.get(run..).unwrap_or(&[]);
         row += run;
     }
     if !cfg!(fpu) {
         scale(rows, tile, output);
     }
+}
+
+/// [`Frame::counts`] and [`Frame::halves`] behind `rows` stored rows.
+fn counts_behind(bytes: &RowBytes<'_>, rows: usize) -> (*const u8, u32) {
+    let stored = bytes.before + rows;
+    let counts = bytes.counts.get(stored / 2..).unwrap_or(&[]);
+    let (&pair, behind) = counts.split_first().unwrap_or((&0, &[]));
+    let halves = (u32::from(pair) | 1 << 8) >> (stored % 2 * 4);
+    (behind.as_ptr(), halves)
 }
 
 /// Sums of dense rows, which may have a list of columns.

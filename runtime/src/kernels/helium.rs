@@ -50,7 +50,8 @@ unsafe extern "C" {
 }
 
 // r0 stream, r1 what is left of its row, r2 feature, r3 weight; r4…r9 output, scales, bias, end
-// and tile, and the bytes of bits; lr counts turns. q0 and q1 sums, q2 and q3 features;
+// and tile, and what the bits of a scale begin at; r10 and r11 counts of blocks and halves, or r12
+// the bytes of bits; lr counts turns. q0 and q1 sums, q2 and q3 features;
 // s16…s23 scales of tokens, s8…s15 those times the row's, s24 and s25 scale and bias of a row.
 global_asm!(
     ".syntax unified",
@@ -94,18 +95,15 @@ global_asm!(
     ".endm",
     ".macro nh_enter",
     "push {{r4-r11, lr}}",
-    "ldm r1, {{r4-r10}}",
+    "ldm r1, {{r4-r12, lr}}",
     "vpush {{s16-s25}}",
-    "vldmia r10, {{s16-s23}}",
+    "vldmia lr, {{s16-s23}}",
     ".endm",
-    // A number of halves as a float.
-    ".macro nh_float to, from",
-    "ldrh r12, [\\from], #2",
-    "vmov \\to, r12",
-    "vcvtb.f32.f16 \\to, \\to",
-    ".endm",
-    ".macro nh_leave_row lanes, again, more=0",
-    "nh_float s24, r5",
+    // `least`: what the bits of a scale begin at.
+    ".macro nh_leave_row lanes, again, least, more=0",
+    "ldrb r12, [r5], #1",
+    "add r12, \\least, r12, lsl #20",
+    "vmov s24, r12",
     "vcvt.f32.s32 q0, q0",
     "vmul.f32 s8, s16, s24",
     "vmul.f32 s9, s17, s24",
@@ -127,7 +125,9 @@ global_asm!(
     "vmul.f32 s7, s7, s15",
     ".endif",
     "cbz r6, 6f",
-    "nh_float s25, r6",
+    "ldrh r12, [r6], #2",
+    "vmov s25, r12",
+    "vcvtb.f32.f16 s25, s25",
     "vadd.f32 s0, s0, s25",
     "vadd.f32 s1, s1, s25",
     "vadd.f32 s2, s2, s25",
@@ -173,19 +173,32 @@ global_asm!(
     "nh_weight \\lanes, 24",
     ".endif",
     ".endm",
-    // ---- both: a count of steps, then these
+    // ---- both: a count of steps, then these. That of blocks is the lowest half of r11 where it is
+    // not 0; r11 is 1 behind the last half of a byte.
     ".macro nh_counted name, step, lanes, width",
     "nh_function \\name",
     "nh_enter",
     "1:",
-    "ldrb r1, [r0], #1",
     "mov r2, r8",
     "nh_clear \\lanes",
+    ".if \\width > 1",
+    "lsrs r3, r11, #4",
+    "bne 6f",
+    "ldrb r11, [r10], #1",
+    "lsrs r3, r11, #4",
+    "adds r3, #16",
+    "6:",
+    "ands r1, r11, #15",
+    "mov r11, r3",
+    "bne 7f",
+    ".endif",
+    "ldrb r1, [r0], #1",
     "cmp r1, #255",
     "it eq",
     "ldrheq r1, [r0], #2",
+    "7:",
     "nh_turns \\step, \\lanes, \\width",
-    "nh_leave_row \\lanes, 1b",
+    "nh_leave_row \\lanes, 1b, r9",
     ".endm",
     "nh_counted neuroprune_delta8, nh_delta_step, 8, 1",
     "nh_counted neuroprune_delta4, nh_delta_step, 4, 1",
@@ -194,7 +207,7 @@ global_asm!(
     "nh_counted neuroprune_blocks4_8, nh_block_step, 8, 4",
     "nh_counted neuroprune_blocks4_4, nh_block_step, 4, 4",
     // ---- bitmap: r10 runs through the bits to r11, the last whole word; r9 is the feature of
-    // the next word's first column; on the stack the bytes of bits. As with `SMLAL`, a bit that
+    // the next word's first column; lr what the bits of a scale begin at; on the stack the bytes of bits. As with `SMLAL`, a bit that
     // is set and the three behind it are one of eight patterns. r2 is four bytes before the
     // feature of the highest bit of r1.
     ".macro nh_bit lanes, column, last",
@@ -221,7 +234,8 @@ global_asm!(
     ".macro nh_bitmap name, lanes",
     "nh_function \\name",
     "nh_enter",
-    "push {{r7, r9}}",
+    "push {{r7, r12}}",
+    "mov lr, r9",
     "subs r8, #4",
     "1:",
     "ldr r11, [sp, #4]",
@@ -274,7 +288,7 @@ global_asm!(
     "lsls r1, r1, #24",
     "b.w 3b",
     "8:",
-    "nh_leave_row \\lanes, 1b, 8",
+    "nh_leave_row \\lanes, 1b, lr, 8",
     ".endm",
     "nh_bitmap neuroprune_bitmap8, 8",
     "nh_bitmap neuroprune_bitmap4, 4",

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use neuroprune_format::manifest::{
     Activation, EncoderSettings, Pooling, Scores, TokenizerSettings,
 };
-use neuroprune_format::tensor::{LayoutKind, Role};
+use neuroprune_format::tensor::{LayoutKind, Role, Scale};
 use neuroprune_format::writer::{
     CharacterMap, CharacterOutcome, EmbeddingSource, LayoutChoice, LayoutCosts, MatrixSource,
     ModelSource, NormSource, TensorSource,
@@ -252,7 +252,7 @@ impl Shape {
             head.query_rows = query;
             // Scores of a few units: attention neither uniform nor all on one token.
             for scale in &mut head.scales[..query] {
-                *scale = half(f32::from(*scale) * 1.5 / (query as f32).sqrt());
+                *scale = Scale::at_least(scale.to_f32() * 1.5 / (query as f32).sqrt());
             }
             push(head, random);
         }
@@ -276,7 +276,7 @@ impl Shape {
             cols: self.hidden,
             weights: (0..rows * self.hidden).map(|_| random.weight()).collect(),
             scales: (0..rows)
-                .map(|_| half(random.between(0.5, 1.5) / WEIGHT_DEVIATION))
+                .map(|_| Scale::at_least(random.between(0.5, 1.5) / WEIGHT_DEVIATION))
                 .collect(),
         })
     }
@@ -434,7 +434,7 @@ fn matrix(
         query_rows: 0,
         weights,
         scales: (0..rows)
-            .map(|_| half(unit * random.between(0.5, 1.5)))
+            .map(|_| Scale::at_least(unit * random.between(0.5, 1.5)))
             .collect(),
         bias: random.chance(0.7).then(|| {
             let biases = (0..rows).map(|_| half(random.between(-0.3, 0.3)));

@@ -14,13 +14,14 @@
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, bail};
 
-use super::{Linear, Network, Norm};
+use super::{Linear, Network, Norm, Precision};
 use crate::batch::Batch;
 use crate::loss::Loss;
 use crate::ops::{
-    activation, activation_backward, attention, attention_backward, layer_norm,
+    activation, activation_backward, attention, attention_backward, fake_quantize, layer_norm,
     layer_norm_backward, linear, linear_backward, mean, mean_backward, rows, rows_backward,
 };
+use crate::parameter::Parameter;
 use crate::recipe::PoolingKind;
 
 /// Everything a forward pass makes.
@@ -59,6 +60,33 @@ pub struct LayerRecording {
     pub output: Tensor,
 }
 
+impl Recording {
+    /// Every tensor with a name for messages, in the order in which they were made.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<(String, &Tensor)> {
+        let mut list = vec![("the sum of the embeddings".to_owned(), &self.embedded)];
+        for (number, layer) in self.layers.iter().enumerate() {
+            list.extend(
+                [
+                    ("input", &layer.input),
+                    ("queries, keys and values", &layer.projected),
+                    ("context", &layer.context),
+                    ("sum behind attention", &layer.attention_sum),
+                    ("MLP input", &layer.attended),
+                    ("neurons", &layer.unactivated),
+                    ("activated neurons", &layer.neurons),
+                    ("sum behind MLP", &layer.mlp_sum),
+                    ("output", &layer.output),
+                ]
+                .map(|(name, tensor)| (format!("the {name} of layer {number}"), tensor)),
+            );
+        }
+        list.push(("the pooled vector".to_owned(), &self.pooled));
+        list.push(("the vector of logits".to_owned(), &self.logits));
+        list
+    }
+}
+
 impl Network {
     /// Logits, `[sequences, labels]`.
     ///
@@ -74,21 +102,26 @@ impl Network {
     /// When a shape does not fit.
     pub fn record(&self, batch: &Batch) -> Result<Recording> {
         let epsilon = self.shape.norm_epsilon;
-        let mut embedded = rows(&self.token_embedding.values(), &batch.ids)?;
-        embedded = (embedded + rows(&self.position_embedding.values(), &batch.positions)?)?;
+        let precision = self.precision;
+        let look_up = |table: &Parameter, index| precision.of(rows(&table.values(), index)?);
+        let mut embedded = look_up(&self.token_embedding, &batch.ids)?;
+        embedded = (embedded + look_up(&self.position_embedding, &batch.positions)?)?;
         if let Some(segment) = &self.segment_embedding {
-            embedded = (embedded + rows(&segment.values(), &batch.segments)?)?;
+            embedded = (embedded + look_up(segment, &batch.segments)?)?;
         }
         let mut input = self.embedding_norm.forward(&embedded, epsilon)?;
         let mut layers = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
-            let projected = layer.projection.forward(&input)?;
-            let context = attention(&projected, self.heads_of(layer), &batch.sequences)?;
-            let attention_sum = (&input + layer.attention_output.forward(&context)?)?;
+            let heads = self.heads_of(layer);
+            let projected = layer.projection.forward(&input, precision)?;
+            let projected = precision.of_parts(projected, heads.width)?;
+            let context = attention(&projected, heads, &batch.sequences)?;
+            let said = layer.attention_output.forward(&context, precision)?;
+            let attention_sum = (&input + said)?;
             let attended = layer.attention_norm.forward(&attention_sum, epsilon)?;
-            let unactivated = layer.mlp_input.forward(&attended)?;
+            let unactivated = layer.mlp_input.forward(&attended, precision)?;
             let neurons = activation(&unactivated, self.shape.activation)?;
-            let mlp_sum = (&attended + layer.mlp_output.forward(&neurons)?)?;
+            let mlp_sum = (&attended + layer.mlp_output.forward(&neurons, precision)?)?;
             let output = layer.mlp_norm.forward(&mlp_sum, epsilon)?;
             layers.push(LayerRecording {
                 input: core::mem::replace(&mut input, output.clone()),
@@ -107,7 +140,7 @@ impl Network {
             PoolingKind::Mean => mean(&input, &batch.sequences)?,
         };
         Ok(Recording {
-            logits: self.classifier.forward(&pooled)?,
+            logits: self.classifier.forward(&pooled, precision)?,
             embedded,
             layers,
             pooled,
@@ -124,10 +157,10 @@ impl Network {
         if recording.layers.len() != self.layers.len() {
             bail!("a recording of {} layers", recording.layers.len());
         }
-        let epsilon = self.shape.norm_epsilon;
-        let of_pooled = self
-            .classifier
-            .backward(&recording.pooled, &loss.of_logits, gradients)?;
+        let (epsilon, precision) = (self.shape.norm_epsilon, self.precision);
+        let of_pooled =
+            self.classifier
+                .backward(&recording.pooled, precision, &loss.of_logits, gradients)?;
         let tokens = batch.sequences.tokens();
         let mut of_output = match self.shape.pooling {
             PoolingKind::Cls => rows_backward(&batch.sequences.firsts(), tokens, &of_pooled)?,
@@ -141,14 +174,16 @@ impl Network {
             let of_sum = layer
                 .mlp_norm
                 .backward(&made.mlp_sum, epsilon, &of_output, gradients)?;
-            let of_neurons = layer
-                .mlp_output
-                .backward(&made.neurons, &of_sum, gradients)?;
+            let of_neurons =
+                layer
+                    .mlp_output
+                    .backward(&made.neurons, precision, &of_sum, gradients)?;
             let of_neurons =
                 activation_backward(&made.unactivated, self.shape.activation, &of_neurons)?;
-            let of_attended = layer
-                .mlp_input
-                .backward(&made.attended, &of_neurons, gradients)?;
+            let of_attended =
+                layer
+                    .mlp_input
+                    .backward(&made.attended, precision, &of_neurons, gradients)?;
             let of_attended = (of_sum + of_attended)?;
             let of_sum = layer.attention_norm.backward(
                 &made.attention_sum,
@@ -156,9 +191,10 @@ impl Network {
                 &of_attended,
                 gradients,
             )?;
-            let of_context = layer
-                .attention_output
-                .backward(&made.context, &of_sum, gradients)?;
+            let of_context =
+                layer
+                    .attention_output
+                    .backward(&made.context, precision, &of_sum, gradients)?;
             let of_projected = attention_backward(
                 &made.projected,
                 &made.context,
@@ -166,9 +202,10 @@ impl Network {
                 &batch.sequences,
                 &of_context,
             )?;
-            let of_input = layer
-                .projection
-                .backward(&made.input, &of_projected, gradients)?;
+            let of_input =
+                layer
+                    .projection
+                    .backward(&made.input, precision, &of_projected, gradients)?;
             of_output = (of_sum + of_input)?;
         }
         let of_embedded =
@@ -210,20 +247,48 @@ impl Norm {
     }
 }
 
+impl Precision {
+    /// `x` `[rows, width]`, each row on its own.
+    fn of(self, x: Tensor) -> Result<Tensor> {
+        match self {
+            Self::Float => Ok(x),
+            Self::Int8 => fake_quantize(&x),
+        }
+    }
+
+    /// Each `width` columns of each row on their own: the file has a scale a head.
+    fn of_parts(self, x: Tensor, width: usize) -> Result<Tensor> {
+        match self {
+            Self::Float => Ok(x),
+            Self::Int8 => fake_quantize(&x.reshape(((), width))?)?.reshape(x.shape()),
+        }
+    }
+}
+
 impl Linear {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        linear(
-            &self.gathered(x)?,
-            &self.weight.values(),
-            &self.bias.values(),
-        )
+    fn forward(&self, x: &Tensor, precision: Precision) -> Result<Tensor> {
+        let (x, weight) = self.operands(x, precision)?;
+        linear(&x, &weight, &self.bias.values())
+    }
+
+    /// What is multiplied.
+    fn operands(&self, x: &Tensor, precision: Precision) -> Result<(Tensor, Tensor)> {
+        // Before columns go: the file's scale of a token is that of all of them.
+        let x = self.gathered(&precision.of(x.clone())?)?;
+        Ok((x, precision.of(self.weight.values())?))
     }
 
     /// Gradient of `x`, zero in columns that were cut; those of weight and bias go to
     /// `gradients`.
-    fn backward(&self, x: &Tensor, gradient: &Tensor, gradients: &mut GradStore) -> Result<Tensor> {
-        let (of_gathered, of_weight, of_bias) =
-            linear_backward(&self.gathered(x)?, &self.weight.values(), gradient)?;
+    fn backward(
+        &self,
+        x: &Tensor,
+        precision: Precision,
+        gradient: &Tensor,
+        gradients: &mut GradStore,
+    ) -> Result<Tensor> {
+        let (gathered, weight) = self.operands(x, precision)?;
+        let (of_gathered, of_weight, of_bias) = linear_backward(&gathered, &weight, gradient)?;
         gradients.insert(&self.weight.value, of_weight);
         gradients.insert(&self.bias.value, of_bias);
         match &self.columns {
@@ -356,6 +421,34 @@ mod tests {
                         gradient[index]
                     );
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn int8_is_near_and_gradients_are_of_what_was_read() {
+        let mut network = network(PoolingKind::Mean);
+        let batch = batch();
+        let float = network.record(&batch).unwrap();
+        network.precision = Precision::Int8;
+        let int8 = network.record(&batch).unwrap();
+        let numbers = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let (expected, found) = (numbers(&float.logits), numbers(&int8.logits));
+        assert_ne!(expected, found);
+        for (expected, found) in expected.iter().zip(found) {
+            assert!((expected - found).abs() < 0.1, "{found}, float {expected}");
+        }
+        let loss = Loss {
+            value: Tensor::zeros((), candle_core::DType::F32, &Device::Cpu).unwrap(),
+            of_logits: int8.logits.ones_like().unwrap(),
+            of_outputs: Vec::new(),
+        };
+        let gradients = network.backward(&batch, &int8, &loss).unwrap();
+        let of_classifier = gradients.get(&network.classifier.weight.value).unwrap();
+        let read = fake_quantize(&int8.pooled).unwrap().sum(0).unwrap();
+        for row in of_classifier.to_vec2::<f32>().unwrap() {
+            for (found, expected) in row.iter().zip(numbers(&read)) {
+                assert!((found - expected).abs() < 1e-5, "{found}, not {expected}");
             }
         }
     }

@@ -51,7 +51,8 @@ impl CustomOp1 for Activation {
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = values(x, layout)?.iter();
         let y = match self.0 {
-            ActivationKind::Relu => x.map(|&x| x.max(0.0)).collect(),
+            // Not `max`, which would hide what is not a number.
+            ActivationKind::Relu => x.map(|&x| if x <= 0.0 { 0.0 } else { x }).collect(),
             ActivationKind::Gelu => x.map(|&x| gelu(x)).collect(),
         };
         Ok((CpuStorage::F32(y), layout.shape().clone()))

@@ -344,6 +344,24 @@ pub(super) fn column_magnitudes(x: &CudaStorage, layout: &Layout) -> Output {
     wrap(sums, device, width)
 }
 
+/// See [`super::fake_quantize`].
+pub(super) fn fake_quantize(x: &CudaStorage, layout: &Layout) -> Output {
+    let (device, shape) = (x.device(), layout.shape());
+    let (rows, width) = shape.dims2()?;
+    let x = values(x, layout)?;
+    let mut y = room(device, rows * width)?;
+    let (rows, width) = (size(rows)?, size(width)?);
+    launch!(
+        kernel(device, "fake_quantize", 0)?,
+        for_each_row(rows),
+        &x,
+        &mut y,
+        &rows,
+        &width
+    );
+    wrap(y, device, shape)
+}
+
 /// See [`super::linear`].
 pub(super) fn linear([x, weight, bias]: [(&CudaStorage, &Layout); 3]) -> Output {
     let (tokens, cols) = x.1.shape().dims2()?;

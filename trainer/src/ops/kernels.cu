@@ -64,6 +64,19 @@ extern "C" __global__ void row_moments(const float* x, float* stats, u32 rows, u
     if (threadIdx.x % WARP == 0) { stats[row * 2] = mean; stats[row * 2 + 1] = inverse; }
 }
 
+// --- fake_quantize.rs: a warp a row ---
+
+extern "C" __global__ void fake_quantize(const float* __restrict__ x, float* __restrict__ y, u32 rows, u32 width) {
+    u32 row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
+    if (row >= rows) return;
+    x += (size_t)row * width; y += (size_t)row * width;
+    float largest = 0.f;
+    for (u32 i = threadIdx.x % WARP; i < width; i += WARP) largest = fmaxf(largest, fabsf(x[i]));
+    for (int step = WARP / 2; step > 0; step /= 2) largest = fmaxf(largest, __shfl_xor_sync(FULL, largest, step));
+    float step = largest / 127.f, inverse = largest > 0.f ? 127.f / largest : 0.f;
+    for (u32 i = threadIdx.x % WARP; i < width; i += WARP) y[i] = rintf(x[i] * inverse) * step;
+}
+
 // --- sums of columns: blocks of 32 columns × 8 rows, a part of the rows each ---
 
 __device__ __forceinline__ void store_partial(float sum, float* partial, u32 width) {
@@ -159,7 +172,7 @@ extern "C" __global__ void gelu_backward(const float* __restrict__ x, const floa
 
 extern "C" __global__ void relu(const float* __restrict__ x, float* __restrict__ y, u32 count) {
     #pragma unroll 4
-    for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) y[i] = fmaxf(x[i], 0.f);
+    for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) y[i] = x[i] <= 0.f ? 0.f : x[i];
 }
 
 extern "C" __global__ void relu_backward(const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ of_x, u32 count) {

@@ -7,10 +7,13 @@
 //!   bias takes that over; one that W_O does not read goes;
 //! - an input dimension that no row of a matrix reads is not gathered.
 //!
+//! A GPU multiplies matrices of odd sizes several times slower than somewhat larger ones of
+//! even sizes. There some empty neurons and inputs stay for the time being ([`Sizes`]).
+//!
 //! With blocks wider than 1 neurons change places so that blocks of L_out stay whole
 //! (`super::blocks`); that leaves the function as it is too.
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Device, Result, Tensor, Var};
 
 use super::blocks::{make_whole, regroup};
 use super::heads::keep_heads;
@@ -38,19 +41,72 @@ impl Cut {
     }
 }
 
-/// Cuts everything that is empty.
+/// Which sizes matrices may be cut to.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    /// Neurons and gathered inputs come to a multiple of it.
+    multiple: usize,
+    /// Share of the inputs, one in so many, that must be empty for the rest to be gathered.
+    gathered_from: usize,
+}
+
+impl Sizes {
+    /// Any size. Gathering costs a pass over the input; a few columns do not pay it.
+    const ANY: Self = Self {
+        multiple: 1,
+        gathered_from: 8,
+    };
+    /// Whole lines of 128 bytes, as products on matrix units want them; there a pass costs
+    /// more than a product.
+    const GPU: Self = Self {
+        multiple: 32,
+        gathered_from: 2,
+    };
+
+    fn on(device: &Device, blocks: Blocks) -> Self {
+        // Neurons that form blocks have an order of their own.
+        if device.is_cuda() && blocks == Blocks::One {
+            Self::GPU
+        } else {
+            Self::ANY
+        }
+    }
+
+    /// Lets as many stay that need not as make the number even.
+    fn fill(self, stays: &mut [bool]) {
+        let staying = stays.iter().filter(|&&stays| stays).count();
+        let missing = staying.next_multiple_of(self.multiple) - staying;
+        let others = stays.iter_mut().filter(|stays| !**stays);
+        others.take(missing).for_each(|stays| *stays = true);
+    }
+}
+
+/// Cuts everything that is empty, but for what a GPU's sizes ask for.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
 pub fn cut(network: &mut Network, blocks: Blocks) -> Result<Cut> {
+    let sizes = Sizes::on(network.device(), blocks);
+    cut_to(network, blocks, sizes)
+}
+
+/// Cuts everything that is empty, wherever the network is.
+///
+/// # Errors
+/// When a tensor cannot be read or made.
+pub fn cut_all(network: &mut Network, blocks: Blocks) -> Result<Cut> {
+    cut_to(network, blocks, Sizes::ANY)
+}
+
+fn cut_to(network: &mut Network, blocks: Blocks, sizes: Sizes) -> Result<Cut> {
     let mut cut = Cut::default();
     let width = network.shape.head_width();
     let kind = network.shape.activation;
     for layer in &mut network.layers {
         cut.heads += cut_heads(layer, width)?;
-        cut.neurons += cut_neurons(layer, kind, blocks)?;
+        cut.neurons += cut_neurons(layer, kind, blocks, sizes)?;
         for linear in [&mut layer.projection, &mut layer.mlp_input] {
-            cut.inputs += cut_inputs(linear)?;
+            cut.inputs += cut_inputs(linear, sizes)?;
         }
     }
     Ok(cut)
@@ -97,7 +153,12 @@ fn cut_heads(layer: &mut Layer, width: usize) -> Result<usize> {
     Ok(heads - kept.len())
 }
 
-fn cut_neurons(layer: &mut Layer, kind: ActivationKind, blocks: Blocks) -> Result<usize> {
+fn cut_neurons(
+    layer: &mut Layer,
+    kind: ActivationKind,
+    blocks: Blocks,
+    sizes: Sizes,
+) -> Result<usize> {
     let rows = living(&layer.mlp_input.weight, 1)?;
     let columns = living(&layer.mlp_output.weight, 0)?;
     let keeps = |(row, column): (&f32, &f32)| *row > 0.0 && *column > 0.0;
@@ -106,20 +167,30 @@ fn cut_neurons(layer: &mut Layer, kind: ActivationKind, blocks: Blocks) -> Resul
         *first = true;
     }
     let neurons = keeps.len();
-    let kept = regroup(&keeps, blocks.width());
-    if kept.len() == neurons {
+    let mut stays = keeps.clone();
+    sizes.fill(&mut stays);
+    let kept = regroup(&stays, blocks.width());
+    let counts = rows.iter().zip(&columns).zip(&keeps);
+    let is_dying = |&((row, column), keep): &((&f32, &f32), &bool)| !keep && row + column > 0.0;
+    let dying = counts.filter(is_dying).count();
+    if kept.len() == neurons && dying == 0 {
         return Ok(0);
     }
     let going: Vec<f32> = keeps.iter().map(|&keep| f32::from(!keep)).collect();
     let constant = activation(&layer.mlp_input.bias.value.detach(), kind)?;
     let going = Tensor::new(going, constant.device())?;
-    let constant = (constant * going)?;
+    let constant = (constant * &going)?;
     add_constant(&mut layer.mlp_output, &constant)?;
+    if stays != keeps {
+        let living = (1.0 - going)?;
+        layer.mlp_input.weight.mask_with(&living.unsqueeze(1)?)?;
+        layer.mlp_output.weight.mask_with(&living.unsqueeze(0)?)?;
+    }
     layer.mlp_input.weight.select(&kept, 0)?;
     layer.mlp_input.bias.select(&kept, 0)?;
     layer.mlp_output.weight.select(&kept, 1)?;
     make_whole(&mut layer.mlp_output.weight, blocks.width())?;
-    Ok(neurons - kept.len())
+    Ok(dying.max(neurons - kept.len()))
 }
 
 /// bias += W·input, for inputs that are the same for every token.
@@ -131,13 +202,19 @@ fn add_constant(linear: &mut Linear, input: &Tensor) -> Result<()> {
     Ok(())
 }
 
-fn cut_inputs(linear: &mut Linear) -> Result<usize> {
+fn cut_inputs(linear: &mut Linear, sizes: Sizes) -> Result<usize> {
     let living = living(&linear.weight, 0)?;
-    let is_read = |(column, &count): (u32, &f32)| (count > 0.0).then_some(column);
-    let kept: Vec<u32> = (0..).zip(&living).filter_map(is_read).collect();
+    let mut stays: Vec<bool> = living.iter().map(|&count| count > 0.0).collect();
+    if !stays.contains(&true) {
+        return Ok(0);
+    }
+    sizes.fill(&mut stays);
+    let numbered = (0..).zip(&stays);
+    let kept: Vec<u32> = numbered
+        .filter_map(|(column, &stays)| stays.then_some(column))
+        .collect();
     let empty = living.len() - kept.len();
-    // Gathering the rest costs a pass over the input; a few columns do not pay it.
-    if empty * 8 < living.len() || kept.is_empty() {
+    if empty * sizes.gathered_from < living.len() || empty == 0 {
         return Ok(0);
     }
     linear.weight.select(&kept, 1)?;
@@ -148,4 +225,82 @@ fn cut_inputs(linear: &mut Linear) -> Result<usize> {
     };
     linear.columns = Some(kept.iter().map(number).collect());
     Ok(empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Batch, EncodedExample};
+    use crate::network::Shape;
+    use crate::recipe::ModelRecipe;
+
+    /// Two layers of 40 neurons on 70 inputs, of which some are empty.
+    fn network() -> Network {
+        let recipe = ModelRecipe {
+            hidden: 70,
+            layers: 2,
+            heads: 2,
+            intermediate: 40,
+            tokens: 6,
+            activation: ActivationKind::Gelu,
+            ..ModelRecipe::default()
+        };
+        let mut network = Network::new(Shape::new(&recipe, 9, 3, false), 5).unwrap();
+        for layer in &mut network.layers {
+            let biases: Vec<f32> = (0..40_u8).map(|i| f32::from(i) / 40.0).collect();
+            layer.mlp_input.bias.value = Var::new(biases, &Device::Cpu).unwrap();
+            // Every third neuron reads nothing, every fifth is not read; inputs from the
+            // 20th on are empty.
+            let mask = |rows: usize, cols: usize, lives: fn(usize, usize) -> bool| {
+                let cells = (0..rows * cols).map(|i| f32::from(lives(i / cols, i % cols)));
+                Tensor::from_vec(cells.collect::<Vec<_>>(), (rows, cols), &Device::Cpu).unwrap()
+            };
+            let input = mask(40, 70, |row, col| row % 3 > 0 && col < 20);
+            layer.mlp_input.weight.mask_with(&input).unwrap();
+            let output = mask(70, 40, |_, col| col % 5 > 0);
+            layer.mlp_output.weight.mask_with(&output).unwrap();
+        }
+        network
+    }
+
+    fn logits(network: &Network) -> Vec<f32> {
+        let example = EncodedExample {
+            ids: vec![0, 5, 7, 2, 1],
+            first: 5,
+            label: 0,
+        };
+        let logits = network.forward(&Batch::new([example].iter())).unwrap();
+        logits.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn sizes_of_a_gpu_are_even_and_leave_the_function_and_the_count_as_they_are() {
+        let (before, mut exact, mut even) = (network(), network(), network());
+        let done = cut_to(&mut exact, Blocks::One, Sizes::ANY).unwrap();
+        let same = cut_to(&mut even, Blocks::One, Sizes::GPU).unwrap();
+        for layer in &even.layers {
+            assert_eq!(layer.mlp_input.weight.value.dims(), [32, 32]);
+            assert_eq!(layer.mlp_output.weight.value.dims(), [70, 32]);
+        }
+        for layer in &exact.layers {
+            assert_eq!(layer.mlp_input.weight.value.dims(), [21, 20]);
+        }
+        // Three neurons of each layer neither read nor are read: those were gone before.
+        assert_eq!((done.neurons, same.neurons), (38, 32));
+        let living = exact.living_weights().unwrap();
+        assert_eq!(even.living_weights().unwrap(), living);
+        let again = cut_to(&mut even, Blocks::One, Sizes::GPU).unwrap();
+        assert_eq!(again, Cut::default());
+        for network in [&exact, &even] {
+            for (before, after) in logits(&before).iter().zip(logits(network)) {
+                assert!((before - after).abs() < 1e-4, "{before} {after}");
+            }
+        }
+        // What stayed for its size alone goes at the end.
+        cut_all(&mut even, Blocks::One).unwrap();
+        for (even, exact) in even.layers.iter().zip(&exact.layers) {
+            let [even, exact] = [even, exact].map(|layer| layer.mlp_output.weight.to_vec());
+            assert_eq!(even.unwrap(), exact.unwrap());
+        }
+    }
 }

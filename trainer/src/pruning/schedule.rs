@@ -1,6 +1,6 @@
 //! When: cubic in time (Zhu & Gupta 2017), fast while there is much to choose from.
 
-use crate::recipe::{Method, PruningRecipe};
+use crate::recipe::{Method, PruningRecipe, QuantizationRecipe};
 
 /// Steps in which the sensitivity is only watched: the memory of its average.
 fn watching_steps(recipe: &PruningRecipe, last: f64) -> f64 {
@@ -15,6 +15,12 @@ pub fn has_ended(recipe: &PruningRecipe, step: u64, steps: u64) -> bool {
 
 fn last_step(recipe: &PruningRecipe, steps: u64) -> f64 {
     (real(steps) * recipe.schedule_end).floor()
+}
+
+/// Whether step `step` of `steps`, from 0, is one of the last that train with int8.
+#[must_use]
+pub fn is_aware(recipe: &QuantizationRecipe, step: u64, steps: u64) -> bool {
+    real(step) >= real(steps) * (1.0 - recipe.aware)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]

@@ -9,7 +9,7 @@ use half::f16;
 use neuroprune_format::manifest::{
     Activation, EncoderSettings, Pooling, Scores, TokenizerSettings,
 };
-use neuroprune_format::tensor::{LayoutKind, Role};
+use neuroprune_format::tensor::{LayoutKind, Role, Scale};
 use neuroprune_format::writer::{
     CharacterMap, CharacterOutcome, EmbeddingSource, LayoutChoice, MatrixSource, ModelSource,
     NormSource, TensorSource,
@@ -271,7 +271,7 @@ fn model(
             rows,
             cols: hidden,
             weights: weights(&mut random, rows, hidden, 100, 1),
-            scales: vec![f16::from_f32(0.01); rows],
+            scales: vec![Scale::at_least(0.01); rows],
         }));
     }
     let norms =
@@ -358,7 +358,7 @@ fn matrix_source(
         cols,
         query_rows: 0,
         weights,
-        scales: vec![f16::from_f32(0.002); rows],
+        scales: vec![Scale::at_least(0.002); rows],
         bias: None,
         layout,
     }

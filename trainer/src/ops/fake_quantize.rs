@@ -1,0 +1,89 @@
+//! x as int8 gives it back: what a product of the exported file reads.
+//!
+//! Rows are tokens of an activation, or outputs of a matrix; each has one scale, 1/127 of its
+//! largest magnitude, as in `docs/arithmetic.md`. The gradient goes through as if nothing had
+//! been rounded (straight-through estimator: Bengio et al. 2013, Jacob et al. 2018), so there is
+//! nothing to do in a backward but to use what the forward read.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+use super::values;
+
+/// Steps to the largest magnitude.
+const LARGEST: f32 = 127.0;
+
+/// `x` `[rows, width]`, each row rounded to 127 steps of its largest magnitude; ties to even.
+///
+/// # Errors
+/// When `x` is not a contiguous matrix.
+pub fn fake_quantize(x: &Tensor) -> Result<Tensor> {
+    x.apply_op1_no_bwd(&FakeQuantize)
+}
+
+struct FakeQuantize;
+
+impl CustomOp1 for FakeQuantize {
+    fn name(&self) -> &'static str {
+        "fake-quantize"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (_, width) = layout.shape().dims2()?;
+        let mut y = values(x, layout)?.to_vec();
+        for row in y.chunks_exact_mut(width.max(1)) {
+            let largest = row.iter().fold(0.0, |largest: f32, x| largest.max(x.abs()));
+            if largest > 0.0 {
+                let (step, inverse) = (largest / LARGEST, LARGEST / largest);
+                for x in row {
+                    *x = (*x * inverse).round_ties_even() * step;
+                }
+            }
+        }
+        Ok((CpuStorage::F32(y), layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &candle_core::CudaStorage,
+        layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        super::cuda::fake_quantize(x, layout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    fn rounded(rows: &[[f32; 3]]) -> Vec<Vec<f32>> {
+        let x = Tensor::from_slice(rows.as_flattened(), (rows.len(), 3), &Device::Cpu).unwrap();
+        fake_quantize(&x).unwrap().to_vec2().unwrap()
+    }
+
+    #[test]
+    fn rows_have_255_values_and_scales_of_their_own() {
+        let [first, second, empty] =
+            &rounded(&[[127.0, 3.4, -2.6], [-0.254, 0.0011, 0.25], [0.0, 0.0, -0.0]])[..]
+        else {
+            panic!("three rows");
+        };
+        assert_eq!(first, &[127.0, 3.0, -3.0]);
+        for (x, expected) in second.iter().zip([-0.254, 0.002, 0.25]) {
+            assert!((x - expected).abs() < 1e-6, "{x}, not {expected}");
+        }
+        assert!(empty.iter().all(|&x| x == 0.0));
+    }
+
+    #[test]
+    fn what_is_rounded_stays() {
+        let once = rounded(&[[0.7, -0.31, 0.123]]);
+        let [row] = &once[..] else { panic!("one row") };
+        let again = rounded(&[[row[0], row[1], row[2]]]);
+        for (once, again) in row.iter().zip(&again[0]) {
+            assert!((once - again).abs() < 1e-6);
+        }
+    }
+}
