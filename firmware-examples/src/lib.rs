@@ -50,10 +50,17 @@ fn write(mut output: impl Write, text: &str) {
 
 /// Writes to the host's standard error and ends the program with status 1.
 pub fn fail(parts: &[&str]) -> ! {
-    for part in parts.iter().copied().chain(["\n"]) {
-        if let Ok(output) = semihosting::io::stderr() {
-            write(output, part);
-        }
+    for part in parts {
+        complain(part);
     }
+    complain("\n");
     exit(1)
+}
+
+/// Writes to the host's standard error.
+#[inline(never)]
+fn complain(text: &str) {
+    if let Ok(output) = semihosting::io::stderr() {
+        write(output, text);
+    }
 }

@@ -84,6 +84,18 @@ pub struct Entry {
     pub checksum: u32,
 }
 
+impl Entry {
+    fn of(bytes: &[u8; ENTRY_BYTES]) -> Self {
+        Self {
+            section: Section::from_kind(u16_at(bytes, 0)),
+            required: u16_at(bytes, 2) & REQUIRED != 0,
+            offset: u32_at(bytes, 4) as usize,
+            length: u32_at(bytes, 8) as usize,
+            checksum: u32_at(bytes, 12),
+        }
+    }
+}
+
 /// A file whose header, table and checksums hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Container<'a> {
@@ -137,16 +149,16 @@ impl<'a> Container<'a> {
     fn check_sections(&self, table_end: usize, fault: &Fault) -> Option<()> {
         let mut previous_kind = 0;
         let mut end = table_end;
-        for (index, entry) in self.entries().enumerate() {
+        for (index, bytes) in self.table.as_chunks().0.iter().enumerate() {
             let found =
                 |kind, field| fault.found(kind, Section::Table, index * ENTRY_BYTES + field);
-            let kind = entry.section.kind().unwrap_or(0);
+            let kind = u16_at(bytes, 0);
             if kind <= previous_kind {
                 return found(ErrorKind::Order, 0);
             }
             previous_kind = kind;
-            let flags = u16_at(self.table, index * ENTRY_BYTES + 2);
-            if flags & !REQUIRED != 0 {
+            let entry = Entry::of(bytes);
+            if u16_at(bytes, 2) & !REQUIRED != 0 {
                 return found(ErrorKind::Reserved, 2);
             }
             if entry.required && matches!(entry.section, Section::Unknown(_)) {
@@ -156,10 +168,7 @@ impl<'a> Container<'a> {
                 return found(ErrorKind::Alignment, 4);
             }
             let gap = self.bytes.get(end..entry.offset);
-            let body = entry
-                .offset
-                .checked_add(entry.length)
-                .and_then(|end| self.bytes.get(entry.offset..end));
+            let body = self.body(&entry);
             let (Some(gap), Some(body)) = (gap, body) else {
                 return found(ErrorKind::Truncated, 8);
             };
@@ -180,13 +189,7 @@ impl<'a> Container<'a> {
 
     /// The section table, in file order.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry> + use<'a> {
-        self.table.chunks_exact(ENTRY_BYTES).map(|entry| Entry {
-            section: Section::from_kind(u16_at(entry, 0)),
-            required: u16_at(entry, 2) & REQUIRED != 0,
-            offset: u32_at(entry, 4) as usize,
-            length: u32_at(entry, 8) as usize,
-            checksum: u32_at(entry, 12),
-        })
+        self.table.as_chunks().0.iter().map(Entry::of)
     }
 
     /// The bytes of `section`.
@@ -201,7 +204,11 @@ impl<'a> Container<'a> {
     pub(crate) fn find(&self, section: Section, fault: &Fault) -> Option<&'a [u8]> {
         self.entries()
             .find(|entry| entry.section == section)
-            .and_then(|entry| self.bytes.get(entry.offset..entry.offset + entry.length))
+            .and_then(|entry| self.body(&entry))
             .or_else(|| fault.found(ErrorKind::Missing, section, 0))
+    }
+
+    fn body(&self, entry: &Entry) -> Option<&'a [u8]> {
+        self.bytes.get(entry.offset..)?.get(..entry.length)
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ErrorKind;
 use crate::bytes::Reader;
+use crate::strings::valid_text;
 
 /// Manifest version written and read here.
 pub const VERSION: u16 = 1;
@@ -112,18 +113,48 @@ pub struct Scores {
 }
 
 impl<'a> Manifest<'a> {
-    #[inline(never)]
+    /// Of a record that is none.
+    pub(crate) const EMPTY: Self = Self {
+        version: VERSION,
+        name: "",
+        architecture: Architecture::EncoderClassifier(EncoderSettings {
+            layers: 0,
+            activation: Activation::Relu,
+            pooling: Pooling::Mean,
+            norm_epsilon: 0.0,
+            dense_weights: 0,
+        }),
+        tokenizer: TokenizerSettings {
+            unknown: 0,
+            start: 0,
+            separator: 0,
+            word_characters: 0,
+            pair: false,
+        },
+        provenance: Provenance {
+            producer: "",
+            seed: 0,
+            recipe: [0; 32],
+            data: [0; 32],
+        },
+        scores: Scores {
+            dense_float: None,
+            sparse_float: None,
+            runtime: None,
+        },
+    };
+
     pub(crate) fn read(reader: &mut Reader<'a, '_>) -> Option<Self> {
         let mut record = reader.rest();
         let length = record.len();
-        let Some(version) = take(&mut record) else {
+        let Some(version) = take_u16(&mut &*record) else {
             return reader.found(ErrorKind::Manifest, 0);
         };
         if version != VERSION {
             let (found, known) = (version, VERSION);
             return reader.found(ErrorKind::Version { found, known }, 0);
         }
-        let Some(manifest) = Self::decode(version, &mut record) else {
+        let Some(manifest) = Self::decode(&mut record) else {
             return reader.found(ErrorKind::Manifest, 0);
         };
         if !record.is_empty() {
@@ -142,28 +173,45 @@ impl<'a> Manifest<'a> {
 
     /// What [`Serialize`] wrote, field by field: a visitor for each type, as serde derives
     /// them, is five times the code.
-    fn decode(version: u16, record: &mut &'a [u8]) -> Option<Self> {
+    pub(crate) fn decode(record: &mut &'a [u8]) -> Option<Self> {
+        let version = take_u16(record)?;
+        let name = take_text(record)?;
+        let architecture = Architecture::decode(record)?;
+        let mut settings = [0; 4];
+        for setting in &mut settings {
+            *setting = take_u16(record)?;
+        }
+        let [unknown, start, separator, word_characters] = settings;
+        let pair = take_bool(record)?;
+        let provenance = Provenance {
+            producer: take_text(record)?,
+            seed: take(record)?,
+            recipe: take_hash(record)?,
+            data: take_hash(record)?,
+        };
+        let mut scores = [None; 3];
+        for score in &mut scores {
+            if take_bool(record)? {
+                *score = Some(take(record)?);
+            }
+        }
+        let [dense_float, sparse_float, runtime] = scores;
         Some(Self {
             version,
-            name: take(record)?,
-            architecture: Architecture::decode(record)?,
+            name,
+            architecture,
             tokenizer: TokenizerSettings {
-                unknown: take(record)?,
-                start: take(record)?,
-                separator: take(record)?,
-                word_characters: take(record)?,
-                pair: take(record)?,
+                unknown,
+                start,
+                separator,
+                word_characters,
+                pair,
             },
-            provenance: Provenance {
-                producer: take(record)?,
-                seed: take(record)?,
-                recipe: take_hash(record)?,
-                data: take_hash(record)?,
-            },
+            provenance,
             scores: Scores {
-                dense_float: take(record)?,
-                sparse_float: take(record)?,
-                runtime: take(record)?,
+                dense_float,
+                sparse_float,
+                runtime,
             },
         })
     }
@@ -171,23 +219,23 @@ impl<'a> Manifest<'a> {
 
 impl Architecture {
     fn decode(record: &mut &[u8]) -> Option<Self> {
-        let 0 = take_variant(record)? else {
+        let 0 = take_u16(record)? else {
             return None;
         };
         Some(Self::EncoderClassifier(EncoderSettings {
-            layers: take(record)?,
-            activation: match take_variant(record)? {
+            layers: take_u16(record)?,
+            activation: match take_u16(record)? {
                 0 => Activation::Relu,
                 1 => Activation::Gelu,
                 _ => return None,
             },
-            pooling: match take_variant(record)? {
+            pooling: match take_u16(record)? {
                 0 => Pooling::Mean,
                 1 => Pooling::Cls,
                 _ => return None,
             },
             norm_epsilon: take(record)?,
-            dense_weights: take(record)?,
+            dense_weights: take_integer(record)?,
         }))
     }
 }
@@ -200,9 +248,37 @@ fn take<'a, T: Deserialize<'a>>(record: &mut &'a [u8]) -> Option<T> {
     Some(value)
 }
 
-/// The number of an enum's variant.
-fn take_variant(record: &mut &[u8]) -> Option<u32> {
-    take(record)
+/// An integer of any width, or the number of an enum's variant: postcard writes all alike, in
+/// groups of seven bits, so one copy of the code reads them.
+fn take_integer<T: TryFrom<u64>>(record: &mut &[u8]) -> Option<T> {
+    let number: u64 = take(record)?;
+    number.try_into().ok()
+}
+
+#[inline(never)]
+fn take_u16(record: &mut &[u8]) -> Option<u16> {
+    take_integer(record)
+}
+
+/// 0 or 1, as a `bool` is, and what stands in front of an optional value.
+fn take_bool(record: &mut &[u8]) -> Option<bool> {
+    let (&byte, rest) = record.split_first()?;
+    *record = rest;
+    match byte {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
+}
+
+/// A length in front of bytes that are UTF-8.
+#[inline(never)]
+fn take_text<'a>(record: &mut &'a [u8]) -> Option<&'a str> {
+    let length = take_integer(record)?;
+    let (bytes, rest) = record.split_at_checked(length)?;
+    *record = rest;
+    let text = valid_text(bytes);
+    (text.len() == bytes.len()).then_some(text)
 }
 
 /// An array has no length in front of it.

@@ -4,7 +4,7 @@ use crate::bytes::{Fault, Reader};
 use crate::characters::Characters;
 use crate::container::Container;
 use crate::encoder::Encoder;
-use crate::manifest::Architecture;
+use crate::manifest::{Architecture, TokenizerSettings};
 use crate::strings::{StringTable, Vocabulary};
 use crate::tensor::Tensors;
 use crate::{ErrorKind, FormatError, Limits, Manifest, Section};
@@ -13,7 +13,9 @@ use crate::{ErrorKind, FormatError, Limits, Manifest, Section};
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'a> {
     bytes: &'a [u8],
-    manifest: Manifest<'a>,
+    /// The record, which was checked.
+    manifest: &'a [u8],
+    tokenizer: TokenizerSettings,
     limits: Limits,
     labels: StringTable<'a>,
     vocabulary: Vocabulary<'a>,
@@ -38,21 +40,22 @@ impl<'a> Model<'a> {
 
     fn read(bytes: &'a [u8], fault: &Fault) -> Option<Self> {
         let container = Container::read(bytes, fault)?;
-        let section = |section| {
-            let bytes = container.find(section, fault)?;
-            Some(Reader::new(section, bytes, fault))
-        };
-        let manifest = Manifest::read(&mut section(Section::Manifest)?)?;
-        let limits = Limits::read(&mut section(Section::Limits)?)?;
+        let find = |section| container.find(section, fault);
+        let record = find(Section::Manifest)?;
+        let manifest = Manifest::read(&mut Reader::new(Section::Manifest, record, fault))?;
+        let limits = find(Section::Limits)?;
+        let limits = Limits::read(&mut Reader::new(Section::Limits, limits, fault))?;
 
-        let mut reader = section(Section::Labels)?;
+        let labels = find(Section::Labels)?;
+        let mut reader = Reader::new(Section::Labels, labels, fault);
         let labels = StringTable::read(&mut reader)?;
         reader.finish()?;
         if labels.len() != limits.labels || labels.is_empty() {
             return reader.found(ErrorKind::Limit, 0);
         }
 
-        let mut reader = section(Section::Vocabulary)?;
+        let vocabulary = find(Section::Vocabulary)?;
+        let mut reader = Reader::new(Section::Vocabulary, vocabulary, fault);
         let vocabulary = Vocabulary::read(&mut reader)?;
         reader.finish()?;
         let tokenizer = manifest.tokenizer;
@@ -62,7 +65,8 @@ impl<'a> Model<'a> {
             }
         }
 
-        let mut reader = section(Section::Characters)?;
+        let characters = find(Section::Characters)?;
+        let mut reader = Reader::new(Section::Characters, characters, fault);
         let characters = Characters::read(&mut reader)?;
         reader.finish()?;
 
@@ -74,7 +78,8 @@ impl<'a> Model<'a> {
         let encoder = Encoder::read(tensors, settings, pair, &limits, pieces, fault)?;
         Some(Self {
             bytes,
-            manifest,
+            manifest: record,
+            tokenizer,
             limits,
             labels,
             vocabulary,
@@ -89,10 +94,17 @@ impl<'a> Model<'a> {
         self.bytes
     }
 
-    /// What the model is.
+    /// What the model is, decoded anew: kept, it would be most of this view, and a device asks
+    /// for little of it.
     #[must_use]
-    pub fn manifest(&self) -> &Manifest<'a> {
-        &self.manifest
+    pub fn manifest(&self) -> Manifest<'a> {
+        Manifest::decode(&mut &*self.manifest).unwrap_or(Manifest::EMPTY)
+    }
+
+    /// How text becomes token ids, as the manifest says.
+    #[must_use]
+    pub fn tokenizer(&self) -> TokenizerSettings {
+        self.tokenizer
     }
 
     /// The maxima that decide the scratch memory.

@@ -34,12 +34,10 @@ impl<'a> StringTable<'a> {
             text: "",
         };
         let text = reader.take(table.offset(count))?;
-        table.text = match core::str::from_utf8(text) {
-            Ok(text) => text,
-            Err(error) => {
-                return reader.found(ErrorKind::Text, text_at + error.valid_up_to());
-            }
-        };
+        table.text = valid_text(text);
+        if table.text.len() != text.len() {
+            return reader.found(ErrorKind::Text, text_at + table.text.len());
+        }
         let mut start = table.offset(0);
         if start != 0 {
             return reader.found(ErrorKind::Index, offsets_at);
@@ -98,6 +96,13 @@ impl<'a> StringTable<'a> {
             u32_at(self.offsets, index * 4) as usize
         }
     }
+}
+
+/// What `bytes` begin with that is UTF-8. `from_utf8` is made for long texts, which is code.
+#[inline(never)]
+pub(crate) fn valid_text(bytes: &[u8]) -> &str {
+    let first = bytes.utf8_chunks().next();
+    first.map_or("", |chunk| chunk.valid())
 }
 
 /// The tokenizer's vocabulary: pieces that begin a word, then pieces that

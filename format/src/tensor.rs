@@ -411,18 +411,23 @@ fn bit(map: &[u8], index: usize) -> bool {
 }
 
 /// Reads the bytes of `record`; errors keep their offset in the section.
-#[inline(never)]
+#[inline(always)]
 fn tensor_reader<'a, 'f>(
     record: &Record,
     section: &'a [u8],
     fault: &'f Fault,
 ) -> Option<Reader<'a, 'f>> {
-    let end = record.offset.checked_add(record.length)?;
-    let bytes = section.get(..end)?;
+    let bytes = up_to_end(record, section)?;
     Some(Reader::starting_at(
         record.offset,
         Section::Weights,
         bytes,
         fault,
     ))
+}
+
+/// The section up to the end of `record`.
+#[inline(never)]
+fn up_to_end<'a>(record: &Record, section: &'a [u8]) -> Option<&'a [u8]> {
+    section.get(..record.offset.checked_add(record.length)?)
 }

@@ -112,7 +112,7 @@ impl<'m, 's> Classifier<'m, 's> {
         second: Option<&str>,
         trace: &mut impl Trace,
     ) -> Result<Classification<'m>, RuntimeError> {
-        match (self.model.manifest().tokenizer.pair, second) {
+        match (self.model.tokenizer().pair, second) {
             (true, None) => return Err(RuntimeError::PairExpected),
             (false, Some(_)) => return Err(RuntimeError::SingleExpected),
             _ => {}

@@ -17,7 +17,7 @@ use neuroprune_format::tensor::{Matrix, Rows};
 use crate::kernels::{
     self, Feature, LANES, Lanes, Mixture, QUAD, TILES, Tile, project, project_tiles,
 };
-use crate::lanes::{self, LARGEST, Quantizer, float, grain_of};
+use crate::lanes::{self, LARGEST, Quantizer, grain_of, part, part_mut};
 use crate::math;
 use crate::plan::{AttentionBuffers, EmbedBuffers, MlpBuffers, PoolBuffers};
 use crate::residual::{Block, Residual};
@@ -84,7 +84,7 @@ pub(crate) fn forward(
     logits: &mut [f32],
     trace: &mut impl Trace,
 ) {
-    for (index, layer) in (0..=u16::MAX).zip(model.layers()) {
+    for (index, layer) in (0..u16::MAX).zip(model.layers()) {
         attention(model, &layer, residual, region);
         trace.stage(Stage::Attention(index), Values::of(residual));
         mlp(model, &layer, residual, region);
@@ -152,14 +152,14 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
         first += head.value_rows();
     }
     for block in residual.blocks() {
-        let mut features = buffers.features.chunks_mut(width.max(1));
+        let mut features = &mut *buffers.features;
         let tiles: [Tile<'_>; TILES] = array::from_fn(|number| {
             let tile = block.first + number;
             let tokens = residual.tokens_of(tile);
             let largest = buffers.context_largest.get(tile).copied();
             let largest = largest.unwrap_or_default().map(f32::to_bits);
             let context = part(buffers.context, tile * width, width);
-            let features = features.next().unwrap_or_default();
+            let features = features.split_off_mut(..width).unwrap_or_default();
             for (feature, bytes) in features.iter_mut().zip(context) {
                 for grain in lanes::grains(tokens) {
                     kernels::set_grain(feature, grain, grain_of(bytes, grain));
@@ -214,8 +214,8 @@ fn keys_and_values(
     let tiles = residual.block(block, buffers.features);
     let projected = part_mut(buffers.projected, 0, block.len() * count);
     project_tiles(rows, part(&tiles, 0, block.len()), projected);
-    for (number, tile) in block.tiles().enumerate() {
-        store_keys_and_values(head, residual, tile, number * count, buffers);
+    for (place, tile) in block.tiles() {
+        store_keys_and_values(head, residual, tile, place * count, buffers);
     }
 }
 
@@ -273,8 +273,8 @@ fn attend(
     let projected = part_mut(buffers.projected, 0, block.len() * rows);
     project_tiles(&head.iter(), part(&tiles, 0, block.len()), projected);
     let behind = block.len() * rows;
-    for (number, tile) in block.tiles().enumerate() {
-        attend_tile(head, residual, tile, number * rows, behind, buffers);
+    for (place, tile) in block.tiles() {
+        attend_tile(head, residual, tile, place * rows, behind, buffers);
         add_to_context(residual, tile, width, columns.clone(), behind, buffers);
     }
 }
@@ -317,14 +317,7 @@ fn attend_tile(
     let sums = part_mut(buffers.projected, to, value_rows);
     let values = part(buffers.values, 0, quads * value_rows);
     kernels::mix(mixture, values, tokens, bytemuck::cast_slice_mut(sums));
-    for grain in lanes::grains(tokens) {
-        let scales = grain_of(&scales.of_sums, grain);
-        for values in lanes::grain_mut(sums, grain) {
-            for (value, scale) in values.iter_mut().zip(scales) {
-                *value = float(kernels::integer(*value)) * scale;
-            }
-        }
-    }
+    kernels::rescale(sums, &scales.of_sums, tokens);
 }
 
 /// Attention weights as integers, in place: half the bytes. `scores` has room for whole
@@ -336,9 +329,8 @@ fn quantize_mixture<'s>(
     inverses: &Lanes<f32>,
 ) -> &'s [Mixture] {
     let quads = tokens.div_ceil(QUAD);
-    for scores in scores.iter_mut().take(quads * QUAD).skip(tokens) {
-        *scores = [0.0; LANES];
-    }
+    let behind = part_mut(scores, tokens, quads * QUAD - tokens);
+    behind.as_flattened_mut().fill(0.0);
     for quad in 0..quads {
         let (quads_of_scores, _) = scores.as_chunks::<QUAD>();
         let weights = match quads_of_scores.get(quad) {
@@ -431,15 +423,8 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
 
 /// Copies lanes to `values` from `start` on, as many as there is room for.
 fn set(values: &mut [f32], start: usize, lanes: &Lanes<f32>) {
-    for (value, lane) in values.iter_mut().skip(start).zip(lanes) {
+    let behind = values.get_mut(start..).unwrap_or(&mut []);
+    for (value, lane) in behind.iter_mut().zip(lanes) {
         *value = *lane;
     }
-}
-
-fn part<T>(values: &[T], start: usize, length: usize) -> &[T] {
-    values.get(start..start + length).unwrap_or(&[])
-}
-
-fn part_mut<T>(values: &mut [T], start: usize, length: usize) -> &mut [T] {
-    values.get_mut(start..start + length).unwrap_or(&mut [])
 }

@@ -60,7 +60,8 @@ use x86_64 as chosen;
 
 pub use chosen::{
     Feature, add, dense, gelu, largest, mix, mixture, multiply, normalize, pack, quantize,
-    quantize_bytes, rectify, round, scale, set_grain, softmax, sum, sum_of_squares, value_word,
+    quantize_bytes, rectify, rescale, round, scale, set_grain, softmax, sum, sum_of_squares,
+    value_word,
 };
 
 /// Tiles that are multiplied at once.

@@ -52,6 +52,20 @@ pub(crate) fn lane<T>(rows: &[Lanes<T>], lane: usize) -> impl Iterator<Item = &T
     rows.iter().filter_map(move |row| row.get(lane))
 }
 
+/// `length` values from `start` on; none where there are fewer.
+#[inline]
+pub(crate) fn part<T>(values: &[T], start: usize, length: usize) -> &[T] {
+    let behind = values.get(start..).unwrap_or(&[]);
+    behind.get(..length).unwrap_or(&[])
+}
+
+/// [`part`], to be changed.
+#[inline]
+pub(crate) fn part_mut<T>(values: &mut [T], start: usize, length: usize) -> &mut [T] {
+    let behind = values.get_mut(start..).unwrap_or(&mut []);
+    behind.get_mut(..length).unwrap_or(&mut [])
+}
+
 /// Symmetric integers of each token: x ≈ scale · q. In 8 bits |q| ≤ 127, never −128.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Quantizer {

@@ -182,14 +182,13 @@ impl<'s> Arena<'s> {
     /// a part that does not fit would be empty, which the planner excludes.
     #[inline(never)]
     pub(crate) fn take<T: bytemuck::Pod>(&mut self, count: usize) -> &'s mut [T] {
-        let bytes = core::mem::take(&mut self.rest);
-        match bytes.split_at_mut_checked(count * size_of::<T>()) {
-            Some((taken, rest)) => {
-                self.rest = rest;
-                bytemuck::try_cast_slice_mut(taken).unwrap_or(&mut [])
-            }
-            None => &mut [],
-        }
+        let bytes = self.take_bytes(count * size_of::<T>());
+        bytemuck::try_cast_slice_mut(bytes).unwrap_or(&mut [])
+    }
+
+    #[inline(never)]
+    fn take_bytes(&mut self, count: usize) -> &'s mut [u8] {
+        self.rest.split_off_mut(..count).unwrap_or(&mut [])
     }
 
     /// Everything that is left.

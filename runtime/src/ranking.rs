@@ -34,8 +34,8 @@ pub(crate) fn rank<'m>(logits: &[f32], labels: &StringTable<'m>) -> Ranking<'m> 
     }
     let mut sum = 0.0;
     // Numbers of the classes, first the most probable.
-    let mut classes = heapless::Vec::<u16, RANKING>::new();
-    for (mut class, &logit) in (0..=u16::MAX).zip(logits) {
+    let mut classes = heapless::Vec::<usize, RANKING>::new();
+    for (mut class, &logit) in logits.iter().enumerate() {
         sum += weight(logit, largest);
         // Compare logits, not probabilities: distinct logits can share one.
         let mut is_placed = false;
@@ -52,8 +52,9 @@ pub(crate) fn rank<'m>(logits: &[f32], labels: &StringTable<'m>) -> Ranking<'m> 
     let mut ranking = Ranking::new();
     for &class in &classes {
         let ranked = Ranked {
-            label: labels.get(usize::from(class)).unwrap_or(""),
-            class,
+            label: labels.get(class).unwrap_or(""),
+            // A matrix has fewer rows.
+            class: u16::try_from(class).unwrap_or(u16::MAX),
             probability: weight(logit_of(logits, class), largest) / sum,
         };
         // There is room for all of them.
@@ -62,8 +63,8 @@ pub(crate) fn rank<'m>(logits: &[f32], labels: &StringTable<'m>) -> Ranking<'m> 
     ranking
 }
 
-fn logit_of(logits: &[f32], class: u16) -> f32 {
-    logits.get(usize::from(class)).copied().unwrap_or(0.0)
+fn logit_of(logits: &[f32], class: usize) -> f32 {
+    logits.get(class).copied().unwrap_or(0.0)
 }
 
 #[inline(never)]

@@ -10,7 +10,7 @@ use core::ops::Range;
 use neuroprune_format::tensor::Norm;
 
 use crate::kernels::{self, Feature, LANES, Lanes, TILES, Tile};
-use crate::lanes::{self, Quantizer, float};
+use crate::lanes::{self, Quantizer, float, part, part_mut};
 use crate::math;
 
 /// Steps of the largest magnitude.
@@ -33,9 +33,9 @@ impl Block {
         if TILES == 1 { 1 } else { self.count }
     }
 
-    /// Their numbers.
-    pub(crate) fn tiles(self) -> Range<usize> {
-        self.first..self.first + self.len()
+    /// The place of each in the block, and its number.
+    pub(crate) fn tiles(self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.len()).map(move |place| (place, self.first + place))
     }
 }
 
@@ -87,6 +87,8 @@ impl<'s> Residual<'s> {
     }
 
     /// Tokens of one tile: eight, but for the last.
+    // Asked for in many places.
+    #[inline(never)]
     pub(crate) fn tokens_of(&self, tile: usize) -> usize {
         self.tokens.saturating_sub(tile * LANES).min(LANES)
     }
@@ -95,7 +97,8 @@ impl<'s> Residual<'s> {
     /// [`Residual::block`].
     #[inline(never)]
     pub(crate) fn pack(&self, block: Block, features: &mut [Feature]) {
-        for (tile, features) in block.tiles().zip(features.chunks_mut(self.width.max(1))) {
+        for (place, tile) in block.tiles() {
+            let features = part_mut(features, place * self.width, self.width);
             kernels::pack(self.steps_of(tile), features);
         }
     }
@@ -104,11 +107,10 @@ impl<'s> Residual<'s> {
     /// them; tiles behind the last one of the sequence have no tokens.
     #[inline(never)]
     pub(crate) fn block<'f>(&self, block: Block, features: &'f [Feature]) -> [Tile<'f>; TILES] {
-        let mut features = features.chunks(self.width.max(1));
         array::from_fn(|number| {
             let tile = block.first + number;
             Tile {
-                features: features.next().unwrap_or(&[]),
+                features: part(features, number * self.width, self.width),
                 scales: self.scales_of(tile).map(|scale| scale * STEPS_A_BYTE),
                 tokens: self.tokens_of(tile),
             }
@@ -125,7 +127,8 @@ impl<'s> Residual<'s> {
         epsilon: f32,
         norm: Norm<'_>,
     ) {
-        for (tile, update) in block.tiles().zip(updates.chunks_mut(self.width.max(1))) {
+        for (place, tile) in block.tiles() {
+            let update = part_mut(updates, place * self.width, self.width);
             let (scales, tokens) = (self.scales_of(tile), self.tokens_of(tile));
             kernels::add(update, self.steps_of(tile), &scales, tokens);
             self.normalize(tile, update, epsilon, norm);
@@ -155,8 +158,8 @@ impl<'s> Residual<'s> {
 
         let quantizer = Quantizer::of(values, LARGEST, tokens);
         let start = tile * self.width;
-        let steps = self.steps.get_mut(start..start + self.width);
-        quantizer.round(values, tokens, steps.unwrap_or(&mut []));
+        let steps = part_mut(self.steps, start, self.width);
+        quantizer.round(values, tokens, steps);
         if let Some(scales) = self.scales.get_mut(tile) {
             // Zero for a lane without a token, which must not be counted.
             scales.copy_from_slice(&quantizer.scales);
@@ -176,8 +179,7 @@ impl<'s> Residual<'s> {
     }
 
     fn steps_of(&self, tile: usize) -> &[Lanes<i16>] {
-        let start = tile * self.width;
-        self.steps.get(start..start + self.width).unwrap_or(&[])
+        part(self.steps, tile * self.width, self.width)
     }
 
     fn scales_of(&self, tile: usize) -> Lanes<f32> {

@@ -50,7 +50,7 @@ impl<'m> Tokenizer<'m> {
         Self {
             vocabulary: model.vocabulary(),
             characters: model.characters(),
-            settings: model.manifest().tokenizer,
+            settings: model.tokenizer(),
         }
     }
 

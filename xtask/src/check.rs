@@ -26,7 +26,10 @@ const FEATURES: [(&str, &[&str]); 2] = [
         "neuroprune-format",
         &["", "bitmap", "blocks", "alloc", "defmt", "alloc,defmt"],
     ),
-    ("neuroprune-runtime", &["", "bitmap,blocks,defmt"]),
+    (
+        "neuroprune-runtime",
+        &["", "unrolled", "bitmap,blocks,unrolled,defmt"],
+    ),
 ];
 
 /// Host lints are run with these.

@@ -97,6 +97,48 @@ fn main() -> ! {
             quantize(x, &bytes, tokens, &mut steps);
             *x = steps.map(|row| row.map(f32::from));
         });
+        let scores =
+            steps.map(|row| row.map(|step| f32::from_bits(i32::from(step).cast_unsigned())));
+        let scales = [(); 3].map(|()| [(); ROWS].map(|()| random.float().abs()));
+        let [of_queries, of_keys, of_values] = &scales;
+        let (of_queries, _) = of_queries.as_chunks::<LANES>();
+        let softmax = |x: &mut Rows<f32>, own| {
+            let softmax = if own {
+                kernels::softmax
+            } else {
+                floats::softmax
+            };
+            softmax(x, &of_queries[0], tokens, of_keys, of_values)
+        };
+        check("weights of softmax", tokens, &scores, |x, own| {
+            softmax(x, own);
+        });
+        check("scales of softmax", tokens, &scores, |x, own| {
+            let scales = softmax(x, own);
+            x[0] = scales.inverses;
+            x[1] = scales.of_sums;
+        });
+        check("rescale", tokens, &scores, |x, own| {
+            let rescale = if own {
+                kernels::rescale
+            } else {
+                floats::rescale
+            };
+            rescale(x, &inverse, tokens);
+        });
+        check("mixture", tokens, &x, |x, own| {
+            let mixture = if own {
+                kernels::mixture
+            } else {
+                floats::mixture
+            };
+            for weights in x.as_chunks_mut().0 {
+                let mixture = mixture(weights, &halves);
+                for (place, row) in weights.iter_mut().enumerate() {
+                    *row = mixture.map(|steps| f32::from(steps[place]));
+                }
+            }
+        });
         // A lane shares its word with another: both lanes of it count.
         let mut own = [Feature::default(); ROWS];
         let mut portable = [Feature::default(); ROWS];

@@ -212,7 +212,9 @@ impl<'a> Matrix<'a> {
         if record.flags & ROW_MAP != 0 {
             let map_at = reader.position();
             let map = reader.take(record.rows.div_ceil(8))?;
-            if (record.rows..map.len() * 8).any(|row| bit(map, row)) {
+            // What is left of the last byte behind the last row.
+            let behind = record.rows % 8;
+            if behind != 0 && map.last().is_some_and(|last| last >> behind != 0) {
                 return reader.found(ErrorKind::Reserved, map_at);
             }
             stored_rows = map.iter().map(|byte| byte.count_ones() as usize).sum();
@@ -329,6 +331,8 @@ pub struct Affine {
 pub struct RowBytes<'a> {
     /// How `weights` are laid out; `None` for a matrix with a list of columns.
     pub layout: Option<LayoutKind>,
+    /// That list, of `u16`.
+    pub columns: Option<&'a [u8]>,
     /// A [`Scale`] a stored row.
     pub scales: &'a [u8],
     /// f16, one a row, cut rows included; empty for a matrix without.
@@ -366,6 +370,7 @@ impl<'a> Rows<'a> {
         };
         RowBytes {
             layout,
+            columns: self.weights.columns,
             scales: self.scales,
             bias: self.bias,
             counts: self.weights.counts,

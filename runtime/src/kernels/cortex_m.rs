@@ -4,21 +4,22 @@
 
 use core::ptr::null;
 
-use neuroprune_format::tensor::{LayoutKind, RowBytes, RowWeights, Rows, Scale};
+use neuroprune_format::tensor::{LayoutKind, RowBytes, Rows, Scale};
 
 #[cfg(dsp)]
 pub use super::cortex_m_dsp::{mix, value_word};
 #[cfg(fpu)]
 pub use super::cortex_m_fpu::{
-    add, gelu, normalize, quantize_bytes, round, scale, sum, sum_of_squares,
+    add, gelu, mixture, normalize, quantize_bytes, rescale, round, softmax, sum, sum_of_squares,
 };
 #[cfg(all(fpu, not(helium)))]
 pub use super::cortex_m_fpu::{largest, quantize};
+pub use super::floats::scale;
 #[cfg(not(fpu))]
 pub use super::floats::{
-    add, gelu, largest, normalize, quantize_bytes, round, scale, sum, sum_of_squares,
+    add, gelu, largest, mixture, normalize, quantize_bytes, rescale, round, softmax, sum,
+    sum_of_squares,
 };
-pub use super::floats::{mixture, softmax};
 #[cfg(helium)]
 use super::helium as products;
 #[cfg(helium)]
@@ -31,10 +32,10 @@ pub use super::scalar::{mix, value_word};
 use super::smlal as products;
 use super::{LANES, Lanes, Tile};
 pub use products::{Feature, multiply, set_grain};
-use products::{STRETCH, listed_row};
+use products::{STRETCH, add_listed_row};
 
-/// What a kernel of sparse rows reads and writes beside the weights, in the order in which
-/// it keeps them on its stack.
+/// What a kernel of rows reads and writes beside the weights, in the order in which it keeps
+/// them on its stack.
 #[repr(C)]
 struct Frame {
     /// The next row.
@@ -60,28 +61,44 @@ struct Frame {
 /// Rows of one layout, at least one, from their bytes on. Returns the byte behind them.
 type Kernel = unsafe extern "C" fn(weights: *const u8, frame: *const Frame) -> *const u8;
 
+/// For sums that lie in the memory of the output already; reads no weights.
+#[cfg(fpu)]
+const SCALE: Option<Kernel> = Some(neuroprune_scale);
+#[cfg(not(fpu))]
+const SCALE: Option<Kernel> = None;
+
+/// Whether kernels of sparse rows leave sums, and not yet what becomes of them.
+const LEAVE_SUMS: bool = cfg!(not(any(helium, feature = "unrolled")));
+
+fn is_short(tile: &Tile<'_>) -> bool {
+    cfg!(feature = "unrolled") && tile.tokens <= LANES / 2
+}
+
 /// See [`super::project`]: rows are scaled while their sums are in registers, where there is a
 /// float unit.
 pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
     let (cols, bytes) = (rows.cols(), rows.bytes());
-    let short = tile.tokens <= LANES / 2;
-    let kernel: Kernel = match (bytes.layout, short) {
-        (Some(LayoutKind::DeltaU8), false) => neuroprune_delta8,
-        (Some(LayoutKind::DeltaU8), true) => neuroprune_delta4,
-        (Some(LayoutKind::Bitmap), false) => neuroprune_bitmap8,
-        (Some(LayoutKind::Bitmap), true) => neuroprune_bitmap4,
-        (Some(LayoutKind::Blocks2), false) => neuroprune_blocks2_8,
-        (Some(LayoutKind::Blocks2), true) => neuroprune_blocks2_4,
-        (Some(LayoutKind::Blocks4), false) => neuroprune_blocks4_8,
-        (Some(LayoutKind::Blocks4), true) => neuroprune_blocks4_4,
-        _ => {
-            multiply_dense(rows, tile, bytemuck::cast_slice_mut(output));
-            return scale(rows, tile, output);
-        }
+    let kernel: Option<Kernel> = match (bytes.layout, is_short(tile)) {
+        (Some(LayoutKind::DeltaU8), false) => Some(neuroprune_delta8),
+        (Some(LayoutKind::DeltaU8), true) => Some(neuroprune_delta4),
+        (Some(LayoutKind::Bitmap), false) => Some(neuroprune_bitmap8),
+        (Some(LayoutKind::Bitmap), true) => Some(neuroprune_bitmap4),
+        (Some(LayoutKind::Blocks2), false) => Some(neuroprune_blocks2_8),
+        (Some(LayoutKind::Blocks2), true) => Some(neuroprune_blocks2_4),
+        (Some(LayoutKind::Blocks4), false) => Some(neuroprune_blocks4_8),
+        (Some(LayoutKind::Blocks4), true) => Some(neuroprune_blocks4_4),
+        _ => None,
     };
     if tile.features.len() < cols {
         return;
     }
+    if kernel.is_none() {
+        multiply_dense(rows, tile, bytemuck::cast_slice_mut(output));
+    }
+    let behind = SCALE.filter(|_| LEAVE_SUMS && kernel.is_some());
+    let Some(kernel) = kernel.or(SCALE) else {
+        return scale(rows, tile, output);
+    };
     let mut weights = bytes.weights.as_ptr();
     let mut scales = bytes.scales;
     let mut row = 0;
@@ -117,7 +134,12 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>
         // behind the other, and that their columns are below `cols`, for which there are
         // features. `run` stored rows follow, at least one; `left` and `scales` have as many,
         // and so have the counts of blocks, and the bias where it is not null.
-        weights = unsafe { kernel(weights, &raw const frame) };
+        unsafe {
+            weights = kernel(weights, &raw const frame);
+            if let Some(scale) = behind {
+                scale(weights, &raw const frame);
+            }
+        }
         scales = scales.get(run..).unwrap_or(&[]);
         row += run;
     }
@@ -135,54 +157,35 @@ fn counts_behind(bytes: &RowBytes<'_>, rows: usize) -> (*const u8, u32) {
     (behind.as_ptr(), halves)
 }
 
-/// Sums of dense rows, and of those with a list of columns.
+/// Sums of dense rows, which may have a list of columns.
+#[inline(never)]
 fn multiply_dense(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
     let (cols, bytes) = (rows.cols(), rows.bytes());
-    if bytes.layout.is_none() || cols > STRETCH {
-        return others(rows, tile, sums);
-    }
+    let stored = bytes.columns.map_or(cols, |columns| columns.len() / 2);
     let mut weights = bytes.weights;
     let mut row = 0;
     while let Some(left) = sums.get_mut(row..).filter(|left| !left.is_empty()) {
+        // A cut row, whose sum is not read, or rows that follow each other.
         let run = rows.stored_from(row).min(left.len());
-        let (left, _) = left.split_at_mut_checked(run.max(1)).unwrap_or_default();
-        let of_run = weights.split_off(..run * cols).unwrap_or(&[]);
-        // A cut row has no weights, and its sum is zero.
-        dense(of_run, cols, tile, left);
-        row += left.len();
-    }
-}
-
-/// Rows with a list of columns, and long ones.
-#[cold]
-fn others(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
-    for (sums, row) in sums.iter_mut().zip(rows.clone()) {
-        *sums = match row.weights {
-            RowWeights::Columns(columns, weights) => listed_row(columns, weights, tile.features),
-            RowWeights::Dense(weights) => long_row(weights, tile),
-            // A cut row; other layouts have kernels.
-            _ => [0; LANES],
-        };
-    }
-}
-
-/// One dense row that is too long for one sum.
-#[cold]
-fn long_row(weights: &[u8], tile: &Tile<'_>) -> Lanes<i32> {
-    let mut sums = [0; LANES];
-    for (weights, features) in weights.chunks(STRETCH).zip(tile.features.chunks(STRETCH)) {
-        let mut more = [Lanes::default()];
-        dense(
-            weights,
-            weights.len(),
-            &Tile { features, ..*tile },
-            &mut more,
-        );
-        for (sum, more) in sums.iter_mut().zip(more.as_flattened()) {
-            *sum += more;
+        let of_run = weights.split_off(..run * stored).unwrap_or(&[]);
+        let sums = left.get_mut(..run).unwrap_or_default();
+        match bytes.columns {
+            None => dense(of_run, cols, tile, sums),
+            Some(columns) => multiply_listed(of_run, columns, tile, sums),
         }
+        row += run.max(1);
     }
-    sums
+}
+
+/// Sums of rows with a list of columns, each of which has a feature.
+fn multiply_listed(weights: &[u8], columns: &[u8], tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
+    sums.as_flattened_mut().fill(0);
+    let stored = columns.len() / 2;
+    for (sums, weights) in sums.iter_mut().zip(weights.chunks_exact(stored.max(1))) {
+        // SAFETY: `Model::open` checked that the columns are below `cols`, and `project` that
+        // there are features for those.
+        unsafe { add_listed_row(columns, weights, tile.features, sums) };
+    }
 }
 
 /// See [`super::pairs::pack`].
@@ -204,25 +207,38 @@ pub fn rectify(x: &mut [Lanes<f32>], _tokens: usize) {
 
 /// See [`super::scalar::dense`].
 pub fn dense(weights: &[u8], cols: usize, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
-    if cols > STRETCH {
-        for (sums, weights) in sums.iter_mut().zip(weights.chunks_exact(cols)) {
-            *sums = long_row(weights, tile);
-        }
+    let (features, rows) = (tile.features, sums.len());
+    let fits = rows * cols <= weights.len() && cols <= features.len();
+    if rows == 0 || cols == 0 || !fits {
+        return sums.as_flattened_mut().fill(0);
+    }
+    let kernel = if is_short(tile) {
+        neuroprune_dense4
+    } else {
+        neuroprune_dense8
+    };
+    if cols <= STRETCH {
+        let sums = sums.as_mut_ptr();
+        // SAFETY: `fits`; there is at least one row of at least one column.
+        unsafe { kernel(weights.as_ptr(), rows, features.as_ptr(), sums, cols) };
         return;
     }
-    let fits = sums.len() * cols <= weights.len() && cols <= tile.features.len();
-    if sums.is_empty() || cols == 0 || !fits {
-        return sums.fill([0; LANES]);
-    }
-    let kernel = if tile.tokens > LANES / 2 {
-        neuroprune_dense8
-    } else {
-        neuroprune_dense4
-    };
-    let (features, rows) = (tile.features.as_ptr(), sums.len());
-    // SAFETY: `fits`; there is at least one row of at least one column.
-    unsafe {
-        kernel(weights.as_ptr(), rows, features, sums.as_mut_ptr(), cols);
+    // Too long for one sum.
+    let mut weights = weights.as_ptr();
+    for sums in sums {
+        *sums = [0; LANES];
+        for start in (0..cols).step_by(STRETCH) {
+            let (mut more, count) = ([0; LANES], STRETCH.min(cols - start));
+            // SAFETY: `fits`, and each call reads the `count` weights behind those of the last;
+            // `start + count` is at most the number of features.
+            unsafe {
+                let features = features.as_ptr().add(start);
+                weights = kernel(weights, 1, features, &raw mut more, count);
+            }
+            for (sum, more) in sums.iter_mut().zip(more) {
+                *sum += more;
+            }
+        }
     }
 }
 
@@ -240,6 +256,8 @@ unsafe extern "C" {
     fn neuroprune_blocks2_4(weights: *const u8, frame: *const Frame) -> *const u8;
     fn neuroprune_blocks4_8(weights: *const u8, frame: *const Frame) -> *const u8;
     fn neuroprune_blocks4_4(weights: *const u8, frame: *const Frame) -> *const u8;
+    #[cfg(fpu)]
+    fn neuroprune_scale(weights: *const u8, frame: *const Frame) -> *const u8;
     // Reads `rows` rows, at least one, of `cols` weights, at least one and at most `STRETCH`.
     fn neuroprune_dense8(
         weights: *const u8,

@@ -7,40 +7,19 @@
 
 use core::arch::global_asm;
 
-use neuroprune_format::tensor::{Norm, Rows, Scale};
+use neuroprune_format::tensor::Norm;
 
+use super::floats::{LARGEST_MIXTURE, MixtureScales};
 #[cfg(not(helium))]
 use super::pairs::Feature;
-use super::{LANES, Lanes, Tile};
+use super::{GRAIN, LANES, Lanes, Mixture, QUAD};
 use crate::math;
 
-/// See [`super::floats::scale`].
-pub fn scale(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
-    let bytes = rows.bytes();
-    let mut scales = bytes.scales;
-    let mut row = 0;
-    while let Some(left) = output.get_mut(row..).filter(|left| !left.is_empty()) {
-        let bias = bytes.bias.get(2 * row..).unwrap_or(&[]);
-        let run = rows.stored_from(row).min(left.len()).min(scales.len());
-        if run == 0 {
-            let bias = bytes.bias_of(row);
-            left.iter_mut().take(1).for_each(|y| *y = [bias; LANES]);
-            row += 1;
-            continue;
-        }
-        let bias = if bias.len() < 2 * run {
-            core::ptr::null()
-        } else {
-            bias.as_ptr()
-        };
-        // SAFETY: `left` and `scales` have `run` rows, at least one, and so has the bias
-        // where it is not null. There are eight scales of tokens.
-        unsafe {
-            let (left, scales) = (left.as_mut_ptr(), scales.as_ptr());
-            neuroprune_scale(left, scales, bias, run, &raw const tile.scales);
-        }
-        scales = scales.get(run..).unwrap_or(&[]);
-        row += run;
+/// See [`super::floats::rescale`].
+pub fn rescale(x: &mut [Lanes<f32>], scales: &Lanes<f32>, _tokens: usize) {
+    if !x.is_empty() {
+        // SAFETY: reads and writes the rows of `x`, at least one; eight scales.
+        unsafe { neuroprune_rescale(x.as_mut_ptr(), x.len(), scales) };
     }
 }
 
@@ -134,26 +113,75 @@ pub fn normalize(
     }
 }
 
-/// See [`super::floats::gelu`].
-pub fn gelu(x: &mut [Lanes<f32>], _tokens: usize) {
-    if !x.is_empty() {
-        // SAFETY: reads and writes the rows of `x`, at least one.
-        unsafe { neuroprune_gelu(x.as_mut_ptr(), x.len(), math::GELU.as_ptr()) };
+/// See [`super::floats::gelu`]. A grain at a time: half the code of whole rows.
+pub fn gelu(x: &mut [Lanes<f32>], tokens: usize) {
+    let row = size_of::<Lanes<f32>>();
+    let (count, stride) = if tokens <= GRAIN {
+        (x.len(), row)
+    } else {
+        (2 * x.len(), row / 2)
+    };
+    if count > 0 {
+        let constants = math::GELU.as_ptr();
+        // SAFETY: reads and writes the first grains of the rows of `x`, at least one, or all.
+        unsafe { neuroprune_gelu(x.as_mut_ptr(), count, constants, stride) };
     }
 }
 
-unsafe extern "C" {
-    // `rows` is not zero, nor is `count`.
+/// What [`softmax`] multiplies with and adds, in the order of its registers.
+const SOFTMAX: [f32; 9] = {
+    let [a, b, c, d, e] = math::EXPONENTIAL;
+    let log = core::f32::consts::LOG2_E;
+    let (shift, floor) = (math::SHIFT, math::EXPONENT_FLOOR);
+    [LARGEST_MIXTURE, log, shift, e, d, c, b, a, floor]
+};
 
-    /// Scales `rows` rows by the next byte of `scales` each, and adds the next f16 of `bias`,
-    /// unless that is null.
-    fn neuroprune_scale(
-        output: *mut Lanes<f32>,
-        scales: *const u8,
-        bias: *const u8,
-        rows: usize,
-        token_scales: *const Lanes<f32>,
-    );
+/// See [`super::floats::softmax`]. One query after the other, so that all of it stays in
+/// registers.
+pub fn softmax(
+    scores: &mut [Lanes<f32>],
+    query_scales: &Lanes<f32>,
+    queries: usize,
+    key_scales: &[f32],
+    value_scales: &[f32],
+) -> MixtureScales {
+    let mut scales = MixtureScales::default();
+    let (key, value) = (key_scales.as_ptr(), value_scales.as_ptr());
+    let count = scores.len().min(key_scales.len()).min(value_scales.len());
+    let queries = queries.min(LANES);
+    if count > 0 && queries > 0 {
+        let scores = scores.as_mut_ptr();
+        let (scales, constants) = (&raw mut scales, SOFTMAX.as_ptr());
+        // SAFETY: scores and scales have `count` rows, at least one; of eight lanes at least
+        // one is a query. Writes up to eight words of both parts of the scales.
+        unsafe {
+            neuroprune_softmax(
+                scores,
+                count,
+                query_scales,
+                queries,
+                key,
+                value,
+                scales,
+                constants,
+            );
+        }
+    }
+    scales
+}
+
+/// See [`super::floats::mixture`].
+pub fn mixture(weights: &[Lanes<f32>; QUAD], inverses: &Lanes<f32>) -> Mixture {
+    let mut mixture = Mixture::default();
+    // SAFETY: four rows of eight floats and eight inverses; writes eight times four halves.
+    unsafe { neuroprune_mixture(weights, inverses, &raw mut mixture) };
+    mixture
+}
+
+unsafe extern "C" {
+    // `count` is not zero, nor is `queries`.
+
+    fn neuroprune_rescale(x: *mut Lanes<f32>, count: usize, scales: *const Lanes<f32>);
     #[cfg(not(helium))]
     fn neuroprune_largest(x: *const Lanes<f32>, count: usize, largest: *mut Lanes<u32>);
     #[cfg(not(helium))]
@@ -192,7 +220,23 @@ unsafe extern "C" {
         mean: *const Lanes<f32>,
         inverse: *const Lanes<f32>,
     );
-    fn neuroprune_gelu(x: *mut Lanes<f32>, count: usize, constants: *const f32);
+    fn neuroprune_softmax(
+        scores: *mut Lanes<f32>,
+        count: usize,
+        query_scales: *const Lanes<f32>,
+        queries: usize,
+        key_scales: *const f32,
+        value_scales: *const f32,
+        scales: *mut MixtureScales,
+        constants: *const f32,
+    );
+    fn neuroprune_mixture(
+        weights: *const [Lanes<f32>; QUAD],
+        inverses: *const Lanes<f32>,
+        mixture: *mut Mixture,
+    );
+    /// `stride` bytes from one grain to the next.
+    fn neuroprune_gelu(x: *mut Lanes<f32>, count: usize, constants: *const f32, stride: usize);
 }
 
 // np_x is a row, np_a and np_b are what belongs to its lanes.
@@ -242,11 +286,6 @@ global_asm!(
     "\\operation \\to\\lane, \\from\\lane, \\with",
     ".endr",
     ".endm",
-    ".macro np_with_lanes operation, to, from, with",
-    ".irp lane, 0, 1, 2, 3, 4, 5, 6, 7",
-    "\\operation \\to\\lane, \\from, \\with\\lane",
-    ".endr",
-    ".endm",
     ".macro np_lanes_to operation, to, from",
     ".irp lane, 0, 1, 2, 3, 4, 5, 6, 7",
     "\\operation \\to\\lane, \\from\\lane",
@@ -260,7 +299,7 @@ global_asm!(
     ".endr",
     ".endm",
     // The nearest integers of np_x · np_a, in the low bits of r4…r11; s16 is the shift.
-    ".macro np_nearest",
+    ".macro np_nearest_here",
     "vldmia r0!, {{s8-s15}}",
     "np_lanes vmul.f32, np_x, np_x, np_a",
     "np_lanes_with vadd.f32, np_x, np_x, s16",
@@ -269,8 +308,20 @@ global_asm!(
     "vmov r8, r9, s12, s13",
     "vmov r10, r11, s14, s15",
     ".endm",
+    ".if {unrolled} == 0",
+    "np_passes neuroprune_nearest",
+    "np_nearest_here",
+    "bx lr",
+    ".endif",
+    ".macro np_nearest",
+    ".if {unrolled}",
+    "np_nearest_here",
+    ".else",
+    "bl neuroprune_nearest",
+    ".endif",
+    ".endm",
     ".macro np_enter_nearest",
-    "push {{r4-r11}}",
+    "push {{r4-r11, lr}}",
     "vpush {{s16}}",
     "movw r12, #0",
     "movt r12, #0x4b40",
@@ -281,20 +332,22 @@ global_asm!(
     "subs r1, #1",
     "bne 1b",
     "vpop {{s16}}",
-    "pop {{r4-r11}}",
-    "bx lr",
+    "pop {{r4-r11, pc}}",
     ".endm",
-    // ---- scale: r0 output, r1 scales, r2 bias, r3 rows
+    // ---- scale: r0 returns as it came, r1 is the frame of `cortex_m`; then r1 scales, r2
+    // bias, r3 output, r4 its end, r5 what the bits of a scale begin at
     "np_passes neuroprune_scale",
-    "ldr r12, [sp]",
-    "push {{r4}}",
+    "push {{r4, r5}}",
+    "ldr r12, [r1, #36]",
     "vpush {{s16-s25}}",
     "vldmia r12, {{s0-s7}}",
-    "mov r4, #{least_scale}",
+    "ldrd r2, r4, [r1, #8]",
+    "ldr r5, [r1, #20]",
+    "ldrd r3, r1, [r1]",
     "1:",
     "ldrb r12, [r1], #1",
-    "vldmia r0, {{s8-s15}}",
-    "add r12, r4, r12, lsl #20",
+    "vldmia r3, {{s8-s15}}",
+    "add r12, r5, r12, lsl #20",
     "vmov s24, r12",
     "np_lanes_to vcvt.f32.s32, np_x, np_x",
     "np_lanes_with vmul.f32, np_b, np_a, s24",
@@ -305,11 +358,22 @@ global_asm!(
     "vcvtb.f32.f16 s25, s25",
     "np_lanes_with vadd.f32, np_x, np_x, s25",
     "2:",
-    "vstmia r0!, {{s8-s15}}",
-    "subs r3, #1",
+    "vstmia r3!, {{s8-s15}}",
+    "cmp r3, r4",
     "bne 1b",
     "vpop {{s16-s25}}",
-    "pop {{r4}}",
+    "pop {{r4, r5}}",
+    "bx lr",
+    // ---- rescale: r0 x, r1 count, r2 scales
+    "np_passes neuroprune_rescale",
+    "vldmia r2, {{s0-s7}}",
+    "1:",
+    "vldmia r0, {{s8-s15}}",
+    "np_lanes_to vcvt.f32.s32, np_x, np_x",
+    "np_lanes vmul.f32, np_x, np_x, np_a",
+    "vstmia r0!, {{s8-s15}}",
+    "subs r1, #1",
+    "bne 1b",
     "bx lr",
     // ---- largest: magnitudes, doubled to lose the sign, in r4…r11
     ".macro np_larger a, b",
@@ -455,48 +519,186 @@ global_asm!(
     "bne 1b",
     "vpop {{s16-s25}}",
     "bx lr",
-    // ---- gelu: r0 x, r1 count, r2 constants; np_a is t, np_b the bump
-    "np_passes neuroprune_gelu",
-    "push {{r4-r11}}",
-    "vpush {{s16-s28}}",
-    "vldmia r2, {{s24-s28}}",
-    "vmov r3, s24",
+    // ---- softmax: r0 scores of a query, r1 their count, r2 the next query's scale, r3 queries;
+    // r4 scales of keys, r5 of values, r6 results. r7 and r8 run through scores and scales, r9
+    // counts. s1 is the largest score, s4 the sum of weights, s5 the largest of them.
+    ".macro np_finite to",
+    "vmov r12, s0",
+    "lsl r10, r12, #1",
+    "cmp r10, #0xff000000",
+    "it hs",
+    "movhs r12, #0",
+    "str r12, \\to",
+    ".endm",
+    "np_passes neuroprune_softmax",
+    "push {{r4-r10}}",
+    "ldrd r4, r5, [sp, #28]",
+    "ldrd r6, r12, [sp, #36]",
+    "vldmia r12, {{s7-s15}}",
     "1:",
-    "ldmia r0, {{r4-r11}}",
-    ".irp x, r4, r5, r6, r7, r8, r9, r10, r11",
-    "bic \\x, \\x, #0x80000000",
-    "cmp \\x, r3",
-    "it hi",
-    "movhi \\x, r3",
+    "mov r7, r0",
+    "mov r8, r4",
+    "mov r9, r1",
+    "vldmia r2!, {{s0}}",
+    "mov r12, #0x7f800000",
+    "vmov s1, r12",
+    "vneg.f32 s1, s1",
+    "2:",
+    "vldr s2, [r7]",
+    "vldmia r8!, {{s3}}",
+    "vcvt.f32.s32 s2, s2",
+    "vmul.f32 s3, s0, s3",
+    "vmul.f32 s2, s2, s3",
+    "vstr s2, [r7]",
+    "adds r7, #32",
+    "vcmp.f32 s2, s1",
+    "vmrs APSR_nzcv, fpscr",
+    "it gt",
+    "vmovgt.f32 s1, s2",
+    "subs r9, #1",
+    "bne 2b",
+    "mov r7, r0",
+    "mov r8, r5",
+    "mov r9, r1",
+    "movs r12, #0",
+    "vmov s4, r12",
+    "vmov s5, r12",
+    "3:",
+    "vldr s0, [r7]",
+    "vsub.f32 s0, s0, s1",
+    "vmul.f32 s2, s0, s8",
+    "vadd.f32 s3, s2, s9",
+    "vsub.f32 s6, s3, s9",
+    "vsub.f32 s2, s2, s6",
+    "vmul.f32 s6, s2, s10",
+    "vadd.f32 s6, s6, s11",
+    "vmul.f32 s6, s6, s2",
+    "vadd.f32 s6, s6, s12",
+    "vmul.f32 s6, s6, s2",
+    "vadd.f32 s6, s6, s13",
+    "vmul.f32 s6, s6, s2",
+    "vadd.f32 s6, s6, s14",
+    "vmov r10, s3",
+    "vmov r12, s6",
+    "vcmp.f32 s0, s15",
+    "vmrs APSR_nzcv, fpscr",
+    "add r12, r12, r10, lsl #23",
+    "it lt",
+    "movlt r12, #0",
+    "vmov s2, r12",
+    "vldmia r8!, {{s3}}",
+    "vadd.f32 s4, s4, s2",
+    "vmul.f32 s2, s2, s3",
+    "vstr s2, [r7]",
+    "adds r7, #32",
+    "vcmp.f32 s2, s5",
+    "vmrs APSR_nzcv, fpscr",
+    "it gt",
+    "vmovgt.f32 s5, s2",
+    "subs r9, #1",
+    "bne 3b",
+    "vdiv.f32 s0, s7, s5",
+    "np_finite [r6]",
+    "vmul.f32 s4, s7, s4",
+    "vdiv.f32 s0, s5, s4",
+    "np_finite \"[r6, #32]\"",
+    "adds r6, #4",
+    "adds r0, #4",
+    "subs r3, #1",
+    "bne 1b",
+    "pop {{r4-r10}}",
+    "bx lr",
+    // ---- mixture: r0 weights of a query, r1 the next inverse, r2 results, r3 counts queries.
+    // The bits of what is added, taken off again, leave the nearest integer.
+    "np_passes neuroprune_mixture",
+    "push {{r4-r7}}",
+    "movs r3, #8",
+    "movw r12, #0",
+    "movt r12, #0x4b40",
+    "vmov s5, r12",
+    "1:",
+    "vldmia r1!, {{s4}}",
+    "vldr s0, [r0]",
+    "vldr s1, [r0, #32]",
+    "vldr s2, [r0, #64]",
+    "vldr s3, [r0, #96]",
+    "adds r0, #4",
+    ".irp of, s0, s1, s2, s3",
+    "vmul.f32 \\of, \\of, s4",
+    "vadd.f32 \\of, \\of, s5",
     ".endr",
-    "vmov s0, s1, r4, r5",
-    "vmov s2, s3, r6, r7",
-    "vmov s4, s5, r8, r9",
-    "vmov s6, s7, r10, r11",
-    "ldmia r0, {{r4-r11}}",
-    "np_lanes_with vmul.f32, np_b, np_a, s28",
-    "np_lanes_with vadd.f32, np_b, np_b, s27",
-    "np_lanes vmul.f32, np_b, np_b, np_a",
-    "np_lanes_with vadd.f32, np_b, np_b, s26",
-    "np_lanes vmul.f32, np_b, np_b, np_a",
-    "np_lanes_with vadd.f32, np_b, np_b, s25",
-    "np_lanes vmul.f32, np_b, np_b, np_a",
-    "np_with_lanes vsub.f32, np_a, s24, np_a",
-    "np_lanes vmul.f32, np_a, np_a, np_a",
-    ".irp x, r4, r5, r6, r7, r8, r9, r10, r11",
+    "vmov r4, r5, s0, s1",
+    "vmov r6, r7, s2, s3",
+    ".irp of, r4, r5, r6, r7",
+    "sub \\of, \\of, r12",
+    "usat \\of, #13, \\of",
+    ".endr",
+    "orr r4, r4, r5, lsl #16",
+    "orr r6, r6, r7, lsl #16",
+    "strd r4, r6, [r2], #8",
+    "subs r3, #1",
+    "bne 1b",
+    "pop {{r4-r7}}",
+    "bx lr",
+    // ---- gelu: r0 x, r1 count, r2 constants, r3 bytes from one grain to the next; t in s0…s3,
+    // the bump in s4…s7, x in s8…s11, constants in s12…s16
+    ".macro np_grain operation, to, from, with",
+    ".irp lane, 0, 1, 2, 3",
+    "\\operation \\to\\lane, \\from\\lane, \\with\\lane",
+    ".endr",
+    ".endm",
+    ".macro np_grain_with operation, to, from, with",
+    ".irp lane, 0, 1, 2, 3",
+    "\\operation \\to\\lane, \\from\\lane, \\with",
+    ".endr",
+    ".endm",
+    "np_c0 .req s4",
+    "np_c1 .req s5",
+    "np_c2 .req s6",
+    "np_c3 .req s7",
+    "np_passes neuroprune_gelu",
+    ".macro np_magnitude to, x",
+    "bic \\to, \\x, #0x80000000",
+    "cmp \\to, r8",
+    "it hi",
+    "movhi \\to, r8",
+    ".endm",
+    "push {{r4-r11}}",
+    "vpush {{s16}}",
+    "vldmia r2, {{s12-s16}}",
+    "vmov r8, s12",
+    "1:",
+    "ldm r0, {{r4-r7}}",
+    "np_magnitude r2, r4",
+    "np_magnitude r9, r5",
+    "np_magnitude r10, r6",
+    "np_magnitude r11, r7",
+    "vmov s0, s1, r2, r9",
+    "vmov s2, s3, r10, r11",
+    "np_grain_with vmul.f32, np_c, np_a, s16",
+    "np_grain_with vadd.f32, np_c, np_c, s15",
+    "np_grain vmul.f32, np_c, np_c, np_a",
+    "np_grain_with vadd.f32, np_c, np_c, s14",
+    "np_grain vmul.f32, np_c, np_c, np_a",
+    "np_grain_with vadd.f32, np_c, np_c, s13",
+    "np_grain vmul.f32, np_c, np_c, np_a",
+    ".irp lane, 0, 1, 2, 3",
+    "vsub.f32 np_a\\lane, s12, np_a\\lane",
+    ".endr",
+    "np_grain vmul.f32, np_a, np_a, np_a",
+    ".irp x, r4, r5, r6, r7",
     "bic \\x, \\x, \\x, asr #31",
     ".endr",
     "vmov s8, s9, r4, r5",
     "vmov s10, s11, r6, r7",
-    "vmov s12, s13, r8, r9",
-    "vmov s14, s15, r10, r11",
-    "np_lanes vmul.f32, np_b, np_b, np_a",
-    "np_lanes vsub.f32, np_x, np_x, np_b",
-    "vstmia r0!, {{s8-s15}}",
+    "np_grain vmul.f32, np_c, np_c, np_a",
+    "np_grain vsub.f32, np_x, np_x, np_c",
+    "vstm r0, {{s8-s11}}",
+    "add r0, r3",
     "subs r1, #1",
     "bne 1b",
-    "vpop {{s16-s28}}",
+    "vpop {{s16}}",
     "pop {{r4-r11}}",
     "bx lr",
-    least_scale = const Scale::LEAST_BITS,
+    unrolled = const cfg!(feature = "unrolled") as u32,
 );

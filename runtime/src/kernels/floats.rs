@@ -11,7 +11,7 @@ use crate::lanes::{float, grain, grain_mut, grain_of, grains, quotient_or_zero, 
 use crate::math;
 
 /// [`LARGEST_WEIGHT`] as a float.
-const LARGEST_MIXTURE: f32 = LARGEST_WEIGHT as f32;
+pub(super) const LARGEST_MIXTURE: f32 = LARGEST_WEIGHT as f32;
 
 /// Turns the integer sums in the memory of `output` into
 /// y = (sum as f32) · (row scale · token scale) + bias.
@@ -21,6 +21,18 @@ pub fn scale<F>(rows: &Rows<'_>, tile: &Tile<'_, F>, output: &mut [Lanes<f32>]) 
         for (output, row) in grain_mut(output, part).zip(rows.affine()) {
             for (y, scale) in output.iter_mut().zip(scales) {
                 *y = float(integer(*y)) * (row.scale * scale) + row.bias;
+            }
+        }
+    }
+}
+
+/// Turns the integer sums in the memory of `x` into x = (sum as f32) · scale.
+pub fn rescale(x: &mut [Lanes<f32>], scales: &Lanes<f32>, tokens: usize) {
+    for part in grains(tokens) {
+        let scales = grain_of(scales, part);
+        for x in grain_mut(x, part) {
+            for (x, scale) in x.iter_mut().zip(scales) {
+                *x = float(integer(*x)) * scale;
             }
         }
     }
@@ -187,6 +199,7 @@ pub fn gelu(x: &mut [Lanes<f32>], tokens: usize) {
 
 /// How attention weights become integers, and sums of them floats.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
 pub struct MixtureScales {
     /// Steps of one unit.
     pub inverses: Lanes<f32>,

@@ -18,9 +18,20 @@ use super::{LANES, Lanes, scalar};
 /// A dense row of any length fits into sums of 32 bits.
 pub(super) const STRETCH: usize = u16::MAX as usize;
 
-/// Rows with a column list are rare: plain Rust.
-pub(super) fn listed_row(columns: &[u8], weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
-    scalar::listed_row(columns, weights, tile)
+/// Adds the sums of a row with a column list, which is rare: plain Rust.
+///
+/// # Safety
+/// Asks for nothing; that of `smlal`, in whose place it stands, does.
+pub(super) unsafe fn add_listed_row(
+    columns: &[u8],
+    weights: &[u8],
+    tile: &[Feature],
+    sums: &mut Lanes<i32>,
+) {
+    let more: Lanes<i32> = scalar::listed_row(columns, weights, tile);
+    for (sum, more) in sums.iter_mut().zip(more) {
+        *sum += more;
+    }
 }
 
 /// See [`super::floats::largest`].

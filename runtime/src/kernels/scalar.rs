@@ -6,8 +6,8 @@
 use neuroprune_format::tensor::{RowWeights, Rows};
 
 pub use super::floats::{
-    add, gelu, largest, mixture, normalize, quantize_bytes, rectify, round, scale, softmax, sum,
-    sum_of_squares,
+    add, gelu, largest, mixture, normalize, quantize_bytes, rectify, rescale, round, scale,
+    softmax, sum, sum_of_squares,
 };
 use super::{GRAIN, LANES, Lanes, Mixture, QUAD, Tile, floats};
 

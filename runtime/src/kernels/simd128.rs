@@ -18,7 +18,7 @@ use core::ops::Range;
 
 use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows, take_delta_row};
 
-pub use super::floats::softmax;
+pub use super::floats::{rescale, softmax};
 pub use super::scalar::value_word;
 pub use super::simd128_floats::{
     add, gelu, largest, mixture, normalize, quantize, quantize_bytes, rectify, round, scale, sum,

@@ -6,21 +6,52 @@
 //! tokens. The first weight of a row sets the sums, so nothing is cleared; the rest run
 //! through a loop that is entered where they fit. Behind a row its sums go to the float unit,
 //! where there is one, and are scaled at once. Tiles of up to four tokens have forms of their
-//! own with half the features and sums.
+//! own with half the features and sums. The feature `unrolled` pays with flash for all three;
+//! without it sums are scaled by a loop of their own.
 #![allow(unsafe_code, reason = "assembly; `cortex_m` calls it")]
 
 use core::arch::global_asm;
 
 use neuroprune_format::tensor::Rows;
 
+pub(super) use super::pairs::STRETCH;
 use super::pairs::{self, Portable};
 pub use super::pairs::{Feature, set_grain};
-pub(super) use super::pairs::{STRETCH, listed_row};
 use super::{Lanes, Tile};
 
 /// See [`super::scalar::multiply`]. Only tests ask for sums alone.
 pub fn multiply(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
     pairs::multiply::<Portable>(rows, tile, sums);
+}
+
+/// Adds Σ w·x of a weight for each column of a list of `u16`.
+///
+/// # Safety
+/// Every column of the list is that of a feature.
+pub(super) unsafe fn add_listed_row(
+    columns: &[u8],
+    weights: &[u8],
+    tile: &[Feature],
+    sums: &mut Lanes<i32>,
+) {
+    if !weights.is_empty() && columns.len() / 2 >= weights.len() {
+        let end = weights.as_ptr_range().end;
+        // SAFETY: the caller's word; there are as many columns as weights, at least one.
+        unsafe {
+            neuroprune_listed(weights.as_ptr(), columns.as_ptr(), tile.as_ptr(), sums, end);
+        }
+    }
+}
+
+unsafe extern "C" {
+    /// `end` is behind the last weight; there is at least one.
+    fn neuroprune_listed(
+        weights: *const u8,
+        columns: *const u8,
+        tile: *const Feature,
+        sums: *mut Lanes<i32>,
+        end: *const u8,
+    );
 }
 
 // r0 stream, r1 what is left of its row, r2 feature, r3 weight; r4…r11 the four 64-bit sums;
@@ -34,6 +65,7 @@ global_asm!(
     ".thumb",
     ".set np_fpu, {fpu}",
     ".set np_dsp, {dsp}",
+    ".set np_unrolled, {unrolled}",
     ".if np_fpu",
     ".fpu fpv4-sp-d16",
     ".endif",
@@ -263,6 +295,7 @@ global_asm!(
     "np_enter",
     "1:",
     "ldrb r1, [r0], #1",
+    ".if np_unrolled",
     "subs r1, #1",
     "cmp r1, #\\steps",
     "bhi.w 7f",
@@ -272,6 +305,7 @@ global_asm!(
     "7:",
     "adds r1, #1",
     "beq 8f",
+    ".endif",
     "cmp r1, #255",
     "it eq",
     "ldrheq r1, [r0], #2",
@@ -296,8 +330,13 @@ global_asm!(
     "9:",
     "np_leave_row \\lanes, 1b",
     ".endm",
+    ".if np_unrolled",
     "np_delta neuroprune_delta8, 8, 4, 16, 36",
     "np_delta neuroprune_delta4, 4, 3, 8, 24",
+    ".else",
+    "np_delta neuroprune_delta8, 8, 2, 4, 36",
+    "np_delta neuroprune_delta4, 4, 2, 4, 24",
+    ".endif",
     // ---- blocks
     ".macro np_block first, base, lanes, width",
     "ldrb r12, [r0], #1",
@@ -454,12 +493,12 @@ global_asm!(
     "np_bitmap neuroprune_bitmap4, 4, 16",
     // ---- dense: r0 weights, r1 rows, r2 tile, r3 sums. On the stack these three, the columns
     // behind the first, and where the loop is entered.
-    ".macro np_dense name, lanes, next, size",
+    ".macro np_dense name, lanes, next, steps, size",
     "np_function \\name",
     "push {{r4-r11, lr}}",
     "ldr r4, [sp, #36]",
     "subs r4, #1",
-    "and lr, r4, #15",
+    "and lr, r4, #\\steps - 1",
     "mov r5, #\\size",
     "adr.w r12, 6f",
     "mls r5, lr, r5, r12",
@@ -474,7 +513,7 @@ global_asm!(
     "ldr pc, [sp, #16]",
     ".p2align 2",
     "3:",
-    ".rept 16",
+    ".rept \\steps",
     "ldrsb.w r3, [r0], #1",
     "np_next \\lanes, \\next",
     ".endr",
@@ -497,8 +536,52 @@ global_asm!(
     "add sp, #20",
     "pop {{r4-r11, pc}}",
     ".endm",
-    "np_dense neuroprune_dense8, 8, 8, 28",
-    "np_dense neuroprune_dense4, 4, 16, 16",
+    ".if np_unrolled",
+    "np_dense neuroprune_dense8, 8, 8, 16, 28",
+    "np_dense neuroprune_dense4, 4, 16, 16, 16",
+    ".else",
+    "np_dense neuroprune_dense8, 8, 8, 4, 28",
+    "np_dense neuroprune_dense4, 4, 16, 4, 16",
+    ".endif",
+    // ---- listed: r0 weights, r1 columns; on the stack the end of the stretch, the tile, the
+    // sums and, of the caller, the end of the weights
+    ".macro np_add_pair low, high",
+    "np_split \\low, \\high",
+    "ldrd \\low, \\high, [r3]",
+    "add r12, \\low",
+    "add lr, \\high",
+    "strd r12, lr, [r3], #8",
+    ".endm",
+    "np_function neuroprune_listed",
+    "push {{r4-r11, lr}}",
+    "push {{r1-r3}}",
+    "2:",
+    "ldr r12, [sp, #48]",
+    "add r3, r0, #{stretch}",
+    "cmp r3, r12",
+    "it hi",
+    "movhi r3, r12",
+    "str r3, [sp]",
+    "np_clear",
+    "1:",
+    "ldr r2, [sp, #4]",
+    "ldrh r12, [r1], #2",
+    "ldrsb r3, [r0], #1",
+    "add r2, r2, r12, lsl #4",
+    "np_at 0, 8, 0",
+    "ldr r12, [sp]",
+    "cmp r0, r12",
+    "bne 1b",
+    "ldr r3, [sp, #8]",
+    "np_add_pair r4, r5",
+    "np_add_pair r6, r7",
+    "np_add_pair r8, r9",
+    "np_add_pair r10, r11",
+    "ldr r12, [sp, #48]",
+    "cmp r0, r12",
+    "bne 2b",
+    "add sp, #12",
+    "pop {{r4-r11, pc}}",
     // ---- pack: r0 steps, r1 count, r2 features. The upper bytes of both halves, rounded:
     // the lower half cannot carry into the upper, which it must not.
     ".macro np_pack word",
@@ -541,6 +624,9 @@ global_asm!(
     "bne 1b",
     "pop {{r4-r11}}",
     "bx lr",
-    fpu = const cfg!(fpu) as u32,
+    stretch = const STRETCH,
+    // Whether rows are scaled while their sums are in registers.
+    fpu = const cfg!(all(fpu, feature = "unrolled")) as u32,
     dsp = const cfg!(dsp) as u32,
+    unrolled = const cfg!(feature = "unrolled") as u32,
 );

@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use neuroprune_format::tensor::{Norm, Rows};
 
 use super::floats::MixtureScales;
+pub use super::floats::rescale;
 pub use super::scalar::{Feature, set_grain, value_word};
 use super::{Lanes, Mixture, QUAD, Tile, avx2, avx2_floats, avx2_tiles, scalar};
 
