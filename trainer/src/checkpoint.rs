@@ -15,6 +15,7 @@ use crate::atomic_file;
 use crate::data::Dataset;
 use crate::network::{Network, Shape};
 use crate::parameter::Pruning;
+use crate::pretrained::is_same_source;
 use crate::pruning::MergedHead;
 use crate::recipe::{Recipe, RecipeError};
 use crate::training::{EpochRecord, Journal, Phase, Run, is_finite};
@@ -126,7 +127,7 @@ pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, Chec
     let mut run = load(path)?;
     run.recipe.target = recipe.target;
     let mut recipe = recipe.clone();
-    if recipe.model.is_pretrained() && recipe.model.from == run.recipe.model.from {
+    if recipe.model.is_pretrained() && is_same_source(&recipe.model.from, &run.recipe.model.from) {
         // What the pretrained checkpoint decides is known; it need not be there any more.
         let adopted = recipe.model.adopt(&run.recipe.model, |_| false);
         adopted.map_err(|error| at(path, error.into()))?;

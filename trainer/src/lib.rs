@@ -22,6 +22,7 @@ pub mod device;
 pub mod export;
 pub mod inspection;
 pub mod loss;
+pub mod memory;
 pub mod network;
 pub mod noise;
 mod numbers;

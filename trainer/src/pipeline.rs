@@ -24,6 +24,7 @@ use crate::checkpoint::{self, CheckpointError};
 use crate::data::Dataset;
 use crate::export::{ExportError, Form, export};
 use crate::inspection::{Inspection, hex};
+use crate::memory::{OutOfMemory, Shortage};
 use crate::network::Network;
 use crate::outcome::{Accuracies, FileOutcome, Outcome, RunOutcome, Seconds};
 use crate::pruning::degree_spreads;
@@ -116,6 +117,9 @@ pub enum PipelineError {
         /// The checkpoint.
         checkpoint: PathBuf,
     },
+    /// A step takes more memory than there is.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
     /// The checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -229,6 +233,9 @@ pub fn train_phase(
     stop: &AtomicBool,
 ) -> Result<bool, PipelineError> {
     observer.phase(run.phase, run.step, run.steps(examples));
+    if let Some(shortage) = Shortage::foreseen(run, examples) {
+        observer.note(&format!("this may run out of GPU memory: {shortage}"));
+    }
     let mut saved = Ok(());
     let mut is_there = run.step > 0 || run.phase != Phase::Dense;
     let is_over = run.run_phase(examples, |run, report| {
@@ -247,6 +254,8 @@ pub fn train_phase(
             source,
             checkpoint: checkpoint.to_owned(),
         },
+        TrainingError::Tensor(error) => OutOfMemory::of_step(&error, run, examples)
+            .map_or_else(|| TrainingError::Tensor(error).into(), PipelineError::from),
         _ => source.into(),
     })?;
     if is_over {

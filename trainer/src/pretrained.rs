@@ -6,36 +6,43 @@
 //! model.safetensors ──────────► weights ──────────┘
 //! ```
 //!
-//! A checkpoint is a folder as Hugging Face's libraries write it. BERT, DistilBERT and
+//! A checkpoint is a folder as Hugging Face's libraries write it, or the name of one in
+//! their hub. BERT, DistilBERT and
 //! ELECTRA are one network under several names; MiniLM and many others are saved as BERT.
 //! What has no place in a model file (poolers, heads of pretraining) is left out, what
 //! cannot be expressed (relative positions, tokenizers other than WordPiece) is refused.
 
 mod config;
 mod error;
+mod hub;
 mod names;
 mod tensors;
 mod vocabulary;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candle_core::Tensor;
 
 pub use error::PretrainedError;
+pub use hub::FetchObserver;
+pub(crate) use hub::is_same_source;
 pub use vocabulary::Respelled;
 
 use crate::network::{Layer, Linear, Network, Norm, Shape};
 use crate::parameter::Parameter;
 use crate::recipe::{ModelRecipe, Recipe};
 use crate::vocabulary::{Vocabulary, VocabularyError};
-use config::Config;
+use config::{CONFIG, Config};
 use error::Problem;
+use hub::{Fetched, Name};
 use names::{LayerNames, PREFIXES, TOKENS};
 use tensors::Tensors;
 use vocabulary::{Chosen, PretrainedVocabulary};
 
 /// A checkpoint, read but not used yet.
 pub struct Pretrained {
+    /// What names it; of a repository with the commit.
+    from: String,
     config_path: PathBuf,
     config: Config,
     vocabulary: PretrainedVocabulary,
@@ -53,23 +60,24 @@ pub struct Beginning {
 }
 
 impl Pretrained {
-    /// Reads the checkpoint in the folder that a recipe names.
+    /// Reads the checkpoint that a recipe names: a folder, or `hf:OWNER/NAME@REVISION`, which
+    /// is fetched while `observer` looks on.
     ///
     /// # Errors
     /// [`PretrainedError`] with the file, and what was expected of it.
-    pub fn open(from: &str) -> Result<Self, PretrainedError> {
-        let folder = Path::new(from);
-        if let Some(name) = from.strip_prefix("hf:") {
-            let problem = format!(
-                "nothing is fetched from the hub: `hf download {name} --local-dir FOLDER` does \
-                 it, then name the folder"
-            );
-            return Err(Problem::Unsupported(problem).at(folder));
-        }
+    pub fn open(from: &str, observer: &mut dyn FetchObserver) -> Result<Self, PretrainedError> {
+        let Fetched { folder, from } = match Name::parse(from)? {
+            Some(name) => name.fetch(observer)?,
+            None => Fetched {
+                folder: from.into(),
+                from: from.to_owned(),
+            },
+        };
+        let folder = folder.as_path();
         if !folder.is_dir() {
             return Err(Problem::NoFolder.at(folder));
         }
-        let config_path = folder.join("config.json");
+        let config_path = folder.join(CONFIG);
         let config = Config::read(&config_path)?;
         let vocabulary = PretrainedVocabulary::read(folder)?;
         vocabulary.check_rows(config.vocabulary)?;
@@ -85,6 +93,7 @@ impl Pretrained {
                 )))
             })?;
         Ok(Self {
+            from,
             config_path,
             config,
             vocabulary,
@@ -97,6 +106,7 @@ impl Pretrained {
     #[must_use]
     pub fn model(&self) -> ModelRecipe {
         ModelRecipe {
+            from: self.from.clone(),
             from_sha256: self.tensors.sha256(),
             hidden: self.config.hidden,
             layers: self.config.layers,

@@ -36,7 +36,8 @@ pub struct Recipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelRecipe {
-    /// Folder of the pretrained checkpoint to start from; random weights where it is empty.
+    /// Folder of the pretrained checkpoint to start from, or `hf:OWNER/NAME@REVISION`, where
+    /// the commit is filled in; random weights where it is empty.
     pub from: String,
     /// SHA-256 of that checkpoint's weights, in hexadecimal; filled in where it is empty,
     /// held to where it is not.
@@ -281,7 +282,8 @@ impl ModelRecipe {
         !self.from.is_empty()
     }
 
-    /// Takes over what a pretrained checkpoint decides: its shape, ε and digest.
+    /// Takes over what a pretrained checkpoint decides: its commit, shape, ε and
+    /// digest.
     ///
     /// # Errors
     /// [`RecipeError::Conflict`] where a key that the user `named`, or a digest that is
@@ -318,7 +320,6 @@ impl ModelRecipe {
             }
         }
         *self = Self {
-            from: core::mem::take(&mut self.from),
             vocabulary: self.vocabulary,
             tokens: self.tokens,
             pooling: self.pooling,

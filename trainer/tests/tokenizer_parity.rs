@@ -291,7 +291,7 @@ fn pretrained_vocabulary() {
     let mut recipe = Recipe::pretrained();
     recipe.model.from = folder.to_str().unwrap().to_owned();
     recipe.model.vocabulary = VocabularySize::All;
-    let pretrained = Pretrained::open(&recipe.model.from).unwrap();
+    let pretrained = Pretrained::open(&recipe.model.from, &mut ()).unwrap();
     recipe.model.adopt(&pretrained.model(), |_| false).unwrap();
     let vocabulary = pretrained.begin(&recipe, [].into_iter(), 2, false).unwrap();
     let subject = Subject::new(vocabulary.vocabulary);

@@ -33,8 +33,8 @@ const FEATURES: [(&str, &[&str]); 2] = [
 ];
 
 /// Host lints are run with these.
-const HOST_FEATURES: &str =
-    "neuroprune-format/alloc,neuroprune-format/defmt,neuroprune-runtime/defmt";
+const HOST_FEATURES: &str = "neuroprune-format/alloc,neuroprune-format/defmt,neuroprune-runtime/defmt,\
+     neuroprune-trainer/hub";
 
 /// One for each instruction set with code of its own, and the features that say so.
 const FIRMWARE_TARGETS: [(&str, &str); 3] = [

@@ -11,6 +11,9 @@ use crate::setup::{self, Installing, Tool};
 use crate::tally::Tally;
 use crate::webassembly;
 
+/// Checkpoints by name are tried too, against a server in the test.
+const HUB: &str = "neuroprune-trainer/hub";
+
 pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<()> {
     let no_firmware = lacks(&setup::for_bench()?, installing)?;
     let no_webassembly = lacks(&setup::for_webassembly(), installing)?;
@@ -22,6 +25,8 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
             "--locked",
             "--quiet",
             "--no-fail-fast",
+            "--features",
+            HUB,
         ]))
     });
     // A passing test prints nothing, so its skip is told here.

@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::inputs::{DataOptions, print, print_json};
-use super::progress::Progress;
+use super::progress::{Fetching, Progress};
 use super::quickstart::smart_home_data;
 use super::train::stop_on_ctrl_c;
 use crate::ablation::{Ablation, Cell, Finished, Grid, Stage, Summary};
@@ -95,7 +95,7 @@ struct ShownCell<'a> {
 impl Ablate {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let mut grid = Grid::read(&self.grid)?;
-        let pretrained = begin_with(&mut grid)?;
+        let pretrained = begin_with(&mut grid, self.quiet)?;
         // Before the data is read.
         self.device.open()?;
         let out = self.out.clone().unwrap_or_else(|| grid.name.clone().into());
@@ -196,7 +196,7 @@ impl<'a> ShownCell<'a> {
 }
 
 /// The pretrained checkpoint of the grid, if it names one; every cell adopts its shape.
-fn begin_with(grid: &mut Grid) -> anyhow::Result<Option<Pretrained>> {
+fn begin_with(grid: &mut Grid, is_quiet: bool) -> anyhow::Result<Option<Pretrained>> {
     let mut names = grid.cells.iter().map(|cell| &cell.recipe.model.from);
     let Some(from) = names.next().filter(|from| !from.is_empty()).cloned() else {
         return Ok(None);
@@ -206,7 +206,7 @@ fn begin_with(grid: &mut Grid) -> anyhow::Result<Option<Pretrained>> {
         "{}: `model.from` differs between variants, expected one checkpoint for all",
         grid.name
     );
-    let pretrained = Pretrained::open(&from)?;
+    let pretrained = Pretrained::open(&from, &mut Fetching::new(is_quiet))?;
     let model = pretrained.model();
     for cell in &mut grid.cells {
         cell.recipe.model.adopt(&model, |_| false)?;

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::numbers::{real, thousands};
 use crate::pipeline::Observer;
+use crate::pretrained::FetchObserver;
 use crate::training::{EpochRecord, Phase, StepReport};
 
 /// Share of the new loss in the one that is shown.
@@ -23,6 +24,12 @@ pub(super) struct Progress {
     sparsity: f64,
     speed: Speed,
     start: Instant,
+}
+
+/// Shows on standard error what is fetched.
+pub(super) struct Fetching {
+    bar: ProgressBar,
+    is_quiet: bool,
 }
 
 /// Tokens a second, over the last moments: a network that is cut grows faster.
@@ -109,10 +116,7 @@ impl Observer for Progress {
             ProgressDrawTarget::stderr()
         };
         let template = "{prefix:>6} {wide_bar:.cyan/dim} {pos}/{len}, {eta} left: {msg}";
-        let style = ProgressStyle::with_template(template);
-        let bar = ProgressBar::with_draw_target(Some(steps), target);
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.set_prefix(phase.name());
+        let bar = bar(template, phase.name(), steps, target);
         bar.set_position(done);
         // Steps of an earlier session say nothing about the speed of this one.
         bar.reset_eta();
@@ -163,6 +167,44 @@ impl Observer for Progress {
     fn note(&mut self, text: &str) {
         self.line(text);
     }
+}
+
+impl Fetching {
+    pub(super) fn new(is_quiet: bool) -> Self {
+        Self {
+            bar: ProgressBar::hidden(),
+            is_quiet,
+        }
+    }
+}
+
+impl FetchObserver for Fetching {
+    fn begin(&mut self, file: &str, bytes: u64) {
+        if self.is_quiet {
+            return;
+        }
+        let template = "{prefix} {wide_bar:.cyan/dim} {bytes}/{total_bytes}, {eta} left";
+        self.bar = bar(template, file, bytes, ProgressDrawTarget::stderr());
+        if self.bar.is_hidden() {
+            eprintln!("fetching {file}, {}", HumanBytes(bytes));
+        }
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        self.bar.inc(bytes);
+    }
+
+    fn end(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn bar(template: &str, prefix: &str, length: u64, target: ProgressDrawTarget) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(length), target);
+    let style = ProgressStyle::with_template(template);
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_prefix(prefix.to_owned());
+    bar
 }
 
 impl Drop for Progress {

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::inputs::{DataOptions, WrongUse, print, print_json};
-use super::progress::Progress;
+use super::progress::{Fetching, Progress};
 use super::tables;
 use crate::checkpoint;
 use crate::device::DeviceName;
@@ -69,6 +69,7 @@ Examples:
   neuroprune train --data train.tsv --resume      (after Ctrl-C, or a power cut)
   neuroprune train --data train.tsv --blocks 1x4 --target cortex-m4
   neuroprune train --from ./all-minilm-l6-v2 --data train.tsv --sparsity 0.9
+  neuroprune train --from hf:sentence-transformers/all-MiniLM-L6-v2 --data train.tsv
   neuroprune train --data train.tsv --method paper --set pruning.alpha=3e-3
 
 Files beside model.neuro:
@@ -83,9 +84,10 @@ Files beside model.neuro:
 #[command(next_help_heading = "Recipe")]
 pub(super) struct RecipeOptions {
     /// Start from a pretrained encoder (BERT, DistilBERT, MiniLM, ELECTRA), which decides the
-    /// shape: a folder with config.json, model.safetensors and tokenizer.json or vocab.txt;
-    /// the recipe is then `pretrained` unless --recipe names one
-    #[arg(long, value_name = "FOLDER")]
+    /// shape: a folder with config.json, model.safetensors and tokenizer.json or vocab.txt, or
+    /// hf:OWNER/NAME[@REVISION], fetched by programs with the feature `hub`; the recipe is then
+    /// `pretrained` unless --recipe names one
+    #[arg(long, value_name = "CHECKPOINT")]
     from: Option<String>,
     /// A recipe file, or one by name: small, tiny, quickstart, pretrained
     #[arg(long, value_name = "FILE")]
@@ -244,7 +246,7 @@ pub(super) fn begin(
     if !recipe.model.is_pretrained() {
         return Ok(Run::new(recipe, &data.train)?);
     }
-    let pretrained = Pretrained::open(&recipe.model.from)?;
+    let pretrained = Pretrained::open(&recipe.model.from, &mut Fetching::new(is_quiet))?;
     let named = |key: &str| named.iter().any(|named| named == key);
     recipe.model.adopt(&pretrained.model(), named)?;
     recipe.check()?;

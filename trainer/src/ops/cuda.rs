@@ -84,6 +84,25 @@ pub(crate) fn prepare(device: &CudaDevice) -> Result<()> {
     }
 }
 
+/// Bytes that this program can have in all: what is free, and what its pool holds already.
+///
+/// # Errors
+/// When the driver refuses.
+pub(crate) fn available(device: &CudaDevice) -> Result<u64> {
+    let context = device.cuda_stream().context().clone();
+    let (free, _) = context.mem_get_info().map_err(Error::wrap)?;
+    let gpu = context.cu_device();
+    let mut held = 0_u64;
+    // SAFETY: the pool is that of an open device, and the attribute is a `u64`.
+    unsafe {
+        let pool = result::device::get_default_mem_pool(gpu).map_err(Error::wrap)?;
+        let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT;
+        result::mem_pool::get_attribute(pool, attribute, (&raw mut held).cast())
+            .map_err(Error::wrap)?;
+    }
+    Ok(free as u64 + held)
+}
+
 type Output = Result<(CudaStorage, Shape)>;
 
 /// Compiled kernels by GPU and by the head width they are for; 0 is those of `kernels.cu`.

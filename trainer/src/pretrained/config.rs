@@ -33,6 +33,9 @@ pub(super) struct Config {
     pub(super) vocabulary: usize,
 }
 
+/// The file.
+pub(super) const CONFIG: &str = "config.json";
+
 impl Config {
     pub(super) fn read(path: &Path) -> Result<Self, PretrainedError> {
         let read = || Self::parse(&std::fs::read(path)?);

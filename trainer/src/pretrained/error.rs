@@ -28,6 +28,15 @@ pub(super) enum Problem {
         found: String,
         expected: String,
     },
+    #[cfg(feature = "hub")]
+    #[error("{source}, expected {expected}")]
+    Fetch {
+        source: Box<hf_hub::api::sync::ApiError>,
+        expected: String,
+    },
+    #[cfg(feature = "hub")]
+    #[error("{0}")]
+    Client(#[from] hf_hub::api::sync::ApiError),
     #[error("{0}")]
     Unsupported(String),
     #[error("tensor `{0}` is missing")]

@@ -38,30 +38,16 @@ struct Index {
 
 impl Tensors {
     pub(super) fn read(folder: &Path) -> Result<Self, PretrainedError> {
-        let (single, index) = (folder.join(SINGLE), folder.join(INDEX));
-        let (path, names) = if single.exists() {
-            (single, vec![SINGLE.to_owned()])
-        } else if index.exists() {
-            let names = shards(&index).map_err(|problem| problem.at(&index))?;
-            (index, names)
-        } else {
-            let has_pickle = folder.join(PICKLED).exists();
-            let problem = if has_pickle {
-                format!(
-                    "has no {SINGLE}; {PICKLED} holds Python objects and is not read: save the \
-                     model once more with safe_serialization=True"
-                )
-            } else {
-                format!("has no {SINGLE}")
-            };
-            return Err(Problem::Unsupported(problem).at(folder));
-        };
-        let files = names.iter().map(|name| {
+        let has = |file: &str| folder.join(file).exists();
+        let file = file(has).map_err(|problem| problem.at(folder))?;
+        let files = files(folder, file)?.into_iter().map(|name| {
             let path = folder.join(name);
             File::read(path.clone()).map_err(|problem| problem.at(&path))
         });
-        let files = files.collect::<Result<_, _>>()?;
-        Ok(Self { files, path })
+        Ok(Self {
+            files: files.collect::<Result<_, _>>()?,
+            path: folder.join(file),
+        })
     }
 
     /// SHA-256 over all files, one behind the other in the order of their names.
@@ -157,6 +143,31 @@ impl File {
 
 fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
     bytes.as_chunks::<N>().0.iter().copied()
+}
+
+/// Of a checkpoint that has some files, the one that holds its weights or names those that do.
+pub(super) fn file(has: impl Fn(&str) -> bool) -> Result<&'static str, Problem> {
+    let found = [SINGLE, INDEX].into_iter().find(|file| has(file));
+    found.ok_or_else(|| {
+        Problem::Unsupported(if has(PICKLED) {
+            format!(
+                "has no {SINGLE}; {PICKLED} holds Python objects and is not read: save the model \
+                 once more with safe_serialization=True"
+            )
+        } else {
+            format!("has no {SINGLE}")
+        })
+    })
+}
+
+/// The files that hold the weights, where [`file`] is this one.
+pub(super) fn files(folder: &Path, file: &str) -> Result<Vec<String>, PretrainedError> {
+    if file == INDEX {
+        let index = folder.join(INDEX);
+        shards(&index).map_err(|problem| problem.at(&index))
+    } else {
+        Ok(vec![file.to_owned()])
+    }
 }
 
 /// The files that an index names, each once.

@@ -52,21 +52,19 @@ pub struct Respelled {
 impl PretrainedVocabulary {
     /// Reads `tokenizer.json`, or `vocab.txt` with `tokenizer_config.json`.
     pub(super) fn read(folder: &Path) -> Result<Self, PretrainedError> {
-        let (tokenizer, pieces) = (folder.join(TOKENIZER), folder.join(PIECES));
-        if tokenizer.exists() {
-            read_tokenizer(&tokenizer)
-                .and_then(|(model, normalization)| Self::new(&tokenizer, model, normalization))
-                .map_err(|problem| problem.at(&tokenizer))
-        } else if pieces.exists() {
-            let settings = folder.join(SETTINGS);
+        let has = |file: &str| folder.join(file).exists();
+        if files(has).map_err(|problem| problem.at(folder))? == [TOKENIZER] {
+            let path = folder.join(TOKENIZER);
+            read_tokenizer(&path)
+                .and_then(|(model, normalization)| Self::new(&path, model, normalization))
+                .map_err(|problem| problem.at(&path))
+        } else {
+            let (path, settings) = (folder.join(PIECES), folder.join(SETTINGS));
             let normalization =
                 read_settings(&settings).map_err(|problem| problem.at(&settings))?;
-            read_pieces(&pieces)
-                .and_then(|model| Self::new(&pieces, model, normalization))
-                .map_err(|problem| problem.at(&pieces))
-        } else {
-            let problem = format!("has neither {TOKENIZER} nor {PIECES}");
-            Err(Problem::Unsupported(problem).at(folder))
+            read_pieces(&path)
+                .and_then(|model| Self::new(&path, model, normalization))
+                .map_err(|problem| problem.at(&path))
         }
     }
 
@@ -162,6 +160,20 @@ impl PretrainedVocabulary {
             respelled.changed += if differs { count } else { 0 };
         }
         Ok(respelled)
+    }
+}
+
+/// Of a checkpoint that has some files, those that a tokenizer is read from.
+pub(super) fn files(has: impl Fn(&str) -> bool) -> Result<&'static [&'static str], Problem> {
+    if has(TOKENIZER) {
+        Ok(&[TOKENIZER])
+    } else if !has(PIECES) {
+        let problem = format!("has neither {TOKENIZER} nor {PIECES}");
+        Err(Problem::Unsupported(problem))
+    } else if has(SETTINGS) {
+        Ok(&[PIECES, SETTINGS])
+    } else {
+        Ok(&[PIECES])
     }
 }
 

@@ -1,0 +1,443 @@
+//! How much memory a training step takes, and the batch that fits where there is less.
+//!
+//! What a step holds follows from the shapes: weights and what stays beside them, what the
+//! forward pass keeps for the backward, gradients, what the teacher makes. The count is that of
+//! `f32` tensors at the moment when most of them live.
+
+use core::fmt;
+
+use candle_core::Device;
+use indicatif::HumanBytes;
+
+use crate::batch::EncodedExample;
+use crate::loss::has_teacher;
+use crate::network::{Layer, Network};
+use crate::numbers::thousands;
+use crate::recipe::PruningRecipe;
+use crate::training::{Examples, Run};
+
+/// Bytes of a number.
+const FLOAT: u64 = 4;
+/// What libraries take beside the tensors: cuBLAS alone 32 MiB on a Hopper.
+const WORKSPACE: u64 = 64 << 20;
+/// One part in so many of what is free stays free in advice: a pool of memory has gaps.
+const RESERVE: u64 = 10;
+/// How a driver or library says it, whatever candle puts around it.
+const SIGNS: [&str; 2] = ["CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED"];
+
+/// Numbers for each token and for each sequence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Numbers {
+    token: u64,
+    sequence: u64,
+}
+
+impl Numbers {
+    fn of(self, load: Load) -> u64 {
+        self.token * load.tokens + self.sequence * load.sequences
+    }
+}
+
+/// What a step computes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Load {
+    sequences: u64,
+    tokens: u64,
+}
+
+/// What training steps hold, in numbers.
+#[derive(Clone, Copy, Debug)]
+struct Needs {
+    /// Weights, moments, masks and scores of all networks.
+    held: u64,
+    gradients: u64,
+    /// What the forward pass of the network keeps, and of the teacher.
+    recorded: Numbers,
+    taught: Numbers,
+    /// Gradients of the layers' outputs, which the teacher gives.
+    given: Numbers,
+    /// What the backward pass of the widest layer holds at its end.
+    backward: Numbers,
+}
+
+impl Needs {
+    fn new(network: &Network, dense: Option<&Network>, recipe: &PruningRecipe) -> Self {
+        let hidden = network.shape.hidden as u64;
+        let teacher = dense.filter(|_| has_teacher(recipe));
+        let shows_layers = teacher.is_some() && recipe.hidden_distillation > 0.0;
+        let backward = network.layers.iter().map(|layer| {
+            let (context, neurons) = widths(network, layer);
+            6 * hidden + 4 * context + 2 * neurons
+        });
+        let values = network.parameters();
+        let values = values.iter().map(|(_, it)| it.value.elem_count() as u64);
+        Self {
+            held: held(network) + dense.map_or(0, held),
+            gradients: values.sum(),
+            recorded: recorded(network),
+            taught: teacher.map_or_else(Numbers::default, recorded),
+            given: Numbers {
+                token: if shows_layers {
+                    hidden * network.layers.len() as u64
+                } else {
+                    0
+                },
+                sequence: 0,
+            },
+            backward: Numbers {
+                token: backward.max().unwrap_or(0),
+                sequence: hidden,
+            },
+        }
+    }
+
+    /// Bytes when a step holds most.
+    fn bytes(&self, load: Load) -> u64 {
+        let at_the_loss = self.taught.of(load);
+        let at_the_end = self.gradients + self.backward.of(load);
+        let step = self.recorded.of(load) + self.given.of(load) + at_the_loss.max(at_the_end);
+        FLOAT * (self.held + step) + WORKSPACE
+    }
+
+    /// The largest batch that these bytes have room for, if its texts are the longest.
+    fn fitting(&self, lengths: &Lengths, bytes: u64) -> usize {
+        let room = bytes - bytes / RESERVE;
+        let fits = |batch: &usize| self.bytes(lengths.load(*batch)) <= room;
+        (1..=lengths.0.len()).take_while(fits).last().unwrap_or(0)
+    }
+}
+
+/// Lengths of texts, the longest first.
+struct Lengths(Vec<u64>);
+
+impl Lengths {
+    fn new(examples: &[EncodedExample]) -> Self {
+        let lengths = examples.iter().map(|example| example.ids.len() as u64);
+        let mut lengths: Vec<_> = lengths.collect();
+        lengths.sort_unstable_by_key(|&length| core::cmp::Reverse(length));
+        Self(lengths)
+    }
+
+    /// The largest load that a batch can be.
+    fn load(&self, batch: usize) -> Load {
+        let lengths = &self.0[..batch.min(self.0.len())];
+        Load {
+            sequences: lengths.len() as u64,
+            tokens: lengths.iter().sum(),
+        }
+    }
+}
+
+/// Inputs of W_O, and neurons: what is left of a layer.
+fn widths(network: &Network, layer: &Layer) -> (u64, u64) {
+    let context = layer.heads.len() * network.shape.head_width();
+    let neurons = layer.mlp_input.bias.value.elem_count();
+    (context as u64, neurons as u64)
+}
+
+fn held(network: &Network) -> u64 {
+    let parameters = network.parameters();
+    let tensors = parameters.iter().flat_map(|(_, it)| it.tensors());
+    tensors.map(|(_, tensor)| tensor.elem_count() as u64).sum()
+}
+
+/// What [`crate::network::Recording`] keeps.
+fn recorded(network: &Network) -> Numbers {
+    let hidden = network.shape.hidden as u64;
+    let layers = network.layers.iter().map(|layer| {
+        let (context, neurons) = widths(network, layer);
+        4 * context + 4 * hidden + 2 * neurons
+    });
+    Numbers {
+        token: 2 * hidden + layers.sum::<u64>(),
+        sequence: hidden + network.shape.labels as u64,
+    }
+}
+
+/// A step needs more than there is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("out of GPU memory: {0}")]
+pub struct OutOfMemory(Shortage);
+
+/// What a step needs, what there is, and what would fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    batch: usize,
+    tokens: u64,
+    /// Bytes.
+    needed: u64,
+    available: u64,
+    /// Texts of a step that the memory has room for.
+    fitting: usize,
+}
+
+impl Shortage {
+    /// What is known before the first step: nothing where the estimate fits, or where the
+    /// device does not say what it has.
+    #[must_use]
+    pub fn foreseen(run: &Run, examples: &Examples) -> Option<Self> {
+        let available = available(run.network.device())?;
+        let shortage = Self::new(run, &examples.train, available);
+        (shortage.needed > shortage.available).then_some(shortage)
+    }
+
+    fn new(run: &Run, examples: &[EncodedExample], available: u64) -> Self {
+        let needs = Needs::new(&run.network, run.dense.as_ref(), &run.recipe.pruning);
+        let lengths = Lengths::new(examples);
+        let batch = run.recipe.training.batch.min(lengths.0.len());
+        let load = lengths.load(batch);
+        Self {
+            batch,
+            tokens: load.tokens,
+            needed: needs.bytes(load),
+            available,
+            fitting: needs.fitting(&lengths, available),
+        }
+    }
+}
+
+impl OutOfMemory {
+    /// What `error` says of a step of `run`, if it says that memory was short and the device
+    /// tells how much it has.
+    #[must_use]
+    pub fn of_step(error: &candle_core::Error, run: &Run, examples: &Examples) -> Option<Self> {
+        let available = available(run.network.device())?;
+        is_out_of_memory(error).then(|| Self(Shortage::new(run, &examples.train, available)))
+    }
+}
+
+fn is_out_of_memory(error: &candle_core::Error) -> bool {
+    let error = error.to_string();
+    SIGNS.iter().any(|sign| error.contains(sign))
+}
+
+/// Bytes that this program may have in all on a GPU: what is free, and what it holds.
+fn available(device: &Device) -> Option<u64> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => crate::ops::cuda::available(device).ok(),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            batch,
+            tokens,
+            fitting,
+            ..
+        } = *self;
+        write!(
+            f,
+            "a step of training.batch={batch} texts, up to {} tokens, needs about {} of {} that \
+             are there; ",
+            thousands(usize::try_from(tokens).unwrap_or(usize::MAX)),
+            HumanBytes(self.needed),
+            HumanBytes(self.available)
+        )?;
+        if fitting == 0 {
+            f.write_str("not one text would fit: a shorter model.tokens or fewer layers need less")
+        } else if fitting < batch {
+            write!(
+                f,
+                "{fitting} texts would fit: start anew with --set training.batch={fitting}"
+            )
+        } else {
+            // The estimate was too low, or others take memory too.
+            let fewer = batch.div_ceil(2);
+            write!(
+                f,
+                "that fits unless other programs take memory; if none does, start anew with \
+                 --set training.batch={fewer}"
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use candle_core::{Error, Tensor};
+
+    use super::*;
+    use crate::batch::Batch;
+    use crate::loss::Loss;
+    use crate::network::Shape;
+    use crate::recipe::ModelRecipe;
+
+    fn network(vocabulary: usize) -> Network {
+        let recipe = ModelRecipe {
+            hidden: 12,
+            layers: 3,
+            heads: 2,
+            intermediate: 20,
+            tokens: 16,
+            ..ModelRecipe::default()
+        };
+        Network::new(Shape::new(&recipe, vocabulary, 3, true), 1).unwrap()
+    }
+
+    fn examples(lengths: &[usize]) -> Vec<EncodedExample> {
+        let example = |&length: &usize| EncodedExample {
+            ids: vec![1; length],
+            first: length,
+            label: 0,
+        };
+        lengths.iter().map(example).collect()
+    }
+
+    fn run(batch: usize) -> Run {
+        let text = "text\tlabel\nturn it on\ton\nturn it off\toff\n";
+        let options = crate::data::ReadOptions::default();
+        let format = crate::data::Format::Tsv;
+        let data = crate::data::parse("x.tsv".as_ref(), format, text.as_bytes(), &options, None);
+        let mut recipe = crate::recipe::Recipe::default();
+        recipe.training.batch = batch;
+        Run::new(recipe, &data.unwrap()).unwrap()
+    }
+
+    fn bytes<'t>(tensors: impl Iterator<Item = &'t Tensor>) -> u64 {
+        // One that is in two places is there once.
+        let tensors: HashMap<_, _> = tensors
+            .map(|it| (it.id(), it.elem_count() as u64))
+            .collect();
+        FLOAT * tensors.values().sum::<u64>()
+    }
+
+    /// No tolerance: what stays until the backward pass is counted to the number.
+    #[test]
+    fn counts_what_is_there() {
+        let mut network = network(40);
+        // Of heads and neurons that were cut there is nothing.
+        network.layers[1].heads.pop();
+        let layer = &mut network.layers[1];
+        let rows = |part: u32| (0..6).map(move |row| part * 12 + row);
+        let kept: Vec<u32> = (0..3).flat_map(rows).collect();
+        layer.projection.weight.select(&kept, 0).unwrap();
+        layer.projection.bias.select(&kept, 0).unwrap();
+        layer.attention_output.weight.select(&kept[..6], 1).unwrap();
+        layer.mlp_input.weight.select(&[3, 5, 7], 0).unwrap();
+        layer.mlp_input.bias.select(&[3, 5, 7], 0).unwrap();
+        layer.mlp_output.weight.select(&[3, 5, 7], 1).unwrap();
+
+        let examples = examples(&[5, 16, 9]);
+        let load = Lengths::new(&examples).load(3);
+        assert_eq!((load.sequences, load.tokens), (3, 30));
+        let needs = Needs::new(&network, None, &PruningRecipe::default());
+        let parameters = network.parameters();
+        let tensors = parameters.iter().flat_map(|(_, it)| it.tensors());
+        assert_eq!(bytes(tensors.map(|(_, tensor)| tensor)), FLOAT * needs.held);
+
+        let batch = Batch::new(examples.iter());
+        let recording = network.record(&batch).unwrap();
+        let counted = FLOAT * needs.recorded.of(load);
+        assert_eq!(
+            bytes(recording.tensors().into_iter().map(|(_, it)| it)),
+            counted
+        );
+        let targets = batch.targets(3, 0.0, network.device()).unwrap();
+        let loss = Loss::of_classes(&recording, &targets).unwrap();
+        let gradients = network.backward(&batch, &recording, &loss).unwrap();
+        let gradients = parameters
+            .iter()
+            .map(|(_, it)| gradients.get(&it.value).unwrap());
+        assert_eq!(bytes(gradients), FLOAT * needs.gradients);
+    }
+
+    #[test]
+    fn a_teacher_is_counted() {
+        let (network, dense) = (network(40), network(40));
+        let load = Load {
+            sequences: 200,
+            tokens: 3000,
+        };
+        let bytes = |distillation, hidden_distillation, dense| {
+            let recipe = PruningRecipe {
+                distillation,
+                hidden_distillation,
+                ..PruningRecipe::default()
+            };
+            Needs::new(&network, dense, &recipe).bytes(load)
+        };
+        let alone = bytes(0.5, 0.0, None);
+        let with_copy = bytes(0.0, 0.0, Some(&dense));
+        assert_eq!(with_copy - alone, FLOAT * held(&dense));
+        let taught = bytes(0.5, 0.0, Some(&dense));
+        assert!(taught > with_copy);
+        // A gradient for what each of three layers of width 12 makes.
+        assert_eq!(
+            bytes(0.5, 1.0, Some(&dense)) - taught,
+            FLOAT * 3 * 12 * 3000
+        );
+    }
+
+    /// With the tenth that stays free.
+    fn room_for(bytes: u64) -> u64 {
+        (bytes * RESERVE).div_ceil(RESERVE - 1)
+    }
+
+    #[test]
+    fn the_largest_batch_that_fits_leaves_a_tenth() {
+        let needs = Needs::new(&network(40), None, &PruningRecipe::default());
+        let lengths = Lengths::new(&examples(&[4, 16, 8, 15]));
+        for batch in 1..=4 {
+            let bytes = needs.bytes(lengths.load(batch));
+            assert_eq!(needs.fitting(&lengths, room_for(bytes)), batch);
+            assert_eq!(needs.fitting(&lengths, room_for(bytes) - 3), batch - 1);
+        }
+        assert_eq!(needs.fitting(&lengths, 0), 0);
+        assert_eq!(needs.fitting(&lengths, u64::MAX), 4);
+        assert_eq!(lengths.load(9), lengths.load(4));
+    }
+
+    #[test]
+    fn the_driver_is_understood() {
+        let driver = "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")";
+        let error = Error::Cuda(driver.into());
+        assert!(is_out_of_memory(&error));
+        assert!(is_out_of_memory(&error.bt().context("attention")));
+        let library = "CublasError(CUBLAS_STATUS_ALLOC_FAILED)";
+        assert!(is_out_of_memory(&Error::wrap(std::io::Error::other(
+            library
+        ))));
+        let other = Error::Cuda("DriverError(CUDA_ERROR_ILLEGAL_ADDRESS)".into());
+        assert!(!is_out_of_memory(&other));
+    }
+
+    #[test]
+    fn advice_names_what_there_is_and_what_fits() {
+        let examples = examples(&[16; 100]);
+        let run = run(64);
+        let needs = Needs::new(&run.network, None, &run.recipe.pruning);
+        let lengths = Lengths::new(&examples);
+        let advice = |bytes| OutOfMemory(Shortage::new(&run, &examples, bytes)).to_string();
+
+        let said = advice(room_for(needs.bytes(lengths.load(40))));
+        for part in [
+            "out of GPU memory: a step of training.batch=64 texts, up to 1,024 tokens, needs about ",
+            " are there; 40 texts would fit: start anew with --set training.batch=40",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert!(advice(1 << 20).contains("not one text would fit"));
+        let said = advice(1 << 40);
+        assert!(
+            said.contains("if none does, start anew with --set training.batch=32"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_cpu_is_not_asked() {
+        let run = run(64);
+        let examples = Examples {
+            train: examples(&[16; 100]),
+            dev: Vec::new(),
+        };
+        assert_eq!(Shortage::foreseen(&run, &examples), None);
+        let error = Error::Cuda("CUDA_ERROR_OUT_OF_MEMORY".into());
+        assert_eq!(OutOfMemory::of_step(&error, &run, &examples), None);
+    }
+}
