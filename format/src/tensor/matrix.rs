@@ -107,7 +107,7 @@ impl<'a> Weights<'a> {
         }
         let mut stream = Stream { rest, end, fault };
         let behind = self.counts.last().map_or(0, |last| last >> 4);
-        if rows % 2 != 0 && behind != 0 {
+        if !rows.is_multiple_of(2) && behind != 0 {
             return stream.found(ErrorKind::Reserved, stream.at() - 1);
         }
         for row in 0..rows {
