@@ -403,7 +403,7 @@ mod tests {
     use crate::recipe::Recipe;
     use crate::training::{CurvePoint, EpochRecord, Journal, Phase};
 
-    const GOLDEN: &[u8] = include_bytes!("../../format/tests/golden/v1.neuro");
+    const GOLDEN: &[u8] = include_bytes!("../../format/tests/golden/v2.neuro");
 
     pub(crate) fn outcome_of_golden() -> Outcome {
         outcome(GOLDEN, GOLDEN)

@@ -11,7 +11,7 @@ use crate::setup::{self, Installing, Tool};
 use crate::tally::Tally;
 use crate::webassembly;
 
-/// Checkpoints by name are tried too, against a server in the test.
+/// Checkpoints by name are tried against a server in the test.
 const HUB: &str = "neuroprune-trainer/hub";
 
 pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<()> {
@@ -25,9 +25,14 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
             "--locked",
             "--quiet",
             "--no-fail-fast",
-            "--features",
-            HUB,
         ]))
+    });
+    // By itself: stories build the program anew, without it.
+    tally.suite("host: checkpoints by name", || {
+        let tests = ["--workspace", "--features", HUB, "--test", "hub"];
+        run_aloud(&mut cargo(
+            &[&["test", "--locked", "--quiet"], &tests[..]].concat(),
+        ))
     });
     // A passing test prints nothing, so its skip is told here.
     if !has_text_sets() {

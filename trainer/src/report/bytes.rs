@@ -143,7 +143,7 @@ pub(super) fn sections(outcome: &Outcome) -> Vec<BytesRow> {
 mod tests {
     use super::*;
 
-    const GOLDEN: &[u8] = include_bytes!("../../../format/tests/golden/v1.neuro");
+    const GOLDEN: &[u8] = include_bytes!("../../../format/tests/golden/v2.neuro");
 
     #[test]
     fn parts_make_up_the_file() {

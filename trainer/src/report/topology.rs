@@ -158,7 +158,7 @@ mod tests {
     use super::super::svg_check::{assert_balanced, assert_inside};
     use super::*;
 
-    const GOLDEN: &[u8] = include_bytes!("../../../format/tests/golden/v1.neuro");
+    const GOLDEN: &[u8] = include_bytes!("../../../format/tests/golden/v2.neuro");
 
     /// Cells of a path, by walking it.
     fn cells(path: &str) -> Vec<(i64, i64)> {
