@@ -8,7 +8,7 @@
 //! - an input dimension that no row of a matrix reads is not gathered.
 //!
 //! A GPU multiplies matrices of odd sizes several times slower than somewhat larger ones of
-//! even sizes. There some empty neurons and inputs stay for the time being ([`Sizes`]).
+//! even sizes. There some empty neurons and inputs stay for the time being (`Sizes`).
 //!
 //! With blocks wider than 1 neurons change places so that blocks of L_out stay whole
 //! (`super::blocks`); that leaves the function as it is too.
