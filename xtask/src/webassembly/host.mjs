@@ -3,11 +3,12 @@
 //   node host.mjs PROGRAM.wasm ARGUMENTS…
 
 import { readFile } from "node:fs/promises";
-import { argv, env } from "node:process";
+import process, { argv, env } from "node:process";
 import { WASI } from "node:wasi";
 
 const [, , program, ...rest] = argv;
 const wasi = new WASI({ version: "preview1", args: [program, ...rest], env });
 const module = await WebAssembly.compile(await readFile(program));
 const instance = await WebAssembly.instantiate(module, wasi.getImportObject());
-process.exitCode = wasi.start(instance);
+// Not by `exitCode`: what takes the compiled code down behind the last line has crashed.
+process.exit(wasi.start(instance));
