@@ -26,8 +26,8 @@ const OUTCOME_KEYS: &str = "name recipe data_sha256 scored_on scored_sha256 exam
      seconds sparse dense";
 const INSPECTION_KEYS: &str = "name producer seed recipe_sha256 data_sha256 layers hidden \
      tokens vocabulary activation pooling pair labels scores bytes sections tensors \
-     dense_weights nonzeros sparsity layouts_for target work scratch scratch_cortex_m4 \
-     flash_estimate ram_estimate";
+     dense_weights nonzeros sparsity layouts_for runtime_features target work scratch \
+     scratch_cortex_m4 flash_estimate ram_estimate";
 const SCORED_KEYS: &str = "examples right accuracy macro_f1 truncated classes";
 const CLASS_KEYS: &str = "label examples answered right precision recall f1";
 const ANSWER_KEYS: &str = "text label probability tokens unknown truncated ranking";

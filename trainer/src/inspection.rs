@@ -2,7 +2,7 @@
 
 use neuroprune_format::container::Container;
 use neuroprune_format::manifest::{Activation, Architecture, Pooling};
-use neuroprune_format::tensor::{Record, Role};
+use neuroprune_format::tensor::{LayoutKind, Record, Role};
 use neuroprune_format::{FormatError, Model};
 use neuroprune_runtime::kernels::{pairs, scalar};
 use neuroprune_runtime::required_scratch_with;
@@ -18,6 +18,12 @@ pub const CODE_BYTES: usize = 33_050;
 /// Stack of the program `footprint` on a Cortex-M4F, rounded up; its expected output is
 /// in `firmware-examples/src/bin/footprint.mps2-an386.out`.
 pub const STACK_BYTES: usize = 2_600;
+
+/// Features of the runtime, and the layouts that are in them.
+const FEATURES: [(&str, &[LayoutKind]); 2] = [
+    ("bitmap", &[LayoutKind::Bitmap]),
+    ("blocks", &[LayoutKind::Blocks2, LayoutKind::Blocks4]),
+];
 
 /// Tiles of eight tokens in a text of 16.
 const TILES: u64 = 2;
@@ -67,6 +73,8 @@ pub struct Inspection {
     pub sparsity: f64,
     /// The target that the layouts were chosen for, where the file says so.
     pub layouts_for: Option<&'static str>,
+    /// Features of `neuroprune-runtime` that a program needs for the layouts of this file.
+    pub runtime_features: Vec<&'static str>,
     /// The target that work is estimated for.
     pub target: &'static str,
     /// Estimated instructions of all matrix products of a text of 16 tokens.
@@ -159,6 +167,14 @@ impl Inspection {
         let encoder = tensors.iter().filter(|tensor| tensor.is_encoder);
         let nonzeros = encoder.filter_map(|tensor| tensor.nonzeros).sum();
         let work = tensors.iter().filter_map(|tensor| tensor.work).sum();
+        let has = |kinds: &[LayoutKind]| {
+            let mut layouts = tensors.iter().map(|tensor| tensor.layout);
+            layouts.any(|layout| kinds.iter().any(|kind| kind.name() == layout))
+        };
+        let runtime_features = FEATURES
+            .iter()
+            .filter_map(|(feature, layouts)| has(layouts).then_some(*feature));
+        let runtime_features = runtime_features.collect();
         let sections = Container::open(bytes)?.entries().map(|entry| SectionFacts {
             name: entry.section.to_string(),
             bytes: entry.length,
@@ -199,6 +215,7 @@ impl Inspection {
             nonzeros,
             sparsity,
             layouts_for: layouts_for.map(Target::name),
+            runtime_features,
             target: target.name(),
             work,
             scratch: scratch(size_of::<scalar::Feature>()),

@@ -79,6 +79,10 @@ const SMALL_BOARD: &str = "microbit";
 
 /// Tokens that each matrix is multiplied with.
 const TOKENS: u64 = 16;
+/// And once more, for short texts.
+const FEW: u64 = 4;
+/// Densities (per cent) whose few tokens have a budget: the others follow.
+const FEW_BUDGETED: [u64; 2] = [100, 10];
 
 /// What is counted on a board.
 struct Workload {
@@ -133,10 +137,19 @@ fn has_avx2() -> bool {
     return false;
 }
 
+/// A matrix, as it was counted.
+struct MatrixCounts {
+    matrix: Matrix,
+    /// Over [`TOKENS`] tokens.
+    counts: Counts,
+    /// Over [`FEW`].
+    few: Counts,
+}
+
 /// What was counted on a board.
 struct Results {
     board: &'static Board,
-    matrices: Vec<(Matrix, Counts)>,
+    matrices: Vec<MatrixCounts>,
     models: Measured,
     /// Shape and instructions of the other library.
     peer: Vec<(String, Counts)>,
@@ -272,26 +285,28 @@ fn count_host(bench: &Prepared) -> anyhow::Result<Results> {
 }
 
 /// The matrices with their counts.
-fn matched(matrices: &[Matrix], run: Measured) -> anyhow::Result<Vec<(Matrix, Counts)>> {
-    let regions = run.regions;
-    ensure!(
-        regions.len() == matrices.len(),
-        "{} regions for {} matrices",
-        regions.len(),
-        matrices.len()
-    );
-    let pairs = matrices
-        .iter()
-        .zip(regions)
-        .map(|(matrix, (name, counts))| {
-            ensure!(
-                matrix.region == name,
-                "counted {name}, not {}",
-                matrix.region
-            );
-            Ok((matrix.clone(), counts))
-        });
-    pairs.collect()
+fn matched(matrices: &[Matrix], run: Measured) -> anyhow::Result<Vec<MatrixCounts>> {
+    let mut regions = run.regions.into_iter();
+    let mut next = |expected: &str| {
+        let (name, counts) = regions.next().context("fewer regions than matrices")?;
+        ensure!(expected == name, "counted {name}, not {expected}");
+        Ok(counts)
+    };
+    let counted = matrices.iter().map(|matrix| {
+        Ok(MatrixCounts {
+            matrix: matrix.clone(),
+            counts: next(&matrix.region)?,
+            few: next(&few(matrix))?,
+        })
+    });
+    let counted = counted.collect::<anyhow::Result<_>>()?;
+    ensure!(regions.next().is_none(), "more regions than matrices");
+    Ok(counted)
+}
+
+/// Region of a matrix over few tokens.
+fn few(matrix: &Matrix) -> String {
+    format!("{}: few", matrix.region)
 }
 
 impl Workload {
@@ -343,14 +358,17 @@ const fn widths(hidden: usize, intermediate: usize) -> Widths {
 
 /// What has a budget: names and figures.
 fn figures(results: &Results) -> Vec<(String, u64)> {
-    let matrices = results
-        .matrices
-        .iter()
-        .map(|(matrix, counts)| (matrix.region.clone(), counts.instructions));
-    let mut figures: Vec<_> = matrices.collect();
+    let mut figures = Vec::new();
+    for counted in &results.matrices {
+        let matrix = &counted.matrix;
+        figures.push((matrix.region.clone(), counted.counts.instructions));
+        if FEW_BUDGETED.contains(&matrix.density) {
+            figures.push((few(matrix), counted.few.instructions));
+        }
+    }
     for model in record::models(&results.models) {
         figures.push((format!("{}: total", model.name), model.instructions()));
-        let stages = model.open.iter().chain(&model.stages);
+        let stages = model.open.iter().chain(&model.stages).chain(&model.shorter);
         figures.extend(
             stages.map(|(stage, counts)| (format!("{}: {stage}", model.name), counts.instructions)),
         );

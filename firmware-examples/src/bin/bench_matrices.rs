@@ -1,8 +1,9 @@
-//! Instructions of one matrix after the other, each over sixteen tokens: two tiles.
+//! Instructions of one matrix after the other, each over sixteen tokens, which are two tiles,
+//! and over a tile of four: what short texts and the end of others take.
 //!
 //! `cargo xtask bench` puts models into memory whose layers hold the matrices of interest.
 //! The name of the model and the role of the matrix are the name of the region. Behind each
-//! region the results are compared with the oracle's, for tiles of eight and of three tokens.
+//! region the results are compared with the oracle's, for tiles of eight, four and one token.
 #![no_std]
 #![no_main]
 
@@ -18,6 +19,8 @@ use static_cell::StaticCell;
 const LONGEST: usize = if cfg!(small_memory) { 128 } else { 1536 };
 /// Tiles of eight tokens.
 const TILES: usize = 2;
+/// Tokens of a short tile; one has the same cost.
+const FEW: usize = 4;
 
 static TILE: StaticCell<[Feature; LONGEST]> = StaticCell::new();
 static ORACLE: StaticCell<[scalar::Feature; LONGEST]> = StaticCell::new();
@@ -66,7 +69,15 @@ fn main() -> ! {
                     project(&matrix.iter(), &tile, output);
                 }
                 regions::end();
-                for tokens in [LANES, 3] {
+                regions::name(&[name, " ", role, ": few"]);
+                let few = Tile {
+                    tokens: FEW,
+                    ..tile
+                };
+                regions::begin();
+                project(&matrix.iter(), &few, output);
+                regions::end();
+                for tokens in [LANES, FEW, 1] {
                     if !is_right(&matrix, Tile { tokens, ..tile }, oracle, output) {
                         board::fail(&[name, " ", role, ": not the oracle's"]);
                     }

@@ -1,4 +1,5 @@
-//! Instructions of whole models, from characters to label, stage by stage.
+//! Instructions of whole models, from characters to label: a long text stage by stage, then
+//! shorter ones.
 //!
 //! `cargo xtask bench` puts the models into memory and names the regions by what this
 //! program prints; lines with `=` are figures in bytes or tokens.
@@ -7,7 +8,9 @@
 
 use board::numbers::decimal;
 use board::{files, regions, stack};
-use neuroprune_runtime::{Classifier, Model, Scratch, Stage, Values, required_scratch};
+use neuroprune_runtime::{
+    Classification, Classifier, Model, RuntimeError, Scratch, Stage, Values, required_scratch,
+};
 use static_cell::ConstStaticCell;
 
 /// Enough for the largest model that the board gets.
@@ -20,6 +23,10 @@ const TOKENS: usize = 16;
 
 const SENTENCE: &str =
     "could you please be so kind and turn on the light in the kitchen and the living room now";
+
+/// Tokens of the shorter texts: one word and two, which take the kernels' form for few
+/// tokens, one more, and a full tile.
+const SHORTER: [usize; 4] = [3, 4, 5, 8];
 
 #[board::entry]
 fn main() -> ! {
@@ -45,9 +52,7 @@ fn measure(file: &[u8], memory: &mut [u8]) {
         board::fail(&[name, ": the scratch memory is too small"]);
     };
     regions::begin();
-    let answer = classifier.classify_traced(SENTENCE, None, &mut |_: Stage, _: Values<'_>| {
-        regions::next();
-    });
+    let answer = classify(&mut classifier, SENTENCE, true);
     regions::end();
     let Ok(answer) = answer else {
         board::fail(&[name, ": the sentence was not classified"]);
@@ -67,6 +72,9 @@ fn measure(file: &[u8], memory: &mut [u8]) {
     }
     regions::name(&[name, ": pool"]);
     regions::name(&[name, ": classify"]);
+    for tokens in SHORTER {
+        measure_short(&model, memory, tokens);
+    }
     let scratch = required_scratch(model.limits(), TOKENS);
     for (what, figure) in [
         ("model", file.len()),
@@ -79,4 +87,45 @@ fn measure(file: &[u8], memory: &mut [u8]) {
         let figure = decimal(u32::try_from(figure).unwrap_or(u32::MAX), &mut digits);
         regions::name(&[name, ": ", what, "=", figure]);
     }
+}
+
+/// One copy of the runtime for all texts: a program has no more.
+#[inline(never)]
+fn classify<'m>(
+    classifier: &mut Classifier<'m, '_>,
+    text: &str,
+    stage_by_stage: bool,
+) -> Result<Classification<'m>, RuntimeError> {
+    classifier.classify_traced(text, None, &mut |_: Stage, _: Values<'_>| {
+        if stage_by_stage {
+            regions::next();
+        }
+    })
+}
+
+/// Another text of `tokens` tokens, special tokens included.
+#[inline(never)]
+fn measure_short(model: &Model<'_>, memory: &mut [u8], tokens: usize) {
+    let name = model.manifest().name;
+    let words = tokens.saturating_sub(2);
+    // Without `str`'s search, which is a kilobyte of a program that is measured.
+    let mut ends = SENTENCE
+        .bytes()
+        .enumerate()
+        .filter(|&(_, byte)| byte == b' ');
+    let end = words.checked_sub(1).and_then(|last| ends.nth(last));
+    let end = end.map(|(at, _)| at);
+    let text = end.and_then(|end| SENTENCE.get(..end)).unwrap_or_default();
+    let Ok(mut classifier) = Classifier::with_tokens(model, memory, tokens) else {
+        board::fail(&[name, ": the scratch memory is too small"]);
+    };
+    regions::begin();
+    let answer = classify(&mut classifier, text, false);
+    regions::end();
+    if !answer.is_ok_and(|answer| answer.tokens == tokens) {
+        board::fail(&[name, ": a short text has not the tokens that it should"]);
+    }
+    let mut digits = [0; 10];
+    let tokens = decimal(u32::try_from(tokens).unwrap_or(u32::MAX), &mut digits);
+    regions::name(&[name, ": text of ", tokens, " tokens"]);
 }

@@ -1,4 +1,5 @@
-//! Instructions of one matrix after the other, each over sixteen tokens: two tiles at once.
+//! Instructions of one matrix after the other, each over sixteen tokens, which are two tiles
+//! at once, and over one of four tokens.
 //!
 //! `cargo xtask bench` writes models whose layers hold the matrices of interest. The name of
 //! the model and the role of the matrix are the name of the region. Behind each region the
@@ -11,6 +12,8 @@ use neuroprune_runtime::kernels::{LANES, Lanes, Tile, project_tiles, scalar};
 
 /// Tiles of eight tokens.
 const TILES: usize = 2;
+/// Tokens of a short tile.
+const FEW: usize = 4;
 
 fn main() -> anyhow::Result<()> {
     regions::calibrate();
@@ -37,7 +40,17 @@ fn main() -> anyhow::Result<()> {
                 regions::begin();
                 project_tiles(&matrix.iter(), &tiles, &mut output);
                 regions::end();
-                for (tile, found) in tiles.iter().zip(output.chunks(matrix.rows())) {
+                let few = Tile {
+                    tokens: FEW,
+                    ..tiles[0]
+                };
+                let mut short = vec![[0.0; LANES]; matrix.rows()];
+                println!("{name} {role}: few");
+                regions::begin();
+                project_tiles(&matrix.iter(), &[few], &mut short);
+                regions::end();
+                let found = tiles.iter().zip(output.chunks(matrix.rows()));
+                for (tile, found) in found.chain([(&few, &short[..])]) {
                     let mut expected = vec![[0.0; LANES]; matrix.rows()];
                     scalar::multiply(
                         &matrix.iter(),
@@ -46,7 +59,7 @@ fn main() -> anyhow::Result<()> {
                     );
                     scalar::scale(&matrix.iter(), tile, &mut expected);
                     ensure!(
-                        bits(found).eq(bits(&expected)),
+                        bits(found, tile.tokens).eq(bits(&expected, tile.tokens)),
                         "{name} {role}: not the oracle's"
                     );
                 }
@@ -66,6 +79,8 @@ fn features(count: usize, tile: usize) -> Vec<scalar::Feature> {
     (0..count).map(|_| [(); LANES].map(|()| next())).collect()
 }
 
-fn bits(rows: &[Lanes<f32>]) -> impl Iterator<Item = u32> {
-    rows.as_flattened().iter().map(|y| y.to_bits())
+/// Of the first `tokens` of each row.
+fn bits(rows: &[Lanes<f32>], tokens: usize) -> impl Iterator<Item = u32> {
+    let living = rows.iter().flat_map(move |row| row.iter().take(tokens));
+    living.map(|y| y.to_bits())
 }

@@ -1,14 +1,16 @@
-//! Instructions of whole models, from characters to label, stage by stage: what
-//! `firmware-examples/src/bin/bench_model.rs` is on boards.
+//! Instructions of whole models, from characters to label: a long text stage by stage, then
+//! shorter ones; what `firmware-examples/src/bin/bench_model.rs` is on boards.
 //!
 //! Lines with `=` are figures in bytes or tokens.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use neuroprune_host_bench::{files, regions, text};
 use neuroprune_runtime::{Classifier, Model, Stage, Values, required_scratch};
 
 /// Tokens of small models; those that take more than 64 get 128.
 const TOKENS: usize = 16;
+/// Tokens of the shorter texts.
+const SHORTER: [usize; 4] = [3, 4, 5, 8];
 
 fn main() -> anyhow::Result<()> {
     regions::calibrate();
@@ -35,9 +37,9 @@ fn measure(file: &[u8]) -> anyhow::Result<()> {
     let memory = bytemuck::cast_slice_mut(&mut memory);
     let mut classifier =
         Classifier::with_tokens(&model, memory, tokens).context(name.to_owned())?;
-    let text = text(tokens);
+    let long = text(tokens);
     regions::begin();
-    let answer = classifier.classify_traced(&text, None, &mut |_: Stage, _: Values<'_>| {
+    let answer = classifier.classify_traced(&long, None, &mut |_: Stage, _: Values<'_>| {
         regions::end();
         regions::begin();
     });
@@ -53,6 +55,18 @@ fn measure(file: &[u8]) -> anyhow::Result<()> {
     }
     println!("{name}: pool");
     println!("{name}: classify");
+    for tokens in SHORTER {
+        // All but the special tokens are words.
+        let text = text(tokens.saturating_sub(2));
+        let mut classifier =
+            Classifier::with_tokens(&model, memory, tokens).context(name.to_owned())?;
+        regions::begin();
+        let answer = classifier.classify(&text);
+        regions::end();
+        let found = answer.context(name.to_owned())?.tokens;
+        ensure!(found == tokens, "{name}: {found} tokens, not {tokens}");
+        println!("{name}: text of {tokens} tokens");
+    }
     println!("{name}: model={}", file.len());
     println!("{name}: scratch={scratch}");
     println!("{name}: tokens={}", answer.tokens);

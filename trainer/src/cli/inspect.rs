@@ -101,6 +101,14 @@ fn describe(inspection: &Inspection) -> String {
                 ))
         ),
         format!(
+            "runtime features    {}",
+            if inspection.runtime_features.is_empty() {
+                "none needed: dense and delta-u8 are always there".to_owned()
+            } else {
+                inspection.runtime_features.join(", ")
+            }
+        ),
+        format!(
             "scratch memory      {} bytes, exactly; {} on Cortex-M4, M7, M33, M55",
             thousands(inspection.scratch),
             thousands(inspection.scratch_cortex_m4)

@@ -5,8 +5,7 @@ use core::fmt::Write;
 use serde_json::{Value, json};
 
 use super::counter::{Counts, Measured};
-use super::models::Matrix;
-use super::{HOST, Results, TOKENS, peers};
+use super::{FEW, HOST, MatrixCounts, Results, TOKENS, peers};
 
 /// The core that other libraries' figures are for.
 const PEER_CORES: [&str; 2] = ["M4F", "M7"];
@@ -17,6 +16,8 @@ pub(crate) struct ModelCounts<'m> {
     pub(crate) open: Option<(String, Counts)>,
     /// From characters to label, in order.
     pub(crate) stages: Vec<(String, Counts)>,
+    /// Texts of fewer tokens, each as a whole.
+    pub(crate) shorter: Vec<(String, Counts)>,
     measured: &'m Measured,
 }
 
@@ -55,6 +56,7 @@ pub(crate) fn models(measured: &Measured) -> Vec<ModelCounts<'_>> {
                 name: name.to_owned(),
                 open: None,
                 stages: Vec::new(),
+                shorter: Vec::new(),
                 measured,
             });
         }
@@ -62,6 +64,8 @@ pub(crate) fn models(measured: &Measured) -> Vec<ModelCounts<'_>> {
             let stage = (stage.to_owned(), *counts);
             if stage.0 == "open" {
                 model.open = Some(stage);
+            } else if stage.0.starts_with("text of ") {
+                model.shorter.push(stage);
             } else {
                 model.stages.push(stage);
             }
@@ -127,6 +131,19 @@ fn whole_models(page: &mut String, results: &Results) {
             thousands(total),
             or_dash(model.cycles()),
         );
+        for (text, counts) in &model.shorter {
+            let _ = writeln!(
+                page,
+                "| {text} | {} | {:.1} | {} | {} | {} | {} | {} |",
+                thousands(counts.instructions),
+                100.0 * ratio(counts.instructions, total),
+                thousands(counts.load),
+                thousands(counts.store),
+                thousands(counts.branch),
+                or_dash(counts.multiply),
+                or_dash(counts.cycles_estimate),
+            );
+        }
         if let Some((_, open)) = &model.open {
             let _ = writeln!(
                 page,
@@ -169,7 +186,8 @@ fn matrices(page: &mut String, results: &Results) {
         page,
         "\n## Matrices, {TOKENS} tokens\n\n\
          Scaling back and bias included, packing of activations not. Random masks. *× dense*: \
-         our own dense layout of the same shape takes this many times the instructions.{}\n",
+         our own dense layout of the same shape takes this many times the instructions. *{FEW} \
+         tokens*: instructions of a tile of so many, or of one.{}\n",
         if has_peers {
             format!(
                 " *× CMSIS*: so many times the batched one ({}).",
@@ -183,22 +201,24 @@ fn matrices(page: &mut String, results: &Results) {
         let _ = write!(
             page,
             "\n### {inputs} × {outputs}\n\n\
-             | layout | density % | instructions | a nonzero·token | a MAC of dense | \
-             bytes | bytes a nonzero | × dense |{}\n|---|---:|---:|---:|---:|---:|---:|---:|{}\n",
+             | layout | density % | instructions | a nonzero·token | a MAC of dense | {FEW} tokens | \
+             bytes | bytes a nonzero | × dense |{}\n|---|---:|---:|---:|---:|---:|---:|---:|---:|{}\n",
             if has_peers { " × CMSIS |" } else { "" },
             if has_peers { "---:|" } else { "" },
         );
         let dense = dense(results, inputs, outputs);
-        for (matrix, counts) in of_shape(results, inputs, outputs) {
-            let instructions = counts.instructions;
+        for counted in of_shape(results, inputs, outputs) {
+            let MatrixCounts { matrix, few, .. } = counted;
+            let instructions = counted.counts.instructions;
             let _ = write!(
                 page,
-                "| {} | {} | {} | {:.2} | {:.3} | {} | {:.2} | {:.2} |",
+                "| {} | {} | {} | {:.2} | {:.3} | {} | {} | {:.2} | {:.2} |",
                 matrix.layout,
                 matrix.density,
                 thousands(instructions),
                 ratio(instructions, matrix.nonzeros * TOKENS),
                 ratio(instructions, inputs * outputs * TOKENS),
+                thousands(few.instructions),
                 thousands(matrix.bytes),
                 ratio(matrix.bytes, matrix.nonzeros),
                 ratio(dense, instructions),
@@ -261,7 +281,12 @@ pub(crate) fn json(results: &Results) -> Value {
     let matrices: Vec<Value> = results
         .matrices
         .iter()
-        .map(|(matrix, counts)| {
+        .map(|counted| {
+            let MatrixCounts {
+                matrix,
+                counts,
+                few,
+            } = counted;
             json!({
                 "case": matrix.region,
                 "inputs": matrix.inputs,
@@ -271,6 +296,7 @@ pub(crate) fn json(results: &Results) -> Value {
                 "nonzeros": matrix.nonzeros,
                 "bytes": matrix.bytes,
                 "instructions": counts.instructions,
+                "instructions_few": few.instructions,
                 "cycles_estimate": counts.cycles_estimate,
             })
         })
@@ -278,24 +304,24 @@ pub(crate) fn json(results: &Results) -> Value {
     let models: Vec<Value> = models(&results.models)
         .iter()
         .map(|model| {
-            let stages: Vec<Value> = model
-                .stages
-                .iter()
-                .map(|(stage, counts)| {
+            let counted = |stages: &[(String, Counts)]| -> Vec<Value> {
+                let stages = stages.iter().map(|(stage, counts)| {
                     json!({
                         "stage": stage,
                         "instructions": counts.instructions,
                         "cycles_estimate": counts.cycles_estimate,
                     })
-                })
-                .collect();
+                });
+                stages.collect()
+            };
             json!({
                 "name": model.name,
                 "tokens": model.figure("tokens"),
                 "instructions": model.instructions(),
                 "cycles_estimate": model.cycles(),
                 "open": model.open.as_ref().map(|(_, counts)| counts.instructions),
-                "stages": stages,
+                "stages": counted(&model.stages),
+                "shorter": counted(&model.shorter),
                 "program_bytes": results.models.flash,
                 "model_bytes": model.figure("model"),
                 "scratch_bytes": model.figure("scratch"),
@@ -314,6 +340,7 @@ pub(crate) fn json(results: &Results) -> Value {
         "core": results.board.core,
         "target": results.board.target,
         "tokens": TOKENS,
+        "few_tokens": FEW,
         "models": models,
         "matrices": matrices,
         "embedded_nn": peer,
@@ -336,7 +363,7 @@ pub(crate) fn lines(record: &Value) -> String {
 /// The shapes that were counted, each once.
 fn shapes(results: &Results) -> Vec<(u64, u64)> {
     let mut shapes = Vec::new();
-    for (matrix, _) in &results.matrices {
+    for MatrixCounts { matrix, .. } in &results.matrices {
         let shape = (matrix.inputs, matrix.outputs);
         if !shapes.contains(&shape) {
             shapes.push(shape);
@@ -345,35 +372,31 @@ fn shapes(results: &Results) -> Vec<(u64, u64)> {
     shapes
 }
 
-fn of_shape(
-    results: &Results,
-    inputs: u64,
-    outputs: u64,
-) -> impl Iterator<Item = &(Matrix, Counts)> {
+fn of_shape(results: &Results, inputs: u64, outputs: u64) -> impl Iterator<Item = &MatrixCounts> {
     let all = results.matrices.iter();
-    all.filter(move |(matrix, _)| (matrix.inputs, matrix.outputs) == (inputs, outputs))
+    all.filter(move |counted| (counted.matrix.inputs, counted.matrix.outputs) == (inputs, outputs))
 }
 
 /// Instructions of the dense layout of a shape.
 fn dense(results: &Results, inputs: u64, outputs: u64) -> u64 {
     of_shape(results, inputs, outputs)
-        .find(|(matrix, _)| matrix.layout == "dense")
-        .map_or(0, |(_, counts)| counts.instructions)
+        .find(|counted| counted.matrix.layout == "dense")
+        .map_or(0, |counted| counted.counts.instructions)
 }
 
 /// From which density down each sparse layout beats the dense one, in words.
 fn break_evens(results: &Results, inputs: u64, outputs: u64) -> Vec<(&'static str, String)> {
     let dense = dense(results, inputs, outputs);
     let mut layouts: Vec<&'static str> = Vec::new();
-    for (matrix, _) in of_shape(results, inputs, outputs) {
+    for MatrixCounts { matrix, .. } in of_shape(results, inputs, outputs) {
         if matrix.layout != "dense" && !layouts.contains(&matrix.layout) {
             layouts.push(matrix.layout);
         }
     }
     let points = |layout| {
         of_shape(results, inputs, outputs)
-            .filter(move |(matrix, _)| matrix.layout == layout)
-            .map(|(matrix, counts)| (matrix.density, counts.instructions))
+            .filter(move |counted| counted.matrix.layout == layout)
+            .map(|counted| (counted.matrix.density, counted.counts.instructions))
             .collect::<Vec<_>>()
     };
     let words = |layout| (layout, break_even(points(layout), dense));
