@@ -14,11 +14,14 @@ mod attention;
 mod column_sums;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
+mod exponential;
 mod fake_quantize;
 mod layer_norm;
 mod linear;
 mod mean;
+mod reduction;
 mod rows;
+mod tile;
 
 pub use activation::{activation, activation_backward};
 pub use attention::{Heads, attention, attention_backward};

@@ -1,13 +1,18 @@
 //! Multi-head attention over packed sequences: softmax(q·kᵀ·scale)·v.
 //!
-//! Reads queries, keys and values where the projection left them, so nothing is
-//! transposed or padded. Only the sequences are parallel, each with rows of its own,
-//! so the result does not depend on the number of threads. The backward computes the
-//! attention weights again instead of keeping them.
+//! Each sequence's heads are copied into small matrices with rows of whole registers, which
+//! are multiplied there. Only the sequences are parallel, each with rows of its own, so the
+//! result does not depend on the number of threads. The backward computes the attention
+//! weights again instead of keeping them.
+
+use core::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
+use super::exponential::exponential;
+use super::reduction::{largest, sum};
+use super::tile::{self, ROWS, Tile};
 use super::{Sequences, values};
 
 /// Shape of the heads of one layer.
@@ -68,57 +73,36 @@ struct Backward {
     sequences: Sequences,
 }
 
-/// Rows of one sequence, seen head by head.
-struct View<'a> {
-    rows: &'a [f32],
-    heads: Heads,
-    head: usize,
+/// Which part of a projected row.
+#[derive(Clone, Copy)]
+enum Part {
+    Query,
+    Key,
+    Value,
 }
 
-impl<'a> View<'a> {
-    /// Part 0 is the query, 1 the key, 2 the value.
-    fn vector(&self, token: usize, part: usize) -> &'a [f32] {
-        let columns = self.heads.columns();
-        let start = (token * 3 + part) * columns + self.head * self.heads.width;
-        &self.rows[start..start + self.heads.width]
+impl Heads {
+    /// Where a part of a head is in a projected row. A context is where its query was.
+    fn place(self, head: usize, part: Part) -> Range<usize> {
+        let first = (part as usize * self.count + head) * self.width;
+        first..first + self.width
     }
 
-    /// Attention weights of `token` over all tokens.
-    fn weights(&self, token: usize, weights: &mut [f32]) {
-        let query = self.vector(token, 0);
-        let mut largest = f32::NEG_INFINITY;
-        for (other, weight) in weights.iter_mut().enumerate() {
-            *weight = dot(query, self.vector(other, 1)) * self.heads.scale;
-            largest = largest.max(*weight);
+    /// Attention weights from scores that are not scaled yet, row by row; 0 in the columns
+    /// from `length` on.
+    fn softmax(self, scores: &mut Tile, rows: Range<usize>, length: usize) {
+        for row in rows {
+            let row = scores.row_mut(row);
+            row[length..].fill(f32::NEG_INFINITY);
+            let largest = largest(row) * self.scale;
+            for weight in row.iter_mut() {
+                *weight = exponential(*weight * self.scale - largest);
+            }
+            let inverse = sum(row, row, |weight, _| weight).recip();
+            for weight in row {
+                *weight *= inverse;
+            }
         }
-        let mut sum = 0.0;
-        for weight in weights.iter_mut() {
-            *weight = (*weight - largest).exp();
-            sum += *weight;
-        }
-        for weight in weights.iter_mut() {
-            *weight /= sum;
-        }
-    }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    // Eight partial sums, so that the compiler may use vector registers.
-    let mut sums = [0.0_f32; 8];
-    let (a_blocks, b_blocks) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest = a_blocks.remainder().iter().zip(b_blocks.remainder());
-    let rest: f32 = rest.map(|(a, b)| a * b).sum();
-    for (a, b) in a_blocks.zip(b_blocks) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    sums.iter().sum::<f32>() + rest
-}
-
-fn add_scaled(target: &mut [f32], factor: f32, source: &[f32]) {
-    for (target, source) in target.iter_mut().zip(source) {
-        *target += factor * source;
     }
 }
 
@@ -139,15 +123,26 @@ impl CustomOp1 for Attention {
             .zip(starts)
             .for_each(|(context, (start, length))| {
                 let rows = &projected[start * width..(start + length) * width];
-                let mut weights = vec![0.0; length];
+                let rows = || rows.chunks_exact(width);
+                let mut queries = Tile::new(length, heads.width);
+                let mut keys = Tile::new(heads.width, length);
+                let mut head_values = Tile::new(length, heads.width);
+                let mut weights = Tile::new(ROWS, length);
+                let mut mixed = Tile::new(ROWS, heads.width);
                 for head in 0..heads.count {
-                    let view = View { rows, heads, head };
-                    for token in 0..length {
-                        view.weights(token, &mut weights);
-                        let first = token * columns + head * heads.width;
-                        let context = &mut context[first..first + heads.width];
-                        for (other, &weight) in weights.iter().enumerate() {
-                            add_scaled(context, weight, view.vector(other, 2));
+                    let part = |part| rows().map(move |row| &row[heads.place(head, part)]);
+                    queries.fill(part(Part::Query));
+                    keys.fill_transposed(part(Part::Key));
+                    head_values.fill(part(Part::Value));
+                    for (block, context) in context.chunks_mut(ROWS * columns).enumerate() {
+                        let rows = queries.factors(block, heads.width);
+                        tile::multiply(rows, &keys, &mut weights, 0);
+                        heads.softmax(&mut weights, 0..ROWS, length);
+                        let rows = weights.factors(0, length);
+                        tile::multiply(rows, &head_values, &mut mixed, 0);
+                        for (row, context) in context.chunks_exact_mut(columns).enumerate() {
+                            let context = &mut context[heads.place(head, Part::Query)];
+                            context.copy_from_slice(&mixed.row(row)[..heads.width]);
                         }
                     }
                 }
@@ -201,42 +196,57 @@ impl CustomOp3 for Backward {
             .for_each(|(result, (start, length))| {
                 let rows = &projected[start * width..(start + length) * width];
                 let gradient = &gradient[start * columns..(start + length) * columns];
-                let mut weights = vec![0.0; length];
-                let mut of_scores = vec![0.0; length];
+                let tile = || Tile::new(length, heads.width);
+                let (mut queries, mut keys, mut of_contexts) = (tile(), tile(), tile());
+                let mut of_part = tile();
+                let turned = || Tile::new(heads.width, length);
+                let (mut turned_keys, mut turned_values) = (turned(), turned());
+                let square = || Tile::new(length, length);
+                let (mut weights, mut of_scores) = (square(), square());
+                let blocks = length.div_ceil(ROWS);
                 for head in 0..heads.count {
-                    let view = View { rows, heads, head };
-                    let place = |token: usize, part: usize| {
-                        let first = (token * 3 + part) * columns + head * heads.width;
-                        first..first + heads.width
-                    };
-                    for token in 0..length {
-                        view.weights(token, &mut weights);
-                        let first = token * columns + head * heads.width;
-                        let of_context = &gradient[first..first + heads.width];
-                        let mut mean = 0.0;
-                        for (other, (&weight, of_score)) in
-                            weights.iter().zip(&mut of_scores).enumerate()
-                        {
-                            add_scaled(&mut result[place(other, 2)], weight, of_context);
-                            *of_score = dot(of_context, view.vector(other, 2));
-                            mean += weight * *of_score;
-                        }
-                        for (other, (&weight, &of_score)) in
-                            weights.iter().zip(&of_scores).enumerate()
-                        {
-                            let of_score = weight * (of_score - mean) * heads.scale;
-                            add_scaled(
-                                &mut result[place(token, 0)],
-                                of_score,
-                                view.vector(other, 1),
-                            );
-                            add_scaled(
-                                &mut result[place(other, 1)],
-                                of_score,
-                                view.vector(token, 0),
-                            );
+                    let place = |part| heads.place(head, part);
+                    let part = |part| rows.chunks_exact(width).map(move |row| &row[place(part)]);
+                    queries.fill(part(Part::Query));
+                    keys.fill(part(Part::Key));
+                    turned_keys.fill_transposed(part(Part::Key));
+                    turned_values.fill_transposed(part(Part::Value));
+                    let of_context = gradient.chunks_exact(columns);
+                    of_contexts.fill(of_context.map(|row| &row[place(Part::Query)]));
+                    for block in 0..blocks {
+                        let rows = queries.factors(block, heads.width);
+                        tile::multiply(rows, &turned_keys, &mut weights, block);
+                        let rows = of_contexts.factors(block, heads.width);
+                        tile::multiply(rows, &turned_values, &mut of_scores, block);
+                    }
+                    heads.softmax(&mut weights, 0..length, length);
+                    for row in 0..length {
+                        let (weights, of_scores) = (weights.row(row), of_scores.row_mut(row));
+                        let mean = sum(weights, of_scores, |a, b| a * b);
+                        for (of_score, weight) in of_scores.iter_mut().zip(weights) {
+                            *of_score = weight * (*of_score - mean) * heads.scale;
                         }
                     }
+                    let mut write = |part, made: &Tile| {
+                        for (row, result) in result.chunks_exact_mut(width).enumerate() {
+                            result[place(part)].copy_from_slice(&made.row(row)[..heads.width]);
+                        }
+                    };
+                    for block in 0..blocks {
+                        let rows = of_scores.factors(block, length);
+                        tile::multiply(rows, &keys, &mut of_part, block);
+                    }
+                    write(Part::Query, &of_part);
+                    for block in 0..blocks {
+                        let columns = of_scores.factors_transposed(block, length);
+                        tile::multiply(columns, &queries, &mut of_part, block);
+                    }
+                    write(Part::Key, &of_part);
+                    for block in 0..blocks {
+                        let columns = weights.factors_transposed(block, length);
+                        tile::multiply(columns, &of_contexts, &mut of_part, block);
+                    }
+                    write(Part::Value, &of_part);
                 }
             });
         Ok((CpuStorage::F32(result), layout.shape().clone()))
@@ -279,6 +289,14 @@ mod tests {
         let projected = variable((6, 18), 9);
         check(core::slice::from_ref(&projected), || {
             attention(&projected, HEADS, &sequences)
+        });
+        // More than a register's width, and none.
+        let sequences = Sequences::of_lengths([18, 0, 2]);
+        let heads = Heads { width: 17, ..HEADS };
+        let projected = variable((20, 6 * 17), 13);
+        check(core::slice::from_ref(&projected), || {
+            let scaled = projected.affine(0.3, 0.0)?;
+            attention(&scaled, heads, &sequences)
         });
     }
 

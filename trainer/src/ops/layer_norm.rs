@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::column_sums::column_sums;
+use super::reduction::sum;
 use super::values;
 
 /// `x` `[tokens, features]`, `gain` and `shift` `[features]`.
@@ -45,8 +46,8 @@ struct LayerNorm {
 #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
 fn moments(x: &[f32], epsilon: f32) -> (f32, f32) {
     let count = x.len() as f32;
-    let mean = x.iter().sum::<f32>() / count;
-    let variance = x.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>() / count;
+    let mean = sum(x, x, |x, _| x) / count;
+    let variance = sum(x, x, |x, _| (x - mean) * (x - mean)) / count;
     (mean, (variance + epsilon).sqrt().recip())
 }
 
@@ -131,20 +132,20 @@ impl CustomOp3 for Backward {
         let width = gain.len();
         let rows = values(x, layout)?.chunks_exact(width);
         let mut of_x = Vec::with_capacity(layout.shape().elem_count());
+        let mut scaled = vec![0.0; width];
         for (x, gradient) in rows.zip(values(gradient, gradient_layout)?.chunks_exact(width)) {
             let (mean, inverse) = moments(x, self.epsilon);
-            let (mut sum, mut product) = (0.0, 0.0);
-            for ((x, gradient), gain) in x.iter().zip(gradient).zip(gain) {
-                sum += gradient * gain;
-                product += gradient * gain * (x - mean) * inverse;
+            for ((scaled, gradient), gain) in scaled.iter_mut().zip(gradient).zip(gain) {
+                *scaled = gradient * gain;
             }
             #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
             let count = width as f32;
-            let (sum, product) = (sum / count, product / count);
-            let terms = x.iter().zip(gradient).zip(gain);
-            of_x.extend(terms.map(|((x, gradient), gain)| {
-                inverse * (gradient * gain - sum - (x - mean) * inverse * product)
-            }));
+            let constant = sum(&scaled, &scaled, |h, _| h) / count;
+            let slope = sum(&scaled, x, |h, x| h * (x - mean) * inverse) / count;
+            let terms = scaled.iter().zip(x);
+            of_x.extend(
+                terms.map(|(h, x)| inverse * (h - constant - (x - mean) * inverse * slope)),
+            );
         }
         Ok((CpuStorage::F32(of_x), layout.shape().clone()))
     }
