@@ -4,7 +4,9 @@ Same shape, batch and tokens, f32, AdamW, no dropout. Each round runs both progr
 other, in fresh processes, with one thread and with two, so that what else the machine does falls
 on both. Two figures a run, in milliseconds a step: the median time, and the processor time by the
 difference of a long and a short run, which is the one to read where others compute meanwhile.
-Of the rounds the fastest counts, which is the one that was disturbed least.
+Of the rounds the fastest counts, which is the one that was disturbed least. Of the processor time
+that is the fastest long run less the fastest short one: the smallest difference would be the one
+whose short run was disturbed most. What is printed of each round is its own difference.
 
     pip install torch numpy
     cargo build --release --bin neuroprune
@@ -37,10 +39,10 @@ def run(command, threads, steps):
     return json.loads(done.stdout), after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def measure(command, threads, steps, repeats, time):
-    """Milliseconds of a step: its time, its processor time."""
+def measure(command, threads, steps, time):
+    """Milliseconds of a step, and the seconds of processor time of a short and a long run."""
     (_, short), (printed, long) = run(command, threads, SHORT), run(command, threads, steps)
-    return time(printed), 1e3 * (long - short) / (repeats * (steps - SHORT))
+    return time(printed), short, long
 
 
 def main():
@@ -61,13 +63,21 @@ def main():
     times = {(name, threads): [] for threads in arguments.threads for name in programs}
     for _ in range(arguments.rounds):
         for name, threads in times:
-            command, repeats, time = programs[name]
-            times[name, threads].append(measure(command, threads, arguments.steps, repeats, time))
+            command, _, time = programs[name]
+            times[name, threads].append(measure(command, threads, arguments.steps, time))
     for threads in arguments.threads:
-        for index, figure in enumerate(("time", "processor time")):
-            mine, theirs = ([time[index] for time in times[name, threads]] for name in programs)
-            line = {"threads": threads, "figure": figure, "ratio": round(min(mine) / min(theirs), 2)}
-            line |= {"ours": [round(time, 1) for time in mine], "PyTorch": [round(time, 1) for time in theirs]}
+        wall, processor = {}, {}
+        for name, (_, repeats, _) in programs.items():
+            wall[name], short, long = zip(*times[name, threads])
+            step = 1e3 / (repeats * (arguments.steps - SHORT))
+            rounds = [step * (long - short) for short, long in zip(short, long)]
+            processor[name] = step * (min(long) - min(short)), rounds
+        fastest = {name: (min(rounds), rounds) for name, rounds in wall.items()}
+        for figure, best in ("time", fastest), ("processor time", processor):
+            (ours, _), (theirs, _) = best["ours"], best["PyTorch"]
+            line = {"threads": threads, "figure": figure, "ratio": round(ours / theirs, 2)}
+            for name, (milliseconds, rounds) in best.items():
+                line |= {name: round(milliseconds, 1), f"{name}, rounds": [round(each, 1) for each in rounds]}
             print(json.dumps(line), flush=True)
 
 
