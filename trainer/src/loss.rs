@@ -8,6 +8,8 @@
 use candle_core::{D, Result, Tensor};
 
 use crate::network::Recording;
+#[cfg(feature = "cuda")]
+use crate::ops::cuda::Losses;
 use crate::recipe::PruningRecipe;
 
 /// A loss and its gradients, as [`crate::network::Network::backward`] takes them.
@@ -33,6 +35,12 @@ impl Loss {
     /// # Errors
     /// When the shapes do not fit.
     pub fn of_classes(student: &Recording, targets: &Tensor) -> Result<Self> {
+        #[cfg(feature = "cuda")]
+        if student.logits.device().is_cuda() {
+            let losses = Losses::new(&student.logits)?;
+            losses.add_cross_entropy([&student.logits, targets], false, 1.0, 1.0)?;
+            return Ok(Self::on_gpu(losses, Vec::new()));
+        }
         let (value, of_logits) = cross_entropy(&student.logits, targets)?;
         Ok(Self {
             value,
@@ -53,6 +61,10 @@ impl Loss {
         targets: &Tensor,
         recipe: &PruningRecipe,
     ) -> Result<Self> {
+        #[cfg(feature = "cuda")]
+        if student.logits.device().is_cuda() {
+            return Self::taught_on_gpu(student, teacher, targets, recipe);
+        }
         let (share, temperature) = (recipe.distillation, recipe.temperature);
         let own = Self::of_classes(student, targets)?;
         let mut value = (own.value * (1.0 - share))?;
@@ -68,9 +80,7 @@ impl Loss {
         if recipe.hidden_distillation > 0.0 {
             for (own, shown) in student.layers.iter().zip(&teacher.layers) {
                 let distance = own.output.sub(&shown.output)?;
-                #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵²")]
-                let count = (student.layers.len() * distance.elem_count().max(1)) as f64;
-                let weight = recipe.hidden_distillation / count;
+                let weight = weight_of_distance(student, recipe);
                 value = (value + (distance.sqr()?.sum_all()? * weight)?)?;
                 of_outputs.push((distance * (2.0 * weight))?);
             }
@@ -81,6 +91,52 @@ impl Loss {
             of_outputs,
         })
     }
+
+    /// The same in a few launches.
+    #[cfg(feature = "cuda")]
+    #[expect(clippy::cast_possible_truncation, reason = "f32 is what is trained")]
+    fn taught_on_gpu(
+        student: &Recording,
+        teacher: &Recording,
+        targets: &Tensor,
+        recipe: &PruningRecipe,
+    ) -> Result<Self> {
+        let (share, temperature) = (recipe.distillation, recipe.temperature);
+        let losses = Losses::new(&student.logits)?;
+        let own = (1.0 - share) as f32;
+        losses.add_cross_entropy([&student.logits, targets], false, 1.0, own)?;
+        if share > 0.0 {
+            let pair = [&student.logits, &teacher.logits];
+            let weight = (share * temperature * temperature) as f32;
+            losses.add_cross_entropy(pair, true, temperature.recip() as f32, weight)?;
+        }
+        let mut of_outputs = Vec::new();
+        if recipe.hidden_distillation > 0.0 {
+            let weight = weight_of_distance(student, recipe) as f32;
+            for (own, shown) in student.layers.iter().zip(&teacher.layers) {
+                of_outputs.push(losses.add_squared_distance(&own.output, &shown.output, weight)?);
+            }
+        }
+        Ok(Self::on_gpu(losses, of_outputs))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn on_gpu(losses: Losses, of_outputs: Vec<Tensor>) -> Self {
+        let Losses { value, of_logits } = losses;
+        Self {
+            value,
+            of_logits,
+            of_outputs,
+        }
+    }
+}
+
+/// What each square of a distance weighs: layers have the same share, whatever is in them.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵²")]
+fn weight_of_distance(student: &Recording, recipe: &PruningRecipe) -> f64 {
+    let values = student.layers.first();
+    let values = values.map_or(0, |layer| layer.output.elem_count());
+    recipe.hidden_distillation / (student.layers.len() * values).max(1) as f64
 }
 
 /// −Σ targets·log softmax(logits), mean over rows, and its gradient

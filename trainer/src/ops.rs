@@ -23,14 +23,14 @@ mod reduction;
 mod rows;
 mod tile;
 
-pub use activation::{activation, activation_backward};
+pub use activation::{activation, activation_backward, bias_and_activate};
 pub use attention::{Heads, attention, attention_backward};
-pub(crate) use column_sums::column_magnitudes;
+pub(crate) use column_sums::{column_magnitudes, column_sums};
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::prepare;
 pub use fake_quantize::fake_quantize;
-pub use layer_norm::{layer_norm, layer_norm_backward};
-pub use linear::{linear, linear_backward};
+pub use layer_norm::{NormGradients, add_and_normalize, layer_norm, layer_norm_backward};
+pub use linear::{linear, linear_backward, product};
 pub use mean::{mean, mean_backward};
 pub use rows::{RowIndex, rows, rows_backward};
 
@@ -43,6 +43,8 @@ use candle_core::{CpuStorage, Layout, Result, bail};
 pub struct Sequences {
     /// First token of each sequence, then the number of tokens.
     offsets: Arc<[usize]>,
+    #[cfg(feature = "cuda")]
+    uploaded: cuda::Uploaded,
 }
 
 impl Sequences {
@@ -56,6 +58,8 @@ impl Sequences {
         });
         Self {
             offsets: core::iter::once(0).chain(ends).collect(),
+            #[cfg(feature = "cuda")]
+            uploaded: cuda::Uploaded::default(),
         }
     }
 

@@ -4,12 +4,14 @@
 #![cfg(feature = "cuda")]
 
 use candle_core::{Device, Result, Tensor, Var};
+use neuroprune_trainer::batch::{Batch, EncodedExample};
 use neuroprune_trainer::data::{ReadOptions, read};
 use neuroprune_trainer::device::DeviceName;
+use neuroprune_trainer::loss::Loss;
 use neuroprune_trainer::network::{Network, Shape};
 use neuroprune_trainer::ops::{
-    Heads, RowIndex, Sequences, activation, attention, fake_quantize, layer_norm, linear, mean,
-    rows,
+    Heads, RowIndex, Sequences, activation, activation_backward, add_and_normalize, attention,
+    bias_and_activate, fake_quantize, layer_norm, layer_norm_backward, linear, mean, rows,
 };
 use neuroprune_trainer::pruning::{cut_all, prune_and_cut, prune_to};
 use neuroprune_trainer::random::{Purpose, initial_values, stream};
@@ -126,6 +128,88 @@ fn operations_agree() {
         compare("attention", &gpu, &[projected], |x| {
             attention(&x[0], heads, &sequences)
         });
+    }
+}
+
+/// Operations that training does in one, and that candle's backward does not see.
+#[test]
+fn joint_operations_agree() {
+    let gpu = gpu();
+    let kinds = [ActivationKind::Gelu, ActivationKind::Relu];
+    for (tokens, width) in [(1, 7), (3, 33), (700, 384), (130, 1536)] {
+        let matrices: Vec<Tensor> = (0..5).map(|it| random(&[tokens, width], it)).collect();
+        let rows: Vec<Tensor> = (5..8).map(|it| random(&[width], it)).collect();
+        let run = |device: &Device| {
+            let there = |x: &Tensor| x.to_device(device).unwrap();
+            let matrices: Vec<Tensor> = matrices.iter().map(there).collect();
+            let rows: Vec<Tensor> = rows.iter().map(there).collect();
+            let mut made = Vec::new();
+            // What is used up is a copy.
+            let product = matrices[0].copy().unwrap();
+            let both = [&rows[0], &matrices[1]];
+            let (sum, normalized) =
+                add_and_normalize(product, both, [&rows[1], &rows[2]], 1e-5).unwrap();
+            made.extend([sum.clone(), normalized]);
+            for count in 1..=3 {
+                let gradients: Vec<&Tensor> = matrices[2..].iter().take(count).collect();
+                let found = layer_norm_backward(&sum, &rows[1], 1e-5, &gradients).unwrap();
+                made.extend([found.of_x, found.of_gain, found.of_shift, found.of_bias]);
+            }
+            for kind in kinds {
+                let product = matrices[0].copy().unwrap();
+                let (sum, activated) = bias_and_activate(product, &rows[0], kind).unwrap();
+                let (of_x, of_bias) = activation_backward(&sum, kind, &matrices[1]).unwrap();
+                made.extend([sum, activated, of_x, of_bias]);
+            }
+            made
+        };
+        for (number, (expected, actual)) in run(&Device::Cpu).iter().zip(run(&gpu)).enumerate() {
+            assert_near(&format!("{tokens} × {width}: {number}"), expected, &actual);
+        }
+    }
+}
+
+#[test]
+fn losses_agree() {
+    let gpu = gpu();
+    let recipe = ModelRecipe {
+        hidden: 96,
+        layers: 2,
+        heads: 3,
+        intermediate: 128,
+        tokens: 24,
+        ..ModelRecipe::default()
+    };
+    let pruning = PruningRecipe {
+        distillation: 0.7,
+        hidden_distillation: 30.0,
+        ..PruningRecipe::default()
+    };
+    // More classes than a warp has threads.
+    let shape = Shape::new(&recipe, 50, 77, false);
+    let examples: Vec<EncodedExample> = (1..40_u32)
+        .map(|number| EncodedExample {
+            ids: (0..1 + number % 23).map(|it| (it * number) % 50).collect(),
+            first: 1,
+            label: number % 77,
+        })
+        .collect();
+    let batch = Batch::new(examples.iter());
+    let run = |device: &Device| {
+        let record = |seed| {
+            let network = Network::new(shape.clone(), seed).unwrap();
+            network.to_device(device).unwrap().record(&batch).unwrap()
+        };
+        let targets = batch.targets(77, 0.1, device).unwrap();
+        let (student, teacher) = (record(1), record(2));
+        let alone = Loss::of_classes(&student, &targets).unwrap();
+        let taught = Loss::taught(&student, &teacher, &targets, &pruning).unwrap();
+        let mut made = vec![alone.value, alone.of_logits, taught.value, taught.of_logits];
+        made.extend(taught.of_outputs);
+        made
+    };
+    for (number, (expected, actual)) in run(&Device::Cpu).iter().zip(run(&gpu)).enumerate() {
+        assert_near(&format!("loss {number}"), expected, &actual);
     }
 }
 

@@ -18,8 +18,9 @@ use super::{Linear, Network, Norm, Precision};
 use crate::batch::Batch;
 use crate::loss::Loss;
 use crate::ops::{
-    activation, activation_backward, attention, attention_backward, fake_quantize, layer_norm,
-    layer_norm_backward, linear, linear_backward, mean, mean_backward, rows, rows_backward,
+    activation_backward, add_and_normalize, attention, attention_backward, bias_and_activate,
+    column_sums, fake_quantize, layer_norm, layer_norm_backward, linear, linear_backward, mean,
+    mean_backward, product, rows, rows_backward,
 };
 use crate::parameter::Parameter;
 use crate::recipe::PoolingKind;
@@ -116,13 +117,18 @@ impl Network {
             let projected = layer.projection.forward(&input, precision)?;
             let projected = precision.of_parts(projected, heads.width)?;
             let context = attention(&projected, heads, &batch.sequences)?;
-            let said = layer.attention_output.forward(&context, precision)?;
-            let attention_sum = (&input + said)?;
-            let attended = layer.attention_norm.forward(&attention_sum, epsilon)?;
-            let unactivated = layer.mlp_input.forward(&attended, precision)?;
-            let neurons = activation(&unactivated, self.shape.activation)?;
-            let mlp_sum = (&attended + layer.mlp_output.forward(&neurons, precision)?)?;
-            let output = layer.mlp_norm.forward(&mlp_sum, epsilon)?;
+            let said = layer.attention_output.product(&context, precision)?;
+            let bias = &layer.attention_output.bias;
+            let norm = &layer.attention_norm;
+            let (attention_sum, attended) = norm.behind(said, bias, &input, epsilon)?;
+            let (unactivated, neurons) = bias_and_activate(
+                layer.mlp_input.product(&attended, precision)?,
+                &layer.mlp_input.bias.values(),
+                self.shape.activation,
+            )?;
+            let found = layer.mlp_output.product(&neurons, precision)?;
+            let bias = &layer.mlp_output.bias;
+            let (mlp_sum, output) = layer.mlp_norm.behind(found, bias, &attended, epsilon)?;
             layers.push(LayerRecording {
                 input: core::mem::replace(&mut input, output.clone()),
                 projected,
@@ -158,39 +164,43 @@ impl Network {
             bail!("a recording of {} layers", recording.layers.len());
         }
         let (epsilon, precision) = (self.shape.norm_epsilon, self.precision);
+        let of_bias = column_sums(&loss.of_logits.contiguous()?)?;
+        gradients.insert(&self.classifier.bias.value, of_bias);
         let of_pooled =
             self.classifier
                 .backward(&recording.pooled, precision, &loss.of_logits, gradients)?;
         let tokens = batch.sequences.tokens();
-        let mut of_output = match self.shape.pooling {
+        // What comes down both ways around each matrix is added where it is read.
+        let mut of_output = vec![match self.shape.pooling {
             PoolingKind::Cls => rows_backward(&batch.sequences.firsts(), tokens, &of_pooled)?,
             PoolingKind::Mean => mean_backward(&batch.sequences, &of_pooled)?,
-        };
+        }];
         let layers = self.layers.iter().zip(&recording.layers).enumerate();
         for (number, (layer, made)) in layers.rev() {
-            if let Some(more) = loss.of_outputs.get(number) {
-                of_output = (of_output + more)?;
-            }
-            let of_sum = layer
-                .mlp_norm
-                .backward(&made.mlp_sum, epsilon, &of_output, gradients)?;
+            of_output.extend(loss.of_outputs.get(number).cloned());
+            let (of_sum, of_bias) =
+                layer
+                    .mlp_norm
+                    .backward(&made.mlp_sum, epsilon, &of_output, gradients)?;
+            gradients.insert(&layer.mlp_output.bias.value, of_bias);
             let of_neurons =
                 layer
                     .mlp_output
                     .backward(&made.neurons, precision, &of_sum, gradients)?;
-            let of_neurons =
+            let (of_neurons, of_bias) =
                 activation_backward(&made.unactivated, self.shape.activation, &of_neurons)?;
+            gradients.insert(&layer.mlp_input.bias.value, of_bias);
             let of_attended =
                 layer
                     .mlp_input
                     .backward(&made.attended, precision, &of_neurons, gradients)?;
-            let of_attended = (of_sum + of_attended)?;
-            let of_sum = layer.attention_norm.backward(
+            let (of_sum, of_bias) = layer.attention_norm.backward(
                 &made.attention_sum,
                 epsilon,
-                &of_attended,
+                &[of_sum, of_attended],
                 gradients,
             )?;
+            gradients.insert(&layer.attention_output.bias.value, of_bias);
             let of_context =
                 layer
                     .attention_output
@@ -202,13 +212,14 @@ impl Network {
                 &batch.sequences,
                 &of_context,
             )?;
+            gradients.insert(&layer.projection.bias.value, column_sums(&of_projected)?);
             let of_input =
                 layer
                     .projection
                     .backward(&made.input, precision, &of_projected, gradients)?;
-            of_output = (of_sum + of_input)?;
+            of_output = vec![of_sum, of_input];
         }
-        let of_embedded =
+        let (of_embedded, _) =
             self.embedding_norm
                 .backward(&recording.embedded, epsilon, &of_output, gradients)?;
         let tables = [
@@ -231,19 +242,32 @@ impl Norm {
         layer_norm(x, &self.gain.values(), &self.shift.values(), epsilon)
     }
 
-    /// Gradient of `x`; those of gain and shift go to `gradients`.
+    /// The sum of a residual and a matrix's product with its bias, and that sum normalised.
+    fn behind(
+        &self,
+        product: Tensor,
+        bias: &Parameter,
+        residual: &Tensor,
+        epsilon: f32,
+    ) -> Result<(Tensor, Tensor)> {
+        let weights = [&self.gain.values(), &self.shift.values()];
+        add_and_normalize(product, [&bias.values(), residual], weights, epsilon)
+    }
+
+    /// Gradients of `x` and of a bias in it, where those of the result add up; those of gain
+    /// and shift go to `gradients`.
     fn backward(
         &self,
         x: &Tensor,
         epsilon: f32,
-        gradient: &Tensor,
+        of_result: &[Tensor],
         gradients: &mut GradStore,
-    ) -> Result<Tensor> {
-        let (of_x, of_gain, of_shift) =
-            layer_norm_backward(x, &self.gain.values(), epsilon, gradient)?;
-        gradients.insert(&self.gain.value, of_gain);
-        gradients.insert(&self.shift.value, of_shift);
-        Ok(of_x)
+    ) -> Result<(Tensor, Tensor)> {
+        let of_result: Vec<&Tensor> = of_result.iter().collect();
+        let found = layer_norm_backward(x, &self.gain.values(), epsilon, &of_result)?;
+        gradients.insert(&self.gain.value, found.of_gain);
+        gradients.insert(&self.shift.value, found.of_shift);
+        Ok((found.of_x, found.of_bias))
     }
 }
 
@@ -271,6 +295,12 @@ impl Linear {
         linear(&x, &weight, &self.bias.values())
     }
 
+    /// Without the bias, for an operation that adds it.
+    fn product(&self, x: &Tensor, precision: Precision) -> Result<Tensor> {
+        let (x, weight) = self.operands(x, precision)?;
+        product(&x, &weight)
+    }
+
     /// What is multiplied.
     fn operands(&self, x: &Tensor, precision: Precision) -> Result<(Tensor, Tensor)> {
         // Before columns go: the file's scale of a token is that of all of them.
@@ -278,8 +308,7 @@ impl Linear {
         Ok((x, precision.of(self.weight.values())?))
     }
 
-    /// Gradient of `x`, zero in columns that were cut; those of weight and bias go to
-    /// `gradients`.
+    /// Gradient of `x`, zero in columns that were cut; that of the weight goes to `gradients`.
     fn backward(
         &self,
         x: &Tensor,
@@ -288,9 +317,8 @@ impl Linear {
         gradients: &mut GradStore,
     ) -> Result<Tensor> {
         let (gathered, weight) = self.operands(x, precision)?;
-        let (of_gathered, of_weight, of_bias) = linear_backward(&gathered, &weight, gradient)?;
+        let (of_gathered, of_weight) = linear_backward(&gathered, &weight, gradient)?;
         gradients.insert(&self.weight.value, of_weight);
-        gradients.insert(&self.bias.value, of_bias);
         match &self.columns {
             None => Ok(of_gathered),
             Some(columns) => {

@@ -5,7 +5,9 @@ use rayon::iter::{
     IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _,
 };
 
+use super::column_sums::column_sums;
 use super::exponential::exponential;
+use super::linear::add_bias;
 use super::values;
 use crate::recipe::ActivationKind;
 
@@ -19,12 +21,45 @@ pub fn activation(x: &Tensor, kind: ActivationKind) -> Result<Tensor> {
     x.apply_op1(Activation(kind))
 }
 
-/// Gradient of `x`, where `gradient` is that of the result.
+/// What is behind a matrix: `product` + `bias`, and `kind` of it, both `[tokens, features]`.
+/// `product` is one of [`super::product`] that nobody else has.
 ///
 /// # Errors
-/// When `x` is not a contiguous `f32` tensor.
-pub fn activation_backward(x: &Tensor, kind: ActivationKind, gradient: &Tensor) -> Result<Tensor> {
-    x.apply_op2_no_bwd(&gradient.contiguous()?, &Backward(kind))
+/// When the shapes do not fit, or a tensor is not contiguous.
+pub fn bias_and_activate(
+    product: Tensor,
+    bias: &Tensor,
+    kind: ActivationKind,
+) -> Result<(Tensor, Tensor)> {
+    #[cfg(feature = "cuda")]
+    if product.device().is_cuda() {
+        let activated = super::cuda::bias_and_activate(&product, bias, kind)?;
+        return Ok((product, activated));
+    }
+    add_bias(&product, bias)?;
+    let activated = activation(&product, kind)?;
+    Ok((product, activated))
+}
+
+/// Gradients of `x` `[tokens, features]` and of a bias that was added to each of its rows,
+/// where `gradient` is that of the result.
+///
+/// # Errors
+/// When a tensor is no contiguous `f32` matrix.
+pub fn activation_backward(
+    x: &Tensor,
+    kind: ActivationKind,
+    gradient: &Tensor,
+) -> Result<(Tensor, Tensor)> {
+    let gradient = gradient.contiguous()?;
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        let [of_x, of_bias] = super::cuda::activation_backward(x, &gradient, kind)?;
+        return Ok((of_x, of_bias));
+    }
+    let of_x = x.apply_op2_no_bwd(&gradient, &Backward(kind))?;
+    let of_bias = column_sums(&of_x)?;
+    Ok((of_x, of_bias))
 }
 
 struct Activation(ActivationKind);
@@ -94,7 +129,8 @@ impl CustomOp1 for Activation {
     }
 
     fn bwd(&self, x: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        activation_backward(x, self.0, gradient).map(Some)
+        let (of_x, _) = activation_backward(x, self.0, gradient)?;
+        Ok(Some(of_x))
     }
 }
 
@@ -116,17 +152,6 @@ impl CustomOp2 for Backward {
             ActivationKind::Gelu => map(x, gradient, |x, g| g * gelu_slope(x)),
         };
         Ok((CpuStorage::F32(of_x), x_layout.shape().clone()))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        x: &candle_core::CudaStorage,
-        x_layout: &Layout,
-        gradient: &candle_core::CudaStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        super::cuda::activation_backward((x, x_layout), (gradient, gradient_layout), self.0)
     }
 }
 

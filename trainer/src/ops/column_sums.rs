@@ -9,7 +9,7 @@ use super::values;
 ///
 /// # Errors
 /// When `x` is not a contiguous matrix.
-pub(super) fn column_sums(x: &Tensor) -> Result<Tensor> {
+pub(crate) fn column_sums(x: &Tensor) -> Result<Tensor> {
     x.apply_op1_no_bwd(&ColumnSums::OfValues)
 }
 

@@ -8,16 +8,17 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaFunction, CudaModule, CudaSlice, CudaStream, CudaView, DevicePtr as _, LaunchConfig,
-    result, sys,
+    CudaFunction, CudaModule, CudaSlice, CudaStream, CudaView, DevicePtr as _, DeviceRepr,
+    LaunchConfig, result, sys,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
-use candle_core::{CudaStorage, Error, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::op::BackpropOp;
+use candle_core::{CudaStorage, Device, Error, Layout, Result, Shape, Storage, Tensor, bail};
 
 use super::{RowIndex, Sequences};
 use crate::recipe::ActivationKind;
@@ -107,6 +108,9 @@ type Output = Result<(CudaStorage, Shape)>;
 
 /// Compiled kernels by GPU and by the head width they are for; 0 is those of `kernels.cu`.
 static MODULES: Mutex<BTreeMap<(usize, usize), Arc<CudaModule>>> = Mutex::new(BTreeMap::new());
+/// Their functions by name: the driver takes longer to find one than to launch it.
+static FUNCTIONS: Mutex<BTreeMap<(usize, usize, &'static str), CudaFunction>> =
+    Mutex::new(BTreeMap::new());
 
 /// A kernel and the stream it goes to.
 struct Kernel {
@@ -114,11 +118,25 @@ struct Kernel {
     stream: Arc<CudaStream>,
 }
 
-fn kernel(device: &CudaDevice, name: &str, head_width: usize) -> Result<Kernel> {
+fn kernel(device: &CudaDevice, name: &'static str, head_width: usize) -> Result<Kernel> {
     let stream = device.cuda_stream();
+    let gpu = stream.context().ordinal();
+    let mut functions = FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let function = match functions.entry((gpu, head_width, name)) {
+        Entry::Occupied(entry) => entry.get().clone(),
+        Entry::Vacant(entry) => {
+            let module = module(&stream, head_width)?;
+            let function = module.load_function(name).map_err(Error::wrap)?;
+            entry.insert(function).clone()
+        }
+    };
+    Ok(Kernel { function, stream })
+}
+
+fn module(stream: &CudaStream, head_width: usize) -> Result<Arc<CudaModule>> {
     let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
-    let module = match modules.entry((stream.context().ordinal(), head_width)) {
-        Entry::Occupied(entry) => entry.into_mut(),
+    match modules.entry((stream.context().ordinal(), head_width)) {
+        Entry::Occupied(entry) => Ok(entry.get().clone()),
         Entry::Vacant(entry) => {
             let mut options = CompileOptions {
                 arch: Some(ARCHITECTURE),
@@ -131,11 +149,10 @@ fn kernel(device: &CudaDevice, name: &str, head_width: usize) -> Result<Kernel> 
             }
             let ptx = compile_ptx_with_opts(source, options)
                 .map_err(|error| Error::msg(format!("NVRTC: {error:?}")))?;
-            entry.insert(stream.context().load_module(ptx).map_err(Error::wrap)?)
+            let module = stream.context().load_module(ptx).map_err(Error::wrap)?;
+            Ok(entry.insert(module).clone())
         }
-    };
-    let function = module.load_function(name).map_err(Error::wrap)?;
-    Ok(Kernel { function, stream })
+    }
 }
 
 fn grid(x: u32, y: u32, z: u32, threads: (u32, u32), shared_bytes: u32) -> LaunchConfig {
@@ -194,6 +211,20 @@ fn room(device: &CudaDevice, count: usize) -> Result<CudaSlice<f32>> {
     unsafe { device.alloc::<f32>(count) }
 }
 
+/// A tensor of what kernels wrote.
+fn tensor(values: CudaSlice<f32>, device: &CudaDevice, shape: impl Into<Shape>) -> Tensor {
+    let storage = Storage::Cuda(CudaStorage::wrap_cuda_slice(values, device.clone()));
+    Tensor::from_storage(storage, shape, BackpropOp::none(), false)
+}
+
+/// The GPU of a tensor.
+fn device_of(tensor: &Tensor) -> Result<&CudaDevice> {
+    match tensor.device() {
+        Device::Cuda(device) => Ok(device),
+        _ => bail!("a tensor is not on a GPU"),
+    }
+}
+
 fn wrap(values: CudaSlice<f32>, device: &CudaDevice, shape: impl Into<Shape>) -> Output {
     let storage = CudaStorage::wrap_cuda_slice(values, device.clone());
     Ok((storage, shape.into()))
@@ -224,105 +255,170 @@ pub(super) fn layer_norm([x, gain, shift]: [(&CudaStorage, &Layout); 3], epsilon
     wrap(y, device, shape)
 }
 
-/// Gradient of `x`.
-pub(super) fn layer_norm_backward(
-    [x, gain, gradient]: [(&CudaStorage, &Layout); 3],
+/// See [`super::add_and_normalize`]; what `product` holds becomes the sum.
+pub(super) fn add_and_normalize(
+    [product, bias, residual, gain, shift]: [&Tensor; 5],
     epsilon: f32,
-) -> Output {
-    let (device, shape) = (x.0.device(), x.1.shape());
-    let (rows, width) = shape.dims2()?;
-    let mut of_x = room(device, rows * width)?;
-    let (x, gain) = (values(x.0, x.1)?, values(gain.0, gain.1)?);
-    let gradient = values(gradient.0, gradient.1)?;
-    let (rows, width) = (size(rows)?, size(width)?);
-    launch!(
-        kernel(device, "layer_norm_backward", 0)?,
-        for_each_row(rows),
-        &x,
-        &gain,
-        &gradient,
-        &mut of_x,
-        &rows,
-        &width,
-        &epsilon
+) -> Result<Tensor> {
+    let device = device_of(product)?;
+    let (rows, width) = product.dims2()?;
+    let mut y = room(device, rows * width)?;
+    // Fresh from a product, nobody else has it.
+    let (sum, residual) = (
+        address(product, rows * width)?,
+        address(residual, rows * width)?,
     );
-    wrap(of_x, device, shape)
-}
-
-/// Gradient of the gain.
-pub(super) fn layer_norm_weights_backward(
-    x: (&CudaStorage, &Layout),
-    gradient: (&CudaStorage, &Layout),
-    epsilon: f32,
-) -> Output {
-    let device = x.0.device();
-    let (rows, width) = x.1.shape().dims2()?;
-    let mut stats = room(device, rows * 2)?;
-    let (x, gradient) = (values(x.0, x.1)?, values(gradient.0, gradient.1)?);
+    let [bias, gain, shift] = [bias, gain, shift].map(|it| address(it, width));
+    let (bias, gain, shift) = (bias?, gain?, shift?);
     let (count, cols) = (size(rows)?, size(width)?);
     launch!(
-        kernel(device, "row_moments", 0)?,
+        kernel(device, "add_and_normalize", 0)?,
         for_each_row(count),
-        &x,
-        &mut stats,
+        &sum,
+        &bias,
+        &residual,
+        &gain,
+        &shift,
+        &mut y,
         &count,
         &cols,
         &epsilon
     );
-    let sums = Sums::new(rows, width)?;
-    let mut partial = room(device, sums.room(width))?;
-    launch!(
-        kernel(device, "column_sums_normalized", 0)?,
-        sums.configuration,
-        &x,
-        &stats,
-        &gradient,
-        &mut partial,
-        &count,
-        &cols,
-        &sums.rows_each
-    );
-    sums.finish(device, &partial, width)
+    Ok(tensor(y, device, (rows, width)))
 }
+
+/// See [`super::layer_norm_backward`]: gradients of x, gain, shift, and of a bias added to x.
+pub(super) fn layer_norm_backward(
+    x: &Tensor,
+    gain: &Tensor,
+    epsilon: f32,
+    gradients: &[&Tensor],
+) -> Result<[Tensor; 4]> {
+    let device = device_of(x)?;
+    let (rows, width) = x.dims2()?;
+    let count = rows * width;
+    let mut addends = [0_u64; MOST_ADDENDS];
+    if gradients.is_empty() || gradients.len() > addends.len() {
+        bail!("layer-norm: the sum of {} gradients", gradients.len());
+    }
+    for (place, gradient) in addends.iter_mut().zip(gradients) {
+        *place = address(gradient, count)?;
+    }
+    let addends = Addends(addends);
+    let bytes_of_warp = 3 * width * size_of::<f32>();
+    let warps = (SHARED_BYTES / bytes_of_warp.max(1)).clamp(1, 8);
+    let blocks = rows.div_ceil(warps).clamp(1, NORM_BLOCKS);
+    let configuration = grid(
+        size(blocks)?,
+        1,
+        1,
+        (size(warps)? * WARP, 1),
+        size(warps * bytes_of_warp)?,
+    );
+    let mut of_x = room(device, count)?;
+    let mut partial = room(device, blocks * 3 * width)?;
+    let (x, gain) = (address(x, count)?, address(gain, width)?);
+    let (row_count, cols) = (size(rows)?, size(width)?);
+    launch!(
+        kernel(device, "layer_norm_backward", 0)?,
+        configuration,
+        &x,
+        &gain,
+        &addends,
+        &mut of_x,
+        &mut partial,
+        &row_count,
+        &cols,
+        &epsilon
+    );
+    let sums = tensor(
+        add_rows(device, &partial, blocks, 3 * width)?,
+        device,
+        3 * width,
+    );
+    let part = |number: usize| sums.narrow(0, number * width, width);
+    Ok([
+        tensor(of_x, device, (rows, width)),
+        part(0)?,
+        part(1)?,
+        part(2)?,
+    ])
+}
+
+/// The gradients of a LayerNorm's result, whose sum is its gradient; as in `kernels.cu`.
+#[repr(C)]
+struct Addends([u64; MOST_ADDENDS]);
+const MOST_ADDENDS: usize = 3;
+// SAFETY: a kernel takes it by value, as it lies in memory.
+unsafe impl DeviceRepr for Addends {}
+
+/// Shared memory that every GPU gives to a block.
+const SHARED_BYTES: usize = 48 * 1024;
+/// Blocks of [`layer_norm_backward`]: two for each core of a large GPU.
+const NORM_BLOCKS: usize = 264;
 
 /// Column sums are added up in two passes.
 struct Sums {
-    parts: u32,
+    parts: usize,
     rows_each: u32,
     configuration: LaunchConfig,
 }
 
 impl Sums {
     fn new(rows: usize, width: usize) -> Result<Self> {
-        let rows = size(rows)?.max(1);
         // Parts of at least 64 rows, and at most 64 parts.
         let rows_each = rows.div_ceil(64).max(64);
-        let parts = rows.div_ceil(rows_each);
-        let columns = size(width)?.div_ceil(WARP);
+        let parts = rows.max(1).div_ceil(rows_each);
         Ok(Self {
             parts,
-            rows_each,
-            configuration: grid(columns, parts, 1, (WARP, ROWS_OF_SUMS), 0),
+            rows_each: size(rows_each)?,
+            configuration: columns(width, parts)?,
         })
     }
 
-    fn room(&self, width: usize) -> usize {
-        self.parts as usize * width
+    /// Room for the sums of each part.
+    fn room(&self, device: &CudaDevice, width: usize) -> Result<CudaSlice<f32>> {
+        room(device, self.parts * width)
     }
 
-    fn finish(&self, device: &CudaDevice, partial: &CudaSlice<f32>, width: usize) -> Output {
-        let mut sums = room(device, width)?;
-        let cols = size(width)?;
-        launch!(
-            kernel(device, "add_partials", 0)?,
-            grid(cols.div_ceil(THREADS), 1, 1, (THREADS, 1), 0),
-            partial,
-            &mut sums,
-            &self.parts,
-            &cols
-        );
-        wrap(sums, device, width)
+    fn finish(
+        &self,
+        device: &CudaDevice,
+        partial: CudaSlice<f32>,
+        width: usize,
+    ) -> Result<CudaSlice<f32>> {
+        if self.parts == 1 {
+            return Ok(partial);
+        }
+        add_rows(device, &partial, self.parts, width)
     }
+}
+
+/// Blocks of columns for each part of the rows.
+fn columns(width: usize, parts: usize) -> Result<LaunchConfig> {
+    let columns = size(width)?.div_ceil(WARP);
+    Ok(grid(columns, size(parts)?, 1, (WARP, ROWS_OF_SUMS), 0))
+}
+
+/// Sums of the columns of `x` `[rows, width]`, in one pass.
+fn add_rows(
+    device: &CudaDevice,
+    x: &CudaSlice<f32>,
+    rows: usize,
+    width: usize,
+) -> Result<CudaSlice<f32>> {
+    let mut sums = room(device, width)?;
+    let (rows, cols) = (size(rows)?, size(width)?);
+    launch!(
+        kernel(device, "column_sums", 0)?,
+        columns(width, 1)?,
+        x,
+        &mut sums,
+        &rows,
+        &cols,
+        &rows
+    );
+    Ok(sums)
 }
 
 /// See [`super::column_sums`].
@@ -331,7 +427,7 @@ pub(super) fn column_sums(x: &CudaStorage, layout: &Layout) -> Output {
     let (rows, width) = layout.shape().dims2()?;
     let x = values(x, layout)?;
     let sums = Sums::new(rows, width)?;
-    let mut partial = room(device, sums.room(width))?;
+    let mut partial = sums.room(device, width)?;
     let (count, cols) = (size(rows)?, size(width)?);
     launch!(
         kernel(device, "column_sums", 0)?,
@@ -342,7 +438,7 @@ pub(super) fn column_sums(x: &CudaStorage, layout: &Layout) -> Output {
         &cols,
         &sums.rows_each
     );
-    sums.finish(device, &partial, width)
+    wrap(sums.finish(device, partial, width)?, device, width)
 }
 
 /// See [`super::column_magnitudes`].
@@ -402,49 +498,88 @@ pub(super) fn linear([x, weight, bias]: [(&CudaStorage, &Layout); 3]) -> Output 
     Ok((product, (tokens, rows).into()))
 }
 
+/// As in `kernels.cu`.
+fn number_of(kind: ActivationKind) -> u32 {
+    match kind {
+        ActivationKind::Relu => 0,
+        ActivationKind::Gelu => 1,
+    }
+}
+
 /// See [`super::activation`].
 pub(super) fn activation(x: &CudaStorage, layout: &Layout, kind: ActivationKind) -> Output {
     let device = x.device();
     let x = values(x, layout)?;
     let mut y = room(device, x.len())?;
-    let name = match kind {
-        ActivationKind::Relu => "relu",
-        ActivationKind::Gelu => "gelu",
-    };
-    let count = size(x.len())?;
+    let (count, kind) = (size(x.len())?, number_of(kind));
     launch!(
-        kernel(device, name, 0)?,
+        kernel(device, "activation", 0)?,
         for_each(count),
         &x,
         &mut y,
-        &count
+        &count,
+        &kind
     );
     wrap(y, device, layout.shape())
 }
 
-/// Gradient of `x`.
-pub(super) fn activation_backward(
-    x: (&CudaStorage, &Layout),
-    gradient: (&CudaStorage, &Layout),
+/// See [`super::bias_and_activate`]; what `product` holds gets the bias.
+pub(super) fn bias_and_activate(
+    product: &Tensor,
+    bias: &Tensor,
     kind: ActivationKind,
-) -> Output {
-    let (device, shape) = (x.0.device(), x.1.shape());
-    let (x, gradient) = (values(x.0, x.1)?, values(gradient.0, gradient.1)?);
-    let mut of_x = room(device, x.len())?;
-    let name = match kind {
-        ActivationKind::Relu => "relu_backward",
-        ActivationKind::Gelu => "gelu_backward",
-    };
-    let count = size(x.len())?;
+) -> Result<Tensor> {
+    let device = device_of(product)?;
+    let (rows, width) = product.dims2()?;
+    let mut y = room(device, rows * width)?;
+    // Fresh from a product, nobody else has it.
+    let (x, bias) = (address(product, rows * width)?, address(bias, width)?);
+    let (count, cols) = (size(rows * width)?, size(width)?);
+    let kind = number_of(kind);
     launch!(
-        kernel(device, name, 0)?,
+        kernel(device, "bias_and_activate", 0)?,
         for_each(count),
+        &x,
+        &bias,
+        &mut y,
+        &count,
+        &cols,
+        &kind
+    );
+    Ok(tensor(y, device, (rows, width)))
+}
+
+/// See [`super::activation_backward`]: gradients of x, and of a bias added to it.
+pub(super) fn activation_backward(
+    x: &Tensor,
+    gradient: &Tensor,
+    kind: ActivationKind,
+) -> Result<[Tensor; 2]> {
+    let device = device_of(x)?;
+    let (rows, width) = x.dims2()?;
+    let mut of_x = room(device, rows * width)?;
+    let sums = Sums::new(rows, width)?;
+    let mut partial = sums.room(device, width)?;
+    let (x, gradient) = (address(x, rows * width)?, address(gradient, rows * width)?);
+    let (count, cols) = (size(rows)?, size(width)?);
+    let kind = number_of(kind);
+    launch!(
+        kernel(device, "activation_backward", 0)?,
+        sums.configuration,
         &x,
         &gradient,
         &mut of_x,
-        &count
+        &mut partial,
+        &count,
+        &cols,
+        &sums.rows_each,
+        &kind
     );
-    wrap(of_x, device, shape)
+    let of_bias = sums.finish(device, partial, width)?;
+    Ok([
+        tensor(of_x, device, (rows, width)),
+        tensor(of_bias, device, width),
+    ])
 }
 
 /// See [`super::rows`].
@@ -502,9 +637,34 @@ pub(super) fn rows_backward(
     wrap(of_table, device, (table_rows, width))
 }
 
-fn offsets(device: &CudaDevice, sequences: &Sequences) -> Result<CudaSlice<u32>> {
+/// Offsets of [`Sequences`] on a GPU, once they are there, with its number: every layer reads
+/// them twice.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Uploaded(Arc<OnceLock<(usize, Arc<CudaSlice<u32>>)>>);
+
+/// Where sequences lie does not depend on it.
+impl PartialEq for Uploaded {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Uploaded {}
+
+fn offsets(device: &CudaDevice, sequences: &Sequences) -> Result<Arc<CudaSlice<u32>>> {
+    let gpu = device.cuda_stream().context().ordinal();
+    let Uploaded(uploaded) = &sequences.uploaded;
+    if let Some((there, offsets)) = uploaded.get()
+        && *there == gpu
+    {
+        return Ok(offsets.clone());
+    }
     let offsets = sequences.offsets.iter().map(|&offset| size(offset));
-    device.clone_htod(&offsets.collect::<Result<Vec<u32>>>()?)
+    let offsets = offsets.collect::<Result<Vec<u32>>>()?;
+    let offsets = Arc::new(device.clone_htod(&offsets)?);
+    // Another GPU's stay where they are.
+    let _ = uploaded.set((gpu, offsets.clone()));
+    Ok(offsets)
 }
 
 /// See [`super::mean`].
@@ -519,7 +679,7 @@ pub(super) fn mean(x: &CudaStorage, layout: &Layout, sequences: &Sequences) -> O
         kernel(device, "mean_rows", 0)?,
         grid(size(sequences.count())?, 1, 1, (THREADS, 1), 0),
         &x,
-        &offsets,
+        &*offsets,
         &mut y,
         &cols
     );
@@ -542,12 +702,114 @@ pub(super) fn mean_backward(
         kernel(device, "mean_rows_backward", 0)?,
         grid(size(sequences.count())?, 1, 1, (THREADS, 1), 0),
         &gradient,
-        &offsets,
+        &*offsets,
         &mut of_x,
         &cols
     );
     wrap(of_x, device, (sequences.tokens(), width))
 }
+
+/// A loss and the gradient of its logits, which grow by what is added to them; see
+/// `crate::loss`.
+pub(crate) struct Losses {
+    /// One number.
+    pub(crate) value: Tensor,
+    /// `[sequences, labels]`.
+    pub(crate) of_logits: Tensor,
+}
+
+impl Losses {
+    /// Zeros for these logits.
+    ///
+    /// # Errors
+    /// When memory cannot be had.
+    pub(crate) fn new(logits: &Tensor) -> Result<Self> {
+        let device = device_of(logits)?;
+        Ok(Self {
+            value: tensor(device.alloc_zeros::<f32>(1)?, device, ()),
+            of_logits: logits.zeros_like()?,
+        })
+    }
+
+    /// Adds `weight`·CE(`scale`·logits, targets); or, where `targets` are the logits of a
+    /// teacher, softmax(`scale`·targets) is what is aimed at.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub(crate) fn add_cross_entropy(
+        &self,
+        [logits, targets]: [&Tensor; 2],
+        is_taught: bool,
+        scale: f32,
+        weight: f32,
+    ) -> Result<()> {
+        let device = device_of(logits)?;
+        let (rows, width) = logits.dims2()?;
+        let places = [logits, targets, &self.of_logits].map(|it| address(it, rows * width));
+        let [logits, targets, of_logits] = places;
+        let (logits, targets, of_logits) = (logits?, targets?, of_logits?);
+        let value = address(&self.value, 1)?;
+        let (count, cols) = (size(rows)?, size(width)?);
+        let answers = u32::from(is_taught);
+        launch!(
+            kernel(device, "cross_entropy", 0)?,
+            grid(1, 1, 1, (LOSS_THREADS, 1), 0),
+            &logits,
+            &targets,
+            &value,
+            &of_logits,
+            &count,
+            &cols,
+            &scale,
+            &weight,
+            &answers
+        );
+        Ok(())
+    }
+
+    /// Adds `weight`·Σ(own − shown)²; returns the gradient of `own`.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub(crate) fn add_squared_distance(
+        &self,
+        own: &Tensor,
+        shown: &Tensor,
+        weight: f32,
+    ) -> Result<Tensor> {
+        let device = device_of(own)?;
+        let count = own.elem_count();
+        let mut gradient = room(device, count)?;
+        let configuration = for_each(size(count)?);
+        let blocks = configuration.grid_dim.0;
+        let mut partial = room(device, blocks as usize)?;
+        let (own_place, shown) = (address(own, count)?, address(shown, count)?);
+        let value = address(&self.value, 1)?;
+        let values = size(count)?;
+        launch!(
+            kernel(device, "squared_distance", 0)?,
+            configuration,
+            &own_place,
+            &shown,
+            &mut gradient,
+            &mut partial,
+            &values,
+            &weight
+        );
+        launch!(
+            kernel(device, "add_up", 0)?,
+            grid(1, 1, 1, (WARP, 1), 0),
+            &partial,
+            &value,
+            &blocks,
+            &weight
+        );
+        Ok(tensor(gradient, device, own.shape()))
+    }
+}
+
+/// Threads of the one block that adds up a loss.
+const LOSS_THREADS: u32 = 1024;
 
 /// One trained tensor for [`adamw`]; all of one shape.
 pub(crate) struct Slot<'t> {

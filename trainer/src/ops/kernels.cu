@@ -37,31 +37,63 @@ extern "C" __global__ void layer_norm(const float* x, const float* gain, const f
     for (u32 i = threadIdx.x % WARP; i < width; i += WARP) y[i] = (x[i] - mean) * inverse * gain[i] + shift[i];
 }
 
-extern "C" __global__ void layer_norm_backward(const float* x, const float* gain, const float* gradient, float* of_x, u32 rows, u32 width, float epsilon) {
+// Behind a product without its bias, where a residual is: x becomes their sum, y is normalised.
+extern "C" __global__ void add_and_normalize(float* x, const float* bias, const float* residual, const float* gain, const float* shift, float* y, u32 rows, u32 width, float epsilon) {
     u32 row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
     if (row >= rows) return;
     size_t start = (size_t)row * width;
-    x += start; gradient += start; of_x += start;
-    float mean, inverse, sum = 0.f, product = 0.f;
+    x += start; residual += start; y += start;
+    // Each thread reads again what it wrote itself.
+    for (u32 i = threadIdx.x % WARP; i < width; i += WARP) x[i] = residual[i] + (x[i] + bias[i]);
+    float mean, inverse;
     moments(x, width, epsilon, &mean, &inverse);
-    for (u32 i = threadIdx.x % WARP; i < width; i += WARP) {
-        float h = gradient[i] * gain[i];
-        sum += h;
-        product += h * (x[i] - mean) * inverse;
-    }
-    sum = warp_sum(sum) / width;
-    product = warp_sum(product) / width;
-    for (u32 i = threadIdx.x % WARP; i < width; i += WARP)
-        of_x[i] = inverse * (gradient[i] * gain[i] - sum - (x[i] - mean) * inverse * product);
+    for (u32 i = threadIdx.x % WARP; i < width; i += WARP) y[i] = (x[i] - mean) * inverse * gain[i] + shift[i];
 }
 
-// Leaves mean and inverse of each row in stats, [rows, 2].
-extern "C" __global__ void row_moments(const float* x, float* stats, u32 rows, u32 width, float epsilon) {
-    u32 row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
-    if (row >= rows) return;
-    float mean, inverse;
-    moments(x + (size_t)row * width, width, epsilon, &mean, &inverse);
-    if (threadIdx.x % WARP == 0) { stats[row * 2] = mean; stats[row * 2 + 1] = inverse; }
+// The gradient of the result is a, or a + b, or a + b + c; the others are null.
+struct Addends { const float* a; const float* b; const float* c; };
+__device__ __forceinline__ float addends(Addends of, size_t i) {
+    float sum = of.a[i];
+    if (of.b) sum += of.b[i];
+    if (of.c) sum += of.c[i];
+    return sum;
+}
+
+// The gradient of x, and of each block of threads the sums of the columns of its rows:
+// partial is [blocks, 3, width], for gain, shift, and a bias that was added to x.
+extern "C" __global__ void layer_norm_backward(const float* x, const float* gain, Addends of_y, float* of_x, float* partial, u32 rows, u32 width, float epsilon) {
+    extern __shared__ float all_sums[];
+    u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
+    // A thread adds to places of its own.
+    float* sums = all_sums + warp * 3 * width;
+    for (u32 i = lane; i < width; i += WARP) sums[i] = sums[width + i] = sums[2 * width + i] = 0.f;
+    for (u32 row = blockIdx.x * warps + warp; row < rows; row += gridDim.x * warps) {
+        size_t start = (size_t)row * width;
+        float mean, inverse, sum = 0.f, product = 0.f;
+        moments(x + start, width, epsilon, &mean, &inverse);
+        for (u32 i = lane; i < width; i += WARP) {
+            float g = addends(of_y, start + i), normal = (x[start + i] - mean) * inverse;
+            float h = g * gain[i];
+            sum += h;
+            product += h * normal;
+            sums[i] += g * normal;
+            sums[width + i] += g;
+        }
+        sum = warp_sum(sum) / width;
+        product = warp_sum(product) / width;
+        for (u32 i = lane; i < width; i += WARP) {
+            float h = addends(of_y, start + i) * gain[i];
+            float of = inverse * (h - sum - (x[start + i] - mean) * inverse * product);
+            of_x[start + i] = of;
+            sums[2 * width + i] += of;
+        }
+    }
+    __syncthreads();
+    for (u32 i = threadIdx.x; i < 3 * width; i += blockDim.x) {
+        float sum = 0.f;
+        for (u32 k = 0; k < warps; k++) sum += all_sums[k * 3 * width + i];
+        partial[(size_t)blockIdx.x * 3 * width + i] = sum;
+    }
 }
 
 // --- fake_quantize.rs: a warp a row ---
@@ -97,27 +129,6 @@ extern "C" __global__ void column_sums(const float* x, float* partial, u32 rows,
     if (column < width)
         for (u32 row = blockIdx.y * rows_each + threadIdx.y; row < end; row += 8) sum += x[(size_t)row * width + column];
     store_partial(sum, partial, width);
-}
-
-// Σ gradient·x̂ of each column: what the gain of LayerNorm gets.
-extern "C" __global__ void column_sums_normalized(const float* x, const float* stats, const float* gradient, float* partial, u32 rows, u32 width, u32 rows_each) {
-    u32 column = blockIdx.x * WARP + threadIdx.x;
-    u32 end = min(rows, (blockIdx.y + 1) * rows_each);
-    float sum = 0.f;
-    if (column < width)
-        for (u32 row = blockIdx.y * rows_each + threadIdx.y; row < end; row += 8) {
-            size_t at = (size_t)row * width + column;
-            sum += gradient[at] * (x[at] - stats[row * 2]) * stats[row * 2 + 1];
-        }
-    store_partial(sum, partial, width);
-}
-
-extern "C" __global__ void add_partials(const float* partial, float* sums, u32 parts, u32 width) {
-    u32 column = blockIdx.x * blockDim.x + threadIdx.x;
-    if (column >= width) return;
-    float sum = 0.f;
-    for (u32 part = 0; part < parts; part++) sum += partial[(size_t)part * width + column];
-    sums[column] = sum;
 }
 
 // Σ|x| of each column, row by row: as on the CPU, to the bit. A thread a column.
@@ -157,27 +168,57 @@ extern "C" __global__ void add_bias(float* __restrict__ y, const float* __restri
 
 __device__ __forceinline__ float gate(float x) { return 1.f / (1.f + expf(-SLOPE * (x + CUBIC * x * x * x))); }
 
-extern "C" __global__ void gelu(const float* __restrict__ x, float* __restrict__ y, u32 count) {
-    #pragma unroll 4
-    for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) y[i] = x[i] * gate(x[i]);
+enum Activation { RELU, GELU };
+
+__device__ __forceinline__ float activated(float x, u32 kind) {
+    if (kind == GELU) return x * gate(x);
+    return x <= 0.f ? 0.f : x;
 }
 
-extern "C" __global__ void gelu_backward(const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ of_x, u32 count) {
+__device__ __forceinline__ float slope(float x, u32 kind) {
+    if (kind != GELU) return x > 0.f ? 1.f : 0.f;
+    float s = gate(x);
+    return s + x * s * (1.f - s) * SLOPE * (1.f + 3.f * CUBIC * x * x);
+}
+
+extern "C" __global__ void activation(const float* __restrict__ x, float* __restrict__ y, u32 count, u32 kind) {
     #pragma unroll 4
-    for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
-        float v = x[i], s = gate(v);
-        of_x[i] = gradient[i] * (s + v * s * (1.f - s) * SLOPE * (1.f + 3.f * CUBIC * v * v));
+    for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) y[i] = activated(x[i], kind);
+}
+
+// Behind a product without its bias: x gets it, y is the function of that.
+extern "C" __global__ void bias_and_activate(float* __restrict__ x, const float* __restrict__ bias, float* __restrict__ y, u32 count, u32 width, u32 kind) {
+    u32 stride = gridDim.x * blockDim.x;
+    for (size_t first = blockIdx.x * blockDim.x + threadIdx.x; first < count; first += 4 * (size_t)stride) {
+        float sums[4];
+        #pragma unroll
+        for (int k = 0; k < 4; k++) {
+            size_t i = first + k * (size_t)stride;
+            if (i < count) sums[k] = x[i] + bias[(u32)i % width];
+        }
+        #pragma unroll
+        for (int k = 0; k < 4; k++) {
+            size_t i = first + k * (size_t)stride;
+            if (i < count) { x[i] = sums[k]; y[i] = activated(sums[k], kind); }
+        }
     }
 }
 
-extern "C" __global__ void relu(const float* __restrict__ x, float* __restrict__ y, u32 count) {
-    #pragma unroll 4
-    for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) y[i] = x[i] <= 0.f ? 0.f : x[i];
-}
-
-extern "C" __global__ void relu_backward(const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ of_x, u32 count) {
-    #pragma unroll 4
-    for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) of_x[i] = x[i] > 0.f ? gradient[i] : 0.f;
+// The gradient of x, and of each part of the rows the sums of its columns: as column_sums.
+extern "C" __global__ void activation_backward(const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ of_x, float* __restrict__ partial, u32 rows, u32 width, u32 rows_each, u32 kind) {
+    u32 column = blockIdx.x * WARP + threadIdx.x;
+    u32 end = min(rows, (blockIdx.y + 1) * rows_each);
+    float sum = 0.f;
+    if (column < width) {
+        #pragma unroll 4
+        for (u32 row = blockIdx.y * rows_each + threadIdx.y; row < end; row += 8) {
+            size_t at = (size_t)row * width + column;
+            float of = gradient[at] * slope(x[at], kind);
+            of_x[at] = of;
+            sum += of;
+        }
+    }
+    store_partial(sum, partial, width);
 }
 
 // --- rows.rs: a block a row ---
@@ -218,6 +259,73 @@ extern "C" __global__ void mean_rows_backward(const float* gradient, const u32* 
         float g = gradient[(size_t)blockIdx.x * width + i] * inverse;
         for (u32 row = begin; row < end; row++) of_x[(size_t)row * width + i] = g;
     }
+}
+
+// --- loss.rs ---
+
+// Log of softmax of a row that is scaled: its largest value and the log of the sum, which both go off.
+__device__ __forceinline__ float normalizer(const float* x, u32 width, float scale) {
+    float largest = -INFINITY, sum = 0.f;
+    for (u32 i = threadIdx.x % WARP; i < width; i += WARP) largest = fmaxf(largest, x[i] * scale);
+    for (int step = WARP / 2; step > 0; step /= 2) largest = fmaxf(largest, __shfl_xor_sync(FULL, largest, step));
+    for (u32 i = threadIdx.x % WARP; i < width; i += WARP) sum += expf(x[i] * scale - largest);
+    return largest + logf(warp_sum(sum));
+}
+
+// value[0] += weight·mean of −Σ targets·log softmax(scale·logits), of_logits += its gradient; where
+// answers are asked for, targets are logits too, and softmax(scale·targets) is what is aimed at.
+// One block for all rows: there are few.
+extern "C" __global__ void cross_entropy(const float* logits, const float* targets, float* value, float* of_logits, u32 rows, u32 width, float scale, float weight, u32 answers) {
+    __shared__ float losses[WARP];
+    u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
+    float loss = 0.f;
+    for (u32 row = warp; row < rows; row += warps) {
+        size_t start = (size_t)row * width;
+        float own = normalizer(logits + start, width, scale);
+        float shown = answers ? normalizer(targets + start, width, scale) : 0.f;
+        float sum = 0.f;
+        for (u32 i = lane; i < width; i += WARP) {
+            float target = targets[start + i];
+            if (answers) target = expf(target * scale - shown);
+            float logarithm = logits[start + i] * scale - own;
+            sum -= target * logarithm;
+            of_logits[start + i] += weight * scale / rows * (expf(logarithm) - target);
+        }
+        loss += warp_sum(sum);
+    }
+    if (lane == 0) losses[warp] = loss;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        for (u32 k = 1; k < warps; k++) loss += losses[k];
+        value[0] += weight / rows * loss;
+    }
+}
+
+// gradient = 2·weight·(own − shown); partial, a number a block, is of the squares.
+extern "C" __global__ void squared_distance(const float* __restrict__ own, const float* __restrict__ shown, float* __restrict__ gradient, float* __restrict__ partial, u32 count, float weight) {
+    __shared__ float sums[WARP];
+    float sum = 0.f;
+    #pragma unroll 4
+    for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
+        float d = own[i] - shown[i];
+        gradient[i] = 2.f * weight * d;
+        sum += d * d;
+    }
+    sum = warp_sum(sum);
+    if (threadIdx.x % WARP == 0) sums[threadIdx.x / WARP] = sum;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        for (u32 k = 1; k < blockDim.x / WARP; k++) sum += sums[k];
+        partial[blockIdx.x] = sum;
+    }
+}
+
+// value[0] += weight·Σ partial, in one warp.
+extern "C" __global__ void add_up(const float* partial, float* value, u32 count, float weight) {
+    float sum = 0.f;
+    for (u32 i = threadIdx.x; i < count; i += WARP) sum += partial[i];
+    sum = warp_sum(sum);
+    if (threadIdx.x == 0) value[0] += weight * sum;
 }
 
 // --- optimizer.rs: AdamW over all tensors in one launch ---

@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::column_sums::column_sums;
+use super::linear::add_bias;
 use super::reduction::sum;
 use super::values;
 
@@ -22,7 +23,45 @@ pub fn layer_norm(x: &Tensor, gain: &Tensor, shift: &Tensor, epsilon: f32) -> Re
     x.apply_op3(gain, shift, LayerNorm { epsilon })
 }
 
-/// Gradients of `x`, `gain` and `shift`, where `gradient` is that of the result.
+/// What is behind a matrix and its residual: the sum `residual` + (`product` + `bias`), and that
+/// sum's LayerNorm, all `[tokens, features]`. `product` is one of [`super::product`] that
+/// nobody else has; it becomes the sum.
+///
+/// # Errors
+/// When the shapes do not fit, or a tensor is not contiguous.
+pub fn add_and_normalize(
+    product: Tensor,
+    [bias, residual]: [&Tensor; 2],
+    [gain, shift]: [&Tensor; 2],
+    epsilon: f32,
+) -> Result<(Tensor, Tensor)> {
+    #[cfg(feature = "cuda")]
+    if product.device().is_cuda() {
+        let operands = [&product, bias, residual, gain, shift];
+        let normalized = super::cuda::add_and_normalize(operands, epsilon)?;
+        return Ok((product, normalized));
+    }
+    add_bias(&product, bias)?;
+    let sum = (residual + product)?;
+    let normalized = layer_norm(&sum, gain, shift, epsilon)?;
+    Ok((sum, normalized))
+}
+
+/// What [`layer_norm_backward`] finds.
+#[derive(Clone, Debug)]
+pub struct NormGradients {
+    /// `[tokens, features]`.
+    pub of_x: Tensor,
+    /// `[features]`.
+    pub of_gain: Tensor,
+    /// `[features]`.
+    pub of_shift: Tensor,
+    /// Of a bias that was added to each row of `x`, `[features]`.
+    pub of_bias: Tensor,
+}
+
+/// Gradients behind [`layer_norm`], where the sum of `gradients`, one to three, is that of the
+/// result.
 ///
 /// # Errors
 /// When the shapes do not fit, or a tensor is not contiguous.
@@ -30,12 +69,34 @@ pub fn layer_norm_backward(
     x: &Tensor,
     gain: &Tensor,
     epsilon: f32,
-    gradient: &Tensor,
-) -> Result<(Tensor, Tensor, Tensor)> {
+    gradients: &[&Tensor],
+) -> Result<NormGradients> {
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        let made = super::cuda::layer_norm_backward(x, gain, epsilon, gradients)?;
+        let [of_x, of_gain, of_shift, of_bias] = made;
+        return Ok(NormGradients {
+            of_x,
+            of_gain,
+            of_shift,
+            of_bias,
+        });
+    }
+    let Some((first, others)) = gradients.split_first() else {
+        bail!("layer-norm: no gradient of the result");
+    };
+    let gradient = others
+        .iter()
+        .try_fold((*first).clone(), |sum, other| sum + *other)?;
     let gradient = gradient.contiguous()?;
     let of_x = x.apply_op3_no_bwd(gain, &gradient, &Backward { epsilon })?;
     let of_gain = x.apply_op3_no_bwd(gain, &gradient, &WeightsBackward { epsilon })?;
-    Ok((of_x, of_gain, column_sums(&gradient)?))
+    Ok(NormGradients {
+        of_bias: column_sums(&of_x)?,
+        of_x,
+        of_gain,
+        of_shift: column_sums(&gradient)?,
+    })
 }
 
 struct LayerNorm {
@@ -103,8 +164,9 @@ impl CustomOp3 for LayerNorm {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (of_x, of_gain, of_shift) = layer_norm_backward(x, gain, self.epsilon, gradient)?;
-        Ok((Some(of_x), Some(of_gain), Some(of_shift)))
+        let gradient = gradient.contiguous()?;
+        let found = layer_norm_backward(x, gain, self.epsilon, &[&gradient])?;
+        Ok((Some(found.of_x), Some(found.of_gain), Some(found.of_shift)))
     }
 }
 
@@ -149,24 +211,6 @@ impl CustomOp3 for Backward {
         }
         Ok((CpuStorage::F32(of_x), layout.shape().clone()))
     }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        x: &candle_core::CudaStorage,
-        x_layout: &Layout,
-        gain: &candle_core::CudaStorage,
-        gain_layout: &Layout,
-        gradient: &candle_core::CudaStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        let operands = [
-            (x, x_layout),
-            (gain, gain_layout),
-            (gradient, gradient_layout),
-        ];
-        super::cuda::layer_norm_backward(operands, self.epsilon)
-    }
 }
 
 /// Gradient of the gain: Σ over rows of gradient·x̂.
@@ -198,20 +242,6 @@ impl CustomOp3 for WeightsBackward {
             }
         }
         Ok((CpuStorage::F32(of_gain), gain_layout.shape().clone()))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        x: &candle_core::CudaStorage,
-        x_layout: &Layout,
-        _gain: &candle_core::CudaStorage,
-        _: &Layout,
-        gradient: &candle_core::CudaStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        let gradient = (gradient, gradient_layout);
-        super::cuda::layer_norm_weights_backward((x, x_layout), gradient, self.epsilon)
     }
 }
 

@@ -4,7 +4,7 @@
 //! as W is stored, where candle's transpose would add it up column by column.
 
 use candle_core::backend::BackendStorage as _;
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::column_sums::column_sums;
 use super::values;
@@ -24,19 +24,66 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     x.apply_op3(weight, bias, Linear)
 }
 
-/// Gradients of `x`, `weight` and `bias`, where `gradient` is that of the result.
+/// x·Wᵀ alone: a bias comes with what is next.
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub fn linear_backward(
-    x: &Tensor,
-    weight: &Tensor,
-    gradient: &Tensor,
-) -> Result<(Tensor, Tensor, Tensor)> {
+pub fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    x.matmul(&weight.t()?)
+}
+
+/// Adds `bias` `[rows]` to what [`product`] made, which nobody else has yet.
+pub(super) fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
+    let (_, rows) = product.dims2()?;
+    if bias.dims() != [rows] {
+        bail!("a bias of {:?} for {rows} columns", bias.dims());
+    }
+    product.inplace_op2(bias, &AddBias)
+}
+
+/// Gradients of `x` and `weight`, where `gradient` is that of the result; that of the bias is
+/// the sum of its columns.
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn linear_backward(x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<(Tensor, Tensor)> {
     let gradient = gradient.contiguous()?;
     let of_x = gradient.matmul(weight)?;
     let of_weight = gradient.t()?.matmul(x)?;
-    Ok((of_x, of_weight, column_sums(&gradient)?))
+    Ok((of_x, of_weight))
+}
+
+struct AddBias;
+
+impl InplaceOp2 for AddBias {
+    fn name(&self) -> &'static str {
+        "add-bias"
+    }
+
+    fn cpu_fwd(
+        &self,
+        product: &mut CpuStorage,
+        layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<()> {
+        let bias = values(bias, bias_layout)?;
+        match (product, layout.contiguous_offsets()) {
+            (CpuStorage::F32(product), Some((start, end))) => {
+                add_to_rows(&mut product[start..end], bias);
+                Ok(())
+            }
+            _ => bail!("a product is contiguous and f32"),
+        }
+    }
+}
+
+fn add_to_rows(product: &mut [f32], bias: &[f32]) {
+    for row in product.chunks_exact_mut(bias.len().max(1)) {
+        for (y, b) in row.iter_mut().zip(bias) {
+            *y += b;
+        }
+    }
 }
 
 struct Linear;
@@ -60,14 +107,8 @@ impl CustomOp3 for Linear {
         let bias = values(bias, bias_layout)?;
         let transposed = weight_layout.transpose(0, 1)?;
         let mut product = x.matmul(weight, (1, tokens, rows, cols), x_layout, &transposed)?;
-        if let CpuStorage::F32(product) = &mut product
-            && rows > 0
-        {
-            for row in product.chunks_exact_mut(rows) {
-                for (y, b) in row.iter_mut().zip(bias) {
-                    *y += b;
-                }
-            }
+        if let CpuStorage::F32(product) = &mut product {
+            add_to_rows(product, bias);
         }
         Ok((product, (tokens, rows).into()))
     }
@@ -94,7 +135,8 @@ impl CustomOp3 for Linear {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (of_x, of_weight, of_bias) = linear_backward(x, weight, gradient)?;
+        let (of_x, of_weight) = linear_backward(x, weight, gradient)?;
+        let of_bias = column_sums(&gradient.contiguous()?)?;
         Ok((Some(of_x), Some(of_weight), Some(of_bias)))
     }
 }

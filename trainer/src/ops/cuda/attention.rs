@@ -63,7 +63,7 @@ pub(in crate::ops) fn attention(
         kernel,
         blocks,
         &projected,
-        &offsets,
+        &*offsets,
         &mut context,
         &count,
         &heads.scale
@@ -95,7 +95,7 @@ pub(in crate::ops) fn attention_backward(
         &projected,
         &context,
         &gradient,
-        &offsets,
+        &*offsets,
         &mut result,
         &mut stats,
         &count,
@@ -108,7 +108,7 @@ pub(in crate::ops) fn attention_backward(
         &projected,
         &gradient,
         &stats,
-        &offsets,
+        &*offsets,
         &mut result,
         &count,
         &heads.scale
