@@ -265,7 +265,7 @@ extern "C" __global__ void mean_rows_backward(const float* gradient, const u32* 
 
 // Log of softmax of a row that is scaled: its largest value and the log of the sum, which both go off.
 __device__ __forceinline__ float normalizer(const float* x, u32 width, float scale) {
-    float largest = -INFINITY, sum = 0.f;
+    float largest = __int_as_float(0xff800000), sum = 0.f; // −∞
     for (u32 i = threadIdx.x % WARP; i < width; i += WARP) largest = fmaxf(largest, x[i] * scale);
     for (int step = WARP / 2; step > 0; step /= 2) largest = fmaxf(largest, __shfl_xor_sync(FULL, largest, step));
     for (u32 i = threadIdx.x % WARP; i < width; i += WARP) sum += expf(x[i] * scale - largest);
