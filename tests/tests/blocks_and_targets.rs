@@ -44,7 +44,7 @@ fn blocks_are_laid_out_as_blocks() {
     let (bytes_of_fours, such) = encoder(&fours, "1×4 blocks");
     assert!(such >= 4, "{fours}");
     let features = |inspection: &Value| inspection["runtime_features"].to_string();
-    assert_eq!(features(&fours), r#"["blocks"]"#);
+    assert!(features(&fours).contains("blocks"), "{fours}");
     assert!(!features(&single).contains("blocks"), "{single}");
     assert!(10 * bytes_of_fours < 9 * bytes, "{bytes_of_fours}, {bytes}");
 }

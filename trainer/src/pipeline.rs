@@ -27,7 +27,7 @@ use crate::inspection::{Inspection, hex};
 use crate::memory::{OutOfMemory, Shortage};
 use crate::network::Network;
 use crate::outcome::{Accuracies, FileOutcome, Outcome, RunOutcome, Seconds};
-use crate::pruning::degree_spreads;
+use crate::pruning::{cut_all, degree_spreads};
 use crate::quantization::Calibration;
 use crate::recipe::Recipe;
 use crate::report::{self, ReportError};
@@ -276,10 +276,13 @@ fn finish(
     let (measured, scored_on) = data.measured();
     let tokens = run.recipe.model.tokens;
     let encoded = encode(measured, &run.vocabulary, tokens).map_err(TrainingError::from)?;
+    // What a GPU kept for the sake of its sizes has no place in a file.
+    let mut network = run.network.clone();
+    cut_all(&mut network, run.recipe.pruning.blocks).map_err(TrainingError::from)?;
     // A finished run has its dense twin; without one the two are the same.
-    let dense = run.dense.as_ref().unwrap_or(&run.network);
+    let dense = run.dense.as_ref().unwrap_or(&network);
     let dense_float = float_accuracy(dense, &encoded)?;
-    let sparse_float = float_accuracy(&run.network, &encoded)?;
+    let sparse_float = float_accuracy(&network, &encoded)?;
 
     let characters = run.vocabulary.characters().map_err(ExportError::from)?;
     let texts = run.recipe.quantization.calibration_texts;
@@ -305,12 +308,12 @@ fn finish(
         ..scores
     };
     let form = Form::Sparse(run.recipe.target);
-    let (sparse_file, sparse_int8) = make(&run.network, form, &name, scores)?;
+    let (sparse_file, sparse_int8) = make(&network, form, &name, scores)?;
     write(&files.dense(), &dense_file)?;
     write(&files.model, &sparse_file)?;
     seconds.export = start.elapsed().as_secs_f64();
 
-    let shape = &run.network.shape;
+    let shape = &network.shape;
     let outcome = Outcome {
         run: RunOutcome {
             name,
@@ -326,11 +329,11 @@ fn finish(
                 sparse_int8,
             },
             target_sparsity: run.recipe.pruning.sparsity,
-            sparsity: run.network.sparsity()?,
+            sparsity: network.sparsity()?,
             heads: shape.layers * shape.heads,
             neurons: shape.layers * shape.intermediate,
             dense_degrees: degree_spreads(dense)?,
-            sparse_degrees: degree_spreads(&run.network)?,
+            sparse_degrees: degree_spreads(&network)?,
             merged: run.merged.clone(),
             history: run.history.clone(),
             journal: run.journal.clone(),

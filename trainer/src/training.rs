@@ -394,10 +394,7 @@ impl Run {
                 self.network = self.network.restarted()?;
                 Phase::Sparse
             }
-            _ => {
-                pruning::cut_all(&mut self.network, self.recipe.pruning.blocks)?;
-                Phase::Finished
-            }
+            _ => Phase::Finished,
         };
         Ok(())
     }
