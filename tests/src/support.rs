@@ -54,6 +54,11 @@ pub fn neuroprune() -> Command {
     Command::new(program())
 }
 
+/// Names the program where it is built already. `cargo test --workspace` has built it, and to
+/// ask for it alone would build half of its dependencies once more: their features are others
+/// then.
+pub const PROGRAM_BUILT: &str = "NEUROPRUNE_PROGRAM";
+
 /// Where the program is; see [`neuroprune`].
 ///
 /// # Panics
@@ -61,6 +66,11 @@ pub fn neuroprune() -> Command {
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        if let Some(built) = std::env::var_os(PROGRAM_BUILT) {
+            let built = PathBuf::from(built);
+            assert!(built.is_file(), "{}: not there", built.display());
+            return built;
+        }
         let test = std::env::current_exe().expect("a test knows its own program");
         let folder = test
             .ancestors()

@@ -1,7 +1,7 @@
 //! Running programs in the repository.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
@@ -22,6 +22,11 @@ pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
         .current_dir(repository())
         .env_remove("CARGO_TARGET_DIR");
     command
+}
+
+/// Where cargo puts what it builds for this machine.
+pub(crate) fn target_folder() -> PathBuf {
+    repository().join("target")
 }
 
 /// The cargo that runs this program.

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 use crate::bench;
 use crate::browser;
-use crate::command::{cargo, repository, run_aloud, succeeds};
+use crate::command::{cargo, repository, run_aloud, succeeds, target_folder};
 use crate::firmware::{self, Selection};
 use crate::setup::{self, Installing, Tool};
 use crate::tally::Tally;
 use crate::webassembly;
 
+/// As `tests/src/support.rs` reads it.
+const PROGRAM_BUILT: &str = "NEUROPRUNE_PROGRAM";
 /// Checkpoints by name are tried against a server in the test.
 const HUB: &str = "neuroprune-trainer/hub";
 
@@ -19,13 +21,17 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
     let no_webassembly = lacks(&setup::for_webassembly(), installing)?;
     let no_browser = lacks(&setup::for_browser_tests(), installing)?;
     tally.suite("host: cargo test --workspace", || {
-        run_aloud(&mut cargo(&[
+        let mut tests = cargo(&[
             "test",
             "--workspace",
             "--locked",
             "--quiet",
             "--no-fail-fast",
-        ]))
+        ]);
+        // The trainer's own tests have it built before any test runs.
+        let program = format!("debug/neuroprune{}", env::consts::EXE_SUFFIX);
+        tests.env(PROGRAM_BUILT, target_folder().join(program));
+        run_aloud(&mut tests)
     });
     // By itself: stories build the program anew, without it.
     tally.suite("host: checkpoints by name", || {

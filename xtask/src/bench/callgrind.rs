@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 
-use super::counter::{CALIBRATED, CALIBRATION, Counts, Measured, target_folder};
-use crate::command::{cargo, command, run_quietly};
+use super::counter::{CALIBRATED, CALIBRATION, Counts, Measured};
+use crate::command::{cargo, command, run_quietly, target_folder};
 
 /// The package with the programs.
 const PACKAGE: &str = "neuroprune-host-bench";

@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
 use crate::boards::Board;
-use crate::command::{cargo, repository, run_quietly};
+use crate::command::{cargo, run_quietly, target_folder};
 use crate::firmware::emulator;
 use crate::firmware::image::Image;
 
@@ -183,11 +183,6 @@ fn listed(files: &[Vec<u8>]) -> anyhow::Result<Vec<u8>> {
 /// A path within an option of QEMU, where commas separate.
 fn option(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
-}
-
-/// Where cargo puts what it builds for this machine.
-pub(crate) fn target_folder() -> PathBuf {
-    repository().join("target")
 }
 
 #[cfg(test)]
