@@ -6,8 +6,9 @@
 //! with [`Sequences`] telling where each sequence begins.
 //!
 //! Each operation is a candle custom op in a file of its own, with its formula, its
-//! backward and a check of the gradient against differences. The same on a GPU is in
-//! `cuda.rs` and `kernels.cu`.
+//! backward and a check of the gradient against differences. What stands beside one in a
+//! network can come in the same call, [`add_and_normalize`], [`bias_and_activate`]: on a GPU
+//! that is one kernel. The same on a GPU is in `cuda.rs` and `kernels.cu`.
 
 mod activation;
 mod attention;
