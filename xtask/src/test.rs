@@ -33,7 +33,7 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
         tests.env(PROGRAM_BUILT, target_folder().join(program));
         run_aloud(&mut tests)
     });
-    // By itself: stories build the program anew, without it.
+    // By itself: what is tested above is the program without it, as it is by default.
     tally.suite("host: checkpoints by name", || {
         let tests = ["--workspace", "--features", HUB, "--test", "hub"];
         run_aloud(&mut cargo(

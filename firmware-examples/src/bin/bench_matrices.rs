@@ -19,7 +19,7 @@ use static_cell::StaticCell;
 const LONGEST: usize = if cfg!(small_memory) { 128 } else { 1536 };
 /// Tiles of eight tokens.
 const TILES: usize = 2;
-/// Tokens of a short tile; one has the same cost.
+/// Tokens of a short tile.
 const FEW: usize = 4;
 
 static TILE: StaticCell<[Feature; LONGEST]> = StaticCell::new();

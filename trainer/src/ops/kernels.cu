@@ -143,22 +143,28 @@ extern "C" __global__ void column_magnitudes(const float* x, float* sums, u32 ro
 
 // --- linear.rs ---
 
-// Four values at a time, all read before the first is written.
-extern "C" __global__ void add_bias(float* __restrict__ y, const float* __restrict__ bias, u32 count, u32 width) {
+// x + bias, value by value: store gets the place and the sum. Four at a time, all read before the
+// first is written.
+template <typename Store>
+__device__ __forceinline__ void with_bias(const float* x, const float* bias, u32 count, u32 width, Store store) {
     u32 stride = gridDim.x * blockDim.x;
     for (size_t first = blockIdx.x * blockDim.x + threadIdx.x; first < count; first += 4 * (size_t)stride) {
         float sums[4];
         #pragma unroll
         for (int k = 0; k < 4; k++) {
             size_t i = first + k * (size_t)stride;
-            if (i < count) sums[k] = y[i] + bias[(u32)i % width];
+            if (i < count) sums[k] = x[i] + bias[(u32)i % width];
         }
         #pragma unroll
         for (int k = 0; k < 4; k++) {
             size_t i = first + k * (size_t)stride;
-            if (i < count) y[i] = sums[k];
+            if (i < count) store(i, sums[k]);
         }
     }
+}
+
+extern "C" __global__ void add_bias(float* __restrict__ y, const float* __restrict__ bias, u32 count, u32 width) {
+    with_bias(y, bias, count, width, [=](size_t i, float sum) { y[i] = sum; });
 }
 
 // --- activation.rs: nothing overlaps, so that reads need not wait for writes ---
@@ -188,20 +194,7 @@ extern "C" __global__ void activation(const float* __restrict__ x, float* __rest
 
 // Behind a product without its bias: x gets it, y is the function of that.
 extern "C" __global__ void bias_and_activate(float* __restrict__ x, const float* __restrict__ bias, float* __restrict__ y, u32 count, u32 width, u32 kind) {
-    u32 stride = gridDim.x * blockDim.x;
-    for (size_t first = blockIdx.x * blockDim.x + threadIdx.x; first < count; first += 4 * (size_t)stride) {
-        float sums[4];
-        #pragma unroll
-        for (int k = 0; k < 4; k++) {
-            size_t i = first + k * (size_t)stride;
-            if (i < count) sums[k] = x[i] + bias[(u32)i % width];
-        }
-        #pragma unroll
-        for (int k = 0; k < 4; k++) {
-            size_t i = first + k * (size_t)stride;
-            if (i < count) { x[i] = sums[k]; y[i] = activated(sums[k], kind); }
-        }
-    }
+    with_bias(x, bias, count, width, [=](size_t i, float sum) { x[i] = sum; y[i] = activated(sum, kind); });
 }
 
 // The gradient of x, and of each part of the rows the sums of its columns: as column_sums.

@@ -112,18 +112,8 @@ fn whole_models(page: &mut String, results: &Results) {
             model.name,
             model.figure("tokens"),
         );
-        for (stage, counts) in &model.stages {
-            let _ = writeln!(
-                page,
-                "| {stage} | {} | {:.1} | {} | {} | {} | {} | {} |",
-                thousands(counts.instructions),
-                100.0 * ratio(counts.instructions, total),
-                thousands(counts.load),
-                thousands(counts.store),
-                thousands(counts.branch),
-                or_dash(counts.multiply),
-                or_dash(counts.cycles_estimate),
-            );
+        for stage in &model.stages {
+            stage_row(page, stage, total);
         }
         let _ = writeln!(
             page,
@@ -131,18 +121,8 @@ fn whole_models(page: &mut String, results: &Results) {
             thousands(total),
             or_dash(model.cycles()),
         );
-        for (text, counts) in &model.shorter {
-            let _ = writeln!(
-                page,
-                "| {text} | {} | {:.1} | {} | {} | {} | {} | {} |",
-                thousands(counts.instructions),
-                100.0 * ratio(counts.instructions, total),
-                thousands(counts.load),
-                thousands(counts.store),
-                thousands(counts.branch),
-                or_dash(counts.multiply),
-                or_dash(counts.cycles_estimate),
-            );
+        for text in &model.shorter {
+            stage_row(page, text, total);
         }
         if let Some((_, open)) = &model.open {
             let _ = writeln!(
@@ -180,6 +160,21 @@ fn whole_models(page: &mut String, results: &Results) {
     }
 }
 
+/// A stage, or a text, and its share of the `total` of the long text.
+fn stage_row(page: &mut String, (name, counts): &(String, Counts), total: u64) {
+    let _ = writeln!(
+        page,
+        "| {name} | {} | {:.1} | {} | {} | {} | {} | {} |",
+        thousands(counts.instructions),
+        100.0 * ratio(counts.instructions, total),
+        thousands(counts.load),
+        thousands(counts.store),
+        thousands(counts.branch),
+        or_dash(counts.multiply),
+        or_dash(counts.cycles_estimate),
+    );
+}
+
 fn matrices(page: &mut String, results: &Results) {
     let has_peers = PEER_CORES.contains(&results.board.core);
     let _ = write!(
@@ -187,7 +182,7 @@ fn matrices(page: &mut String, results: &Results) {
         "\n## Matrices, {TOKENS} tokens\n\n\
          Scaling back and bias included, packing of activations not. Random masks. *× dense*: \
          our own dense layout of the same shape takes this many times the instructions. *{FEW} \
-         tokens*: instructions of a tile of so many, or of one.{}\n",
+         tokens*: instructions of one tile of so many.{}\n",
         if has_peers {
             format!(
                 " *× CMSIS*: so many times the batched one ({}).",
