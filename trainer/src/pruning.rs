@@ -5,7 +5,8 @@
 //! | how sparse at this step? | [`schedule`] |
 //! | what does a weight cost? preferential attachment, group sparsity | [`cost`] |
 //! | the same as penalties, as published | [`penalty`] |
-//! | which weights go? exactly so many, the lowest score for their cost | [`threshold`] |
+//! | which weights go? exactly so many | [`threshold`] |
+//! | those with the lowest score for their cost | `choice` |
 //! | the same on a GPU, without sorting | `selection` |
 //! | what lives and dies together? | `blocks` |
 //! | which heads say the same? | [`heads`] |
@@ -18,6 +19,7 @@
 //! another, and a group of weights that must be whole.
 
 mod blocks;
+pub(crate) mod choice;
 pub mod cost;
 pub mod cutting;
 pub mod degrees;

@@ -1,4 +1,4 @@
-//! Which groups of weights go, chosen on the GPU: the choice of `pruning::threshold`, to
+//! Which groups of weights go, chosen on the GPU: the choice of `pruning::choice`, to
 //! the weight.
 //!
 //! Scores, masks and the choice stay on the device; histograms of
@@ -8,38 +8,19 @@ use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr as _};
 use candle_core::{Device, Result, Tensor, bail};
 
 use super::{CHUNK, Kernel, THREADS, address, grid, kernel, size};
+use crate::pruning::choice::{Candidates, Choice};
 use crate::pruning::cost::Costs;
 use crate::pruning::selection::Selection;
 use crate::recipe::ScoreKind;
-
-/// A matrix that may lose weights.
-pub(crate) struct Matrix<'t> {
-    /// What the score is made of, `[rows, cols]`.
-    pub(crate) scores: &'t Tensor,
-    /// 0 where weights are gone.
-    pub(crate) mask: &'t Tensor,
-    /// Of its weights.
-    pub(crate) costs: &'t Costs,
-}
-
-/// What is asked for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Removal {
-    /// Width of a group.
-    pub(crate) width: usize,
-    pub(crate) score: ScoreKind,
-    /// Weights to leave, at most.
-    pub(crate) staying: usize,
-}
 
 /// The mask of each matrix behind the removal and how many weights went; nothing where no
 /// more than those to leave are there.
 ///
 /// # Errors
 /// When a tensor is not a contiguous `f32` matrix on one GPU.
-pub(crate) fn masks(
-    matrices: &[Matrix<'_>],
-    removal: Removal,
+pub(crate) fn keep_best(
+    matrices: &[Candidates],
+    choice: Choice,
 ) -> Result<Option<(Vec<Tensor>, usize)>> {
     let Some(Device::Cuda(device)) = matrices.first().map(|first| first.mask.device()) else {
         bail!("a removal without a matrix on a GPU");
@@ -55,13 +36,13 @@ pub(crate) fn masks(
     let all = matrices.iter().zip(&copies).zip(cost_places);
     for (number, ((matrix, copy), place)) in (0_u32..).zip(all) {
         let (rows, cols) = matrix.mask.dims2()?;
-        let in_row = cols.div_ceil(removal.width);
+        let in_row = cols.div_ceil(choice.width);
         let count = rows * in_row;
         table.extend([
-            address(matrix.scores, rows * cols)?,
+            address(&matrix.scores, rows * cols)?,
             address(copy, rows * cols)?,
             first_cost + (place * size_of::<f32>()) as u64,
-            match matrix.costs {
+            match &matrix.costs {
                 Costs::Even => 0,
                 Costs::Rows(_) => 1,
                 Costs::Columns(_) => 2,
@@ -76,9 +57,9 @@ pub(crate) fn masks(
         }
         groups += count;
     }
-    size(groups * removal.width)?;
-    let width = size(removal.width)?;
-    let score: u32 = match removal.score {
+    size(groups * choice.width)?;
+    let width = size(choice.width)?;
+    let score: u32 = match choice.score {
         ScoreKind::Sensitivity => 0,
         ScoreKind::Magnitude => 1,
         ScoreKind::Movement => 2,
@@ -102,7 +83,7 @@ pub(crate) fn masks(
     let mut last = u64::MAX;
     let mut staying = 0;
     // Without room for one group all of them go.
-    let limit = removal.staying.checked_sub(removal.width);
+    let limit = choice.staying.checked_sub(choice.width);
     let mut selection = Selection::new(limit.map_or(0, |limit| limit as u64));
     let histogram_of = kernel(device, "group_histogram", 0)?;
     while let Some(digit) = selection.digit() {
@@ -124,7 +105,7 @@ pub(crate) fn masks(
         weights.truncate(digit.values as usize);
         let total = || weights.iter().map(|&weights| u64::from(weights)).sum();
         let living = *living.get_or_insert_with(total);
-        if living <= removal.staying as u64 {
+        if living <= choice.staying as u64 {
             return Ok(None);
         }
         if limit.is_none() || !selection.narrow(&weights) {
@@ -146,13 +127,13 @@ pub(crate) fn masks(
 }
 
 /// The costs of all matrices one behind the other, and where those of each begin.
-fn all_costs(matrices: &[Matrix<'_>]) -> (Vec<f32>, Vec<usize>) {
+fn all_costs(matrices: &[Candidates]) -> (Vec<f32>, Vec<usize>) {
     // Not empty: an allocation of nothing has no address.
     let mut all = vec![1.0];
     let mut places = Vec::with_capacity(matrices.len());
     for matrix in matrices {
         places.push(all.len());
-        match matrix.costs {
+        match &matrix.costs {
             Costs::Even => {}
             Costs::Rows(costs) | Costs::Columns(costs) => all.extend(costs),
         }

@@ -1,0 +1,194 @@
+//! Which groups of weights stay: those with the best score for their cost, as many as
+//! have room.
+//!
+//! With blocks wider than 1 what goes is a group of weights (`super::blocks`). Its score
+//! is the root mean square of the scores of its weights, each for its cost: to second
+//! order, with the squares of the gradients for the curvature, that is what the loss
+//! loses, and a group of one has the score of its weight. Movements have signs: theirs is
+//! the mean.
+
+use candle_core::{Result, Tensor};
+
+use super::cost::Costs;
+use crate::recipe::ScoreKind;
+
+/// A matrix whose weights are chosen among.
+#[derive(Debug)]
+pub(crate) struct Candidates {
+    /// What the score is made of, `[rows, cols]`.
+    pub(crate) scores: Tensor,
+    /// 0 for weights that are no candidates.
+    pub(crate) mask: Tensor,
+    /// Of its weights.
+    pub(crate) costs: Costs,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choice {
+    /// Width of a group.
+    pub(crate) width: usize,
+    /// What `scores` are.
+    pub(crate) score: ScoreKind,
+    /// Weights to leave, at most.
+    pub(crate) staying: usize,
+}
+
+/// A group of weights: which matrix, where in it, score for its cost.
+struct Group {
+    score: f32,
+    matrix: u32,
+    /// Its first weight.
+    index: u32,
+    /// Its weights: the width of a block, or less at the end of a row.
+    weights: u32,
+}
+
+/// The mask of each matrix behind the choice and how many weights went; nothing where no
+/// more than those to leave are there. Among equal scores the first stay.
+///
+/// # Errors
+/// When a tensor cannot be read or made.
+pub(crate) fn keep_best(
+    matrices: &[Candidates],
+    choice: Choice,
+) -> Result<Option<(Vec<Tensor>, usize)>> {
+    #[cfg(feature = "cuda")]
+    if matrices.iter().any(|it| it.mask.device().is_cuda()) {
+        return crate::ops::cuda::removal::keep_best(matrices, choice);
+    }
+    let Choice { width, staying, .. } = choice;
+    let mut groups = groups(matrices, choice)?;
+    let living: usize = groups.iter().map(Group::weights).sum();
+    if living <= staying {
+        return Ok(None);
+    }
+    // The best groups, as many as surely have room; short ones leave room for more.
+    let mut going = groups.as_mut_slice();
+    let mut room = staying;
+    while room >= width && !going.is_empty() {
+        let count = (room / width).min(going.len());
+        if count < going.len() {
+            going.select_nth_unstable_by(count, |a, b| {
+                let place = |group: &Group| (group.matrix, group.index);
+                b.score
+                    .total_cmp(&a.score)
+                    .then_with(|| place(a).cmp(&place(b)))
+            });
+        }
+        let (best, rest) = going.split_at_mut(count);
+        room -= best.iter().map(Group::weights).sum::<usize>();
+        going = rest;
+    }
+    let gone = going.iter().map(Group::weights).sum();
+    Ok(Some((without(matrices, going)?, gone)))
+}
+
+impl Group {
+    fn weights(&self) -> usize {
+        self.weights as usize
+    }
+}
+
+/// Every group of every matrix that is a candidate.
+fn groups(matrices: &[Candidates], choice: Choice) -> Result<Vec<Group>> {
+    let Choice { width, score, .. } = choice;
+    let mut groups = Vec::new();
+    for (matrix, candidates) in (0..).zip(matrices) {
+        let (rows, cols) = candidates.mask.dims2()?;
+        let scores = match score {
+            ScoreKind::Sensitivity | ScoreKind::Movement => candidates.scores.detach(),
+            ScoreKind::Magnitude => candidates.scores.abs()?,
+        };
+        let scores = scores.flatten_all()?.to_vec1::<f32>()?;
+        let mask = candidates.mask.flatten_all()?.to_vec1::<f32>()?;
+        for row in 0..rows {
+            for first in (0..cols).step_by(width) {
+                let columns = first..(first + width).min(cols);
+                let index = row * cols + first;
+                // Groups are whole: the first weight tells of all.
+                if mask[index] == 0.0 {
+                    continue;
+                }
+                let of = |col| for_cost(scores[row * cols + col], candidates.costs.at(row, col));
+                groups.push(Group {
+                    matrix,
+                    index: u32::try_from(index).unwrap_or(u32::MAX),
+                    weights: u32::try_from(columns.len()).unwrap_or(u32::MAX),
+                    score: group_score(columns.map(of), score),
+                });
+            }
+        }
+    }
+    Ok(groups)
+}
+
+/// What is dear goes earlier, also where a score is below zero.
+fn for_cost(score: f32, cost: f32) -> f32 {
+    if score < 0.0 {
+        score * cost
+    } else {
+        score / cost
+    }
+}
+
+fn group_score(scores: impl ExactSizeIterator<Item = f32>, kind: ScoreKind) -> f32 {
+    match kind {
+        ScoreKind::Sensitivity | ScoreKind::Magnitude => root_mean_square(scores),
+        ScoreKind::Movement => mean(scores),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the width of a block")]
+fn mean(scores: impl ExactSizeIterator<Item = f32>) -> f32 {
+    let count = scores.len() as f32;
+    scores.sum::<f32>() / count
+}
+
+/// In f64, where squares of f32 are exact and do not vanish: one score comes out as it is.
+#[expect(clippy::cast_possible_truncation, reason = "a mean of f32")]
+fn root_mean_square(scores: impl ExactSizeIterator<Item = f32>) -> f32 {
+    #[expect(clippy::cast_precision_loss, reason = "the width of a block")]
+    let count = scores.len() as f64;
+    let squares = scores.map(|score| f64::from(score) * f64::from(score));
+    (squares.sum::<f64>() / count).sqrt() as f32
+}
+
+fn without(matrices: &[Candidates], going: &[Group]) -> Result<Vec<Tensor>> {
+    let masks = matrices.iter().map(|it| it.mask.flatten_all()?.to_vec1());
+    let mut masks = masks.collect::<Result<Vec<Vec<f32>>>>()?;
+    for group in going {
+        let first = group.index as usize;
+        let mask = masks.get_mut(group.matrix as usize);
+        let group = mask.and_then(|mask| mask.get_mut(first..first + group.weights()));
+        if let Some(group) = group {
+            group.fill(0.0);
+        }
+    }
+    let masks = matrices.iter().zip(masks);
+    masks
+        .map(|(it, mask)| Tensor::from_vec(mask, it.mask.shape(), it.mask.device()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_score_comes_out_as_it_is() {
+        for score in [0.0, 1e-45, 1.2e-38, 0.1, 7.7, 3e38_f32] {
+            let mean = root_mean_square([score].into_iter());
+            assert_eq!(mean.to_bits(), score.to_bits(), "{score}");
+        }
+        assert_eq!(root_mean_square([3.0, 4.0, 0.0, 0.0].into_iter()), 2.5);
+    }
+
+    #[test]
+    fn a_negative_movement_goes_first_and_earlier_where_it_is_dear() {
+        let movement = |scores: [f32; 2]| group_score(scores.into_iter(), ScoreKind::Movement);
+        assert_eq!(movement([-3.0, 1.0]), -1.0);
+        assert!(movement([-3.0, 1.0]) < movement([0.5, 0.5]));
+        assert_eq!((for_cost(2.0, 4.0), for_cost(-2.0, 4.0)), (0.5, -8.0));
+    }
+}
