@@ -10,6 +10,7 @@
 //! Every file appears whole or not at all, and a run that stops can go on.
 
 use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -33,6 +34,9 @@ use crate::recipe::Recipe;
 use crate::report::{self, ReportError};
 use crate::scoring::{ScoringError, score};
 use crate::training::{Examples, Phase, Run, StepReport, TrainingError, float_accuracy};
+
+/// Times as long as the last checkpoint took, nothing is saved.
+const PAUSE: u32 = 10;
 
 /// What a run is made from and measured on.
 #[derive(Clone, Debug)]
@@ -181,7 +185,7 @@ pub enum End {
 
 /// Trains what is left to train of `run`, then writes and measures the files.
 ///
-/// A checkpoint is written behind every epoch, and when `stop` becomes true.
+/// Checkpoints are written as [`train_phase`] does.
 ///
 /// # Errors
 /// [`PipelineError`]; the last checkpoint stays.
@@ -221,7 +225,8 @@ pub fn train(
 
 /// Trains the rest of the phase that `run` is in; whether it came to its end.
 ///
-/// A checkpoint is written behind every epoch, at the end, and when `stop` becomes true.
+/// A checkpoint is written behind an epoch, unless the last one took more than a tenth of
+/// the time since; at the end; and when `stop` becomes true.
 ///
 /// # Errors
 /// When training or the checkpoint fails; the last checkpoint stays.
@@ -237,14 +242,19 @@ pub fn train_phase(
         observer.note(&format!("this may run out of GPU memory: {shortage}"));
     }
     let mut saved = Ok(());
+    let (mut last, mut pause) = (Instant::now(), Duration::ZERO);
     let mut is_there = run.step > 0 || run.phase != Phase::Dense;
     let is_over = run.run_phase(examples, |run, report| {
         observer.step(report);
         let stops = stop.load(Ordering::Relaxed);
         // The end of a phase is saved below, as the beginning of the next.
-        if stops || (report.epoch.is_some() && report.step < report.steps) {
+        let is_due = report.epoch.is_some() && report.step < report.steps;
+        if stops || (is_due && last.elapsed() >= pause) {
+            let begun = Instant::now();
             saved = checkpoint::save(run, checkpoint);
             is_there |= saved.is_ok();
+            last = Instant::now();
+            pause = last.duration_since(begun).saturating_mul(PAUSE);
         }
         !stops && saved.is_ok()
     });

@@ -6,6 +6,7 @@
 //! kernels trust them.
 #![allow(unsafe_code, reason = "kernel launches; see `launch`")]
 
+use core::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -108,9 +109,13 @@ type Output = Result<(CudaStorage, Shape)>;
 
 /// Compiled kernels by GPU and by the head width they are for; 0 is those of `kernels.cu`.
 static MODULES: Mutex<BTreeMap<(usize, usize), Arc<CudaModule>>> = Mutex::new(BTreeMap::new());
-/// Their functions by name: the driver takes longer to find one than to launch it.
-static FUNCTIONS: Mutex<BTreeMap<(usize, usize, &'static str), CudaFunction>> =
-    Mutex::new(BTreeMap::new());
+
+thread_local! {
+    /// Their functions by name: the driver takes longer to find one than to launch it. Each
+    /// thread has its own, so that runs side by side do not wait for one another.
+    static FUNCTIONS: RefCell<BTreeMap<(usize, usize, &'static str), CudaFunction>> =
+        const { RefCell::new(BTreeMap::new()) };
+}
 
 /// A kernel and the stream it goes to.
 struct Kernel {
@@ -121,16 +126,17 @@ struct Kernel {
 fn kernel(device: &CudaDevice, name: &'static str, head_width: usize) -> Result<Kernel> {
     let stream = device.cuda_stream();
     let gpu = stream.context().ordinal();
-    let mut functions = FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner);
-    let function = match functions.entry((gpu, head_width, name)) {
-        Entry::Occupied(entry) => entry.get().clone(),
-        Entry::Vacant(entry) => {
-            let module = module(&stream, head_width)?;
-            let function = module.load_function(name).map_err(Error::wrap)?;
-            entry.insert(function).clone()
-        }
-    };
-    Ok(Kernel { function, stream })
+    FUNCTIONS.with_borrow_mut(|functions| {
+        let function = match functions.entry((gpu, head_width, name)) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => {
+                let module = module(&stream, head_width)?;
+                let function = module.load_function(name).map_err(Error::wrap)?;
+                entry.insert(function).clone()
+            }
+        };
+        Ok(Kernel { function, stream })
+    })
 }
 
 fn module(stream: &CudaStream, head_width: usize) -> Result<Arc<CudaModule>> {
