@@ -66,7 +66,7 @@ fn killed_when_there(mut command: Command, path: &Path) -> bool {
 #[test]
 fn a_grid_that_is_killed_gives_the_same_table() {
     let whole = folder();
-    let outcome = run(ablate(&whole).args(["--json", "--jobs", "2"])).json();
+    let outcome = run(ablate(&whole).args(["--json", "--device", "cpu,cpu"])).json();
     let cells = outcome["cells"].as_array().unwrap();
     assert_eq!(cells.len(), 2 * 2 * 2);
     for cell in cells {

@@ -25,8 +25,8 @@ pub struct Ablation<'a> {
     pub out: &'a Path,
     /// What every network begins with, if not with random weights.
     pub pretrained: Option<&'a Pretrained>,
-    /// Where the cells are trained; each opens it for itself.
-    pub device: DeviceName,
+    /// Where the cells are trained, in turn; each opens its own for itself.
+    pub devices: &'a [DeviceName],
 }
 
 /// What is being trained.
@@ -143,8 +143,8 @@ impl Ablation<'_> {
         let first_of_twin = |cell: &&&Cell| seen.insert(self.dense_path(cell));
         let twins: Vec<&Cell> = missing.iter().filter(first_of_twin).copied().collect();
         let ready = Mutex::new(HashSet::new());
-        in_turn(jobs, &twins, |cell| {
-            match self.dense_twin(cell, observer, stop) {
+        in_turn(jobs, &twins, |worker, cell| {
+            match self.dense_twin(cell, self.device(worker), observer, stop) {
                 Ok(()) => drop(locked(&ready).insert(self.dense_path(cell))),
                 Err(error) => note(cell, error),
             };
@@ -152,9 +152,9 @@ impl Ablation<'_> {
         // Without its twin a cell cannot begin; the twin's error is told once.
         let ready = locked(&ready);
         missing.retain(|cell| ready.contains(&self.dense_path(cell)));
-        in_turn(jobs, &missing, |cell| {
+        in_turn(jobs, &missing, |worker, cell| {
             if !stop.load(Ordering::Relaxed)
-                && let Err(error) = self.train(cell, observer, stop)
+                && let Err(error) = self.train(cell, self.device(worker), observer, stop)
             {
                 note(cell, error);
             }
@@ -174,6 +174,7 @@ impl Ablation<'_> {
     fn dense_twin(
         &self,
         cell: &Cell,
+        device: DeviceName,
         observer: &(dyn Fn(Stage<'_>) -> Box<dyn Observer> + Sync),
         stop: &AtomicBool,
     ) -> Result<(), CellError> {
@@ -190,7 +191,7 @@ impl Ablation<'_> {
             run.map_err(PipelineError::from)?
         };
         if run.phase == Phase::Dense && !stop.load(Ordering::Relaxed) {
-            self.move_run(&mut run)?;
+            move_run(&mut run, device)?;
             let tokens = run.recipe.model.tokens;
             let examples = Examples::new(train, &self.data.dev, &run.vocabulary, tokens);
             let examples = examples.map_err(PipelineError::from)?;
@@ -200,15 +201,17 @@ impl Ablation<'_> {
         Ok(())
     }
 
-    fn move_run(&self, run: &mut Run) -> Result<(), CellError> {
-        let moved = run.move_to(&self.device.open()?);
-        Ok(moved.map_err(PipelineError::from)?)
+    /// Device of a worker.
+    fn device(&self, worker: usize) -> DeviceName {
+        let mut devices = self.devices.iter().cycle();
+        devices.nth(worker).copied().unwrap_or_default()
     }
 
     /// Trains a cell from its dense twin, or goes on with it.
     fn train(
         &self,
         cell: &Cell,
+        device: DeviceName,
         observer: &(dyn Fn(Stage<'_>) -> Box<dyn Observer> + Sync),
         stop: &AtomicBool,
     ) -> Result<(), CellError> {
@@ -223,7 +226,7 @@ impl Ablation<'_> {
             run.recipe = cell.recipe.clone();
             run
         };
-        self.move_run(&mut run)?;
+        move_run(&mut run, device)?;
         let mut observer = observer(Stage::Cell(cell));
         match pipeline::train(run, self.data, &files, &mut *observer, stop)? {
             // Its outcome is on disk; the table reads it from there.
@@ -256,16 +259,22 @@ impl Finished {
     }
 }
 
-/// `work` on every cell, `jobs` at a time, the first ones first.
-fn in_turn(jobs: usize, cells: &[&Cell], work: impl Fn(&Cell) + Sync) {
+fn move_run(run: &mut Run, device: DeviceName) -> Result<(), CellError> {
+    let moved = run.move_to(&device.open()?);
+    Ok(moved.map_err(PipelineError::from)?)
+}
+
+/// `work` on every cell with the number of the worker, `jobs` at a time, the first ones first.
+fn in_turn(jobs: usize, cells: &[&Cell], work: impl Fn(usize, &Cell) + Sync) {
     let next = Mutex::new(cells.iter());
     std::thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, cells.len().max(1)) {
-            scope.spawn(|| {
+        for worker in 0..jobs.clamp(1, cells.len().max(1)) {
+            let (next, work) = (&next, &work);
+            scope.spawn(move || {
                 loop {
-                    let cell = locked(&next).next();
+                    let cell = locked(next).next();
                     let Some(cell) = cell else { return };
-                    work(cell);
+                    work(worker, cell);
                 }
             });
         }

@@ -36,12 +36,17 @@ pub(super) struct Ablate {
     /// Folder of the cells and the table [default: the grid's name, here]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Cells that are trained at the same time; changes no result
-    #[arg(long, value_name = "COUNT", default_value_t = 1)]
-    jobs: usize,
-    /// Where to train: cpu, cuda or cuda:NUMBER
-    #[arg(long, value_name = "DEVICE", default_value_t)]
-    device: DeviceName,
+    /// Cells that are trained at the same time; changes no result [default: one a device]
+    #[arg(long, value_name = "COUNT")]
+    jobs: Option<usize>,
+    /// Where to train: cpu, cuda or cuda:NUMBER; several GPUs take turns: cuda:0,cuda:1
+    #[arg(
+        long,
+        value_name = "DEVICE,…",
+        value_delimiter = ',',
+        default_value = "cpu"
+    )]
+    device: Vec<DeviceName>,
     /// Print table and cells as one JSON object
     #[arg(long)]
     json: bool,
@@ -97,7 +102,9 @@ impl Ablate {
         let mut grid = Grid::read(&self.grid)?;
         let pretrained = begin_with(&mut grid, self.quiet)?;
         // Before the data is read.
-        self.device.open()?;
+        for device in &self.device {
+            device.open()?;
+        }
         let out = self.out.clone().unwrap_or_else(|| grid.name.clone().into());
         std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
         let data = read(&grid, &out)?;
@@ -106,8 +113,9 @@ impl Ablate {
             data: &data,
             out: &out,
             pretrained: pretrained.as_ref(),
-            device: self.device,
+            devices: &self.device,
         };
+        let jobs = self.jobs.unwrap_or(self.device.len());
         let stop = stop_on_ctrl_c()?;
         let begun = AtomicUsize::new(0);
         let mut done = 0;
@@ -122,7 +130,7 @@ impl Ablate {
                     format!("{number} of {}: {}", grid.cells.len(), cell.folder())
                 }
             };
-            if self.jobs <= 1 {
+            if jobs <= 1 {
                 if !self.quiet {
                     eprintln!("{title}");
                 }
@@ -133,7 +141,7 @@ impl Ablate {
                 is_quiet: self.quiet,
             })
         };
-        let failed = ablation.run(self.jobs, &observer, &stop);
+        let failed = ablation.run(jobs, &observer, &stop);
         for (cell, error) in &failed {
             eprintln!("error: {}: {error}", cell.folder());
         }
