@@ -8,6 +8,7 @@
 //! | which weights go? exactly so many | [`threshold`] |
 //! | those with the lowest score for their cost | `choice` |
 //! | the same on a GPU, without sorting | `selection` |
+//! | which neurons are not worth their price? | `neurons` |
 //! | what lives and dies together? | `blocks` |
 //! | which heads say the same? | [`heads`] |
 //! | which heads have the same weights, as published? | [`domination`] |
@@ -25,6 +26,7 @@ pub mod cutting;
 pub mod degrees;
 pub mod domination;
 pub mod heads;
+mod neurons;
 pub mod penalty;
 pub mod schedule;
 #[cfg(any(feature = "cuda", test))]

@@ -132,6 +132,8 @@ pub struct PruningRecipe {
     pub head_redundancy: bool,
     /// Smallest cost of a weight; the cost of a neuron with all its weights.
     pub cost_floor: f32,
+    /// What a neuron costs besides its weights, in weights that only just stay.
+    pub neuron_cost: f32,
     /// Largest relative distance of two heads' outputs that counts as the same.
     pub head_distance: f32,
     /// Strength of the penalty on L_in and L_out (`paper`), on all matrices (`l1`).
@@ -370,6 +372,7 @@ impl Default for PruningRecipe {
             group_sparsity: true,
             head_redundancy: true,
             cost_floor: 0.2,
+            neuron_cost: 0.0,
             head_distance: 0.5,
             alpha: 1e-3,
             beta: 1e-3,
@@ -548,6 +551,7 @@ impl Recipe {
             pruning.group_sparsity = false;
             pruning.head_redundancy = false;
         }
+        pruning.neuron_cost = 0.0;
     }
 
     /// What shapes the dense network; the rest, which it does not read, at its default. So
@@ -736,6 +740,18 @@ impl Recipe {
             "pruning.cost_floor",
             pruning.cost_floor.to_string(),
             "0.001 to 4",
+        )?;
+        range(
+            (0.0..=10_000.0).contains(&pruning.neuron_cost),
+            "pruning.neuron_cost",
+            pruning.neuron_cost.to_string(),
+            "0 to 10000",
+        )?;
+        range(
+            pruning.neuron_cost == 0.0 || pruning.blocks == Blocks::One,
+            "pruning.neuron_cost",
+            pruning.neuron_cost.to_string(),
+            "0 where `pruning.blocks` is wider than 1x1",
         )
     }
 
@@ -860,6 +876,9 @@ mod tests {
         assert!(error.contains("`pruning.blocks` is 1x4"), "{error}");
         recipe.pruning.blocks = Blocks::Two;
         recipe.check().unwrap();
+        recipe.pruning.neuron_cost = 64.0;
+        let error = recipe.check().unwrap_err().to_string();
+        assert!(error.contains("`pruning.neuron_cost` is 64"), "{error}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use candle_core::{Device, Tensor, Var};
 use neuroprune_trainer::batch::{Batch, EncodedExample};
-use neuroprune_trainer::network::{Network, Shape};
+use neuroprune_trainer::network::{Layer, Network, Shape};
 use neuroprune_trainer::parameter::Parameter;
 use neuroprune_trainer::pruning::threshold::weights_at;
 use neuroprune_trainer::pruning::{cut, merge_heads, prune_and_cut, prune_to};
@@ -314,6 +314,85 @@ fn different_heads_stay() {
     let test = merge_heads(&mut network, examples().iter(), &merging(1.01)).unwrap();
     assert_eq!((test.merged.len(), test.kept.len()), (6, 2));
     assert!(network.layers.iter().all(|layer| layer.heads.len() == 1));
+}
+
+/// Every second neuron of the first layer hangs on one strong weight.
+fn network_with_poor_neurons() -> Network {
+    let mut network = network(ActivationKind::Relu);
+    let layer = &mut network.layers[0];
+    let (input, output) = (&mut layer.mlp_input.weight, &mut layer.mlp_output.weight);
+    for (parameter, is_input) in [(input, true), (output, false)] {
+        let (rows, cols) = parameter.value.dims2().unwrap();
+        let places = (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col)));
+        let scores = places.map(|(row, col)| {
+            let (neuron, other) = if is_input { (row, col) } else { (col, row) };
+            match (neuron % 2, is_input && other == 3) {
+                (1, true) => 4.0_f32,
+                (1, false) => 1e-3,
+                _ => 2.0,
+            }
+        });
+        let scores = Tensor::from_vec(scores.collect(), (rows, cols), &Device::Cpu).unwrap();
+        parameter.pruning.as_mut().unwrap().sensitivity = scores;
+    }
+    network
+}
+
+#[test]
+fn a_neuron_below_its_price_goes_as_a_whole() {
+    let pruned = |neuron_cost| {
+        let mut network = network_with_poor_neurons();
+        let recipe = PruningRecipe {
+            neuron_cost,
+            preferential_attachment: false,
+            group_sparsity: false,
+            ..PruningRecipe::default()
+        };
+        prune_to(&mut network, 0.5, &recipe).unwrap();
+        let left = network.living_weights().unwrap();
+        assert_eq!(
+            left,
+            weights_at(&network, 0.5),
+            "at a price of {neuron_cost}"
+        );
+        let layer = &network.layers[0];
+        let mask = |parameter: &Parameter| parameter.pruning.as_ref().unwrap().mask.clone();
+        let of_input = mask(&layer.mlp_input.weight).sum(1).unwrap();
+        let of_output = mask(&layer.mlp_output.weight).sum(0).unwrap();
+        (of_input + of_output).unwrap().to_vec1::<f32>().unwrap()
+    };
+    let weights = pruned(0.0);
+    assert!(weights.iter().all(|&weights| weights >= 1.0), "{weights:?}");
+    // Four, less the last to stay, is worth some ten of those.
+    assert_eq!(pruned(1.0), weights);
+    let weights = pruned(40.0);
+    for (neuron, &weights) in weights.iter().enumerate() {
+        assert_eq!(weights > 0.0, neuron % 2 == 0, "neuron {neuron}");
+    }
+}
+
+#[test]
+fn prices_of_neurons_leave_the_sparsity_as_it_is() {
+    for neuron_cost in [1.0, 30.0, 3000.0] {
+        let recipe = PruningRecipe {
+            neuron_cost,
+            ..PruningRecipe::default()
+        };
+        let mut network = network_with_poor_neurons();
+        for sparsity in [0.2, 0.5, 0.8] {
+            prune_to(&mut network, sparsity, &recipe).unwrap();
+            let left = network.living_weights().unwrap();
+            assert_eq!(left, weights_at(&network, sparsity), "{neuron_cost}");
+        }
+        let wanted = weights_at(&network, 0.9);
+        prune_and_cut(&mut network, 0.9, &recipe).unwrap();
+        let left = network.living_weights().unwrap();
+        // As behind any cut: less than a neuron.
+        assert!((wanted - 32..=wanted).contains(&left), "{left} of {wanted}");
+        assert!(network.layers.iter().all(|layer| !layer.heads.is_empty()));
+        let neurons = |layer: &Layer| layer.mlp_input.bias.value.elem_count();
+        assert!(network.layers.iter().all(|layer| neurons(layer) > 0));
+    }
 }
 
 /// Cutting takes weights along that nobody can hear; the count holds behind it.

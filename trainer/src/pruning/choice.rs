@@ -34,6 +34,17 @@ pub(crate) struct Choice {
     pub(crate) staying: usize,
 }
 
+/// What stays.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    /// The mask of each matrix.
+    pub(crate) masks: Vec<Tensor>,
+    /// How many weights went.
+    pub(crate) gone: usize,
+    /// Score for its cost of the last group to stay; infinite where none does.
+    pub(crate) last: f32,
+}
+
 /// A group of weights: which matrix, where in it, score for its cost.
 struct Group {
     score: f32,
@@ -44,15 +55,12 @@ struct Group {
     weights: u32,
 }
 
-/// The mask of each matrix behind the choice and how many weights went; nothing where no
-/// more than those to leave are there. Among equal scores the first stay.
+/// Chooses; nothing where no more weights are there than those to leave. Among equal
+/// scores the first stay.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
-pub(crate) fn keep_best(
-    matrices: &[Candidates],
-    choice: Choice,
-) -> Result<Option<(Vec<Tensor>, usize)>> {
+pub(crate) fn keep_best(matrices: &[Candidates], choice: Choice) -> Result<Option<Chosen>> {
     #[cfg(feature = "cuda")]
     if matrices.iter().any(|it| it.mask.device().is_cuda()) {
         return crate::ops::cuda::removal::keep_best(matrices, choice);
@@ -66,6 +74,7 @@ pub(crate) fn keep_best(
     // The best groups, as many as surely have room; short ones leave room for more.
     let mut going = groups.as_mut_slice();
     let mut room = staying;
+    let mut last = f32::INFINITY;
     while room >= width && !going.is_empty() {
         let count = (room / width).min(going.len());
         if count < going.len() {
@@ -78,10 +87,15 @@ pub(crate) fn keep_best(
         }
         let (best, rest) = going.split_at_mut(count);
         room -= best.iter().map(Group::weights).sum::<usize>();
+        last = best.iter().map(|group| group.score).fold(last, f32::min);
         going = rest;
     }
     let gone = going.iter().map(Group::weights).sum();
-    Ok(Some((without(matrices, going)?, gone)))
+    Ok(Some(Chosen {
+        masks: without(matrices, going)?,
+        gone,
+        last,
+    }))
 }
 
 impl Group {

@@ -91,6 +91,19 @@ impl Selection {
     }
 }
 
+/// The score in a place; infinite for the highest, where nothing stays.
+pub(crate) fn score(place: u64) -> f32 {
+    let key = (place >> 32) as u32;
+    if key == u32::MAX {
+        return f32::INFINITY;
+    }
+    f32::from_bits(if key >> 31 == 1 {
+        key & (u32::MAX >> 1)
+    } else {
+        !key
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +158,25 @@ mod tests {
                 assert_eq!(selection.staying(), u64::from(weights.iter().sum::<u32>()));
             }
         }
+    }
+
+    #[test]
+    fn a_place_tells_its_score() {
+        // As the kernel does it.
+        let place = |score: f32| {
+            let bits = score.to_bits();
+            let key = if bits >> 31 == 1 {
+                !bits
+            } else {
+                bits | 1 << 31
+            };
+            u64::from(key) << 32 | 7
+        };
+        for value in [0.0, 1e-45, 0.25, 3e38, -0.25, -3e38_f32] {
+            assert_eq!(score(place(value)).to_bits(), value.to_bits(), "{value}");
+        }
+        assert!(place(-2.0) < place(-1.0) && place(-1.0) < place(1.0));
+        assert_eq!(score(u64::MAX), f32::INFINITY);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use candle_core::{Result, Tensor, Var};
 use super::choice::{Candidates, Choice, keep_best};
 use super::cost::costs;
 use super::cutting::{Cut, cut};
+use super::neurons;
 use crate::network::Network;
 use crate::parameter::Parameter;
 use crate::recipe::{PruningRecipe, ScoreKind};
@@ -118,11 +119,15 @@ fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) 
         score: recipe.score,
         staying,
     };
-    let Some((masks, gone)) = keep_best(&matrices.collect::<Vec<_>>(), choice)? else {
-        return Ok(0);
+    let mut matrices: Vec<Candidates> = matrices.collect();
+    let with_neurons = neurons::remove_poor(&mut matrices, choice, recipe.neuron_cost)?;
+    let (masks, gone) = match keep_best(&matrices, choice)? {
+        Some(chosen) => (chosen.masks, chosen.gone),
+        None if with_neurons == 0 => return Ok(0),
+        None => (matrices.into_iter().map(|it| it.mask).collect(), 0),
     };
     set_masks(network, masks)?;
-    Ok(gone)
+    Ok(gone + with_neurons)
 }
 
 /// One for each prunable matrix.

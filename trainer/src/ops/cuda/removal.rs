@@ -8,20 +8,16 @@ use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr as _};
 use candle_core::{Device, Result, Tensor, bail};
 
 use super::{CHUNK, Kernel, THREADS, address, grid, kernel, size};
-use crate::pruning::choice::{Candidates, Choice};
+use crate::pruning::choice::{Candidates, Choice, Chosen};
 use crate::pruning::cost::Costs;
-use crate::pruning::selection::Selection;
+use crate::pruning::selection::{self, Selection};
 use crate::recipe::ScoreKind;
 
-/// The mask of each matrix behind the removal and how many weights went; nothing where no
-/// more than those to leave are there.
+/// Chooses; nothing where no more weights are there than those to leave.
 ///
 /// # Errors
 /// When a tensor is not a contiguous `f32` matrix on one GPU.
-pub(crate) fn keep_best(
-    matrices: &[Candidates],
-    choice: Choice,
-) -> Result<Option<(Vec<Tensor>, usize)>> {
+pub(crate) fn keep_best(matrices: &[Candidates], choice: Choice) -> Result<Option<Chosen>> {
     let Some(Device::Cuda(device)) = matrices.first().map(|first| first.mask.device()) else {
         bail!("a removal without a matrix on a GPU");
     };
@@ -123,7 +119,11 @@ pub(crate) fn keep_best(
         &last
     );
     let gone = living.unwrap_or(0).saturating_sub(staying);
-    Ok(Some((copies, usize::try_from(gone).unwrap_or(usize::MAX))))
+    Ok(Some(Chosen {
+        masks: copies,
+        gone: usize::try_from(gone).unwrap_or(usize::MAX),
+        last: selection::score(last),
+    }))
 }
 
 /// The costs of all matrices one behind the other, and where those of each begin.

@@ -1,0 +1,115 @@
+//! Which neurons are not worth what they cost besides their weights.
+//!
+//! Weights go one by one, so a neuron lives on as long as one of its connections does. But
+//! it has a price of its own: an activation for every token, rows to find, a place in
+//! scratch memory, and in training a row and a column of dense products. With τ the score
+//! for its cost of the last weight to stay, a weight that stays is worth its score less τ.
+//! A neuron goes as a whole where all of its weights are together worth less than
+//! `neuron_cost` · τ; what it leaves is room for better ones elsewhere.
+
+use candle_core::{Result, Tensor};
+
+use super::choice::{Candidates, Choice, keep_best};
+use super::cost::Costs;
+
+/// Prunable matrices of a layer: A, W_O, L_in, L_out.
+const MATRICES: usize = 4;
+
+/// A neuron below its price.
+struct Poor {
+    layer: usize,
+    index: usize,
+    /// What its weights are worth.
+    worth: f32,
+    /// Weights that go with it, those below τ included.
+    weights: f32,
+}
+
+/// Takes neurons out of the masks of `matrices`, all of a network, that are not worth
+/// `price` times the last weight to stay: the poorest first, and no more weights than are
+/// above `choice.staying`. Returns how many weights that were.
+///
+/// For weights that go one by one: a column of L_out would tear the groups of its rows.
+///
+/// # Errors
+/// When a tensor cannot be read or made.
+pub(super) fn remove_poor(
+    matrices: &mut [Candidates],
+    choice: Choice,
+    price: f32,
+) -> Result<usize> {
+    if price == 0.0 || choice.width > 1 {
+        return Ok(0);
+    }
+    let chosen = keep_best(matrices, choice)?;
+    let Some(chosen) = chosen.filter(|chosen| chosen.last.is_finite()) else {
+        return Ok(0);
+    };
+    let mut poor = Vec::new();
+    let layers = matrices.chunks_exact(MATRICES);
+    let stays = chosen.masks.chunks_exact(MATRICES);
+    for (layer, (matrices, stays)) in layers.zip(stays).enumerate() {
+        let ([_, _, input, output], [_, _, input_stays, output_stays]) = (matrices, stays) else {
+            continue;
+        };
+        let above = |it: &Candidates, stays: &Tensor, dimension| {
+            let above = for_cost(it)?.affine(1.0, -f64::from(chosen.last))?;
+            (above * stays)?.sum(dimension)
+        };
+        let worth = (above(input, input_stays, 1)? + above(output, output_stays, 0)?)?;
+        let weights = (input.mask.sum(1)? + output.mask.sum(0)?)?;
+        let neurons = worth
+            .to_vec1::<f32>()?
+            .into_iter()
+            .zip(weights.to_vec1::<f32>()?);
+        for (index, (worth, weights)) in neurons.enumerate() {
+            if weights > 0.0 && worth < price * chosen.last {
+                poor.push(Poor {
+                    layer,
+                    index,
+                    worth,
+                    weights,
+                });
+            }
+        }
+    }
+    poor.sort_by(|a, b| a.worth.total_cmp(&b.worth));
+    let mut gone = 0;
+    let mut lives: Vec<Option<Vec<f32>>> = vec![None; matrices.len() / MATRICES];
+    for neuron in poor {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count"
+        )]
+        let weights = neuron.weights as usize;
+        if gone + weights > chosen.gone {
+            break;
+        }
+        gone += weights;
+        let neurons = matrices[MATRICES * neuron.layer + 2].mask.dim(0)?;
+        let lives = lives[neuron.layer].get_or_insert_with(|| vec![1.0; neurons]);
+        lives[neuron.index] = 0.0;
+    }
+    for (matrices, lives) in matrices.chunks_exact_mut(MATRICES).zip(lives) {
+        let ([_, _, input, output], Some(lives)) = (matrices, lives) else {
+            continue;
+        };
+        let lives = Tensor::new(lives, input.mask.device())?;
+        input.mask = input.mask.broadcast_mul(&lives.unsqueeze(1)?)?;
+        output.mask = output.mask.broadcast_mul(&lives.unsqueeze(0)?)?;
+    }
+    Ok(gone)
+}
+
+/// Scores of single weights, each for its cost.
+fn for_cost(matrix: &Candidates) -> Result<Tensor> {
+    let scores = matrix.scores.detach().abs()?;
+    let (costs, dimension) = match &matrix.costs {
+        Costs::Even => return Ok(scores),
+        Costs::Rows(costs) => (costs, 1),
+        Costs::Columns(costs) => (costs, 0),
+    };
+    let costs = Tensor::new(&costs[..], scores.device())?;
+    scores.broadcast_div(&costs.unsqueeze(dimension)?)
+}
