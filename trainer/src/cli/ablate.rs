@@ -42,7 +42,7 @@ pub(super) struct Ablate {
     /// Where to train: cpu, cuda or cuda:NUMBER; several GPUs take turns: cuda:0,cuda:1
     #[arg(
         long,
-        value_name = "DEVICE,…",
+        value_name = "DEVICES",
         value_delimiter = ',',
         default_value = "cpu"
     )]
