@@ -9,8 +9,9 @@
 
 use candle_core::{Result, Tensor};
 
-use super::choice::{Candidates, Choice, keep_best};
+use super::choice::{Candidates, Chosen};
 use super::cost::Costs;
+use crate::recipe::{Blocks, PruningRecipe};
 
 /// Prunable matrices of a layer: A, W_O, L_in, L_out.
 const MATRICES: usize = 4;
@@ -22,29 +23,27 @@ struct Poor {
     /// What its weights are worth.
     worth: f32,
     /// Weights that go with it, those below τ included.
-    weights: f32,
+    weights: usize,
 }
 
 /// Takes neurons out of the masks of `matrices`, all of a network, that are not worth
-/// `price` times the last weight to stay: the poorest first, and no more weights than are
-/// above `choice.staying`. Returns how many weights that were.
+/// `neuron_cost` times the last weight to stay in `chosen`: the poorest first, and no more
+/// weights than went there. Returns how many weights that were.
 ///
 /// For weights that go one by one: a column of L_out would tear the groups of its rows.
+/// Where a movement below zero stays, so is the price below zero, and every neuron worth it.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
 pub(super) fn remove_poor(
     matrices: &mut [Candidates],
-    choice: Choice,
-    price: f32,
+    chosen: &Chosen,
+    recipe: &PruningRecipe,
 ) -> Result<usize> {
-    if price == 0.0 || choice.width > 1 {
+    if recipe.neuron_cost == 0.0 || recipe.blocks != Blocks::One || !chosen.last.is_finite() {
         return Ok(0);
     }
-    let chosen = keep_best(matrices, choice)?;
-    let Some(chosen) = chosen.filter(|chosen| chosen.last.is_finite()) else {
-        return Ok(0);
-    };
+    let price = recipe.neuron_cost * chosen.last;
     let mut poor = Vec::new();
     let layers = matrices.chunks_exact(MATRICES);
     let stays = chosen.masks.chunks_exact(MATRICES);
@@ -63,7 +62,13 @@ pub(super) fn remove_poor(
             .into_iter()
             .zip(weights.to_vec1::<f32>()?);
         for (index, (worth, weights)) in neurons.enumerate() {
-            if weights > 0.0 && worth < price * chosen.last {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a count"
+            )]
+            let weights = weights as usize;
+            if weights > 0 && worth < price {
                 poor.push(Poor {
                     layer,
                     index,
@@ -77,16 +82,10 @@ pub(super) fn remove_poor(
     let mut gone = 0;
     let mut lives: Vec<Option<Vec<f32>>> = vec![None; matrices.len() / MATRICES];
     for neuron in poor {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a count"
-        )]
-        let weights = neuron.weights as usize;
-        if gone + weights > chosen.gone {
+        if gone + neuron.weights > chosen.gone {
             break;
         }
-        gone += weights;
+        gone += neuron.weights;
         let neurons = matrices[MATRICES * neuron.layer + 2].mask.dim(0)?;
         let lives = lives[neuron.layer].get_or_insert_with(|| vec![1.0; neurons]);
         lives[neuron.index] = 0.0;

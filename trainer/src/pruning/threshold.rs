@@ -120,14 +120,21 @@ fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) 
         staying,
     };
     let mut matrices: Vec<Candidates> = matrices.collect();
-    let with_neurons = neurons::remove_poor(&mut matrices, choice, recipe.neuron_cost)?;
-    let (masks, gone) = match keep_best(&matrices, choice)? {
-        Some(chosen) => (chosen.masks, chosen.gone),
-        None if with_neurons == 0 => return Ok(0),
-        None => (matrices.into_iter().map(|it| it.mask).collect(), 0),
+    let Some(chosen) = keep_best(&matrices, choice)? else {
+        return Ok(0);
+    };
+    let with_neurons = neurons::remove_poor(&mut matrices, &chosen, recipe)?;
+    if with_neurons == 0 {
+        set_masks(network, chosen.masks)?;
+        return Ok(chosen.gone);
+    }
+    // As many as must go are gone with their neurons, or the threshold is another now.
+    let masks = match keep_best(&matrices, choice)? {
+        Some(anew) => anew.masks,
+        None => matrices.into_iter().map(|it| it.mask).collect(),
     };
     set_masks(network, masks)?;
-    Ok(gone + with_neurons)
+    Ok(chosen.gone)
 }
 
 /// One for each prunable matrix.
