@@ -8,6 +8,11 @@
 use crate::command::{cargo, run_aloud};
 use crate::tally::Tally;
 
+/// For every run: V8 throws away the bytecode of JavaScript that no one has called for some
+/// collections. Node 20 has thrown away that of the function which waits for a program for
+/// half a minute, and crashed when it went on.
+const KEEPS_BYTECODE: &str = "--no-flush-bytecode";
+
 /// V8's compilers, and the flags of Node that leave only this one.
 const TIERS: [(&str, &str); 2] = [
     ("Liftoff", "--liftoff-only --no-wasm-tier-up"),
@@ -24,7 +29,7 @@ const HOST: &str = "../xtask/src/webassembly/host.mjs";
 pub(crate) fn test(tally: &mut Tally) {
     for (name, flags) in TIERS {
         tally.suite(&format!("runtime on WebAssembly: {name}"), || {
-            let runner = format!("node --no-warnings {flags} {HOST}");
+            let runner = format!("node --no-warnings {KEEPS_BYTECODE} {flags} {HOST}");
             let mut command = cargo(&["test", "--quiet", "--locked", "--tests"]);
             command
                 .args(["--package", "neuroprune-runtime", "--target", TARGET])

@@ -10,5 +10,4 @@ const [, , program, ...rest] = argv;
 const wasi = new WASI({ version: "preview1", args: [program, ...rest], env });
 const module = await WebAssembly.compile(await readFile(program));
 const instance = await WebAssembly.instantiate(module, wasi.getImportObject());
-// Not by `exitCode`: what takes the compiled code down behind the last line has crashed.
 process.exit(wasi.start(instance));
