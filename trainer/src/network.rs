@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::ops::Heads;
 use crate::parameter::Parameter;
 use crate::random::{Purpose, initial_values, stream};
-use crate::recipe::{ActivationKind, ModelRecipe, PoolingKind};
+use crate::recipe::{ActivationKind, FloatPrecision, ModelRecipe, PoolingKind};
 
 pub mod recording;
 
@@ -124,8 +124,19 @@ pub enum Precision {
     /// The floats that are trained.
     #[default]
     Float,
+    /// For products these floats rounded to bfloat16, as a GPU multiplies fastest.
+    Bf16,
     /// These floats rounded as the exported file's int8 are.
     Int8,
+}
+
+impl From<FloatPrecision> for Precision {
+    fn from(precision: FloatPrecision) -> Self {
+        match precision {
+            FloatPrecision::F32 => Self::Float,
+            FloatPrecision::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// The whole network.

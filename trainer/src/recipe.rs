@@ -100,6 +100,8 @@ pub struct TrainingRecipe {
     pub word_noise: f32,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
+    /// What products of matrices read, in both phases.
+    pub precision: FloatPrecision,
 }
 
 /// NeuroPrune: training of the sparse network from the dense one.
@@ -248,6 +250,18 @@ pub enum ScoreKind {
     Movement,
 }
 
+/// What products of matrices read while a network is trained in floats. Their sums, weights
+/// and everything else are `f32`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum FloatPrecision {
+    /// `f32` on a CPU, TF32 (10 bits of fraction) on a GPU
+    #[default]
+    F32,
+    /// bfloat16: 7 bits of fraction
+    Bf16,
+}
+
 /// From floats to int8.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -352,6 +366,7 @@ impl Default for TrainingRecipe {
             weight_decay: 0.01,
             word_noise: 0.2,
             label_smoothing: 0.05,
+            precision: FloatPrecision::F32,
         }
     }
 }

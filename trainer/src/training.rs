@@ -388,6 +388,9 @@ impl Run {
     fn end_phase(&mut self) -> Result<(), TrainingError> {
         self.step = 0;
         self.network.precision = Precision::Float;
+        if let Some(dense) = &mut self.dense {
+            dense.precision = Precision::Float;
+        }
         self.phase = match self.phase {
             Phase::Dense => {
                 self.dense = Some(self.network.clone());
@@ -421,6 +424,16 @@ impl Run {
         steps: u64,
     ) -> Result<(f32, usize), TrainingError> {
         let (training, pruning) = (&self.recipe.training, &self.recipe.pruning);
+        let floats = Precision::from(training.precision);
+        self.network.precision = match self.phase {
+            Phase::Sparse if schedule::is_aware(&self.recipe.quantization, self.step, steps) => {
+                Precision::Int8
+            }
+            _ => floats,
+        };
+        if let Some(dense) = &mut self.dense {
+            dense.precision = floats;
+        }
         let (teacher, word_noise) = match &self.dense {
             Some(dense) => (Some(dense), pruning.word_noise),
             None => (None, training.word_noise),
@@ -433,12 +446,6 @@ impl Run {
         let noisy: Vec<EncodedExample> = chosen.iter().map(noisy).collect();
         let batch = Batch::new(noisy.iter());
 
-        self.network.precision = match self.phase {
-            Phase::Sparse if schedule::is_aware(&self.recipe.quantization, self.step, steps) => {
-                Precision::Int8
-            }
-            _ => Precision::Float,
-        };
         let labels = self.labels.len();
         let targets = batch.targets(labels, training.label_smoothing, self.network.device())?;
         let recording = self.network.record(&batch)?;

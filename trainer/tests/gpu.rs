@@ -1,9 +1,10 @@
 //! The GPU says what the CPU says: every operation, forward and backward, and a whole run.
 //!
-//! Products on the GPU are in TF32 (10 bits of fraction), hence the tolerance.
+//! Products on the GPU are in TF32 (10 bits of fraction), hence the tolerance; those of bf16
+//! read the same operands on both.
 #![cfg(feature = "cuda")]
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor, Var};
 use neuroprune_trainer::batch::{Batch, EncodedExample};
 use neuroprune_trainer::data::{ReadOptions, read};
 use neuroprune_trainer::device::DeviceName;
@@ -11,12 +12,13 @@ use neuroprune_trainer::loss::Loss;
 use neuroprune_trainer::network::{Network, Shape};
 use neuroprune_trainer::ops::{
     Heads, RowIndex, Sequences, activation, activation_backward, add_and_normalize, attention,
-    bias_and_activate, fake_quantize, layer_norm, layer_norm_backward, linear, mean, rows,
+    bias_and_activate, fake_quantize, layer_norm, layer_norm_backward, linear, linear_backward,
+    mean, rows,
 };
 use neuroprune_trainer::pruning::{cut_all, prune_and_cut, prune_to};
 use neuroprune_trainer::random::{Purpose, initial_values, stream};
 use neuroprune_trainer::recipe::{
-    ActivationKind, Blocks, ModelRecipe, PruningRecipe, Recipe, ScoreKind,
+    ActivationKind, Blocks, FloatPrecision, ModelRecipe, PruningRecipe, Recipe, ScoreKind,
 };
 use neuroprune_trainer::smart_home;
 use neuroprune_trainer::training::{Examples, Run};
@@ -93,12 +95,6 @@ fn operations_agree() {
                 layer_norm(&x[0], &x[1], &x[2], 1e-5)
             });
         }
-        let inputs = [
-            random(&[tokens, width], 3),
-            random(&[70, width], 4),
-            random(&[70], 5),
-        ];
-        compare("linear", &gpu, &inputs, |x| linear(&x[0], &x[1], &x[2]));
         for kind in [ActivationKind::Gelu, ActivationKind::Relu] {
             let inputs = [random(&[tokens, width], 6)];
             compare("activation", &gpu, &inputs, |x| activation(&x[0], kind));
@@ -128,6 +124,40 @@ fn operations_agree() {
         compare("attention", &gpu, &[projected], |x| {
             attention(&x[0], heads, &sequences)
         });
+    }
+}
+
+/// Products with their gradients, in both precisions; odd sizes too.
+#[test]
+fn products_agree() {
+    let gpu = gpu();
+    for (tokens, columns, rows) in [
+        (1, 1, 1),
+        (1, 40, 70),
+        (3, 33, 1),
+        (700, 384, 96),
+        (61, 7, 13),
+    ] {
+        for precision in [DType::F32, DType::BF16] {
+            let run = |device: &Device| {
+                let there = |x: Tensor| x.to_device(device).unwrap();
+                let operand = |x: Tensor| there(x).to_dtype(precision).unwrap();
+                // A part of something larger, as well.
+                let x = operand(random(&[tokens + 2, columns], 3));
+                let x = x.narrow(0, 2, tokens).unwrap();
+                let weight = operand(random(&[rows, columns], 4));
+                let y = linear(&x, &weight, &there(random(&[rows], 5))).unwrap();
+                let gradient = there(random(&[tokens, rows], 6));
+                let (of_x, of_weight) = linear_backward(&x, &weight, &gradient).unwrap();
+                [y, of_x, of_weight]
+            };
+            for (number, (expected, actual)) in run(&Device::Cpu).iter().zip(run(&gpu)).enumerate()
+            {
+                assert_eq!(actual.dtype(), DType::F32);
+                let name = format!("{tokens} × {columns} × {rows} {precision:?}: {number}");
+                assert_near(&name, expected, &actual);
+            }
+        }
     }
 }
 
@@ -279,14 +309,22 @@ fn removals_agree_to_the_weight() {
         ScoreKind::Magnitude,
         ScoreKind::Movement,
     ];
-    for blocks in [Blocks::One, Blocks::Two, Blocks::Four] {
+    let kinds = [
+        (Blocks::One, 0.0),
+        // Enough for some neurons to go as a whole, and not all.
+        (Blocks::One, 40.0),
+        (Blocks::Two, 0.0),
+        (Blocks::Four, 0.0),
+    ];
+    for (blocks, neuron_cost) in kinds {
         for score in scores {
             let recipe = PruningRecipe {
                 blocks,
                 score,
+                neuron_cost,
                 ..PruningRecipe::default()
             };
-            let name = format!("{score:?} {blocks:?}");
+            let name = format!("{score:?} {blocks:?} {neuron_cost}");
             let mut on_cpu = scored_network();
             let mut on_gpu = on_cpu.to_device(&gpu).unwrap();
             for sparsity in [0.0, 0.3, 0.31, 0.777, 0.95] {
@@ -313,8 +351,18 @@ fn removals_agree_to_the_weight() {
 /// Twenty steps of a dense run and the whole sparse one, on both devices.
 #[test]
 fn a_run_agrees() {
+    a_run_agrees_in(FloatPrecision::F32);
+}
+
+#[test]
+fn a_run_in_bf16_agrees() {
+    a_run_agrees_in(FloatPrecision::Bf16);
+}
+
+fn a_run_agrees_in(precision: FloatPrecision) {
     let gpu = gpu();
     let mut recipe = Recipe::by_name("tiny").unwrap();
+    recipe.training.precision = precision;
     recipe.training.epochs = 1;
     recipe.pruning.epochs = 1;
     let folder = tempfile::tempdir().unwrap();

@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::inputs::{print, print_json};
 use crate::checkpoint;
 use crate::device::DeviceName;
-use crate::network::{Network, Shape};
+use crate::network::{Network, Precision, Shape};
 use crate::numbers::significant;
-use crate::recipe::{ActivationKind, PoolingKind, PruningRecipe};
+use crate::recipe::{ActivationKind, FloatPrecision, PoolingKind, PruningRecipe};
 use crate::step_times::{Load, StepTimes, measure};
 
 /// Measure how fast this machine trains.
@@ -47,6 +47,9 @@ struct Train {
     /// Steps that count; the median is shown
     #[arg(long, default_value = "20")]
     steps: NonZeroUsize,
+    /// What products read; default f32, or as the checkpoint was trained
+    #[arg(long)]
+    precision: Option<FloatPrecision>,
     /// Where to train: cpu, cuda or cuda:NUMBER
     #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceName,
@@ -100,6 +103,7 @@ struct Report {
     device: String,
     batch: usize,
     length: usize,
+    precision: FloatPrecision,
     sparsity: f64,
     /// Milliseconds.
     times: StepTimes,
@@ -122,23 +126,34 @@ impl Bench {
 impl Train {
     fn run(&self) -> anyhow::Result<ExitCode> {
         let device = self.device.open()?;
-        let (network, recipe) = match &self.checkpoint {
+        let (network, recipe, trained_in) = match &self.checkpoint {
             Some(path) => {
                 let run = checkpoint::load(path)?;
-                (run.network, run.recipe.pruning)
+                (
+                    run.network,
+                    run.recipe.pruning,
+                    run.recipe.training.precision,
+                )
             }
             None => (
                 Network::new(self.shape.shape(self.length), 0)?,
                 PruningRecipe::default(),
+                FloatPrecision::default(),
             ),
         };
+        let precision = self.precision.unwrap_or(trained_in);
         let longest = network.shape.tokens;
         anyhow::ensure!(
             (1..=longest).contains(&self.length),
             "--length {}: the network takes 1 to {longest} tokens",
             self.length
         );
-        let mut network = network.to_device(&device)?;
+        let ready = |network: &Network| -> candle_core::Result<Network> {
+            let mut network = network.to_device(&device)?;
+            network.precision = Precision::from(precision);
+            Ok(network)
+        };
+        let mut network = ready(&network)?;
         let load = Load {
             batch: self.batch.get(),
             length: self.length,
@@ -146,7 +161,7 @@ impl Train {
         };
         let sparsity = network.sparsity()?;
         let dense = match &self.checkpoint {
-            Some(_) => Some(Network::new(network.shape.clone(), 0)?.to_device(&device)?),
+            Some(_) => Some(ready(&Network::new(network.shape.clone(), 0)?)?),
             None => None,
         };
         let times = measure(&mut network, load, &recipe)?;
@@ -155,6 +170,7 @@ impl Train {
             device: self.device.to_string(),
             batch: load.batch,
             length: load.length,
+            precision,
             sparsity,
             times,
             interval: recipe.interval,
@@ -174,10 +190,14 @@ fn describe(report: &Report) -> String {
     let times = &report.times;
     let line = |name: &str, value: f64| format!("  {name:<12}{:>8} ms\n", significant(value));
     let mut text = format!(
-        "{} texts of {} tokens on {}, {:.1} % of the weights gone\n{}{}{}{}{}",
+        "{} texts of {} tokens on {}{}, {:.1} % of the weights gone\n{}{}{}{}{}",
         report.batch,
         report.length,
         report.device,
+        match report.precision {
+            FloatPrecision::F32 => "",
+            FloatPrecision::Bf16 => " in bf16",
+        },
         100.0 * report.sparsity,
         line("forward", times.forward),
         line("backward", times.backward),

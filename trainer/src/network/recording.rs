@@ -12,7 +12,7 @@
 //! holds it to differences.
 
 use candle_core::backprop::GradStore;
-use candle_core::{Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 
 use super::{Linear, Network, Norm, Precision};
 use crate::batch::Batch;
@@ -275,7 +275,7 @@ impl Precision {
     /// `x` `[rows, width]`, each row on its own.
     fn of(self, x: Tensor) -> Result<Tensor> {
         match self {
-            Self::Float => Ok(x),
+            Self::Float | Self::Bf16 => Ok(x),
             Self::Int8 => fake_quantize(&x),
         }
     }
@@ -283,9 +283,17 @@ impl Precision {
     /// Each `width` columns of each row on their own: the file has a scale a head.
     fn of_parts(self, x: Tensor, width: usize) -> Result<Tensor> {
         match self {
-            Self::Float => Ok(x),
+            Self::Float | Self::Bf16 => Ok(x),
             Self::Int8 => fake_quantize(&x.reshape(((), width))?)?.reshape(x.shape()),
         }
+    }
+
+    /// What a product multiplies for `x`.
+    fn operand(self, x: &Tensor) -> Result<Tensor> {
+        x.to_dtype(match self {
+            Self::Float | Self::Int8 => DType::F32,
+            Self::Bf16 => DType::BF16,
+        })
     }
 }
 
@@ -305,7 +313,8 @@ impl Linear {
     fn operands(&self, x: &Tensor, precision: Precision) -> Result<(Tensor, Tensor)> {
         // Before columns go: the file's scale of a token is that of all of them.
         let x = self.gathered(&precision.of(x.clone())?)?;
-        Ok((x, precision.of(self.weight.values())?))
+        let weight = precision.of(self.weight.values())?;
+        Ok((precision.operand(&x)?, precision.operand(&weight)?))
     }
 
     /// Gradient of `x`, zero in columns that were cut; that of the weight goes to `gradients`.
@@ -451,6 +460,46 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn bf16_is_near_and_everything_else_is_in_f32() {
+        let mut network = network(PoolingKind::Mean);
+        let batch = batch();
+        let float = network.record(&batch).unwrap();
+        network.precision = Precision::Bf16;
+        let short = network.record(&batch).unwrap();
+        assert!(
+            short
+                .tensors()
+                .iter()
+                .all(|(_, it)| it.dtype() == DType::F32)
+        );
+        let loss = Loss {
+            value: Tensor::zeros((), DType::F32, &Device::Cpu).unwrap(),
+            of_logits: (float.logits.ones_like().unwrap() / 3.0).unwrap(),
+            of_outputs: Vec::new(),
+        };
+        let in_bf16 = network.backward(&batch, &short, &loss).unwrap();
+        network.precision = Precision::Float;
+        let in_float = network.backward(&batch, &float, &loss).unwrap();
+        let mut pairs = vec![("logits".to_owned(), float.logits, short.logits)];
+        for (name, parameter) in network.parameters() {
+            let [expected, found] = [&in_float, &in_bf16].map(|it| it.get(&parameter.value));
+            pairs.push((name, expected.unwrap().clone(), found.unwrap().clone()));
+        }
+        let numbers = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let mut others = 0;
+        for (name, expected, found) in pairs {
+            let (expected, found) = (numbers(&expected), numbers(&found));
+            others += usize::from(expected != found);
+            let largest = expected.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+            for (expected, found) in expected.iter().zip(found) {
+                let error = (expected - found).abs();
+                assert!(error <= 0.05 * largest, "{name}: {found}, float {expected}");
+            }
+        }
+        assert!(others > 20, "{others} tensors differ");
     }
 
     #[test]

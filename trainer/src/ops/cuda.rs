@@ -39,9 +39,11 @@ macro_rules! launch {
 
 // Behind the macro, which they use.
 mod attention;
+mod product;
 pub(crate) mod removal;
 
 pub(super) use attention::{attention, attention_backward};
+pub(super) use product::product_of_bf16;
 
 const SOURCE: &str = include_str!("kernels.cu");
 const ATTENTION_SOURCE: &str = include_str!("attention.cu");
@@ -483,25 +485,29 @@ pub(super) fn fake_quantize(x: &CudaStorage, layout: &Layout) -> Output {
     wrap(y, device, shape)
 }
 
-/// See [`super::linear`].
-pub(super) fn linear([x, weight, bias]: [(&CudaStorage, &Layout); 3]) -> Output {
-    let (tokens, cols) = x.1.shape().dims2()?;
-    let (rows, _) = weight.1.shape().dims2()?;
-    let transposed = weight.1.transpose(0, 1)?;
-    let mut product =
-        x.0.matmul(weight.0, (1, tokens, rows, cols), x.1, &transposed)?;
+/// Adds a bias to a product; see [`super::linear()`].
+pub(super) fn add_bias(
+    (product, layout): (&mut CudaStorage, &Layout),
+    bias: (&CudaStorage, &Layout),
+) -> Result<()> {
+    let (tokens, rows) = layout.shape().dims2()?;
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        bail!("a product is contiguous");
+    };
     let bias = values(bias.0, bias.1)?;
-    let device = x.0.device();
+    let device = product.device().clone();
     let (count, width) = (size(tokens * rows)?, size(rows)?);
+    let product = product.as_cuda_slice_mut::<f32>()?;
+    let mut product = product.slice_mut(start..end);
     launch!(
-        kernel(device, "add_bias", 0)?,
+        kernel(&device, "add_bias", 0)?,
         for_each(count),
-        product.as_cuda_slice_mut::<f32>()?,
+        &mut product,
         &bias,
         &count,
         &width
     );
-    Ok((product, (tokens, rows).into()))
+    Ok(())
 }
 
 /// As in `kernels.cu`.

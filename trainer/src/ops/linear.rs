@@ -1,27 +1,25 @@
 //! y = x·Wᵀ + b.
 //!
-//! One operation instead of three: the gradient of W comes out as `[rows, cols]`,
-//! as W is stored, where candle's transpose would add it up column by column.
+//! The gradient of W comes out as `[rows, cols]`, as W is stored. Operands in bf16 are
+//! multiplied as such, and what comes out is in f32 all the same: sums of many small numbers
+//! do not fit into eight bits of fraction.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage as _;
-use candle_core::{CpuStorage, CustomOp3, InplaceOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, DType, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
-use super::column_sums::column_sums;
 use super::values;
 
-/// `x` `[tokens, cols]`, `weight` `[rows, cols]`, `bias` `[rows]` → `[tokens, rows]`.
+/// `x` `[tokens, cols]`, `weight` `[rows, cols]`, both f32 or both bf16, `bias` `[rows]` in
+/// f32 → `[tokens, rows]` in f32.
 ///
 /// # Errors
-/// When the shapes do not fit, or a tensor is not contiguous.
+/// When the shapes do not fit.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    let ((_, cols), (rows, weight_cols)) = (x.dims2()?, weight.dims2()?);
-    if cols != weight_cols || bias.dims() != [rows] {
-        bail!(
-            "linear: x has {cols} columns, W is [{rows}, {weight_cols}], b {:?}",
-            bias.dims()
-        );
-    }
-    x.apply_op3(weight, bias, Linear)
+    let y = product(x, weight)?;
+    add_bias(&y, bias)?;
+    Ok(y)
 }
 
 /// x·Wᵀ alone: a bias comes with what is next.
@@ -29,7 +27,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When the shapes do not fit.
 pub fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    x.matmul(&weight.t()?)
+    multiply(x, &weight.t()?)
 }
 
 /// Adds `bias` `[rows]` to what [`product`] made, which nobody else has yet.
@@ -41,16 +39,71 @@ pub(super) fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
     product.inplace_op2(bias, &AddBias)
 }
 
-/// Gradients of `x` and `weight`, where `gradient` is that of the result; that of the bias is
-/// the sum of its columns.
+/// Gradients of `x` and `weight` in f32, where `gradient` is that of the result; that of the
+/// bias is the sum of its columns.
 ///
 /// # Errors
 /// When the shapes do not fit.
 pub fn linear_backward(x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<(Tensor, Tensor)> {
-    let gradient = gradient.contiguous()?;
-    let of_x = gradient.matmul(weight)?;
-    let of_weight = gradient.t()?.matmul(x)?;
+    let gradient = gradient.contiguous()?.to_dtype(x.dtype())?;
+    let of_x = multiply(&gradient, weight)?;
+    let of_weight = multiply(&gradient.t()?, x)?;
     Ok((of_x, of_weight))
+}
+
+/// `left` `[m, k]` · `right` `[k, n]` → `[m, n]` in f32; each may be the transpose of a matrix.
+fn multiply(left: &Tensor, right: &Tensor) -> Result<Tensor> {
+    let (left_shape, right_shape) = (left.dims2()?, right.dims2()?);
+    if left_shape.1 != right_shape.0 || left.dtype() != right.dtype() {
+        bail!(
+            "a product of {left_shape:?} in {:?} and {right_shape:?} in {:?}",
+            left.dtype(),
+            right.dtype()
+        );
+    }
+    match left.dtype() {
+        DType::BF16 => left.apply_op2_no_bwd(right, &ProductOfBf16),
+        _ => left.matmul(right),
+    }
+}
+
+/// What candle has for this rounds the result to bf16 too, and is not there on a CPU.
+struct ProductOfBf16;
+
+impl CustomOp2 for ProductOfBf16 {
+    fn name(&self) -> &'static str {
+        "product-of-bf16"
+    }
+
+    fn cpu_fwd(
+        &self,
+        left: &CpuStorage,
+        left_layout: &Layout,
+        right: &CpuStorage,
+        right_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (rows, inner) = left_layout.shape().dims2()?;
+        let (_, columns) = right_layout.shape().dims2()?;
+        let whole = |storage: &CpuStorage| {
+            let values = storage.as_slice::<half::bf16>()?.iter();
+            Ok(CpuStorage::F32(values.map(|x| x.to_f32()).collect()))
+        };
+        let (left, right): (Result<_>, Result<_>) = (whole(left), whole(right));
+        let sizes = (1, rows, columns, inner);
+        let product = left?.matmul(&right?, sizes, left_layout, right_layout)?;
+        Ok((product, (rows, columns).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        left: &CudaStorage,
+        left_layout: &Layout,
+        right: &CudaStorage,
+        right_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        super::cuda::product_of_bf16([(left, left_layout), (right, right_layout)])
+    }
 }
 
 struct AddBias;
@@ -76,6 +129,17 @@ impl InplaceOp2 for AddBias {
             _ => bail!("a product is contiguous and f32"),
         }
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        product: &mut CudaStorage,
+        layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<()> {
+        super::cuda::add_bias((product, layout), (bias, bias_layout))
+    }
 }
 
 fn add_to_rows(product: &mut [f32], bias: &[f32]) {
@@ -86,82 +150,75 @@ fn add_to_rows(product: &mut [f32], bias: &[f32]) {
     }
 }
 
-struct Linear;
-
-impl CustomOp3 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (tokens, cols) = x_layout.shape().dims2()?;
-        let (rows, _) = weight_layout.shape().dims2()?;
-        let bias = values(bias, bias_layout)?;
-        let transposed = weight_layout.transpose(0, 1)?;
-        let mut product = x.matmul(weight, (1, tokens, rows, cols), x_layout, &transposed)?;
-        if let CpuStorage::F32(product) = &mut product {
-            add_to_rows(product, bias);
-        }
-        Ok((product, (tokens, rows).into()))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        x: &candle_core::CudaStorage,
-        x_layout: &Layout,
-        weight: &candle_core::CudaStorage,
-        weight_layout: &Layout,
-        bias: &candle_core::CudaStorage,
-        bias_layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        let operands = [(x, x_layout), (weight, weight_layout), (bias, bias_layout)];
-        super::cuda::linear(operands)
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        _bias: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (of_x, of_weight) = linear_backward(x, weight, gradient)?;
-        let of_bias = column_sums(&gradient.contiguous()?)?;
-        Ok((Some(of_x), Some(of_weight), Some(of_bias)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::gradient_check::{check, variable};
+    use candle_core::Device;
+
+    use super::super::gradient_check::variable;
     use super::*;
 
+    fn matrix(rows: usize, columns: usize, index: u64) -> Tensor {
+        variable((rows, columns), index).as_detached_tensor()
+    }
+
+    fn sum(x: &Tensor) -> f32 {
+        x.sum_all().unwrap().to_scalar().unwrap()
+    }
+
+    /// Σ gradient·(x·Wᵀ) has the slope that the backward says, along any direction.
     #[test]
-    fn gradient_is_that_of_differences() {
-        let x = variable((3, 4), 0);
-        let weight = variable((5, 4), 1);
-        let bias = variable((1, 5), 2);
-        check(&[x.clone(), weight.clone(), bias.clone()], || {
-            linear(&x, &weight, &bias.flatten_all()?)
-        });
+    fn gradients_are_those_of_differences() {
+        let (x, weight) = (matrix(3, 4, 0), matrix(5, 4, 1));
+        let gradient = matrix(3, 5, 2);
+        let objective =
+            |x: &Tensor, weight: &Tensor| sum(&(product(x, weight).unwrap() * &gradient).unwrap());
+        let (of_x, of_weight) = linear_backward(&x, &weight, &gradient).unwrap();
+        // The objective is linear in each: one whole step tells.
+        let step = matrix(3, 4, 3);
+        let difference = objective(&(&x + &step).unwrap(), &weight) - objective(&x, &weight);
+        assert!((difference - sum(&(of_x * step).unwrap())).abs() < 1e-4);
+        let step = matrix(5, 4, 4);
+        let difference = objective(&x, &(&weight + &step).unwrap()) - objective(&x, &weight);
+        assert!((difference - sum(&(of_weight * step).unwrap())).abs() < 1e-4);
+    }
+
+    /// The same in bf16 as in f32 where bf16 holds every operand, with sums that it cannot hold.
+    #[test]
+    fn products_of_bf16_are_exact() {
+        let whole = |rows: usize, columns: usize, step: usize| {
+            let values = (0..rows * columns).map(|it| ((it * step) % 255) as f32 - 127.0);
+            Tensor::from_iter(values, &Device::Cpu)
+                .unwrap()
+                .reshape((rows, columns))
+                .unwrap()
+        };
+        let (x, weight, gradient) = (whole(7, 33, 5), whole(9, 33, 7), whole(7, 9, 11));
+        let [short_x, short_weight] = [&x, &weight].map(|it| it.to_dtype(DType::BF16).unwrap());
+        let rows = |x: Tensor| x.to_vec2::<f32>().unwrap();
+        let expected = rows(product(&x, &weight).unwrap());
+        assert_eq!(rows(product(&short_x, &short_weight).unwrap()), expected);
+        assert!(
+            expected
+                .iter()
+                .flatten()
+                .any(|&y| half::bf16::from_f32(y).to_f32() != y)
+        );
+        let (of_x, of_weight) = linear_backward(&x, &weight, &gradient).unwrap();
+        let short = linear_backward(&short_x, &short_weight, &gradient).unwrap();
+        assert_eq!(rows(short.0), rows(of_x));
+        assert_eq!(rows(short.1), rows(of_weight));
     }
 
     #[test]
-    fn shapes_must_fit() {
-        let x = variable((3, 4), 0);
-        let weight = variable((5, 3), 1);
-        let bias = variable((1, 5), 2).flatten_all().unwrap();
-        let error = linear(&x, &weight, &bias).unwrap_err().to_string();
-        assert!(error.contains("x has 4 columns"), "{error}");
+    fn shapes_and_types_must_fit() {
+        let (x, weight) = (matrix(3, 4, 0), matrix(5, 3, 1));
+        let error = product(&x, &weight).unwrap_err().to_string();
+        assert!(error.contains("(3, 4) in F32 and (3, 5)"), "{error}");
+        let weight = matrix(5, 4, 1).to_dtype(DType::BF16).unwrap();
+        let error = product(&x, &weight).unwrap_err().to_string();
+        assert!(error.contains("BF16"), "{error}");
+        let bias = matrix(1, 4, 2).flatten_all().unwrap();
+        let error = linear(&x, &matrix(5, 4, 1), &bias).unwrap_err().to_string();
+        assert!(error.contains("bias of [4]"), "{error}");
     }
 }

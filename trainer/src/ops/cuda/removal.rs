@@ -5,7 +5,7 @@
 //! [`crate::pruning::selection`] come to the host.
 
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr as _};
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{Device, Result, bail};
 
 use super::{CHUNK, Kernel, THREADS, address, grid, kernel, size};
 use crate::pruning::choice::{Candidates, Choice, Chosen};

@@ -1,0 +1,97 @@
+//! Training with products in bf16 beside training in f32.
+
+use std::path::Path;
+
+use candle_core::DType;
+use neuroprune_trainer::checkpoint;
+use neuroprune_trainer::data::{ReadOptions, read};
+use neuroprune_trainer::network::Precision;
+use neuroprune_trainer::recipe::{FloatPrecision, Recipe};
+use neuroprune_trainer::smart_home;
+use neuroprune_trainer::training::{Examples, Phase, Run, float_accuracy};
+
+fn run_in(precision: FloatPrecision, folder: &Path) -> (Run, Examples) {
+    let mut recipe = Recipe::by_name("tiny").unwrap();
+    recipe.training.epochs = 4;
+    recipe.pruning.epochs = 3;
+    recipe.quantization.aware = 0.2;
+    recipe.training.precision = precision;
+    let home = smart_home::generate(1, 1000, 200);
+    let dataset = |name: &str, rows: &[(String, String)], labels: Option<&[String]>| {
+        let path = folder.join(name);
+        smart_home::write_tsv(&path, rows).unwrap();
+        read(&path, &ReadOptions::default(), labels).unwrap()
+    };
+    let train = dataset("train.tsv", &home.train, None);
+    let dev = dataset("dev.tsv", &home.test, Some(&train.labels));
+    let run = Run::new(recipe.clone(), &train).unwrap();
+    let examples = Examples::new(&train, &dev, &run.vocabulary, recipe.model.tokens).unwrap();
+    (run, examples)
+}
+
+fn finish(run: &mut Run, examples: &Examples) -> Vec<f32> {
+    let mut losses = Vec::new();
+    while run.phase != Phase::Finished {
+        let ended = run.run_phase(examples, |_, report| {
+            losses.push(report.loss);
+            true
+        });
+        assert!(ended.unwrap());
+    }
+    losses
+}
+
+fn weights(run: &Run) -> Vec<Vec<f32>> {
+    let parameters = run.network.parameters().into_iter();
+    parameters.map(|(_, it)| it.to_vec().unwrap()).collect()
+}
+
+#[test]
+fn bf16_learns_what_f32_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let [(in_f32, losses), (in_bf16, short_losses)] = [FloatPrecision::F32, FloatPrecision::Bf16]
+        .map(|precision| {
+            let (mut run, examples) = run_in(precision, folder.path());
+            let losses = finish(&mut run, &examples);
+            // Master weights, and no trace of how they were trained.
+            let parameters = run.network.parameters();
+            assert!(
+                parameters
+                    .iter()
+                    .all(|(_, it)| it.value.dtype() == DType::F32)
+            );
+            assert_eq!(run.network.precision, Precision::Float);
+            assert_eq!(run.dense.as_ref().unwrap().precision, Precision::Float);
+            (float_accuracy(&run.network, &examples.dev).unwrap(), losses)
+        });
+    assert_eq!(losses.len(), short_losses.len());
+    assert_ne!(losses, short_losses);
+    assert!((losses[0] - short_losses[0]).abs() < 0.01 * losses[0]);
+    assert!(in_f32 > 65.0, "{in_f32} %");
+    assert!(
+        (in_f32 - in_bf16).abs() < 5.0,
+        "{in_bf16} %, in f32 {in_f32} %"
+    );
+}
+
+/// The teacher's precision as well as the network's is that of the recipe behind a resume.
+#[test]
+fn a_resumed_run_ends_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut whole, examples) = run_in(FloatPrecision::Bf16, folder.path());
+    finish(&mut whole, &examples);
+
+    let (mut run, _) = run_in(FloatPrecision::Bf16, folder.path());
+    assert!(run.run_phase(&examples, |_, _| true).unwrap());
+    let mut steps = 0;
+    let ended = run.run_phase(&examples, |_, _| {
+        steps += 1;
+        steps < 17
+    });
+    assert!(!ended.unwrap());
+    let path = folder.path().join("model.checkpoint");
+    checkpoint::save(&run, &path).unwrap();
+    let mut resumed = checkpoint::load(&path).unwrap();
+    finish(&mut resumed, &examples);
+    assert_eq!(weights(&resumed), weights(&whole));
+}
