@@ -2,7 +2,8 @@
 //!
 //! What a step holds follows from the shapes: weights and what stays beside them, what the
 //! forward pass keeps for the backward, gradients, what the teacher makes. The count is that of
-//! `f32` tensors at the moment when most of them live.
+//! `f32` tensors at the moment when most of them live; copies in bf16, which live for one
+//! product, are not counted.
 
 use core::fmt;
 

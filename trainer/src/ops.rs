@@ -5,10 +5,10 @@
 //! batch: the tokens of all sequences one below the other, `[tokens, features]`,
 //! with [`Sequences`] telling where each sequence begins.
 //!
-//! Each operation is a candle custom op in a file of its own, with its formula, its
-//! backward and a check of the gradient against differences. What stands beside one in a
+//! Each operation is in a file of its own, with its formula, its backward and a check of
+//! the gradient against differences; most are candle custom ops. What stands beside one in a
 //! network can come in the same call, [`add_and_normalize`], [`bias_and_activate`]: on a GPU
-//! that is one kernel. The same on a GPU is in `cuda.rs` and `kernels.cu`.
+//! that is one kernel. Of those and of [`linear()`] candle's backward does not know. The same on a GPU is in `cuda.rs` and `kernels.cu`.
 
 mod activation;
 mod attention;

@@ -1,15 +1,15 @@
 //! What is said and kept where training stops being numbers.
 
+mod home_run;
+
 use core::sync::atomic::AtomicBool;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
 use neuroprune_trainer::checkpoint;
-use neuroprune_trainer::data::{ReadOptions, read};
 use neuroprune_trainer::pipeline::{Observer, train_phase};
 use neuroprune_trainer::recipe::Recipe;
-use neuroprune_trainer::smart_home;
 use neuroprune_trainer::training::{Examples, Phase, Run, StepReport};
 
 /// Nobody looks.
@@ -24,14 +24,7 @@ impl Observer for Silent {
 fn small_run(folder: &Path) -> (Run, Examples) {
     let mut recipe = Recipe::by_name("tiny").unwrap();
     recipe.training.epochs = 2;
-    let home = smart_home::generate(1, 120, 20);
-    let path = folder.join("train.tsv");
-    smart_home::write_tsv(&path, &home.train).unwrap();
-    let train = read(&path, &ReadOptions::default(), None).unwrap();
-    let run = Run::new(recipe.clone(), &train).unwrap();
-    let tokens = recipe.model.tokens;
-    let examples = Examples::new(&train, &train, &run.vocabulary, tokens).unwrap();
-    (run, examples)
+    home_run::prepare(&recipe, 120, 20, folder)
 }
 
 /// One value of L_in of the second layer becomes NaN.

@@ -4,9 +4,10 @@
 //! read the same operands on both.
 #![cfg(feature = "cuda")]
 
+mod home_run;
+
 use candle_core::{DType, Device, Result, Tensor, Var};
 use neuroprune_trainer::batch::{Batch, EncodedExample};
-use neuroprune_trainer::data::{ReadOptions, read};
 use neuroprune_trainer::device::DeviceName;
 use neuroprune_trainer::loss::Loss;
 use neuroprune_trainer::network::{Network, Shape};
@@ -20,8 +21,6 @@ use neuroprune_trainer::random::{Purpose, initial_values, stream};
 use neuroprune_trainer::recipe::{
     ActivationKind, Blocks, FloatPrecision, ModelRecipe, PruningRecipe, Recipe, ScoreKind,
 };
-use neuroprune_trainer::smart_home;
-use neuroprune_trainer::training::{Examples, Run};
 
 /// Of the largest magnitude.
 const TOLERANCE: f32 = 4e-3;
@@ -366,19 +365,9 @@ fn a_run_agrees_in(precision: FloatPrecision) {
     recipe.training.epochs = 1;
     recipe.pruning.epochs = 1;
     let folder = tempfile::tempdir().unwrap();
-    let home = smart_home::generate(1, 600, 60);
-    let dataset = |name: &str, rows: &[(String, String)], labels: Option<&[String]>| {
-        let path = folder.path().join(name);
-        smart_home::write_tsv(&path, rows).unwrap();
-        read(&path, &ReadOptions::default(), labels).unwrap()
-    };
-    let train = dataset("train.tsv", &home.train, None);
-    let dev = dataset("dev.tsv", &home.test, Some(&train.labels));
     let run = |device: &Device| {
-        let mut run = Run::new(recipe.clone(), &train).unwrap();
+        let (mut run, examples) = home_run::prepare(&recipe, 600, 60, folder.path());
         run.move_to(device).unwrap();
-        let tokens = recipe.model.tokens;
-        let examples = Examples::new(&train, &dev, &run.vocabulary, tokens).unwrap();
         let mut losses = Vec::new();
         for _ in 0..2 {
             run.run_phase(&examples, |_, report| {

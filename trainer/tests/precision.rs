@@ -1,13 +1,13 @@
 //! Training with products in bf16 beside training in f32.
 
+mod home_run;
+
 use std::path::Path;
 
 use candle_core::DType;
 use neuroprune_trainer::checkpoint;
-use neuroprune_trainer::data::{ReadOptions, read};
 use neuroprune_trainer::network::Precision;
 use neuroprune_trainer::recipe::{FloatPrecision, Recipe};
-use neuroprune_trainer::smart_home;
 use neuroprune_trainer::training::{Examples, Phase, Run, float_accuracy};
 
 fn run_in(precision: FloatPrecision, folder: &Path) -> (Run, Examples) {
@@ -16,17 +16,7 @@ fn run_in(precision: FloatPrecision, folder: &Path) -> (Run, Examples) {
     recipe.pruning.epochs = 3;
     recipe.quantization.aware = 0.2;
     recipe.training.precision = precision;
-    let home = smart_home::generate(1, 1000, 200);
-    let dataset = |name: &str, rows: &[(String, String)], labels: Option<&[String]>| {
-        let path = folder.join(name);
-        smart_home::write_tsv(&path, rows).unwrap();
-        read(&path, &ReadOptions::default(), labels).unwrap()
-    };
-    let train = dataset("train.tsv", &home.train, None);
-    let dev = dataset("dev.tsv", &home.test, Some(&train.labels));
-    let run = Run::new(recipe.clone(), &train).unwrap();
-    let examples = Examples::new(&train, &dev, &run.vocabulary, recipe.model.tokens).unwrap();
-    (run, examples)
+    home_run::prepare(&recipe, 1000, 200, folder)
 }
 
 fn finish(run: &mut Run, examples: &Examples) -> Vec<f32> {

@@ -430,9 +430,8 @@ mod tests {
                 parts.sum::<f64>()
             };
             let loss = Loss {
-                value: Tensor::zeros((), candle_core::DType::F32, &Device::Cpu).unwrap(),
-                of_logits: of_logits.clone(),
                 of_outputs: of_outputs.clone(),
+                ..loss(of_logits.clone())
             };
             let gradients = network.backward(&batch, &recording, &loss).unwrap();
             for (name, parameter) in network.parameters() {
@@ -462,6 +461,19 @@ mod tests {
         }
     }
 
+    /// With these gradients of the logits.
+    fn loss(of_logits: Tensor) -> Loss {
+        Loss {
+            value: Tensor::zeros((), DType::F32, &Device::Cpu).unwrap(),
+            of_logits,
+            of_outputs: Vec::new(),
+        }
+    }
+
+    fn values_of(x: &Tensor) -> Vec<f32> {
+        x.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
     #[test]
     fn bf16_is_near_and_everything_else_is_in_f32() {
         let mut network = network(PoolingKind::Mean);
@@ -475,11 +487,7 @@ mod tests {
                 .iter()
                 .all(|(_, it)| it.dtype() == DType::F32)
         );
-        let loss = Loss {
-            value: Tensor::zeros((), DType::F32, &Device::Cpu).unwrap(),
-            of_logits: (float.logits.ones_like().unwrap() / 3.0).unwrap(),
-            of_outputs: Vec::new(),
-        };
+        let loss = loss((float.logits.ones_like().unwrap() / 3.0).unwrap());
         let in_bf16 = network.backward(&batch, &short, &loss).unwrap();
         network.precision = Precision::Float;
         let in_float = network.backward(&batch, &float, &loss).unwrap();
@@ -488,10 +496,9 @@ mod tests {
             let [expected, found] = [&in_float, &in_bf16].map(|it| it.get(&parameter.value));
             pairs.push((name, expected.unwrap().clone(), found.unwrap().clone()));
         }
-        let numbers = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let mut others = 0;
         for (name, expected, found) in pairs {
-            let (expected, found) = (numbers(&expected), numbers(&found));
+            let (expected, found) = (values_of(&expected), values_of(&found));
             others += usize::from(expected != found);
             let largest = expected.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
             for (expected, found) in expected.iter().zip(found) {
@@ -509,22 +516,17 @@ mod tests {
         let float = network.record(&batch).unwrap();
         network.precision = Precision::Int8;
         let int8 = network.record(&batch).unwrap();
-        let numbers = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        let (expected, found) = (numbers(&float.logits), numbers(&int8.logits));
+        let (expected, found) = (values_of(&float.logits), values_of(&int8.logits));
         assert_ne!(expected, found);
         for (expected, found) in expected.iter().zip(found) {
             assert!((expected - found).abs() < 0.1, "{found}, float {expected}");
         }
-        let loss = Loss {
-            value: Tensor::zeros((), candle_core::DType::F32, &Device::Cpu).unwrap(),
-            of_logits: int8.logits.ones_like().unwrap(),
-            of_outputs: Vec::new(),
-        };
+        let loss = loss(int8.logits.ones_like().unwrap());
         let gradients = network.backward(&batch, &int8, &loss).unwrap();
         let of_classifier = gradients.get(&network.classifier.weight.value).unwrap();
         let read = fake_quantize(&int8.pooled).unwrap().sum(0).unwrap();
         for row in of_classifier.to_vec2::<f32>().unwrap() {
-            for (found, expected) in row.iter().zip(numbers(&read)) {
+            for (found, expected) in row.iter().zip(values_of(&read)) {
                 assert!((found - expected).abs() < 1e-5, "{found}, not {expected}");
             }
         }

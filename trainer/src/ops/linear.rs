@@ -2,7 +2,8 @@
 //!
 //! The gradient of W comes out as `[rows, cols]`, as W is stored. Operands in bf16 are
 //! multiplied as such, and what comes out is in f32 all the same: sums of many small numbers
-//! do not fit into eight bits of fraction.
+//! do not fit into seven bits of fraction. candle's backward does not see any of it: the
+//! gradients are [`linear_backward`]'s.
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;

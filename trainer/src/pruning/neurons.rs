@@ -101,7 +101,7 @@ pub(super) fn remove_poor(
     Ok(gone)
 }
 
-/// Scores of single weights, each for its cost.
+/// Scores of single weights, each for its cost; what has a sign and stays is above zero.
 fn for_cost(matrix: &Candidates) -> Result<Tensor> {
     let scores = matrix.scores.detach().abs()?;
     let (costs, dimension) = match &matrix.costs {
