@@ -19,8 +19,9 @@ use crate::training::{Examples, Run};
 
 /// Bytes of a number.
 const FLOAT: u64 = 4;
-/// What libraries take beside the tensors: cuBLAS alone 32 MiB on a Hopper.
-const WORKSPACE: u64 = 64 << 20;
+/// What is taken beside the tensors: by libraries, cuBLAS alone 32 MiB on a Hopper, and by the
+/// chunks that tensors are cut from.
+const WORKSPACE: u64 = 192 << 20;
 /// One part in so many of what is free stays free in advice: a pool of memory has gaps.
 const RESERVE: u64 = 10;
 /// How a driver or library says it, whatever candle puts around it.

@@ -100,6 +100,15 @@ impl Sequences {
     }
 }
 
+/// How long what an operation makes is used; on a GPU tensors of one lifetime lie together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lifetime {
+    /// To the end of a step, as what a forward pass records and the gradients of weights.
+    Step,
+    /// By the next operations, as the gradients on the way back.
+    Moment,
+}
+
 /// The values of a contiguous `f32` tensor.
 fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match layout.contiguous_offsets() {

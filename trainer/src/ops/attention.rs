@@ -58,9 +58,14 @@ pub fn attention_backward(
     sequences: &Sequences,
     gradient: &Tensor,
 ) -> Result<Tensor> {
+    let gradient = gradient.contiguous()?;
+    #[cfg(feature = "cuda")]
+    if projected.device().is_cuda() {
+        return super::cuda::attention_backward([projected, context, &gradient], heads, sequences);
+    }
     let sequences = sequences.clone();
     let backward = Backward { heads, sequences };
-    projected.apply_op3_no_bwd(context, &gradient.contiguous()?, &backward)
+    projected.apply_op3_no_bwd(context, &gradient, &backward)
 }
 
 struct Attention {
@@ -250,25 +255,6 @@ impl CustomOp3 for Backward {
                 }
             });
         Ok((CpuStorage::F32(result), layout.shape().clone()))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        projected: &candle_core::CudaStorage,
-        projected_layout: &Layout,
-        context: &candle_core::CudaStorage,
-        context_layout: &Layout,
-        gradient: &candle_core::CudaStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        let projected = (projected, projected_layout);
-        let operands = [
-            projected,
-            (context, context_layout),
-            (gradient, gradient_layout),
-        ];
-        super::cuda::attention_backward(operands, self.heads, &self.sequences)
     }
 }
 

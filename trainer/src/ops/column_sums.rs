@@ -10,6 +10,10 @@ use super::values;
 /// # Errors
 /// When `x` is not a contiguous matrix.
 pub(crate) fn column_sums(x: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return super::cuda::column_sums(x);
+    }
     x.apply_op1_no_bwd(&ColumnSums::OfValues)
 }
 
@@ -19,6 +23,10 @@ pub(crate) fn column_sums(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When `x` is not a contiguous matrix.
 pub(crate) fn column_magnitudes(x: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return super::cuda::column_magnitudes(x);
+    }
     x.apply_op1_no_bwd(&ColumnSums::OfMagnitudes)
 }
 
@@ -55,18 +63,6 @@ impl CustomOp1 for ColumnSums {
         match self {
             Self::OfValues => sums(x, layout, |x| x),
             Self::OfMagnitudes => sums(x, layout, f32::abs),
-        }
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        x: &candle_core::CudaStorage,
-        layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        match self {
-            Self::OfValues => super::cuda::column_sums(x, layout),
-            Self::OfMagnitudes => super::cuda::column_magnitudes(x, layout),
         }
     }
 }

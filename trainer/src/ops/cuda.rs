@@ -1,5 +1,5 @@
-//! The operations on an NVIDIA GPU: launches of `kernels.cu` and `attention.cu`, which NVRTC
-//! compiles when the first of them is needed.
+//! The operations on an NVIDIA GPU: launches of what is in the `.cu` files, which NVRTC
+//! compiles when the first of each is needed.
 //!
 //! Everything runs on the one stream of its device (`crate::device`), so what a launch
 //! reads is written before it. Shapes are checked before an operation knows its device:
@@ -14,14 +14,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaFunction, CudaModule, CudaSlice, CudaStream, CudaView, DevicePtr as _, DeviceRepr,
-    LaunchConfig, result, sys,
+    CudaFunction, CudaModule, CudaSlice, CudaStream, CudaView, DevicePtr as _, LaunchConfig,
+    result, sys,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
 use candle_core::op::BackpropOp;
 use candle_core::{CudaStorage, Device, Error, Layout, Result, Shape, Storage, Tensor, bail};
 
-use super::{RowIndex, Sequences};
+use self::chunks::fresh;
+use super::{Lifetime, RowIndex, Sequences};
 use crate::recipe::ActivationKind;
 
 /// Launches a kernel with these arguments.
@@ -39,14 +40,15 @@ macro_rules! launch {
 
 // Behind the macro, which they use.
 mod attention;
+mod chunks;
+mod layer_norm;
 mod product;
 pub(crate) mod removal;
 
 pub(super) use attention::{attention, attention_backward};
-pub(super) use product::product_of_bf16;
+pub(super) use layer_norm::{add_and_normalize, layer_norm, layer_norm_backward};
+pub(super) use product::product;
 
-const SOURCE: &str = include_str!("kernels.cu");
-const ATTENTION_SOURCE: &str = include_str!("attention.cu");
 /// The oldest architecture the kernels are compiled for; the driver adapts them.
 const ARCHITECTURE: &str = "compute_80";
 const OLDEST: i32 = 8;
@@ -109,13 +111,44 @@ pub(crate) fn available(device: &CudaDevice) -> Result<u64> {
 
 type Output = Result<(CudaStorage, Shape)>;
 
-/// Compiled kernels by GPU and by the head width they are for; 0 is those of `kernels.cu`.
-static MODULES: Mutex<BTreeMap<(usize, usize), Arc<CudaModule>>> = Mutex::new(BTreeMap::new());
+/// Where kernels are, with the sizes that are constants in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    /// `kernels.cu`, for all sizes.
+    General,
+    /// `attention.cu`.
+    Attention { head_width: usize },
+    /// `layer_norm.cu`.
+    LayerNorm { width: usize, warps: usize },
+}
+
+impl Source {
+    fn text(self) -> &'static str {
+        match self {
+            Self::General => include_str!("kernels.cu"),
+            Self::Attention { .. } => include_str!("attention.cu"),
+            Self::LayerNorm { .. } => include_str!("layer_norm.cu"),
+        }
+    }
+
+    fn options(self) -> Vec<String> {
+        match self {
+            Self::General => Vec::new(),
+            Self::Attention { head_width } => vec![format!("-DHEAD_WIDTH={head_width}")],
+            Self::LayerNorm { width, warps } => {
+                vec![format!("-DWIDTH={width}"), format!("-DWARPS={warps}")]
+            }
+        }
+    }
+}
+
+/// Compiled kernels by GPU and source.
+static MODULES: Mutex<BTreeMap<(usize, Source), Arc<CudaModule>>> = Mutex::new(BTreeMap::new());
 
 thread_local! {
     /// Their functions by name: the driver takes longer to find one than to launch it. Each
     /// thread has its own, so that runs side by side do not wait for one another.
-    static FUNCTIONS: RefCell<BTreeMap<(usize, usize, &'static str), CudaFunction>> =
+    static FUNCTIONS: RefCell<BTreeMap<(usize, Source, &'static str), CudaFunction>> =
         const { RefCell::new(BTreeMap::new()) };
 }
 
@@ -125,14 +158,14 @@ struct Kernel {
     stream: Arc<CudaStream>,
 }
 
-fn kernel(device: &CudaDevice, name: &'static str, head_width: usize) -> Result<Kernel> {
+fn kernel(device: &CudaDevice, source: Source, name: &'static str) -> Result<Kernel> {
     let stream = device.cuda_stream();
     let gpu = stream.context().ordinal();
     FUNCTIONS.with_borrow_mut(|functions| {
-        let function = match functions.entry((gpu, head_width, name)) {
+        let function = match functions.entry((gpu, source, name)) {
             Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(entry) => {
-                let module = module(&stream, head_width)?;
+                let module = module(&stream, source)?;
                 let function = module.load_function(name).map_err(Error::wrap)?;
                 entry.insert(function).clone()
             }
@@ -141,21 +174,17 @@ fn kernel(device: &CudaDevice, name: &'static str, head_width: usize) -> Result<
     })
 }
 
-fn module(stream: &CudaStream, head_width: usize) -> Result<Arc<CudaModule>> {
+fn module(stream: &CudaStream, source: Source) -> Result<Arc<CudaModule>> {
     let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
-    match modules.entry((stream.context().ordinal(), head_width)) {
+    match modules.entry((stream.context().ordinal(), source)) {
         Entry::Occupied(entry) => Ok(entry.get().clone()),
         Entry::Vacant(entry) => {
-            let mut options = CompileOptions {
+            let options = CompileOptions {
                 arch: Some(ARCHITECTURE),
+                options: source.options(),
                 ..CompileOptions::default()
             };
-            let mut source = SOURCE;
-            if head_width > 0 {
-                options.options = vec![format!("-DHEAD_WIDTH={head_width}")];
-                source = ATTENTION_SOURCE;
-            }
-            let ptx = compile_ptx_with_opts(source, options)
+            let ptx = compile_ptx_with_opts(source.text(), options)
                 .map_err(|error| Error::msg(format!("NVRTC: {error:?}")))?;
             let module = stream.context().load_module(ptx).map_err(Error::wrap)?;
             Ok(entry.insert(module).clone())
@@ -238,133 +267,6 @@ fn wrap(values: CudaSlice<f32>, device: &CudaDevice, shape: impl Into<Shape>) ->
     Ok((storage, shape.into()))
 }
 
-/// See [`super::layer_norm`].
-pub(super) fn layer_norm([x, gain, shift]: [(&CudaStorage, &Layout); 3], epsilon: f32) -> Output {
-    let (device, shape) = (x.0.device(), x.1.shape());
-    let (rows, width) = shape.dims2()?;
-    let mut y = room(device, rows * width)?;
-    let (x, gain, shift) = (
-        values(x.0, x.1)?,
-        values(gain.0, gain.1)?,
-        values(shift.0, shift.1)?,
-    );
-    let (rows, width) = (size(rows)?, size(width)?);
-    launch!(
-        kernel(device, "layer_norm", 0)?,
-        for_each_row(rows),
-        &x,
-        &gain,
-        &shift,
-        &mut y,
-        &rows,
-        &width,
-        &epsilon
-    );
-    wrap(y, device, shape)
-}
-
-/// See [`super::add_and_normalize`]; what `product` holds becomes the sum.
-pub(super) fn add_and_normalize(
-    [product, bias, residual, gain, shift]: [&Tensor; 5],
-    epsilon: f32,
-) -> Result<Tensor> {
-    let device = device_of(product)?;
-    let (rows, width) = product.dims2()?;
-    let mut y = room(device, rows * width)?;
-    // Fresh from a product, nobody else has it.
-    let (sum, residual) = (
-        address(product, rows * width)?,
-        address(residual, rows * width)?,
-    );
-    let [bias, gain, shift] = [bias, gain, shift].map(|it| address(it, width));
-    let (bias, gain, shift) = (bias?, gain?, shift?);
-    let (count, cols) = (size(rows)?, size(width)?);
-    launch!(
-        kernel(device, "add_and_normalize", 0)?,
-        for_each_row(count),
-        &sum,
-        &bias,
-        &residual,
-        &gain,
-        &shift,
-        &mut y,
-        &count,
-        &cols,
-        &epsilon
-    );
-    Ok(tensor(y, device, (rows, width)))
-}
-
-/// See [`super::layer_norm_backward`]: gradients of x, gain, shift, and of a bias added to x.
-pub(super) fn layer_norm_backward(
-    x: &Tensor,
-    gain: &Tensor,
-    epsilon: f32,
-    gradients: &[&Tensor],
-) -> Result<[Tensor; 4]> {
-    let device = device_of(x)?;
-    let (rows, width) = x.dims2()?;
-    let count = rows * width;
-    let mut addends = [0_u64; MOST_ADDENDS];
-    if gradients.is_empty() || gradients.len() > addends.len() {
-        bail!("layer-norm: the sum of {} gradients", gradients.len());
-    }
-    for (place, gradient) in addends.iter_mut().zip(gradients) {
-        *place = address(gradient, count)?;
-    }
-    let addends = Addends(addends);
-    let bytes_of_warp = 3 * width * size_of::<f32>();
-    let warps = (SHARED_BYTES / bytes_of_warp.max(1)).clamp(1, 8);
-    let blocks = rows.div_ceil(warps).clamp(1, NORM_BLOCKS);
-    let configuration = grid(
-        size(blocks)?,
-        1,
-        1,
-        (size(warps)? * WARP, 1),
-        size(warps * bytes_of_warp)?,
-    );
-    let mut of_x = room(device, count)?;
-    let mut partial = room(device, blocks * 3 * width)?;
-    let (x, gain) = (address(x, count)?, address(gain, width)?);
-    let (row_count, cols) = (size(rows)?, size(width)?);
-    launch!(
-        kernel(device, "layer_norm_backward", 0)?,
-        configuration,
-        &x,
-        &gain,
-        &addends,
-        &mut of_x,
-        &mut partial,
-        &row_count,
-        &cols,
-        &epsilon
-    );
-    let sums = tensor(
-        add_rows(device, &partial, blocks, 3 * width)?,
-        device,
-        3 * width,
-    );
-    let part = |number: usize| sums.narrow(0, number * width, width);
-    Ok([
-        tensor(of_x, device, (rows, width)),
-        part(0)?,
-        part(1)?,
-        part(2)?,
-    ])
-}
-
-/// The gradients of a LayerNorm's result, whose sum is its gradient; as in `kernels.cu`.
-#[repr(C)]
-struct Addends([u64; MOST_ADDENDS]);
-const MOST_ADDENDS: usize = 3;
-// SAFETY: a kernel takes it by value, as it lies in memory.
-unsafe impl DeviceRepr for Addends {}
-
-/// Shared memory that every GPU gives to a block.
-const SHARED_BYTES: usize = 48 * 1024;
-/// Blocks of [`layer_norm_backward`]: two for each core of a large GPU.
-const NORM_BLOCKS: usize = 264;
-
 /// Column sums are added up in two passes.
 struct Sums {
     parts: usize,
@@ -384,21 +286,22 @@ impl Sums {
         })
     }
 
-    /// Room for the sums of each part.
-    fn room(&self, device: &CudaDevice, width: usize) -> Result<CudaSlice<f32>> {
-        room(device, self.parts * width)
+    /// Where the sums of each part go.
+    fn partial(&self, device: &CudaDevice, width: usize) -> Result<Tensor> {
+        // Those of the only part are what is asked for.
+        let lifetime = if self.parts == 1 {
+            Lifetime::Step
+        } else {
+            Lifetime::Moment
+        };
+        fresh(device, (self.parts, width), lifetime)
     }
 
-    fn finish(
-        &self,
-        device: &CudaDevice,
-        partial: CudaSlice<f32>,
-        width: usize,
-    ) -> Result<CudaSlice<f32>> {
+    fn finish(&self, partial: Tensor) -> Result<Tensor> {
         if self.parts == 1 {
-            return Ok(partial);
+            return partial.flatten_all();
         }
-        add_rows(device, &partial, self.parts, width)
+        add_rows(&partial)
     }
 }
 
@@ -409,19 +312,17 @@ fn columns(width: usize, parts: usize) -> Result<LaunchConfig> {
 }
 
 /// Sums of the columns of `x` `[rows, width]`, in one pass.
-fn add_rows(
-    device: &CudaDevice,
-    x: &CudaSlice<f32>,
-    rows: usize,
-    width: usize,
-) -> Result<CudaSlice<f32>> {
-    let mut sums = room(device, width)?;
+fn add_rows(x: &Tensor) -> Result<Tensor> {
+    let device = device_of(x)?;
+    let (rows, width) = x.dims2()?;
+    let sums = fresh(device, width, Lifetime::Step)?;
+    let (x, to) = (address(x, rows * width)?, address(&sums, width)?);
     let (rows, cols) = (size(rows)?, size(width)?);
     launch!(
-        kernel(device, "column_sums", 0)?,
+        kernel(device, Source::General, "column_sums")?,
         columns(width, 1)?,
-        x,
-        &mut sums,
+        &x,
+        &to,
         &rows,
         &cols,
         &rows
@@ -430,41 +331,44 @@ fn add_rows(
 }
 
 /// See [`super::column_sums`].
-pub(super) fn column_sums(x: &CudaStorage, layout: &Layout) -> Output {
-    let device = x.device();
-    let (rows, width) = layout.shape().dims2()?;
-    let x = values(x, layout)?;
+pub(super) fn column_sums(x: &Tensor) -> Result<Tensor> {
+    let device = device_of(x)?;
+    let (rows, width) = x.dims2()?;
     let sums = Sums::new(rows, width)?;
-    let mut partial = sums.room(device, width)?;
+    let partial = sums.partial(device, width)?;
+    let (x, to) = (
+        address(x, rows * width)?,
+        address(&partial, sums.parts * width)?,
+    );
     let (count, cols) = (size(rows)?, size(width)?);
     launch!(
-        kernel(device, "column_sums", 0)?,
+        kernel(device, Source::General, "column_sums")?,
         sums.configuration,
         &x,
-        &mut partial,
+        &to,
         &count,
         &cols,
         &sums.rows_each
     );
-    wrap(sums.finish(device, partial, width)?, device, width)
+    sums.finish(partial)
 }
 
 /// See [`super::column_magnitudes`].
-pub(super) fn column_magnitudes(x: &CudaStorage, layout: &Layout) -> Output {
-    let device = x.device();
-    let (rows, width) = layout.shape().dims2()?;
-    let x = values(x, layout)?;
+pub(super) fn column_magnitudes(x: &Tensor) -> Result<Tensor> {
+    let device = device_of(x)?;
+    let (rows, width) = x.dims2()?;
     let mut sums = room(device, width)?;
+    let x = address(x, rows * width)?;
     let (rows, cols) = (size(rows)?, size(width)?);
     launch!(
-        kernel(device, "column_magnitudes", 0)?,
+        kernel(device, Source::General, "column_magnitudes")?,
         grid(cols.div_ceil(WARP), 1, 1, (WARP, 1), 0),
         &x,
         &mut sums,
         &rows,
         &cols
     );
-    wrap(sums, device, width)
+    Ok(tensor(sums, device, width))
 }
 
 /// See [`super::fake_quantize`].
@@ -475,7 +379,7 @@ pub(super) fn fake_quantize(x: &CudaStorage, layout: &Layout) -> Output {
     let mut y = room(device, rows * width)?;
     let (rows, width) = (size(rows)?, size(width)?);
     launch!(
-        kernel(device, "fake_quantize", 0)?,
+        kernel(device, Source::General, "fake_quantize")?,
         for_each_row(rows),
         &x,
         &mut y,
@@ -486,23 +390,15 @@ pub(super) fn fake_quantize(x: &CudaStorage, layout: &Layout) -> Output {
 }
 
 /// Adds a bias to a product; see [`super::linear()`].
-pub(super) fn add_bias(
-    (product, layout): (&mut CudaStorage, &Layout),
-    bias: (&CudaStorage, &Layout),
-) -> Result<()> {
-    let (tokens, rows) = layout.shape().dims2()?;
-    let Some((start, end)) = layout.contiguous_offsets() else {
-        bail!("a product is contiguous");
-    };
-    let bias = values(bias.0, bias.1)?;
-    let device = product.device().clone();
-    let (count, width) = (size(tokens * rows)?, size(rows)?);
-    let product = product.as_cuda_slice_mut::<f32>()?;
-    let mut product = product.slice_mut(start..end);
+pub(super) fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
+    let device = device_of(product)?;
+    let (tokens, width) = product.dims2()?;
+    let (product, bias) = (address(product, tokens * width)?, address(bias, width)?);
+    let (count, width) = (size(tokens * width)?, size(width)?);
     launch!(
-        kernel(&device, "add_bias", 0)?,
+        kernel(device, Source::General, "add_bias")?,
         for_each(count),
-        &mut product,
+        &product,
         &bias,
         &count,
         &width
@@ -525,7 +421,7 @@ pub(super) fn activation(x: &CudaStorage, layout: &Layout, kind: ActivationKind)
     let mut y = room(device, x.len())?;
     let (count, kind) = (size(x.len())?, number_of(kind));
     launch!(
-        kernel(device, "activation", 0)?,
+        kernel(device, Source::General, "activation")?,
         for_each(count),
         &x,
         &mut y,
@@ -543,22 +439,23 @@ pub(super) fn bias_and_activate(
 ) -> Result<Tensor> {
     let device = device_of(product)?;
     let (rows, width) = product.dims2()?;
-    let mut y = room(device, rows * width)?;
+    let y = fresh(device, (rows, width), Lifetime::Step)?;
     // Fresh from a product, nobody else has it.
     let (x, bias) = (address(product, rows * width)?, address(bias, width)?);
+    let to = address(&y, rows * width)?;
     let (count, cols) = (size(rows * width)?, size(width)?);
     let kind = number_of(kind);
     launch!(
-        kernel(device, "bias_and_activate", 0)?,
+        kernel(device, Source::General, "bias_and_activate")?,
         for_each(count),
         &x,
         &bias,
-        &mut y,
+        &to,
         &count,
         &cols,
         &kind
     );
-    Ok(tensor(y, device, (rows, width)))
+    Ok(y)
 }
 
 /// See [`super::activation_backward`]: gradients of x, and of a bias added to it.
@@ -569,29 +466,29 @@ pub(super) fn activation_backward(
 ) -> Result<[Tensor; 2]> {
     let device = device_of(x)?;
     let (rows, width) = x.dims2()?;
-    let mut of_x = room(device, rows * width)?;
+    let of_x = fresh(device, (rows, width), Lifetime::Moment)?;
     let sums = Sums::new(rows, width)?;
-    let mut partial = sums.room(device, width)?;
+    let partial = sums.partial(device, width)?;
     let (x, gradient) = (address(x, rows * width)?, address(gradient, rows * width)?);
+    let (to_x, to_partial) = (
+        address(&of_x, rows * width)?,
+        address(&partial, sums.parts * width)?,
+    );
     let (count, cols) = (size(rows)?, size(width)?);
     let kind = number_of(kind);
     launch!(
-        kernel(device, "activation_backward", 0)?,
+        kernel(device, Source::General, "activation_backward")?,
         sums.configuration,
         &x,
         &gradient,
-        &mut of_x,
-        &mut partial,
+        &to_x,
+        &to_partial,
         &count,
         &cols,
         &sums.rows_each,
         &kind
     );
-    let of_bias = sums.finish(device, partial, width)?;
-    Ok([
-        tensor(of_x, device, (rows, width)),
-        tensor(of_bias, device, width),
-    ])
+    Ok([of_x, sums.finish(partial)?])
 }
 
 /// See [`super::rows`].
@@ -604,7 +501,7 @@ pub(super) fn rows(table: &CudaStorage, layout: &Layout, index: &RowIndex) -> Ou
     let mut y = room(device, count * width)?;
     let cols = size(width)?;
     launch!(
-        kernel(device, "gather_rows", 0)?,
+        kernel(device, Source::General, "gather_rows")?,
         grid(size(count)?, 1, 1, (THREADS, 1), 0),
         &table,
         &ids,
@@ -624,7 +521,7 @@ pub(super) fn rows_backward(
     let device = gradient.device();
     let (_, width) = layout.shape().dims2()?;
     let gradient = values(gradient, layout)?;
-    let (distinct, starts, places) = index.grouped();
+    let (distinct, starts, places) = index.grouped(table_rows);
     let blocks = size(distinct.len())?;
     let all = [distinct, starts, places];
     let [after_distinct, after_starts] = [all[0].len(), all[0].len() + all[1].len()];
@@ -637,7 +534,7 @@ pub(super) fn rows_backward(
     let mut of_table = device.alloc_zeros::<f32>(table_rows * width)?;
     let cols = size(width)?;
     launch!(
-        kernel(device, "scatter_rows", 0)?,
+        kernel(device, Source::General, "scatter_rows")?,
         grid(blocks, 1, 1, (THREADS, 1), 0),
         &gradient,
         &distinct,
@@ -688,7 +585,7 @@ pub(super) fn mean(x: &CudaStorage, layout: &Layout, sequences: &Sequences) -> O
     let mut y = room(device, sequences.count() * width)?;
     let cols = size(width)?;
     launch!(
-        kernel(device, "mean_rows", 0)?,
+        kernel(device, Source::General, "mean_rows")?,
         grid(size(sequences.count())?, 1, 1, (THREADS, 1), 0),
         &x,
         &*offsets,
@@ -711,7 +608,7 @@ pub(super) fn mean_backward(
     let mut of_x = room(device, sequences.tokens() * width)?;
     let cols = size(width)?;
     launch!(
-        kernel(device, "mean_rows_backward", 0)?,
+        kernel(device, Source::General, "mean_rows_backward")?,
         grid(size(sequences.count())?, 1, 1, (THREADS, 1), 0),
         &gradient,
         &*offsets,
@@ -764,7 +661,7 @@ impl Losses {
         let (count, cols) = (size(rows)?, size(width)?);
         let answers = u32::from(is_taught);
         launch!(
-            kernel(device, "cross_entropy", 0)?,
+            kernel(device, Source::General, "cross_entropy")?,
             grid(1, 1, 1, (LOSS_THREADS, 1), 0),
             &logits,
             &targets,
@@ -791,32 +688,36 @@ impl Losses {
     ) -> Result<Tensor> {
         let device = device_of(own)?;
         let count = own.elem_count();
-        let mut gradient = room(device, count)?;
+        let gradient = fresh(device, own.shape(), Lifetime::Step)?;
         let configuration = for_each(size(count)?);
         let blocks = configuration.grid_dim.0;
-        let mut partial = room(device, blocks as usize)?;
+        let partial = fresh(device, blocks as usize, Lifetime::Moment)?;
+        let (to, partial) = (
+            address(&gradient, count)?,
+            address(&partial, blocks as usize)?,
+        );
         let (own_place, shown) = (address(own, count)?, address(shown, count)?);
         let value = address(&self.value, 1)?;
         let values = size(count)?;
         launch!(
-            kernel(device, "squared_distance", 0)?,
+            kernel(device, Source::General, "squared_distance")?,
             configuration,
             &own_place,
             &shown,
-            &mut gradient,
-            &mut partial,
+            &to,
+            &partial,
             &values,
             &weight
         );
         launch!(
-            kernel(device, "add_up", 0)?,
+            kernel(device, Source::General, "add_up")?,
             grid(1, 1, 1, (WARP, 1), 0),
             &partial,
             &value,
             &blocks,
             &weight
         );
-        Ok(tensor(gradient, device, own.shape()))
+        Ok(gradient)
     }
 }
 
@@ -870,7 +771,7 @@ pub(crate) fn adamw(slots: &[Slot<'_>], loss: &Tensor, step: AdamW) -> Result<()
     let (table, chunks) = (device.clone_htod(&table)?, device.clone_htod(&chunks)?);
     // The tensors outlive the launch: memory of a stream is freed in its order.
     launch!(
-        kernel(device, "adamw", 0)?,
+        kernel(device, Source::General, "adamw")?,
         grid(blocks, 1, 1, (THREADS, 1), 0),
         &table,
         &chunks,

@@ -1,5 +1,5 @@
 // The operations of this folder on an NVIDIA GPU, each the formula of the file that is
-// named before it; attention is in attention.cu. Compiled at run time by NVRTC, so that
+// named before it; attention and LayerNorm are in files of their own. Compiled at run time by NVRTC, so that
 // building needs no nvcc for them.
 //
 // Matrices are [rows, width], row by row. No kernel adds up floats with atomics: the same
@@ -13,87 +13,6 @@ typedef unsigned long long u64;
 __device__ __forceinline__ float warp_sum(float x) {
     for (int step = WARP / 2; step > 0; step /= 2) x += __shfl_xor_sync(FULL, x, step);
     return x;
-}
-
-// --- layer_norm.rs: a warp a row ---
-
-// Mean and 1/√(variance + ε) of a row.
-__device__ __forceinline__ void moments(const float* x, u32 width, float epsilon, float* mean, float* inverse) {
-    u32 lane = threadIdx.x % WARP;
-    float sum = 0.f;
-    for (u32 i = lane; i < width; i += WARP) sum += x[i];
-    *mean = warp_sum(sum) / width;
-    float squares = 0.f;
-    for (u32 i = lane; i < width; i += WARP) { float d = x[i] - *mean; squares += d * d; }
-    *inverse = 1.f / sqrtf(warp_sum(squares) / width + epsilon);
-}
-
-extern "C" __global__ void layer_norm(const float* x, const float* gain, const float* shift, float* y, u32 rows, u32 width, float epsilon) {
-    u32 row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
-    if (row >= rows) return;
-    x += (size_t)row * width; y += (size_t)row * width;
-    float mean, inverse;
-    moments(x, width, epsilon, &mean, &inverse);
-    for (u32 i = threadIdx.x % WARP; i < width; i += WARP) y[i] = (x[i] - mean) * inverse * gain[i] + shift[i];
-}
-
-// Behind a product without its bias, where a residual is: x becomes their sum, y is normalised.
-extern "C" __global__ void add_and_normalize(float* x, const float* bias, const float* residual, const float* gain, const float* shift, float* y, u32 rows, u32 width, float epsilon) {
-    u32 row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
-    if (row >= rows) return;
-    size_t start = (size_t)row * width;
-    x += start; residual += start; y += start;
-    // Each thread reads again what it wrote itself.
-    for (u32 i = threadIdx.x % WARP; i < width; i += WARP) x[i] = residual[i] + (x[i] + bias[i]);
-    float mean, inverse;
-    moments(x, width, epsilon, &mean, &inverse);
-    for (u32 i = threadIdx.x % WARP; i < width; i += WARP) y[i] = (x[i] - mean) * inverse * gain[i] + shift[i];
-}
-
-// The gradient of the result is a, or a + b, or a + b + c; the others are null.
-struct Addends { const float* a; const float* b; const float* c; };
-__device__ __forceinline__ float addends(Addends of, size_t i) {
-    float sum = of.a[i];
-    if (of.b) sum += of.b[i];
-    if (of.c) sum += of.c[i];
-    return sum;
-}
-
-// The gradient of x, and of each block of threads the sums of the columns of its rows:
-// partial is [blocks, 3, width], for gain, shift, and a bias that was added to x.
-extern "C" __global__ void layer_norm_backward(const float* x, const float* gain, Addends of_y, float* of_x, float* partial, u32 rows, u32 width, float epsilon) {
-    extern __shared__ float all_sums[];
-    u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
-    // A thread adds to places of its own.
-    float* sums = all_sums + warp * 3 * width;
-    for (u32 i = lane; i < width; i += WARP) sums[i] = sums[width + i] = sums[2 * width + i] = 0.f;
-    for (u32 row = blockIdx.x * warps + warp; row < rows; row += gridDim.x * warps) {
-        size_t start = (size_t)row * width;
-        float mean, inverse, sum = 0.f, product = 0.f;
-        moments(x + start, width, epsilon, &mean, &inverse);
-        for (u32 i = lane; i < width; i += WARP) {
-            float g = addends(of_y, start + i), normal = (x[start + i] - mean) * inverse;
-            float h = g * gain[i];
-            sum += h;
-            product += h * normal;
-            sums[i] += g * normal;
-            sums[width + i] += g;
-        }
-        sum = warp_sum(sum) / width;
-        product = warp_sum(product) / width;
-        for (u32 i = lane; i < width; i += WARP) {
-            float h = addends(of_y, start + i) * gain[i];
-            float of = inverse * (h - sum - (x[start + i] - mean) * inverse * product);
-            of_x[start + i] = of;
-            sums[2 * width + i] += of;
-        }
-    }
-    __syncthreads();
-    for (u32 i = threadIdx.x; i < 3 * width; i += blockDim.x) {
-        float sum = 0.f;
-        for (u32 k = 0; k < warps; k++) sum += all_sums[k * 3 * width + i];
-        partial[(size_t)blockIdx.x * 3 * width + i] = sum;
-    }
 }
 
 // --- fake_quantize.rs: a warp a row ---

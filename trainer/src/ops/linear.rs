@@ -5,12 +5,10 @@
 //! do not fit into seven bits of fraction. candle's backward does not see any of it: the
 //! gradients are [`linear_backward`]'s.
 
-#[cfg(feature = "cuda")]
-use candle_core::CudaStorage;
 use candle_core::backend::BackendStorage as _;
 use candle_core::{CpuStorage, CustomOp2, DType, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
-use super::values;
+use super::{Lifetime, values};
 
 /// `x` `[tokens, cols]`, `weight` `[rows, cols]`, both f32 or both bf16, `bias` `[rows]` in
 /// f32 → `[tokens, rows]` in f32.
@@ -28,7 +26,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When the shapes do not fit.
 pub fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    multiply(x, &weight.t()?)
+    multiply(x, &weight.t()?, Lifetime::Step)
 }
 
 /// Adds `bias` `[rows]` to what [`product`] made, which nobody else has yet.
@@ -36,6 +34,10 @@ pub(super) fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
     let (_, rows) = product.dims2()?;
     if bias.dims() != [rows] {
         bail!("a bias of {:?} for {rows} columns", bias.dims());
+    }
+    #[cfg(feature = "cuda")]
+    if product.device().is_cuda() {
+        return super::cuda::add_bias(product, bias);
     }
     product.inplace_op2(bias, &AddBias)
 }
@@ -47,13 +49,14 @@ pub(super) fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
 /// When the shapes do not fit.
 pub fn linear_backward(x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<(Tensor, Tensor)> {
     let gradient = gradient.contiguous()?.to_dtype(x.dtype())?;
-    let of_x = multiply(&gradient, weight)?;
-    let of_weight = multiply(&gradient.t()?, x)?;
+    let of_x = multiply(&gradient, weight, Lifetime::Moment)?;
+    let of_weight = multiply(&gradient.t()?, x, Lifetime::Step)?;
     Ok((of_x, of_weight))
 }
 
 /// `left` `[m, k]` · `right` `[k, n]` → `[m, n]` in f32; each may be the transpose of a matrix.
-fn multiply(left: &Tensor, right: &Tensor) -> Result<Tensor> {
+#[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "for a GPU"))]
+fn multiply(left: &Tensor, right: &Tensor, lifetime: Lifetime) -> Result<Tensor> {
     let (left_shape, right_shape) = (left.dims2()?, right.dims2()?);
     if left_shape.1 != right_shape.0 || left.dtype() != right.dtype() {
         bail!(
@@ -61,6 +64,10 @@ fn multiply(left: &Tensor, right: &Tensor) -> Result<Tensor> {
             left.dtype(),
             right.dtype()
         );
+    }
+    #[cfg(feature = "cuda")]
+    if left.device().is_cuda() {
+        return super::cuda::product([left, right], lifetime);
     }
     match left.dtype() {
         DType::BF16 => left.apply_op2_no_bwd(right, &ProductOfBf16),
@@ -94,17 +101,6 @@ impl CustomOp2 for ProductOfBf16 {
         let product = left?.matmul(&right?, sizes, left_layout, right_layout)?;
         Ok((product, (rows, columns).into()))
     }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        left: &CudaStorage,
-        left_layout: &Layout,
-        right: &CudaStorage,
-        right_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        super::cuda::product_of_bf16([(left, left_layout), (right, right_layout)])
-    }
 }
 
 struct AddBias;
@@ -129,17 +125,6 @@ impl InplaceOp2 for AddBias {
             }
             _ => bail!("a product is contiguous and f32"),
         }
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        product: &mut CudaStorage,
-        layout: &Layout,
-        bias: &CudaStorage,
-        bias_layout: &Layout,
-    ) -> Result<()> {
-        super::cuda::add_bias((product, layout), (bias, bias_layout))
     }
 }
 

@@ -2,10 +2,13 @@
 
 use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::cudarc::driver::{LaunchConfig, sys};
-use candle_core::{CudaStorage, Error, Layout, Result, bail};
+use candle_core::{CudaStorage, Error, Layout, Result, Tensor, bail};
 
-use super::{Kernel, Output, grid, kernel, offsets, room, size, values, wrap};
-use crate::ops::{Heads, Sequences};
+use super::{
+    Kernel, Output, Source, address, device_of, fresh, grid, kernel, offsets, room, size, values,
+    wrap,
+};
+use crate::ops::{Heads, Lifetime, Sequences};
 
 /// As in `attention.cu`.
 const TILE: usize = 64;
@@ -13,6 +16,12 @@ const THREADS: u32 = 128;
 
 /// Rows are read in fours.
 const FOUR: usize = 4;
+
+fn source(heads: Heads) -> Source {
+    Source::Attention {
+        head_width: heads.width,
+    }
+}
 
 /// A block a tile, head and sequence, with two tiles in shared memory.
 fn blocks(kernel: &Kernel, heads: Heads, sequences: &Sequences) -> Result<LaunchConfig> {
@@ -56,7 +65,7 @@ pub(in crate::ops) fn attention(
     let projected = values(projected, layout)?;
     let offsets = offsets(device, sequences)?;
     let mut context = room(device, shape.0 * shape.1)?;
-    let kernel = kernel(device, "attention", heads.width)?;
+    let kernel = kernel(device, source(heads), "attention")?;
     let blocks = blocks(&kernel, heads, sequences)?;
     let count = size(heads.count)?;
     launch!(
@@ -73,22 +82,27 @@ pub(in crate::ops) fn attention(
 
 /// Gradient of the projection.
 pub(in crate::ops) fn attention_backward(
-    [projected, context, gradient]: [(&CudaStorage, &Layout); 3],
+    [projected, context, gradient]: [&Tensor; 3],
     heads: Heads,
     sequences: &Sequences,
-) -> Output {
-    check_alignment(&[projected.1, gradient.1])?;
-    let (device, shape) = (projected.0.device(), projected.1.shape());
-    let (projected, context) = (
-        values(projected.0, projected.1)?,
-        values(context.0, context.1)?,
+) -> Result<Tensor> {
+    check_alignment(&[projected.layout(), gradient.layout()])?;
+    let device = device_of(projected)?;
+    let (tokens, columns) = (sequences.tokens(), heads.columns());
+    let shape = (tokens, 3 * columns);
+    let [context, gradient] = [context, gradient].map(|it| address(it, tokens * columns));
+    let (projected, context, gradient) = (
+        address(projected, 3 * tokens * columns)?,
+        context?,
+        gradient?,
     );
-    let gradient = values(gradient.0, gradient.1)?;
     let offsets = offsets(device, sequences)?;
-    let mut result = room(device, projected.len())?;
-    let mut stats = room(device, sequences.tokens() * heads.count * 2)?;
+    let result = fresh(device, shape, Lifetime::Moment)?;
+    let stats = fresh(device, (tokens, heads.count, 2), Lifetime::Moment)?;
+    let of_result = address(&result, 3 * tokens * columns)?;
+    let stats = address(&stats, tokens * heads.count * 2)?;
     let count = size(heads.count)?;
-    let of_queries = kernel(device, "attention_backward_queries", heads.width)?;
+    let of_queries = kernel(device, source(heads), "attention_backward_queries")?;
     launch!(
         of_queries,
         blocks(&of_queries, heads, sequences)?,
@@ -96,12 +110,12 @@ pub(in crate::ops) fn attention_backward(
         &context,
         &gradient,
         &*offsets,
-        &mut result,
-        &mut stats,
+        &of_result,
+        &stats,
         &count,
         &heads.scale
     );
-    let of_keys = kernel(device, "attention_backward_keys", heads.width)?;
+    let of_keys = kernel(device, source(heads), "attention_backward_keys")?;
     launch!(
         of_keys,
         blocks(&of_keys, heads, sequences)?,
@@ -109,9 +123,9 @@ pub(in crate::ops) fn attention_backward(
         &gradient,
         &stats,
         &*offsets,
-        &mut result,
+        &of_result,
         &count,
         &heads.scale
     );
-    wrap(result, device, shape)
+    Ok(result)
 }

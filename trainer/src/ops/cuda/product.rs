@@ -1,17 +1,20 @@
-//! Products of bf16 matrices with results in f32, by cuBLAS.
+//! Products of matrices with results in f32, by cuBLAS.
 
 use core::ffi::c_int;
 
 use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::cudarc::cublas::{result, sys};
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr as _, DevicePtrMut as _};
-use candle_core::{CudaStorage, Error, Layout, Result, bail};
+use candle_core::cuda_backend::cudarc::driver::DevicePtr as _;
+use candle_core::{DType, Error, Result, Storage, Tensor, bail};
 use half::bf16;
 
-use super::{Output, room, wrap};
+use super::{address, device_of, fresh};
+use crate::ops::Lifetime;
 
 /// A matrix as cuBLAS, which counts down columns, is to read it: what it gets is the transpose.
 struct Operand {
+    /// Of its first value.
+    address: u64,
     turned: sys::cublasOperation_t,
     /// Values from one row of what is stored to the next.
     pitch: c_int,
@@ -19,14 +22,31 @@ struct Operand {
 
 impl Operand {
     /// Of a matrix that is stored row by row, or whose transpose is.
-    fn new(layout: &Layout) -> Result<Self> {
+    fn new(matrix: &Tensor) -> Result<Self> {
+        let (storage, layout) = matrix.storage_and_layout();
+        let Storage::Cuda(storage) = &*storage else {
+            bail!("a matrix is not on the GPU");
+        };
         let (rows, columns) = layout.shape().dims2()?;
         let (turned, pitch) = match *layout.stride() {
             [pitch, 1] if pitch >= columns => (sys::cublasOperation_t::CUBLAS_OP_N, pitch),
             [1, pitch] if pitch >= rows => (sys::cublasOperation_t::CUBLAS_OP_T, pitch),
             ref strides => bail!("a product of {rows} × {columns} with strides {strides:?}"),
         };
+        let stream = storage.device().cuda_stream();
+        let start = layout.start_offset();
+        let address = match storage.dtype() {
+            DType::BF16 => {
+                let values = storage.as_cuda_slice::<bf16>()?;
+                values.slice(start..values.len()).device_ptr(&stream).0
+            }
+            _ => {
+                let values = storage.as_cuda_slice::<f32>()?;
+                values.slice(start..values.len()).device_ptr(&stream).0
+            }
+        };
         Ok(Self {
+            address,
             turned,
             pitch: length(pitch)?,
         })
@@ -37,60 +57,56 @@ fn length(value: usize) -> Result<c_int> {
     c_int::try_from(value).map_err(|_| Error::msg(format!("{value} is too long for a product")))
 }
 
-/// Where the values of a matrix begin.
-fn begin<'s>(storage: &'s CudaStorage, layout: &Layout) -> Result<(&'s CudaSlice<bf16>, u64)> {
-    let offset = layout.start_offset() * size_of::<bf16>();
-    Ok((storage.as_cuda_slice::<bf16>()?, offset as u64))
-}
+/// `left` `[m, k]` · `right` `[k, n]`, both in f32, which is read as TF32, or both in bf16; see
+/// [`crate::ops::product`].
+pub(in crate::ops) fn product([left, right]: [&Tensor; 2], lifetime: Lifetime) -> Result<Tensor> {
+    use sys::cublasComputeType_t::{CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32};
+    use sys::cudaDataType_t::{CUDA_R_16BF, CUDA_R_32F};
 
-/// `left` `[m, k]` · `right` `[k, n]`; see [`crate::ops::product`].
-pub(in crate::ops) fn product_of_bf16(
-    [(left, left_layout), (right, right_layout)]: [(&CudaStorage, &Layout); 2],
-) -> Output {
-    let (rows, inner) = left_layout.shape().dims2()?;
-    let (right_rows, columns) = right_layout.shape().dims2()?;
-    if inner != right_rows {
+    let ((rows, inner), (right_rows, columns)) = (left.dims2()?, right.dims2()?);
+    if inner != right_rows || left.dtype() != right.dtype() {
         bail!("a product of {rows} × {inner} and {right_rows} × {columns}");
     }
-    let (of_left, of_right) = (Operand::new(left_layout)?, Operand::new(right_layout)?);
-    let device = left.device();
-    let mut product = room(device, rows * columns)?;
+    let (kind, compute) = match left.dtype() {
+        DType::BF16 => (CUDA_R_16BF, CUBLAS_COMPUTE_32F),
+        _ => (CUDA_R_32F, CUBLAS_COMPUTE_32F_FAST_TF32),
+    };
+    if rows * inner * columns == 0 {
+        return Tensor::zeros((rows, columns), DType::F32, left.device());
+    }
+    let device = device_of(left)?;
+    let product = fresh(device, (rows, columns), lifetime)?;
+    let to = address(&product, rows * columns)?;
+    let (left, right) = (Operand::new(left)?, Operand::new(right)?);
     let (m, n, k) = (length(rows)?, length(columns)?, length(inner)?);
     let (one, zero) = (1.0_f32, 0.0_f32);
-    let (left, left_offset) = begin(left, left_layout)?;
-    let (right, right_offset) = begin(right, right_layout)?;
-    let (stream, blas) = (device.cuda_stream(), device.cublas_handle());
-    {
-        let (left, _left_read) = left.device_ptr(&stream);
-        let (right, _right_read) = right.device_ptr(&stream);
-        let (made, _written) = product.device_ptr_mut(&stream);
-        // SAFETY: the strides of both layouts are those of whole matrices within their
-        // storages, `made` has room for m · n values, and a sum without a multiple of what is
-        // there does not read it.
-        unsafe {
-            result::gemm_ex(
-                *blas.handle(),
-                of_right.turned,
-                of_left.turned,
-                n,
-                m,
-                k,
-                (&raw const one).cast(),
-                (right + right_offset) as *const _,
-                sys::cudaDataType_t::CUDA_R_16BF,
-                of_right.pitch,
-                (left + left_offset) as *const _,
-                sys::cudaDataType_t::CUDA_R_16BF,
-                of_left.pitch,
-                (&raw const zero).cast(),
-                made as *mut _,
-                sys::cudaDataType_t::CUDA_R_32F,
-                n,
-                sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-                sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
-            )
-        }
-        .map_err(Error::wrap)?;
+    let blas = device.cublas_handle();
+    // SAFETY: the strides of both operands are those of whole matrices within their storages,
+    // `to` has room for m · n values, and a sum without a multiple of what is there does not
+    // read it.
+    unsafe {
+        result::gemm_ex(
+            *blas.handle(),
+            right.turned,
+            left.turned,
+            n,
+            m,
+            k,
+            (&raw const one).cast(),
+            right.address as *const _,
+            kind,
+            right.pitch,
+            left.address as *const _,
+            kind,
+            left.pitch,
+            (&raw const zero).cast(),
+            to as *mut _,
+            CUDA_R_32F,
+            n,
+            compute,
+            sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+        )
     }
-    wrap(product, device, (rows, columns))
+    .map_err(Error::wrap)?;
+    Ok(product)
 }

@@ -7,7 +7,7 @@
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr as _};
 use candle_core::{Device, Result, bail};
 
-use super::{CHUNK, Kernel, THREADS, address, grid, kernel, size};
+use super::{CHUNK, Kernel, Source, THREADS, address, grid, kernel, size};
 use crate::pruning::choice::{Candidates, Choice, Chosen};
 use crate::pruning::cost::Costs;
 use crate::pruning::selection::{self, Selection};
@@ -66,7 +66,7 @@ pub(crate) fn keep_best(matrices: &[Candidates], choice: Choice) -> Result<Optio
     let mut keys: CudaSlice<u32> = unsafe { device.alloc(groups)? };
     // The tensors outlive the launches: memory of a stream is freed in its order.
     launch!(
-        kernel(device, "group_keys", 0)?,
+        kernel(device, Source::General, "group_keys")?,
         blocks,
         &table,
         &chunks,
@@ -81,7 +81,7 @@ pub(crate) fn keep_best(matrices: &[Candidates], choice: Choice) -> Result<Optio
     // Without room for one group all of them go.
     let limit = choice.staying.checked_sub(choice.width);
     let mut selection = Selection::new(limit.map_or(0, |limit| limit as u64));
-    let histogram_of = kernel(device, "group_histogram", 0)?;
+    let histogram_of = kernel(device, Source::General, "group_histogram")?;
     while let Some(digit) = selection.digit() {
         let mut weights = device.alloc_zeros::<u32>(Selection::VALUES)?;
         launch!(
@@ -110,7 +110,7 @@ pub(crate) fn keep_best(matrices: &[Candidates], choice: Choice) -> Result<Optio
         (last, staying) = (selection.place(), selection.staying());
     }
     launch!(
-        kernel(device, "remove_groups", 0)?,
+        kernel(device, Source::General, "remove_groups")?,
         blocks,
         &table,
         &chunks,

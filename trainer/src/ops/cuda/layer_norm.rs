@@ -1,0 +1,157 @@
+//! Launches of `layer_norm.cu`.
+
+use candle_core::backend::BackendStorage as _;
+use candle_core::cuda_backend::cudarc::driver::{DeviceRepr, LaunchConfig};
+use candle_core::{CudaStorage, Layout, Result, Tensor, bail};
+
+use super::{
+    Kernel, Output, Source, WARP, add_rows, address, device_of, fresh, grid, kernel, room, size,
+    values, wrap,
+};
+use crate::ops::Lifetime;
+
+/// Values of shared memory that every GPU gives to a block: a row of sums for each warp.
+const SHARED_VALUES: usize = 48 * 1024 / size_of::<f32>();
+/// Warps of a block at most.
+const WARPS: usize = 8;
+/// Blocks of [`layer_norm_backward`] at most: two for each core of a large GPU.
+const BLOCKS: usize = 264;
+
+/// The gradients of a LayerNorm's result, whose sum is its gradient; as in `layer_norm.cu`.
+#[repr(C)]
+struct Addends([u64; MOST_ADDENDS]);
+const MOST_ADDENDS: usize = 3;
+// SAFETY: a kernel takes it by value, as it lies in memory.
+unsafe impl DeviceRepr for Addends {}
+
+/// Rows of one width, a warp each.
+struct Rows {
+    source: Source,
+    count: u32,
+    warps: usize,
+}
+
+impl Rows {
+    fn new(count: usize, width: usize) -> Result<Self> {
+        if !(1..=SHARED_VALUES).contains(&width) {
+            bail!("layer-norm: rows of {width} values, 1 to {SHARED_VALUES} will do");
+        }
+        let warps = (SHARED_VALUES / width).min(WARPS);
+        Ok(Self {
+            source: Source::LayerNorm { width, warps },
+            count: size(count)?,
+            warps,
+        })
+    }
+
+    /// Blocks for all rows at once.
+    fn blocks(&self) -> usize {
+        (self.count as usize).div_ceil(self.warps).max(1)
+    }
+
+    fn grid(&self, blocks: usize) -> Result<LaunchConfig> {
+        Ok(grid(size(blocks)?, 1, 1, (size(self.warps)? * WARP, 1), 0))
+    }
+}
+
+/// See [`crate::ops::layer_norm`].
+pub(in crate::ops) fn layer_norm(
+    [x, gain, shift]: [(&CudaStorage, &Layout); 3],
+    epsilon: f32,
+) -> Output {
+    let (device, shape) = (x.0.device(), x.1.shape());
+    let (count, width) = shape.dims2()?;
+    let rows = Rows::new(count, width)?;
+    let mut y = room(device, count * width)?;
+    let (x, gain, shift) = (
+        values(x.0, x.1)?,
+        values(gain.0, gain.1)?,
+        values(shift.0, shift.1)?,
+    );
+    launch!(
+        kernel(device, rows.source, "layer_norm")?,
+        rows.grid(rows.blocks())?,
+        &x,
+        &gain,
+        &shift,
+        &mut y,
+        &rows.count,
+        &epsilon
+    );
+    wrap(y, device, shape)
+}
+
+/// See [`crate::ops::add_and_normalize`]; what `product` holds becomes the sum.
+pub(in crate::ops) fn add_and_normalize(
+    [product, bias, residual, gain, shift]: [&Tensor; 5],
+    epsilon: f32,
+) -> Result<Tensor> {
+    let device = device_of(product)?;
+    let (count, width) = product.dims2()?;
+    let rows = Rows::new(count, width)?;
+    let y = fresh(device, (count, width), Lifetime::Step)?;
+    // Fresh from a product, nobody else has it.
+    let (sum, residual) = (
+        address(product, count * width)?,
+        address(residual, count * width)?,
+    );
+    let [bias, gain, shift] = [bias, gain, shift].map(|it| address(it, width));
+    let (bias, gain, shift) = (bias?, gain?, shift?);
+    let of_y = address(&y, count * width)?;
+    launch!(
+        kernel(device, rows.source, "add_and_normalize")?,
+        rows.grid(rows.blocks())?,
+        &sum,
+        &bias,
+        &residual,
+        &gain,
+        &shift,
+        &of_y,
+        &rows.count,
+        &epsilon
+    );
+    Ok(y)
+}
+
+/// See [`crate::ops::layer_norm_backward`]: gradients of x, gain, shift, and of a bias added
+/// to x.
+pub(in crate::ops) fn layer_norm_backward(
+    x: &Tensor,
+    gain: &Tensor,
+    epsilon: f32,
+    gradients: &[&Tensor],
+) -> Result<[Tensor; 4]> {
+    let device = device_of(x)?;
+    let (count, width) = x.dims2()?;
+    let rows = Rows::new(count, width)?;
+    let mut addends = [0_u64; MOST_ADDENDS];
+    if gradients.is_empty() || gradients.len() > addends.len() {
+        bail!("layer-norm: the sum of {} gradients", gradients.len());
+    }
+    for (place, gradient) in addends.iter_mut().zip(gradients) {
+        *place = address(gradient, count * width)?;
+    }
+    let addends = Addends(addends);
+    let blocks = rows.blocks().min(BLOCKS);
+    let of_x = fresh(device, (count, width), Lifetime::Moment)?;
+    let partial = fresh(device, (blocks, 3 * width), Lifetime::Moment)?;
+    let (x, gain) = (address(x, count * width)?, address(gain, width)?);
+    let (to_x, to_partial) = (
+        address(&of_x, count * width)?,
+        address(&partial, blocks * 3 * width)?,
+    );
+    launch!(
+        kernel(device, rows.source, "layer_norm_backward")?,
+        rows.grid(blocks)?,
+        &x,
+        &gain,
+        &addends,
+        &to_x,
+        &to_partial,
+        &rows.count,
+        &epsilon
+    );
+    let sums = add_rows(&partial)?;
+    let part = |number: usize| sums.narrow(0, number * width, width);
+    Ok([of_x, part(0)?, part(1)?, part(2)?])
+}
