@@ -26,6 +26,7 @@ mod tile;
 
 pub use activation::{activation, activation_backward, bias_and_activate};
 pub use attention::{Heads, attention, attention_backward};
+pub use column_sums::LateSums;
 pub(crate) use column_sums::{column_magnitudes, column_sums};
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::prepare;

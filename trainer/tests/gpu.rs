@@ -12,9 +12,9 @@ use neuroprune_trainer::device::DeviceName;
 use neuroprune_trainer::loss::Loss;
 use neuroprune_trainer::network::{Network, Shape};
 use neuroprune_trainer::ops::{
-    Heads, RowIndex, Sequences, activation, activation_backward, add_and_normalize, attention,
-    bias_and_activate, fake_quantize, layer_norm, layer_norm_backward, linear, linear_backward,
-    mean, rows,
+    Heads, LateSums, RowIndex, Sequences, activation, activation_backward, add_and_normalize,
+    attention, bias_and_activate, fake_quantize, layer_norm, layer_norm_backward, linear,
+    linear_backward, mean, rows,
 };
 use neuroprune_trainer::pruning::{cut_all, prune_and_cut, prune_to};
 use neuroprune_trainer::random::{Purpose, initial_values, stream};
@@ -172,7 +172,7 @@ fn joint_operations_agree() {
             let there = |x: &Tensor| x.to_device(device).unwrap();
             let matrices: Vec<Tensor> = matrices.iter().map(there).collect();
             let rows: Vec<Tensor> = rows.iter().map(there).collect();
-            let mut made = Vec::new();
+            let (mut made, mut late) = (Vec::new(), LateSums::default());
             // What is used up is a copy.
             let product = matrices[0].copy().unwrap();
             let both = [&rows[0], &matrices[1]];
@@ -181,15 +181,18 @@ fn joint_operations_agree() {
             made.extend([sum.clone(), normalized]);
             for count in 1..=3 {
                 let gradients: Vec<&Tensor> = matrices[2..].iter().take(count).collect();
-                let found = layer_norm_backward(&sum, &rows[1], 1e-5, &gradients).unwrap();
+                let found = layer_norm_backward(&sum, &rows[1], 1e-5, &gradients, &mut late);
+                let found = found.unwrap();
                 made.extend([found.of_x, found.of_gain, found.of_shift, found.of_bias]);
             }
             for kind in kinds {
                 let product = matrices[0].copy().unwrap();
                 let (sum, activated) = bias_and_activate(product, &rows[0], kind).unwrap();
-                let (of_x, of_bias) = activation_backward(&sum, kind, &matrices[1]).unwrap();
+                let found = activation_backward(&sum, kind, &matrices[1], &mut late);
+                let (of_x, of_bias) = found.unwrap();
                 made.extend([sum, activated, of_x, of_bias]);
             }
+            late.finish().unwrap();
             made
         };
         for (number, (expected, actual)) in run(&Device::Cpu).iter().zip(run(&gpu)).enumerate() {

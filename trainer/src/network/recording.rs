@@ -18,9 +18,9 @@ use super::{Linear, Network, Norm, Precision};
 use crate::batch::Batch;
 use crate::loss::Loss;
 use crate::ops::{
-    activation_backward, add_and_normalize, attention, attention_backward, bias_and_activate,
-    column_sums, fake_quantize, layer_norm, layer_norm_backward, linear, linear_backward, mean,
-    mean_backward, product, rows, rows_backward,
+    LateSums, activation_backward, add_and_normalize, attention, attention_backward,
+    bias_and_activate, column_sums, fake_quantize, layer_norm, layer_norm_backward, linear,
+    linear_backward, mean, mean_backward, product, rows, rows_backward,
 };
 use crate::parameter::Parameter;
 use crate::recipe::PoolingKind;
@@ -164,7 +164,8 @@ impl Network {
             bail!("a recording of {} layers", recording.layers.len());
         }
         let (epsilon, precision) = (self.shape.norm_epsilon, self.precision);
-        let of_bias = column_sums(&loss.of_logits.contiguous()?)?;
+        let mut late = LateSums::default();
+        let of_bias = column_sums(&loss.of_logits.contiguous()?, &mut late)?;
         gradients.insert(&self.classifier.bias.value, of_bias);
         let of_pooled =
             self.classifier
@@ -178,17 +179,24 @@ impl Network {
         let layers = self.layers.iter().zip(&recording.layers).enumerate();
         for (number, (layer, made)) in layers.rev() {
             of_output.extend(loss.of_outputs.get(number).cloned());
-            let (of_sum, of_bias) =
-                layer
-                    .mlp_norm
-                    .backward(&made.mlp_sum, epsilon, &of_output, gradients)?;
+            let (of_sum, of_bias) = layer.mlp_norm.backward(
+                &made.mlp_sum,
+                epsilon,
+                &of_output,
+                gradients,
+                &mut late,
+            )?;
             gradients.insert(&layer.mlp_output.bias.value, of_bias);
             let of_neurons =
                 layer
                     .mlp_output
                     .backward(&made.neurons, precision, &of_sum, gradients)?;
-            let (of_neurons, of_bias) =
-                activation_backward(&made.unactivated, self.shape.activation, &of_neurons)?;
+            let (of_neurons, of_bias) = activation_backward(
+                &made.unactivated,
+                self.shape.activation,
+                &of_neurons,
+                &mut late,
+            )?;
             gradients.insert(&layer.mlp_input.bias.value, of_bias);
             let of_attended =
                 layer
@@ -199,6 +207,7 @@ impl Network {
                 epsilon,
                 &[of_sum, of_attended],
                 gradients,
+                &mut late,
             )?;
             gradients.insert(&layer.attention_output.bias.value, of_bias);
             let of_context =
@@ -212,16 +221,21 @@ impl Network {
                 &batch.sequences,
                 &of_context,
             )?;
-            gradients.insert(&layer.projection.bias.value, column_sums(&of_projected)?);
+            let of_bias = column_sums(&of_projected, &mut late)?;
+            gradients.insert(&layer.projection.bias.value, of_bias);
             let of_input =
                 layer
                     .projection
                     .backward(&made.input, precision, &of_projected, gradients)?;
             of_output = vec![of_sum, of_input];
         }
-        let (of_embedded, _) =
-            self.embedding_norm
-                .backward(&recording.embedded, epsilon, &of_output, gradients)?;
+        let (of_embedded, _) = self.embedding_norm.backward(
+            &recording.embedded,
+            epsilon,
+            &of_output,
+            gradients,
+            &mut late,
+        )?;
         let tables = [
             (Some(&self.token_embedding), &batch.ids),
             (Some(&self.position_embedding), &batch.positions),
@@ -233,6 +247,7 @@ impl Network {
                 gradients.insert(&table.value, of_table);
             }
         }
+        late.finish()?;
         Ok(store)
     }
 }
@@ -255,16 +270,17 @@ impl Norm {
     }
 
     /// Gradients of `x` and of a bias in it, where those of the result add up; those of gain
-    /// and shift go to `gradients`.
+    /// and shift go to `gradients`. All but the first are `late`.
     fn backward(
         &self,
         x: &Tensor,
         epsilon: f32,
         of_result: &[Tensor],
         gradients: &mut GradStore,
+        late: &mut LateSums,
     ) -> Result<(Tensor, Tensor)> {
         let of_result: Vec<&Tensor> = of_result.iter().collect();
-        let found = layer_norm_backward(x, &self.gain.values(), epsilon, &of_result)?;
+        let found = layer_norm_backward(x, &self.gain.values(), epsilon, &of_result, late)?;
         gradients.insert(&self.gain.value, found.of_gain);
         gradients.insert(&self.shift.value, found.of_shift);
         Ok((found.of_x, found.of_bias))

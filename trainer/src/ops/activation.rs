@@ -5,7 +5,7 @@ use rayon::iter::{
     IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _,
 };
 
-use super::column_sums::column_sums;
+use super::column_sums::{LateSums, column_sums};
 use super::exponential::exponential;
 use super::linear::add_bias;
 use super::values;
@@ -42,7 +42,7 @@ pub fn bias_and_activate(
 }
 
 /// Gradients of `x` `[tokens, features]` and of a bias that was added to each of its rows,
-/// where `gradient` is that of the result.
+/// where `gradient` is that of the result; the second is `late`.
 ///
 /// # Errors
 /// When a tensor is no contiguous `f32` matrix.
@@ -50,15 +50,16 @@ pub fn activation_backward(
     x: &Tensor,
     kind: ActivationKind,
     gradient: &Tensor,
+    late: &mut LateSums,
 ) -> Result<(Tensor, Tensor)> {
     let gradient = gradient.contiguous()?;
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        let [of_x, of_bias] = super::cuda::activation_backward(x, &gradient, kind)?;
+        let [of_x, of_bias] = super::cuda::activation_backward(x, &gradient, kind, late)?;
         return Ok((of_x, of_bias));
     }
     let of_x = x.apply_op2_no_bwd(&gradient, &Backward(kind))?;
-    let of_bias = column_sums(&of_x)?;
+    let of_bias = column_sums(&of_x, late)?;
     Ok((of_x, of_bias))
 }
 
@@ -129,7 +130,9 @@ impl CustomOp1 for Activation {
     }
 
     fn bwd(&self, x: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let (of_x, _) = activation_backward(x, self.0, gradient)?;
+        let mut late = LateSums::default();
+        let (of_x, _) = activation_backward(x, self.0, gradient, &mut late)?;
+        late.finish()?;
         Ok(Some(of_x))
     }
 }

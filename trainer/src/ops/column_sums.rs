@@ -1,18 +1,43 @@
 //! Σ over the rows of a matrix, first to last: what a bias gets. Of magnitudes: what an
 //! input dimension weighs.
+//!
+//! A GPU adds up parts of the rows, then the parts. A backward has two dozen such sums of parts,
+//! each too small for a GPU: [`LateSums`] makes them in one launch.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::values;
 
+/// Sums that wait for their last pass, [`LateSums::finish`], before which they must not be read.
+/// On a CPU none waits.
+#[derive(Debug, Default)]
+#[must_use = "sums that nobody finishes hold anything"]
+pub struct LateSums {
+    #[cfg(feature = "cuda")]
+    pub(super) waiting: Vec<super::cuda::PartialSums>,
+}
+
+impl LateSums {
+    /// Makes all of them.
+    ///
+    /// # Errors
+    /// When a GPU has no memory for the list.
+    pub fn finish(self) -> Result<()> {
+        #[cfg(feature = "cuda")]
+        super::cuda::finish(&self.waiting)?;
+        Ok(())
+    }
+}
+
 /// `x` `[rows, width]` → `[width]`, without a backward.
 ///
 /// # Errors
 /// When `x` is not a contiguous matrix.
-pub(crate) fn column_sums(x: &Tensor) -> Result<Tensor> {
+#[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "for a GPU"))]
+pub(crate) fn column_sums(x: &Tensor, late: &mut LateSums) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        return super::cuda::column_sums(x);
+        return super::cuda::column_sums(x, late);
     }
     x.apply_op1_no_bwd(&ColumnSums::OfValues)
 }

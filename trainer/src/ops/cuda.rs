@@ -22,7 +22,8 @@ use candle_core::op::BackpropOp;
 use candle_core::{CudaStorage, Device, Error, Layout, Result, Shape, Storage, Tensor, bail};
 
 use self::chunks::fresh;
-use super::{Lifetime, RowIndex, Sequences};
+use self::sums::Parts;
+use super::{LateSums, Lifetime, RowIndex, Sequences};
 use crate::recipe::ActivationKind;
 
 /// Launches a kernel with these arguments.
@@ -44,10 +45,12 @@ mod chunks;
 mod layer_norm;
 mod product;
 pub(crate) mod removal;
+mod sums;
 
 pub(super) use attention::{attention, attention_backward};
 pub(super) use layer_norm::{add_and_normalize, layer_norm, layer_norm_backward};
 pub(super) use product::product;
+pub(super) use sums::{PartialSums, column_magnitudes, column_sums, finish};
 
 /// The oldest architecture the kernels are compiled for; the driver adapts them.
 const ARCHITECTURE: &str = "compute_80";
@@ -60,7 +63,6 @@ const THREADS: u32 = 256;
 const BLOCKS: u32 = 2048;
 /// As in `kernels.cu`.
 const CHUNK: usize = 8192;
-const ROWS_OF_SUMS: u32 = 8;
 
 /// Makes a fresh device fit for many small operations.
 ///
@@ -267,110 +269,6 @@ fn wrap(values: CudaSlice<f32>, device: &CudaDevice, shape: impl Into<Shape>) ->
     Ok((storage, shape.into()))
 }
 
-/// Column sums are added up in two passes.
-struct Sums {
-    parts: usize,
-    rows_each: u32,
-    configuration: LaunchConfig,
-}
-
-impl Sums {
-    fn new(rows: usize, width: usize) -> Result<Self> {
-        // Parts of at least 64 rows, and at most 64 parts.
-        let rows_each = rows.div_ceil(64).max(64);
-        let parts = rows.max(1).div_ceil(rows_each);
-        Ok(Self {
-            parts,
-            rows_each: size(rows_each)?,
-            configuration: columns(width, parts)?,
-        })
-    }
-
-    /// Where the sums of each part go.
-    fn partial(&self, device: &CudaDevice, width: usize) -> Result<Tensor> {
-        // Those of the only part are what is asked for.
-        let lifetime = if self.parts == 1 {
-            Lifetime::Step
-        } else {
-            Lifetime::Moment
-        };
-        fresh(device, (self.parts, width), lifetime)
-    }
-
-    fn finish(&self, partial: Tensor) -> Result<Tensor> {
-        if self.parts == 1 {
-            return partial.flatten_all();
-        }
-        add_rows(&partial)
-    }
-}
-
-/// Blocks of columns for each part of the rows.
-fn columns(width: usize, parts: usize) -> Result<LaunchConfig> {
-    let columns = size(width)?.div_ceil(WARP);
-    Ok(grid(columns, size(parts)?, 1, (WARP, ROWS_OF_SUMS), 0))
-}
-
-/// Sums of the columns of `x` `[rows, width]`, in one pass.
-fn add_rows(x: &Tensor) -> Result<Tensor> {
-    let device = device_of(x)?;
-    let (rows, width) = x.dims2()?;
-    let sums = fresh(device, width, Lifetime::Step)?;
-    let (x, to) = (address(x, rows * width)?, address(&sums, width)?);
-    let (rows, cols) = (size(rows)?, size(width)?);
-    launch!(
-        kernel(device, Source::General, "column_sums")?,
-        columns(width, 1)?,
-        &x,
-        &to,
-        &rows,
-        &cols,
-        &rows
-    );
-    Ok(sums)
-}
-
-/// See [`super::column_sums`].
-pub(super) fn column_sums(x: &Tensor) -> Result<Tensor> {
-    let device = device_of(x)?;
-    let (rows, width) = x.dims2()?;
-    let sums = Sums::new(rows, width)?;
-    let partial = sums.partial(device, width)?;
-    let (x, to) = (
-        address(x, rows * width)?,
-        address(&partial, sums.parts * width)?,
-    );
-    let (count, cols) = (size(rows)?, size(width)?);
-    launch!(
-        kernel(device, Source::General, "column_sums")?,
-        sums.configuration,
-        &x,
-        &to,
-        &count,
-        &cols,
-        &sums.rows_each
-    );
-    sums.finish(partial)
-}
-
-/// See [`super::column_magnitudes`].
-pub(super) fn column_magnitudes(x: &Tensor) -> Result<Tensor> {
-    let device = device_of(x)?;
-    let (rows, width) = x.dims2()?;
-    let mut sums = room(device, width)?;
-    let x = address(x, rows * width)?;
-    let (rows, cols) = (size(rows)?, size(width)?);
-    launch!(
-        kernel(device, Source::General, "column_magnitudes")?,
-        grid(cols.div_ceil(WARP), 1, 1, (WARP, 1), 0),
-        &x,
-        &mut sums,
-        &rows,
-        &cols
-    );
-    Ok(tensor(sums, device, width))
-}
-
 /// See [`super::fake_quantize`].
 pub(super) fn fake_quantize(x: &CudaStorage, layout: &Layout) -> Output {
     let (device, shape) = (x.device(), layout.shape());
@@ -463,32 +361,30 @@ pub(super) fn activation_backward(
     x: &Tensor,
     gradient: &Tensor,
     kind: ActivationKind,
+    late: &mut LateSums,
 ) -> Result<[Tensor; 2]> {
     let device = device_of(x)?;
     let (rows, width) = x.dims2()?;
     let of_x = fresh(device, (rows, width), Lifetime::Moment)?;
-    let sums = Sums::new(rows, width)?;
-    let partial = sums.partial(device, width)?;
+    let parts = Parts::new(rows, width)?;
+    let partial = PartialSums::new(device, parts.count, width)?;
     let (x, gradient) = (address(x, rows * width)?, address(gradient, rows * width)?);
-    let (to_x, to_partial) = (
-        address(&of_x, rows * width)?,
-        address(&partial, sums.parts * width)?,
-    );
+    let (to_x, to_partial) = (address(&of_x, rows * width)?, partial.address()?);
     let (count, cols) = (size(rows)?, size(width)?);
     let kind = number_of(kind);
     launch!(
         kernel(device, Source::General, "activation_backward")?,
-        sums.configuration,
+        parts.configuration,
         &x,
         &gradient,
         &to_x,
         &to_partial,
         &count,
         &cols,
-        &sums.rows_each,
+        &parts.rows_each,
         &kind
     );
-    Ok([of_x, sums.finish(partial)?])
+    Ok([of_x, partial.sums(late)?])
 }
 
 /// See [`super::rows`].

@@ -30,14 +30,14 @@ extern "C" __global__ void fake_quantize(const float* __restrict__ x, float* __r
 
 // --- sums of columns: blocks of 32 columns × 8 rows, a part of the rows each ---
 
-__device__ __forceinline__ void store_partial(float sum, float* partial, u32 width) {
+// The sum over the eight rows of a block goes to where the column's is.
+__device__ __forceinline__ void store_sum(float sum, float* to, u32 column, u32 width) {
     __shared__ float sums[8][WARP + 1];
     sums[threadIdx.y][threadIdx.x] = sum;
     __syncthreads();
-    u32 column = blockIdx.x * WARP + threadIdx.x;
     if (threadIdx.y == 0 && column < width) {
         for (int i = 1; i < 8; i++) sum += sums[i][threadIdx.x];
-        partial[(size_t)blockIdx.y * width + column] = sum;
+        to[column] = sum;
     }
 }
 
@@ -47,7 +47,22 @@ extern "C" __global__ void column_sums(const float* x, float* partial, u32 rows,
     float sum = 0.f;
     if (column < width)
         for (u32 row = blockIdx.y * rows_each + threadIdx.y; row < end; row += 8) sum += x[(size_t)row * width + column];
-    store_partial(sum, partial, width);
+    store_sum(sum, partial + (size_t)blockIdx.y * width, column, width);
+}
+
+// The sums of what was found in parts, of several matrices: the table has four numbers for each,
+// then its number and first column for each block.
+struct Parts { const float* x; float* sums; u64 rows; u64 width; };
+extern "C" __global__ void add_parts(const Parts* table, u32 matrices) {
+    u64 block = ((const u64*)(table + matrices))[blockIdx.x];
+    Parts it = table[block >> 32];
+    u32 column = (u32)block + threadIdx.x;
+    float sum = 0.f;
+    if (column < it.width) {
+        #pragma unroll 4
+        for (u64 row = threadIdx.y; row < it.rows; row += 8) sum += it.x[row * it.width + column];
+    }
+    store_sum(sum, it.sums, column, it.width);
 }
 
 // Σ|x| of each column, row by row: as on the CPU, to the bit. A thread a column.
@@ -130,7 +145,7 @@ extern "C" __global__ void activation_backward(const float* __restrict__ x, cons
             sum += of;
         }
     }
-    store_partial(sum, partial, width);
+    store_sum(sum, partial + (size_t)blockIdx.y * width, column, width);
 }
 
 // --- rows.rs: a block a row ---

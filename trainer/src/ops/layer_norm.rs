@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
-use super::column_sums::column_sums;
+use super::column_sums::{LateSums, column_sums};
 use super::linear::add_bias;
 use super::reduction::sum;
 use super::values;
@@ -61,7 +61,7 @@ pub struct NormGradients {
 }
 
 /// Gradients behind [`layer_norm`], where the sum of `gradients`, one to three, is that of the
-/// result.
+/// result; all but that of `x` are `late`.
 ///
 /// # Errors
 /// When the shapes do not fit, or a tensor is not contiguous.
@@ -70,10 +70,11 @@ pub fn layer_norm_backward(
     gain: &Tensor,
     epsilon: f32,
     gradients: &[&Tensor],
+    late: &mut LateSums,
 ) -> Result<NormGradients> {
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        let made = super::cuda::layer_norm_backward(x, gain, epsilon, gradients)?;
+        let made = super::cuda::layer_norm_backward(x, gain, epsilon, gradients, late)?;
         let [of_x, of_gain, of_shift, of_bias] = made;
         return Ok(NormGradients {
             of_x,
@@ -92,10 +93,10 @@ pub fn layer_norm_backward(
     let of_x = x.apply_op3_no_bwd(gain, &gradient, &Backward { epsilon })?;
     let of_gain = x.apply_op3_no_bwd(gain, &gradient, &WeightsBackward { epsilon })?;
     Ok(NormGradients {
-        of_bias: column_sums(&of_x)?,
+        of_bias: column_sums(&of_x, late)?,
         of_x,
         of_gain,
-        of_shift: column_sums(&gradient)?,
+        of_shift: column_sums(&gradient, late)?,
     })
 }
 
@@ -165,7 +166,9 @@ impl CustomOp3 for LayerNorm {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
-        let found = layer_norm_backward(x, gain, self.epsilon, &[&gradient])?;
+        let mut late = LateSums::default();
+        let found = layer_norm_backward(x, gain, self.epsilon, &[&gradient], &mut late)?;
+        late.finish()?;
         Ok((Some(found.of_x), Some(found.of_gain), Some(found.of_shift)))
     }
 }

@@ -4,11 +4,11 @@ use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::cudarc::driver::{DeviceRepr, LaunchConfig};
 use candle_core::{CudaStorage, Layout, Result, Tensor, bail};
 
+use super::sums::PartialSums;
 use super::{
-    Kernel, Output, Source, WARP, add_rows, address, device_of, fresh, grid, kernel, room, size,
-    values, wrap,
+    Kernel, Output, Source, WARP, address, device_of, fresh, grid, kernel, room, size, values, wrap,
 };
-use crate::ops::Lifetime;
+use crate::ops::{LateSums, Lifetime};
 
 /// Values of shared memory that every GPU gives to a block: a row of sums for each warp.
 const SHARED_VALUES: usize = 48 * 1024 / size_of::<f32>();
@@ -120,6 +120,7 @@ pub(in crate::ops) fn layer_norm_backward(
     gain: &Tensor,
     epsilon: f32,
     gradients: &[&Tensor],
+    late: &mut LateSums,
 ) -> Result<[Tensor; 4]> {
     let device = device_of(x)?;
     let (count, width) = x.dims2()?;
@@ -134,12 +135,9 @@ pub(in crate::ops) fn layer_norm_backward(
     let addends = Addends(addends);
     let blocks = rows.blocks().min(BLOCKS);
     let of_x = fresh(device, (count, width), Lifetime::Moment)?;
-    let partial = fresh(device, (blocks, 3 * width), Lifetime::Moment)?;
+    let partial = PartialSums::new(device, blocks, 3 * width)?;
     let (x, gain) = (address(x, count * width)?, address(gain, width)?);
-    let (to_x, to_partial) = (
-        address(&of_x, count * width)?,
-        address(&partial, blocks * 3 * width)?,
-    );
+    let (to_x, to_partial) = (address(&of_x, count * width)?, partial.address()?);
     launch!(
         kernel(device, rows.source, "layer_norm_backward")?,
         rows.grid(blocks)?,
@@ -151,7 +149,7 @@ pub(in crate::ops) fn layer_norm_backward(
         &rows.count,
         &epsilon
     );
-    let sums = add_rows(&partial)?;
+    let sums = partial.sums(late)?;
     let part = |number: usize| sums.narrow(0, number * width, width);
     Ok([of_x, part(0)?, part(1)?, part(2)?])
 }
