@@ -44,7 +44,7 @@ pub(super) fn remove_poor(
         return Ok(0);
     }
     let price = recipe.neuron_cost * chosen.last;
-    let mut poor = Vec::new();
+    let (mut worths, mut weights, mut places) = (Vec::new(), Vec::new(), Vec::new());
     let layers = matrices.chunks_exact(MATRICES);
     let stays = chosen.masks.chunks_exact(MATRICES);
     for (layer, (matrices, stays)) in layers.zip(stays).enumerate() {
@@ -55,27 +55,28 @@ pub(super) fn remove_poor(
             let above = for_cost(it)?.affine(1.0, -f64::from(chosen.last))?;
             (above * stays)?.sum(dimension)
         };
-        let worth = (above(input, input_stays, 1)? + above(output, output_stays, 0)?)?;
-        let weights = (input.mask.sum(1)? + output.mask.sum(0)?)?;
-        let neurons = worth
-            .to_vec1::<f32>()?
-            .into_iter()
-            .zip(weights.to_vec1::<f32>()?);
-        for (index, (worth, weights)) in neurons.enumerate() {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a count"
-            )]
-            let weights = weights as usize;
-            if weights > 0 && worth < price {
-                poor.push(Poor {
-                    layer,
-                    index,
-                    worth,
-                    weights,
-                });
-            }
+        worths.push((above(input, input_stays, 1)? + above(output, output_stays, 0)?)?);
+        weights.push((input.mask.sum(1)? + output.mask.sum(0)?)?);
+        places.extend((0..input.mask.dim(0)?).map(|index| (layer, index)));
+    }
+    // One answer for all layers: each is a wait for a GPU.
+    let of_all = |parts: &[Tensor]| Tensor::cat(parts, 0)?.to_vec1::<f32>();
+    let neurons = of_all(&worths)?.into_iter().zip(of_all(&weights)?);
+    let mut poor = Vec::new();
+    for ((layer, index), (worth, weights)) in places.into_iter().zip(neurons) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count"
+        )]
+        let weights = weights as usize;
+        if weights > 0 && worth < price {
+            poor.push(Poor {
+                layer,
+                index,
+                worth,
+                weights,
+            });
         }
     }
     poor.sort_by(|a, b| a.worth.total_cmp(&b.worth));
