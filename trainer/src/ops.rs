@@ -8,7 +8,8 @@
 //! Each operation is in a file of its own, with its formula, its backward and a check of
 //! the gradient against differences; most are candle custom ops. What stands beside one in a
 //! network can come in the same call, [`add_and_normalize`], [`bias_and_activate`]: on a GPU
-//! that is one kernel. Of those and of [`linear()`] candle's backward does not know. The same on a GPU is in `cuda.rs` and `kernels.cu`.
+//! that is one kernel. Of those and of [`linear()`] candle's backward does not know. The same
+//! on a GPU is in `cuda.rs`, with kernels in the `.cu` files.
 
 mod activation;
 mod attention;

@@ -1,6 +1,6 @@
 // The operations of this folder on an NVIDIA GPU, each the formula of the file that is
-// named before it; attention and LayerNorm are in files of their own. Compiled at run time by NVRTC, so that
-// building needs no nvcc for them.
+// named before it; attention and LayerNorm are in files of their own. Compiled at run time by
+// NVRTC, so that building needs no nvcc for them.
 //
 // Matrices are [rows, width], row by row. No kernel adds up floats with atomics: the same
 // numbers give the same bits on the same GPU.

@@ -3,9 +3,10 @@
 use core::ffi::c_int;
 
 use candle_core::backend::BackendStorage as _;
+use candle_core::cuda_backend::CudaDType;
 use candle_core::cuda_backend::cudarc::cublas::{result, sys};
 use candle_core::cuda_backend::cudarc::driver::DevicePtr as _;
-use candle_core::{DType, Error, Result, Storage, Tensor, bail};
+use candle_core::{CudaStorage, DType, Error, Result, Storage, Tensor, bail};
 use half::bf16;
 
 use super::{address, device_of, fresh};
@@ -33,24 +34,23 @@ impl Operand {
             [1, pitch] if pitch >= rows => (sys::cublasOperation_t::CUBLAS_OP_T, pitch),
             ref strides => bail!("a product of {rows} × {columns} with strides {strides:?}"),
         };
-        let stream = storage.device().cuda_stream();
         let start = layout.start_offset();
-        let address = match storage.dtype() {
-            DType::BF16 => {
-                let values = storage.as_cuda_slice::<bf16>()?;
-                values.slice(start..values.len()).device_ptr(&stream).0
-            }
-            _ => {
-                let values = storage.as_cuda_slice::<f32>()?;
-                values.slice(start..values.len()).device_ptr(&stream).0
-            }
-        };
         Ok(Self {
-            address,
+            address: match storage.dtype() {
+                DType::BF16 => address_from::<bf16>(storage, start)?,
+                _ => address_from::<f32>(storage, start)?,
+            },
             turned,
             pitch: length(pitch)?,
         })
     }
+}
+
+fn address_from<T: CudaDType>(storage: &CudaStorage, start: usize) -> Result<u64> {
+    let stream = storage.device().cuda_stream();
+    let values = storage.as_cuda_slice::<T>()?.slice(start..);
+    let (address, _synchronized) = values.device_ptr(&stream);
+    Ok(address)
 }
 
 fn length(value: usize) -> Result<c_int> {
@@ -63,10 +63,7 @@ pub(in crate::ops) fn product([left, right]: [&Tensor; 2], lifetime: Lifetime) -
     use sys::cublasComputeType_t::{CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32};
     use sys::cudaDataType_t::{CUDA_R_16BF, CUDA_R_32F};
 
-    let ((rows, inner), (right_rows, columns)) = (left.dims2()?, right.dims2()?);
-    if inner != right_rows || left.dtype() != right.dtype() {
-        bail!("a product of {rows} × {inner} and {right_rows} × {columns}");
-    }
+    let ((rows, inner), (_, columns)) = (left.dims2()?, right.dims2()?);
     let (kind, compute) = match left.dtype() {
         DType::BF16 => (CUDA_R_16BF, CUBLAS_COMPUTE_32F),
         _ => (CUDA_R_32F, CUBLAS_COMPUTE_32F_FAST_TF32),
@@ -81,8 +78,8 @@ pub(in crate::ops) fn product([left, right]: [&Tensor; 2], lifetime: Lifetime) -
     let (m, n, k) = (length(rows)?, length(columns)?, length(inner)?);
     let (one, zero) = (1.0_f32, 0.0_f32);
     let blas = device.cublas_handle();
-    // SAFETY: the strides of both operands are those of whole matrices within their storages,
-    // `to` has room for m · n values, and a sum without a multiple of what is there does not
+    // SAFETY: both operands are of one type, the left with as many columns as the right has rows,
+    // which the caller has checked; their strides are those of whole matrices within their storages; `to` has room for m · n values, and a sum without a multiple of what is there does not
     // read it.
     unsafe {
         result::gemm_ex(
