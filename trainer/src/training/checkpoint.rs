@@ -1,0 +1,379 @@
+//! A run as one file, written at once or not at all.
+//!
+//! A safetensors file: every tensor of the network with its optimiser state, the
+//! finished dense network, and as metadata (key `neuroprune`, JSON) everything else.
+//! A run that is resumed ends with the same bits as one that was never interrupted.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::{Device, Tensor, Var};
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+
+use crate::atomic_file;
+use crate::data::Dataset;
+use crate::network::parameter::Pruning;
+use crate::network::{Network, Shape};
+use crate::pretrained::is_same_source;
+use crate::pruning::MergedHead;
+use crate::recipe::{Recipe, RecipeError};
+use crate::text::vocabulary::Vocabulary;
+use crate::training::{EpochRecord, Journal, Phase, Run, is_finite};
+
+/// Changes whenever a field does.
+const VERSION: u32 = 3;
+/// Key of the metadata.
+const KEY: &str = "neuroprune";
+
+/// Why a checkpoint cannot be written or used.
+#[derive(Debug, thiserror::Error)]
+#[error("checkpoint {path}: {problem}")]
+pub struct CheckpointError {
+    path: String,
+    problem: Box<Problem>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("{0}")]
+    File(#[from] std::io::Error),
+    #[error("not a whole safetensors file: {0}")]
+    Container(#[from] safetensors::SafeTensorError),
+    #[error("{0}")]
+    Tensor(#[from] candle_core::Error),
+    #[error("its description does not decode: {0}")]
+    State(#[from] serde_json::Error),
+    #[error("written by another program: it has no `{KEY}` description")]
+    Foreign,
+    #[error("version {0}; this program reads version {VERSION}")]
+    Version(u32),
+    #[error("not written: parameter `{0}` is not finite any more; what stood there stays")]
+    NotFinite(String),
+    #[error("tensor `{0}` is missing")]
+    Missing(String),
+    #[error("tensor `{name}` has shape {found:?}, expected {expected:?}")]
+    Shape {
+        name: String,
+        found: Vec<usize>,
+        expected: Vec<usize>,
+    },
+    #[error("{0}")]
+    Recipe(#[from] RecipeError),
+    #[error("the shape of its network is not that of its recipe")]
+    RecipeShape,
+    #[error("the {0} differ from those it was made with; start anew without --resume")]
+    Differs(&'static str),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Version {
+    version: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    version: u32,
+    recipe: Recipe,
+    vocabulary: Vocabulary,
+    labels: Vec<String>,
+    data: [u8; 32],
+    examples: [u8; 32],
+    shape: Shape,
+    layers: Vec<LayerState>,
+    phase: Phase,
+    step: u64,
+    epoch_loss: f64,
+    history: Vec<EpochRecord>,
+    merged: Vec<MergedHead>,
+    journal: Journal,
+}
+
+/// What is left of a layer.
+#[derive(Serialize, Deserialize)]
+struct LayerState {
+    heads: Vec<u16>,
+    neurons: usize,
+    projection_columns: Option<Vec<u32>>,
+    mlp_columns: Option<Vec<u32>>,
+}
+
+/// Writes `run` to `path`.
+///
+/// # Errors
+/// When the file cannot be written; what stood there before stays.
+pub fn save(run: &Run, path: &Path) -> Result<(), CheckpointError> {
+    encode(run)
+        .and_then(|bytes| Ok(atomic_file::write(path, &bytes)?))
+        .map_err(|problem| at(path, problem))
+}
+
+/// Reads the run at `path`.
+///
+/// # Errors
+/// When there is none, or it is not whole.
+pub fn load(path: &Path) -> Result<Run, CheckpointError> {
+    let read = || decode(&std::fs::read(path)?);
+    read().map_err(|problem| at(path, problem))
+}
+
+/// Reads the run at `path`, which must have been made from this recipe and these
+/// examples, as read and split. Only the target may be another: training does not know
+/// it, and a finished run can be written for each.
+///
+/// # Errors
+/// As [`load`], and where recipe or examples differ.
+pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, CheckpointError> {
+    let mut run = load(path)?;
+    run.recipe.target = recipe.target;
+    let mut recipe = recipe.clone();
+    if recipe.model.is_pretrained() && is_same_source(&recipe.model.from, &run.recipe.model.from) {
+        // What the pretrained checkpoint decides is known; it need not be there any more.
+        let adopted = recipe.model.adopt(&run.recipe.model, |_| false);
+        adopted.map_err(|error| at(path, error.into()))?;
+    }
+    recipe.settle();
+    let differs = if run.recipe != recipe {
+        Some("recipe and options")
+    } else if run.examples != train.fingerprint() {
+        Some("training data")
+    } else {
+        None
+    };
+    match differs {
+        Some(what) => Err(at(path, Problem::Differs(what))),
+        None => Ok(run),
+    }
+}
+
+fn at(path: &Path, problem: Problem) -> CheckpointError {
+    CheckpointError {
+        path: path.display().to_string(),
+        problem: Box::new(problem),
+    }
+}
+
+fn encode(run: &Run) -> Result<Vec<u8>, Problem> {
+    let layers = run.network.layers.iter().map(|layer| LayerState {
+        heads: layer.heads.clone(),
+        neurons: layer.mlp_input.bias.value.elem_count(),
+        projection_columns: layer.projection.columns.clone(),
+        mlp_columns: layer.mlp_input.columns.clone(),
+    });
+    let state = State {
+        version: VERSION,
+        recipe: run.recipe.clone(),
+        vocabulary: run.vocabulary.clone(),
+        labels: run.labels.clone(),
+        data: run.data,
+        examples: run.examples,
+        shape: run.network.shape.clone(),
+        layers: layers.collect(),
+        phase: run.phase,
+        step: run.step,
+        epoch_loss: run.epoch_loss,
+        history: run.history.clone(),
+        merged: run.merged.clone(),
+        journal: run.journal.clone(),
+    };
+    let mut tensors = Vec::new();
+    for (name, parameter) in run.network.parameters() {
+        if !is_finite(&parameter.values())? {
+            return Err(Problem::NotFinite(name));
+        }
+        for (suffix, tensor) in parameter.tensors() {
+            tensors.push((format!("network/{name}/{suffix}"), tensor));
+        }
+    }
+    if let Some(dense) = &run.dense {
+        for (name, parameter) in dense.parameters() {
+            tensors.push((format!("dense/{name}/value"), parameter.value.as_tensor()));
+        }
+    }
+    let description = HashMap::from([(KEY.to_owned(), serde_json::to_string(&state)?)]);
+    Ok(safetensors::serialize(tensors, Some(description))?)
+}
+
+fn decode(bytes: &[u8]) -> Result<Run, Problem> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+    let description = metadata.metadata().as_ref();
+    let description = description
+        .and_then(|map| map.get(KEY))
+        .ok_or(Problem::Foreign)?;
+    let Version { version } = serde_json::from_str(description)?;
+    if version != VERSION {
+        return Err(Problem::Version(version));
+    }
+    let state: State = serde_json::from_str(description)?;
+    // Sizes are trusted below.
+    state.recipe.check()?;
+    let (vocabulary, labels) = (state.vocabulary.len(), state.labels.len());
+    let shape = Shape::new(&state.recipe.model, vocabulary, labels, state.shape.pair);
+    if shape != state.shape {
+        return Err(Problem::RecipeShape);
+    }
+    let mut tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
+
+    let mut network = Network::new(state.shape.clone(), 0)?;
+    for (layer, left) in network.layers.iter_mut().zip(&state.layers) {
+        layer.heads.clone_from(&left.heads);
+        layer
+            .projection
+            .columns
+            .clone_from(&left.projection_columns);
+        layer.mlp_input.columns.clone_from(&left.mlp_columns);
+    }
+    fill(&mut network, &mut tensors, "network", Some(&state.layers))?;
+    let dense = if state.phase == Phase::Dense {
+        None
+    } else {
+        let mut dense = Network::new(state.shape.clone(), 0)?;
+        fill(&mut dense, &mut tensors, "dense", None)?;
+        Some(dense)
+    };
+    Ok(Run {
+        recipe: state.recipe,
+        vocabulary: state.vocabulary,
+        labels: state.labels,
+        data: state.data,
+        examples: state.examples,
+        network,
+        dense,
+        phase: state.phase,
+        step: state.step,
+        epoch_loss: state.epoch_loss,
+        history: state.history,
+        merged: state.merged,
+        journal: state.journal,
+    })
+}
+
+/// Replaces every tensor of `network` by the one in the file. With `left`, shapes are
+/// those of what is left, and the optimiser's state is read too.
+fn fill(
+    network: &mut Network,
+    tensors: &mut HashMap<String, Tensor>,
+    prefix: &str,
+    left: Option<&[LayerState]>,
+) -> Result<(), Problem> {
+    let expected = shapes(network, left);
+    let names: Vec<String> = network
+        .parameters()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    let parameters = network.parameters_mut().into_iter();
+    for ((name, expected), parameter) in names.iter().zip(expected).zip(parameters) {
+        let mut take = |suffix: &str| {
+            let name = format!("{prefix}/{name}/{suffix}");
+            match tensors.remove(&name) {
+                Some(tensor) if tensor.dims() == expected => Ok(tensor),
+                Some(tensor) => Err(Problem::Shape {
+                    name,
+                    found: tensor.dims().to_vec(),
+                    expected: expected.clone(),
+                }),
+                None => Err(Problem::Missing(name)),
+            }
+        };
+        parameter.value = Var::from_tensor(&take("value")?)?;
+        if left.is_some() {
+            parameter.moments = [take("first_moment")?, take("second_moment")?];
+            if parameter.pruning.is_some() {
+                parameter.pruning = Some(Pruning {
+                    mask: take("mask")?,
+                    sensitivity: take("sensitivity")?,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Shape of every parameter, as far as the layers are cut.
+fn shapes(network: &Network, left: Option<&[LayerState]>) -> Vec<Vec<usize>> {
+    let full = network.parameters();
+    let full = full.iter().map(|(name, parameter)| {
+        let mut dims = parameter.value.dims().to_vec();
+        let part = name
+            .strip_prefix("layer.")
+            .and_then(|rest| rest.split_once('.'));
+        let Some((layer, part)) = part else {
+            return dims;
+        };
+        let state = layer.parse().ok().and_then(|index: usize| left?.get(index));
+        let Some(state) = state else {
+            return dims;
+        };
+        let context = state.heads.len() * network.shape.head_width();
+        let columns =
+            |columns: &Option<Vec<u32>>| columns.as_ref().map_or(network.shape.hidden, Vec::len);
+        let (rows, cols) = match part {
+            "projection.weight" => (Some(3 * context), Some(columns(&state.projection_columns))),
+            "projection.bias" => (Some(3 * context), None),
+            "attention_output.weight" => (None, Some(context)),
+            "mlp_input.weight" => (Some(state.neurons), Some(columns(&state.mlp_columns))),
+            "mlp_input.bias" => (Some(state.neurons), None),
+            "mlp_output.weight" => (None, Some(state.neurons)),
+            _ => (None, None),
+        };
+        for (dim, new) in dims.iter_mut().zip([rows, cols]) {
+            *dim = new.unwrap_or(*dim);
+        }
+        dims
+    });
+    full.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the description of a checkpoint carries in floats, with one value everywhere.
+    fn record(value: f64, single: f32) -> (EpochRecord, Journal) {
+        let epoch = EpochRecord {
+            phase: Phase::Dense,
+            epoch: 1,
+            step: 1,
+            loss: value,
+            dev_accuracy: value,
+            sparsity: value,
+            heads: 1,
+            neurons: 1,
+        };
+        let journal = Journal {
+            pending_loss: single,
+            penalties_reached: Some(single),
+            ..Journal::default()
+        };
+        (epoch, journal)
+    }
+
+    fn assert_same_bits(value: f64, single: f32) {
+        let text = serde_json::to_string(&record(value, single)).unwrap();
+        let (epoch, journal): (EpochRecord, Journal) = serde_json::from_str(&text).unwrap();
+        for found in [epoch.loss, epoch.dev_accuracy, epoch.sparsity] {
+            assert_eq!(found.to_bits(), value.to_bits(), "{value:e}: {text}");
+        }
+        for found in [journal.pending_loss, journal.penalties_reached.unwrap()] {
+            assert_eq!(found.to_bits(), single.to_bits(), "{single:e}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_loss_that_a_quick_parser_misses_comes_back() {
+        assert_same_bits(1.571_614_393_821_129_3, 1.571_614_4);
+    }
+
+    proptest! {
+        /// Resuming is exact only if every float is. One that is not finite is never saved.
+        #[test]
+        fn every_float_comes_back_as_the_same_bits(value: u64, single: u32) {
+            let (value, single) = (f64::from_bits(value), f32::from_bits(single));
+            prop_assume!(value.is_finite() && single.is_finite());
+            assert_same_bits(value, single);
+        }
+    }
+}
