@@ -59,7 +59,7 @@ pub struct EncoderSettings {
 pub enum Activation {
     /// max(0, x).
     Relu,
-    /// x·Φ(x), Φ by the logistic form x·σ(√(8/π)·(x + 0.044715·x³)).
+    /// x·Φ(x) by the polynomial that `docs/format.md` states.
     Gelu,
 }
 

@@ -50,13 +50,15 @@ pub fn inverse_square_root(x: f32) -> f32 {
     y
 }
 
-/// Where the bump of [`gelu`] ends, and its coefficients.
-pub(crate) const GELU: [f32; 5] = [3.5, 0.041_913_9, -0.013_530_1, -0.004_824_7, 0.001_801_8];
+/// Where the bump of [`gelu`] ends, and the coefficients of its cubic by ascending power.
+/// `docs/format.md` states them: they are part of what a file means.
+pub const GELU: [f32; 5] = [3.5, 0.041_913_9, -0.013_530_1, -0.004_824_7, 0.001_801_8];
 
-/// x·Φ(x) (Hendrycks and Gimpel 2016), off by less than 0.001.
+/// x·Φ(x) (Hendrycks and Gimpel 2016), off by less than 0.001:
+/// max(0, x) − (p(t)·t)·(l·l) with t = min(|x|, 3.5), l = 3.5 − t and p a cubic.
 ///
-/// max(0, x) less t·(1 − Φ(t)) with t = |x|, an even bump that is nothing from 3.5 on:
-/// t·(3.5 − t)² times a polynomial fitted for the least largest error.
+/// What is subtracted stands for t·(1 − Φ(t)), an even bump that has died away at 3.5; p is
+/// fitted for the least largest error.
 #[inline]
 #[must_use]
 pub fn gelu(x: f32) -> f32 {
@@ -182,6 +184,24 @@ mod tests {
         }
         assert_eq!(gelu(1e30), 1e30);
         assert_eq!(gelu(-1e30), 0.0);
+    }
+
+    /// Whoever reads the specification computes the same bits.
+    #[test]
+    fn the_specification_states_gelus_numbers() {
+        let text = include_str!("../../docs/format.md");
+        let block = text.split("```gelu").nth(1).unwrap();
+        let block = block.split("```").next().unwrap();
+        let is_part = |c: char| c.is_ascii_digit() || "-.".contains(c);
+        let words = block.split(|c: char| !is_part(c));
+        let numbers = words.filter(|word| word.contains('.'));
+        let numbers: std::vec::Vec<f32> = numbers.map(|word| word.parse().unwrap()).collect();
+        let [end, cubic @ ..] = GELU;
+        let [first, second, stated @ ..] = numbers.as_slice() else {
+            panic!("{numbers:?}");
+        };
+        assert_eq!([*first, *second], [end, end]);
+        assert_eq!(stated, cubic);
     }
 
     #[allow(clippy::cast_precision_loss, reason = "small numbers")]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use neuroprune_trainer::smart_home;
+use neuroprune_trainer::data::smart_home;
 use serde_json::Value;
 
 /// Seed of the small data set.

@@ -15,8 +15,8 @@ use std::time::{Instant, SystemTime};
 
 use neuroprune_format::Model;
 use neuroprune_tests::{Folder, Ran, Random, run};
-use neuroprune_trainer::checkpoint;
 use neuroprune_trainer::training::Phase;
+use neuroprune_trainer::training::checkpoint;
 use serde_json::Value;
 
 /// How long anything may take that takes a second.

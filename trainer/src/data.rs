@@ -35,6 +35,7 @@ mod delimited;
 mod error;
 mod json_lines;
 mod labels;
+pub mod smart_home;
 
 pub use columns::{Columns, ResolvedColumns};
 pub use error::{DataError, Problem};

@@ -7,11 +7,12 @@
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::network::parameter::Parameter;
 use crate::ops::Heads;
-use crate::parameter::Parameter;
 use crate::random::{Purpose, initial_values, stream};
 use crate::recipe::{ActivationKind, FloatPrecision, ModelRecipe, PoolingKind};
 
+pub mod parameter;
 pub mod recording;
 
 pub use recording::{LayerRecording, Recording};

@@ -96,6 +96,11 @@ pub(crate) fn share(part: usize, whole: usize) -> f64 {
     100.0 * real(part) / real(whole.max(1))
 }
 
+/// Two digits a byte, as hashes are written.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

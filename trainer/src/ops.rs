@@ -16,6 +16,7 @@ mod attention;
 mod column_sums;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
+pub mod device;
 mod exponential;
 mod fake_quantize;
 mod layer_norm;

@@ -28,10 +28,10 @@ pub use hub::FetchObserver;
 pub(crate) use hub::is_same_source;
 pub use vocabulary::Respelled;
 
+use crate::network::parameter::Parameter;
 use crate::network::{Layer, Linear, Network, Norm, Shape};
-use crate::parameter::Parameter;
 use crate::recipe::{ModelRecipe, Recipe};
-use crate::vocabulary::{Vocabulary, VocabularyError};
+use crate::text::vocabulary::{Vocabulary, VocabularyError};
 use config::{CONFIG, Config};
 use error::Problem;
 use hub::{Fetched, Name};

@@ -8,9 +8,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub mod target;
 mod vocabulary_size;
 
-use crate::target::Target;
+use crate::recipe::target::Target;
 
 pub use vocabulary_size::VocabularySize;
 
@@ -938,6 +939,21 @@ mod tests {
         for blocks in [Blocks::One, Blocks::Two, Blocks::Four] {
             let recipe = Recipe::default().with("pruning.blocks", blocks.name());
             assert_eq!(recipe.unwrap().pruning.blocks, blocks);
+        }
+    }
+
+    proptest::proptest! {
+        /// A run is repeated from the recipe that stands beside its model.
+        #[test]
+        fn every_float_comes_back_from_toml_as_the_same_bits(double: u64, single: u32) {
+            let (double, single) = (f64::from_bits(double), f32::from_bits(single));
+            proptest::prop_assume!(double.is_finite() && single.is_finite());
+            let mut recipe = Recipe::default();
+            recipe.training.learning_rate = double;
+            recipe.model.norm_epsilon = single;
+            let read: Recipe = toml::from_str(&recipe.to_toml()).unwrap();
+            assert_eq!(read.training.learning_rate.to_bits(), double.to_bits());
+            assert_eq!(read.model.norm_epsilon.to_bits(), single.to_bits());
         }
     }
 }

@@ -17,11 +17,11 @@ use askama::Template;
 use neuroprune_format::{FormatError, Model};
 
 use crate::ablation::Summary;
-use crate::loss::has_teacher;
 use crate::numbers::{duration, percent, real, signed, significant, thousands};
-use crate::outcome::Outcome;
 use crate::pruning::DegreeSpread;
 use crate::recipe::{Method, PruningRecipe};
+use crate::run::outcome::Outcome;
+use crate::training::loss::has_teacher;
 use bytes::{Bar, BytesRow};
 use comparison::{Comparison, Key};
 use curves::Curve;
@@ -397,10 +397,10 @@ pub(crate) use tests::outcome_of_golden;
 mod tests {
     use super::svg_check::assert_balanced;
     use super::*;
-    use crate::inspection::Inspection;
-    use crate::outcome::{Accuracies, FileOutcome, RunOutcome, Seconds};
+    use crate::model_file::inspection::Inspection;
     use crate::pruning::{KeptHead, MergedHead};
     use crate::recipe::Recipe;
+    use crate::run::outcome::{Accuracies, FileOutcome, RunOutcome, Seconds};
     use crate::training::{CurvePoint, EpochRecord, Journal, Phase};
 
     const GOLDEN: &[u8] = include_bytes!("../../format/tests/golden/v2.neuro");

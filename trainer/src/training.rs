@@ -10,20 +10,26 @@
 //! numbers are addressed by purpose and step ([`crate::random`]), so a resumed run ends
 //! with the same bits.
 
+pub mod checkpoint;
+pub mod loss;
+pub mod memory;
+pub mod optimizer;
+pub mod step_times;
+
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{Batch, EncodedExample, encode};
 use crate::data::Dataset;
-use crate::loss::{Loss, has_teacher};
 use crate::network::{Network, Precision, Recording, Shape};
-use crate::noise::WordNoise;
-use crate::optimizer::{self, StepSettings};
 use crate::pretrained::{Beginning, Pretrained, PretrainedError};
 use crate::pruning::{self, KeptHead, MergedHead, penalty, schedule};
 use crate::random::{Purpose, permutation, stream};
 use crate::recipe::{Blocks, Method, Recipe, VocabularySize};
-use crate::vocabulary::{Vocabulary, VocabularyError};
+use crate::text::batch::{Batch, EncodedExample, encode, spread};
+use crate::text::noise::WordNoise;
+use crate::text::vocabulary::{Vocabulary, VocabularyError};
+use crate::training::loss::{Loss, has_teacher};
+use crate::training::optimizer::StepSettings;
 
 /// Examples of one forward pass when nothing is learned.
 const EVALUATION_BATCH: usize = 64;
@@ -602,15 +608,6 @@ fn check_classes(train: &Dataset) -> Result<usize, TrainingError> {
 /// Each phase has streams of its own.
 fn stream_index(phase: Phase, index: u64) -> u64 {
     (phase as u64) << 48 | index
-}
-
-/// At most `count` of `examples`, evenly spread: files are often sorted by class.
-pub fn spread(
-    examples: &[EncodedExample],
-    count: usize,
-) -> impl Iterator<Item = &EncodedExample> + Clone {
-    let step = examples.len().div_ceil(count.max(1)).max(1);
-    examples.iter().step_by(step).take(count)
 }
 
 /// Logits of every example, `[examples, labels]`, row by row.

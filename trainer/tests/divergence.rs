@@ -7,9 +7,9 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
-use neuroprune_trainer::checkpoint;
-use neuroprune_trainer::pipeline::{Observer, train_phase};
 use neuroprune_trainer::recipe::Recipe;
+use neuroprune_trainer::run::pipeline::{Observer, train_phase};
+use neuroprune_trainer::training::checkpoint;
 use neuroprune_trainer::training::{Examples, Phase, Run, StepReport};
 
 /// Nobody looks.

@@ -7,10 +7,8 @@
 mod home_run;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use neuroprune_trainer::batch::{Batch, EncodedExample};
-use neuroprune_trainer::device::DeviceName;
-use neuroprune_trainer::loss::Loss;
 use neuroprune_trainer::network::{Network, Shape};
+use neuroprune_trainer::ops::device::DeviceName;
 use neuroprune_trainer::ops::{
     Heads, LateSums, RowIndex, Sequences, activation, activation_backward, add_and_normalize,
     attention, bias_and_activate, fake_quantize, layer_norm, layer_norm_backward, linear,
@@ -21,6 +19,8 @@ use neuroprune_trainer::random::{Purpose, initial_values, stream};
 use neuroprune_trainer::recipe::{
     ActivationKind, Blocks, FloatPrecision, ModelRecipe, PruningRecipe, Recipe, ScoreKind,
 };
+use neuroprune_trainer::text::batch::{Batch, EncodedExample};
+use neuroprune_trainer::training::loss::Loss;
 
 /// Of the largest magnitude.
 const TOLERANCE: f32 = 4e-3;

@@ -5,9 +5,9 @@ mod home_run;
 use std::path::Path;
 
 use candle_core::DType;
-use neuroprune_trainer::checkpoint;
 use neuroprune_trainer::network::Precision;
 use neuroprune_trainer::recipe::{FloatPrecision, Recipe};
+use neuroprune_trainer::training::checkpoint;
 use neuroprune_trainer::training::{Examples, Phase, Run, float_accuracy};
 
 fn run_in(precision: FloatPrecision, folder: &Path) -> (Run, Examples) {

@@ -10,12 +10,13 @@ use core::sync::atomic::AtomicBool;
 use std::fs;
 use std::path::Path;
 
-use neuroprune_trainer::batch::{Batch, encode};
-use neuroprune_trainer::checkpoint;
 use neuroprune_trainer::data::{Dataset, Format, ReadOptions, parse};
-use neuroprune_trainer::pipeline::{self, Data, End, Files, Observer};
 use neuroprune_trainer::pretrained::Pretrained;
 use neuroprune_trainer::recipe::{ActivationKind, Recipe, VocabularySize};
+use neuroprune_trainer::run::files::Files;
+use neuroprune_trainer::run::pipeline::{self, Data, End, Observer};
+use neuroprune_trainer::text::batch::{Batch, encode};
+use neuroprune_trainer::training::checkpoint;
 use neuroprune_trainer::training::{Phase, Run, StepReport};
 use safetensors::Dtype;
 use serde_json::{Value, json};

@@ -2,13 +2,13 @@
 //! answers as they are.
 
 use candle_core::{Device, Tensor, Var};
-use neuroprune_trainer::batch::{Batch, EncodedExample};
+use neuroprune_trainer::network::parameter::Parameter;
 use neuroprune_trainer::network::{Layer, Network, Shape};
-use neuroprune_trainer::parameter::Parameter;
 use neuroprune_trainer::pruning::threshold::weights_at;
 use neuroprune_trainer::pruning::{cut, merge_heads, prune_and_cut, prune_to};
 use neuroprune_trainer::random::{Purpose, initial_values, stream};
 use neuroprune_trainer::recipe::{ActivationKind, Blocks, ModelRecipe, PruningRecipe, ScoreKind};
+use neuroprune_trainer::text::batch::{Batch, EncodedExample};
 
 use proptest::prelude::*;
 

@@ -17,7 +17,7 @@ use neuroprune_runtime::Model;
 use neuroprune_runtime::tokenizer::Tokenizer;
 use neuroprune_trainer::pretrained::Pretrained;
 use neuroprune_trainer::recipe::{Recipe, VocabularySize};
-use neuroprune_trainer::vocabulary::{Normalization, Vocabulary};
+use neuroprune_trainer::text::vocabulary::{Normalization, Vocabulary};
 
 use corpus::Corpus;
 

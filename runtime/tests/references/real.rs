@@ -96,10 +96,11 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
         .collect()
 }
 
-/// x·Φ(x) by Hendrycks and Gimpel 2016: 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
+/// As `docs/format.md` defines it.
 fn gelu(x: f64) -> f64 {
-    let inner = core::f64::consts::FRAC_2_PI.sqrt() * (x + 0.044_715 * x.powi(3));
-    0.5 * x * (1.0 + inner.tanh())
+    let t = x.abs().min(3.5);
+    let p = 0.041_913_9 + t * (-0.013_530_1 + t * (-0.004_824_7 + t * 0.001_801_8));
+    x.max(0.0) - p * t * (3.5 - t).powi(2)
 }
 
 fn apply(matrix: &Matrix<'_>, x: &[f64]) -> Vec<f64> {

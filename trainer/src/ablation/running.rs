@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::grid::{Cell, Grid};
-use crate::checkpoint::{self, CheckpointError};
-use crate::device::{DeviceError, DeviceName};
-use crate::inspection::hex;
-use crate::outcome::{OutcomeError, RunOutcome};
-use crate::pipeline::{self, Data, End, Files, Observer, PipelineError};
+use crate::numbers::hex;
+use crate::ops::device::{DeviceError, DeviceName};
 use crate::pretrained::Pretrained;
+use crate::run::files::Files;
+use crate::run::outcome::{OutcomeError, RunOutcome};
+use crate::run::pipeline::{self, Data, End, Observer, PipelineError};
+use crate::training::checkpoint::{self, CheckpointError};
 use crate::training::{Examples, Phase, Run};
 
 /// A grid, its data, and where its cells lie.

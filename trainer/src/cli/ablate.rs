@@ -14,11 +14,11 @@ use super::quickstart::smart_home_data;
 use super::train::stop_on_ctrl_c;
 use crate::ablation::{Ablation, Cell, Finished, Grid, Stage, Summary};
 use crate::atomic_file;
-use crate::device::DeviceName;
-use crate::outcome::Accuracies;
-use crate::pipeline::{Data, Observer};
+use crate::ops::device::DeviceName;
 use crate::pretrained::Pretrained;
 use crate::report;
+use crate::run::outcome::Accuracies;
+use crate::run::pipeline::{Data, Observer};
 use crate::training::{Phase, StepReport};
 
 /// Compare methods: a grid of variants, sparsities and seeds, one table.

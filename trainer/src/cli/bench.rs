@@ -8,12 +8,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::inputs::{print, print_json};
-use crate::checkpoint;
-use crate::device::DeviceName;
 use crate::network::{Network, Precision, Shape};
 use crate::numbers::significant;
+use crate::ops::device::DeviceName;
 use crate::recipe::{ActivationKind, FloatPrecision, PoolingKind, PruningRecipe};
-use crate::step_times::{Load, StepTimes, measure};
+use crate::training::checkpoint;
+use crate::training::step_times::{Load, StepTimes, measure};
 
 /// Measure how fast this machine trains.
 #[derive(Args, Debug)]

@@ -9,8 +9,8 @@ use neuroprune_format::Model;
 
 use super::inputs::{DataOptions, print, print_json, read_model};
 use super::tables;
+use crate::model_file::scoring::score;
 use crate::numbers::thousands;
-use crate::scoring::score;
 
 /// Measure a model file on labelled text, with the runtime that devices have.
 #[derive(Args, Debug)]

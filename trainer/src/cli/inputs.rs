@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::data::{self, Columns, Dataset, ReadOptions};
-use crate::pipeline::Data;
+use crate::run::pipeline::Data;
 
 /// A combination of options that makes no sense: exit status 2.
 #[derive(Debug, thiserror::Error)]

@@ -8,9 +8,9 @@ use clap::Args;
 
 use super::inputs::{print, print_json, read_model};
 use super::tables::{self, percent};
-use crate::inspection::Inspection;
+use crate::model_file::inspection::Inspection;
 use crate::numbers::thousands;
-use crate::target::Target;
+use crate::recipe::target::Target;
 
 /// Show what is in a model file, byte by byte.
 #[derive(Args, Debug)]

@@ -5,8 +5,8 @@ use std::time::Instant;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::numbers::{real, thousands};
-use crate::pipeline::Observer;
 use crate::pretrained::FetchObserver;
+use crate::run::pipeline::Observer;
 use crate::training::{EpochRecord, Phase, StepReport};
 
 /// Share of the new loss in the one that is shown.

@@ -12,11 +12,12 @@ use super::classify::{Answer, answer};
 use super::inputs::{DataOptions, print, print_json};
 use super::tables;
 use super::train::{RecipeOptions, begin, train_and_report};
+use crate::data::smart_home;
 use crate::numbers::thousands;
-use crate::outcome::Outcome;
-use crate::pipeline::{Data, Files};
 use crate::recipe::Recipe;
-use crate::smart_home;
+use crate::run::files::Files;
+use crate::run::outcome::Outcome;
+use crate::run::pipeline::Data;
 
 /// Seed of the data set: the same texts for every model.
 const DATA_SEED: u64 = 1;

@@ -9,9 +9,9 @@ use clap::Args;
 use super::inputs::{print, print_json};
 use crate::ablation::{Finished, Peer, Summary, summary};
 use crate::atomic_file;
-use crate::outcome::{Outcome, RunOutcome};
-use crate::pipeline::Files;
 use crate::report;
+use crate::run::files::Files;
+use crate::run::outcome::{Outcome, RunOutcome};
 
 /// Put what runs came to on one page.
 ///

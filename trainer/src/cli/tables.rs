@@ -2,10 +2,10 @@
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use crate::inspection::Inspection;
+use crate::model_file::inspection::Inspection;
+use crate::model_file::scoring::Scored;
 use crate::numbers::thousands;
-use crate::outcome::Outcome;
-use crate::scoring::Scored;
+use crate::run::outcome::Outcome;
 
 /// A table with this header; the first column is text, the others are numbers.
 fn table(header: &[&str]) -> Table {

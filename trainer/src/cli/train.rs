@@ -11,15 +11,16 @@ use clap::Args;
 use super::inputs::{DataOptions, WrongUse, print, print_json};
 use super::progress::{Fetching, Progress};
 use super::tables;
-use crate::checkpoint;
-use crate::device::DeviceName;
 use crate::numbers::thousands;
-use crate::outcome::Outcome;
-use crate::pipeline::{self, Data, End, Files};
+use crate::ops::device::DeviceName;
 use crate::pretrained::Pretrained;
+use crate::recipe::target::Target;
 use crate::recipe::{Blocks, Method, Recipe, VocabularySize};
-use crate::target::Target;
+use crate::run::files::Files;
+use crate::run::outcome::Outcome;
+use crate::run::pipeline::{self, Data, End};
 use crate::training::Run;
+use crate::training::checkpoint;
 
 /// Train a dense encoder, prune it by NeuroPrune, write the model file.
 ///

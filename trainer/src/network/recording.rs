@@ -15,15 +15,15 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Result, Tensor, bail};
 
 use super::{Linear, Network, Norm, Precision};
-use crate::batch::Batch;
-use crate::loss::Loss;
+use crate::network::parameter::Parameter;
 use crate::ops::{
     LateSums, activation_backward, add_and_normalize, attention, attention_backward,
     bias_and_activate, column_sums, fake_quantize, layer_norm, layer_norm_backward, linear,
     linear_backward, mean, mean_backward, product, rows, rows_backward,
 };
-use crate::parameter::Parameter;
 use crate::recipe::PoolingKind;
+use crate::text::batch::Batch;
+use crate::training::loss::Loss;
 
 /// Everything a forward pass makes.
 #[derive(Clone, Debug)]
@@ -367,10 +367,10 @@ mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
-    use crate::batch::EncodedExample;
     use crate::network::Shape;
     use crate::random::{Purpose, initial_values, stream};
     use crate::recipe::{ActivationKind, ModelRecipe};
+    use crate::text::batch::EncodedExample;
 
     fn network(pooling: PoolingKind) -> Network {
         let recipe = ModelRecipe {

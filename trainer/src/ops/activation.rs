@@ -1,4 +1,5 @@
-//! The function between the two matrices of an MLP.
+//! The function between the two matrices of an MLP: the one that the runtime executes
+//! (`docs/format.md`), so that a network is trained as it will run.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::iter::{
@@ -6,14 +7,14 @@ use rayon::iter::{
 };
 
 use super::column_sums::{LateSums, column_sums};
-use super::exponential::exponential;
 use super::linear::add_bias;
 use super::values;
 use crate::recipe::ActivationKind;
+use neuroprune_runtime::math::GELU;
 
 /// Applies `kind` to every value.
 ///
-/// GELU is the logistic form the runtime executes, x·σ(√(8/π)·(x + 0.044715·x³)).
+/// GELU is [`neuroprune_runtime::math::gelu`], bit for bit.
 ///
 /// # Errors
 /// When `x` is not a contiguous `f32` tensor.
@@ -67,20 +68,34 @@ struct Activation(ActivationKind);
 
 struct Backward(ActivationKind);
 
-const SLOPE: f32 = 1.595_769;
-const CUBIC: f32 = 0.044_715;
+/// max(0, x). Not `max`, which would hide what is not a number.
+fn rectify(x: f32) -> f32 {
+    if x <= 0.0 { 0.0 } else { x }
+}
 
-fn sigmoid(z: f32) -> f32 {
-    1.0 / (1.0 + exponential(-z))
+/// t = min(|x|, end), end − t, and the cubic p(t) of [`neuroprune_runtime::math::gelu`].
+fn gelu_parts(x: f32) -> (f32, f32, f32) {
+    let [end, a, b, c, d] = GELU;
+    let t = if x.abs() < end { x.abs() } else { end };
+    (t, end - t, a + t * (b + t * (c + t * d)))
 }
 
 fn gelu(x: f32) -> f32 {
-    x * sigmoid(SLOPE * (x + CUBIC * x * x * x))
+    let (t, left, cubic) = gelu_parts(x);
+    rectify(x) - (cubic * t) * (left * left)
 }
 
+/// d/dx of max(0, x) − p(t)·t·l², which has a corner at 0: there the slope from the left.
 fn gelu_slope(x: f32) -> f32 {
-    let s = sigmoid(SLOPE * (x + CUBIC * x * x * x));
-    s + x * s * (1.0 - s) * SLOPE * (1.0 + 3.0 * CUBIC * x * x)
+    let (t, left, cubic) = gelu_parts(x);
+    let [_, _, b, c, d] = GELU;
+    let cubic_slope = b + t * (2.0 * c + t * (3.0 * d));
+    let bump_slope = left * (left * (cubic + t * cubic_slope) - 2.0 * (cubic * t));
+    if x > 0.0 {
+        1.0 - bump_slope
+    } else {
+        bump_slope
+    }
 }
 
 /// Values that are computed side by side.
@@ -113,8 +128,7 @@ impl CustomOp1 for Activation {
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = values(x, layout)?;
         let y = match self.0 {
-            // Not `max`, which would hide what is not a number.
-            ActivationKind::Relu => map(x, x, |x, _| if x <= 0.0 { 0.0 } else { x }),
+            ActivationKind::Relu => map(x, x, |x, _| rectify(x)),
             ActivationKind::Gelu => map(x, x, |x, _| gelu(x)),
         };
         Ok((CpuStorage::F32(y), layout.shape().clone()))
@@ -178,11 +192,25 @@ mod tests {
         assert_eq!(negative.sum_all().unwrap().to_scalar::<f32>().unwrap(), 0.0);
     }
 
+    /// Every exponent and sign, and densely where the bump is.
     #[test]
-    fn gelu_is_the_runtimes() {
-        for step in -600..600_i16 {
-            let x = f32::from(step) / 100.0;
-            assert!((gelu(x) - neuroprune_runtime::math::gelu(x)).abs() < 2e-3);
+    fn gelu_is_the_runtimes_bit_for_bit() {
+        let spread = (0..=u32::MAX).step_by(65_537).map(f32::from_bits);
+        let dense = (-40_000..=40_000_i32).map(|step| step as f32 * 1e-4);
+        for x in spread.chain(dense).filter(|x| !x.is_nan()) {
+            let (found, expected) = (gelu(x), neuroprune_runtime::math::gelu(x));
+            assert_eq!(
+                found.to_bits(),
+                expected.to_bits(),
+                "{x}: {found}, runtime {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_not_hidden() {
+        for x in [f32::NAN, -f32::NAN] {
+            assert!(gelu(x).is_nan() && rectify(x).is_nan());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The operations on an NVIDIA GPU: launches of what is in the `.cu` files, which NVRTC
 //! compiles when the first of each is needed.
 //!
-//! Everything runs on the one stream of its device (`crate::device`), so what a launch
+//! Everything runs on the one stream of its device (`crate::ops::device`), so what a launch
 //! reads is written before it. Shapes are checked before an operation knows its device:
 //! kernels trust them.
 #![allow(unsafe_code, reason = "kernel launches; see `launch`")]
@@ -24,6 +24,8 @@ use candle_core::{CudaStorage, Device, Error, Layout, Result, Shape, Storage, Te
 use self::chunks::fresh;
 use self::sums::Parts;
 use super::{LateSums, Lifetime, RowIndex, Sequences};
+use neuroprune_runtime::math::GELU;
+
 use crate::recipe::ActivationKind;
 
 /// Launches a kernel with these arguments.
@@ -135,7 +137,11 @@ impl Source {
 
     fn options(self) -> Vec<String> {
         match self {
-            Self::General => Vec::new(),
+            Self::General => ["END", "A", "B", "C", "D"]
+                .iter()
+                .zip(GELU)
+                .map(|(name, value)| format!("-DGELU_{name}={value:e}f"))
+                .collect(),
             Self::Attention { head_width } => vec![format!("-DHEAD_WIDTH={head_width}")],
             Self::LayerNorm { width, warps } => {
                 vec![format!("-DWIDTH={width}"), format!("-DWARPS={warps}")]
@@ -515,7 +521,7 @@ pub(super) fn mean_backward(
 }
 
 /// A loss and the gradient of its logits, which grow by what is added to them; see
-/// `crate::loss`.
+/// `crate::training::loss`.
 pub(crate) struct Losses {
     /// One number.
     pub(crate) value: Tensor,

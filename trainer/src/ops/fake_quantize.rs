@@ -2,7 +2,7 @@
 //!
 //! Rows are tokens of an activation, or outputs of a matrix; each has one scale, 1/127 of its
 //! largest magnitude. Of activations that is the runtime's; the scale of a matrix's row is a
-//! byte in the file, chosen near it ([`crate::quantization`]). The gradient goes through as if nothing had
+//! byte in the file, chosen near it ([`crate::model_file::quantization`]). The gradient goes through as if nothing had
 //! been rounded (straight-through estimator: Bengio et al. 2013, Jacob et al. 2018), so there is
 //! nothing to do in a backward but to use what the forward read.
 

@@ -103,22 +103,41 @@ extern "C" __global__ void add_bias(float* __restrict__ y, const float* __restri
 
 // --- activation.rs: nothing overlaps, so that reads need not wait for writes ---
 
-#define SLOPE 1.595769f
-#define CUBIC 0.044715f
-
-__device__ __forceinline__ float gate(float x) { return 1.f / (1.f + expf(-SLOPE * (x + CUBIC * x * x * x))); }
-
 enum Activation { RELU, GELU };
 
+// GELU is max(0, x) less a bump: the runtime's function with its constants (GELU_END, and
+// GELU_A to GELU_D of the cubic, come from there), rounded as there, without fused operations.
+struct Bump { float t, left, cubic; };
+
+__device__ __forceinline__ Bump bump(float x) {
+    float t = fabsf(x) < GELU_END ? fabsf(x) : GELU_END;
+    float cubic = __fadd_rn(GELU_C, __fmul_rn(t, GELU_D));
+    cubic = __fadd_rn(GELU_B, __fmul_rn(t, cubic));
+    cubic = __fadd_rn(GELU_A, __fmul_rn(t, cubic));
+    return {t, __fsub_rn(GELU_END, t), cubic};
+}
+
 __device__ __forceinline__ float activated(float x, u32 kind) {
-    if (kind == GELU) return x * gate(x);
-    return x <= 0.f ? 0.f : x;
+    float positive = x <= 0.f ? 0.f : x;
+    switch (kind) {
+    case GELU: {
+        Bump b = bump(x);
+        return __fsub_rn(positive, __fmul_rn(__fmul_rn(b.cubic, b.t), __fmul_rn(b.left, b.left)));
+    }
+    default: return positive;
+    }
 }
 
 __device__ __forceinline__ float slope(float x, u32 kind) {
-    if (kind != GELU) return x > 0.f ? 1.f : 0.f;
-    float s = gate(x);
-    return s + x * s * (1.f - s) * SLOPE * (1.f + 3.f * CUBIC * x * x);
+    switch (kind) {
+    case GELU: {
+        Bump b = bump(x);
+        float cubic_slope = GELU_B + b.t * (2.f * GELU_C + b.t * (3.f * GELU_D));
+        float bump_slope = b.left * (b.left * (b.cubic + b.t * cubic_slope) - 2.f * (b.cubic * b.t));
+        return x > 0.f ? 1.f - bump_slope : bump_slope;
+    }
+    default: return x > 0.f ? 1.f : 0.f;
+    }
 }
 
 extern "C" __global__ void activation(const float* __restrict__ x, float* __restrict__ y, u32 count, u32 kind) {

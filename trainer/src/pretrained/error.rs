@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::vocabulary::VocabularyError;
+use crate::text::vocabulary::VocabularyError;
 
 /// Why a pretrained checkpoint cannot be used: the file, and what is wrong with it.
 #[derive(Debug, thiserror::Error)]

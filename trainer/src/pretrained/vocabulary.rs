@@ -15,7 +15,7 @@ use tokenizers::{Model as _, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
 use super::error::{PretrainedError, Problem};
 use crate::recipe::VocabularySize;
-use crate::vocabulary::{
+use crate::text::vocabulary::{
     Normalization, PREFIX, SPECIAL, UNKNOWN, Vocabulary, VocabularyError, count_words, reachable,
     word_piece,
 };

@@ -16,7 +16,7 @@
 
 use candle_core::Result;
 
-use crate::parameter::Parameter;
+use crate::network::parameter::Parameter;
 
 /// Lets every group live of which a weight does. With a width of 1 nothing changes.
 ///

@@ -17,9 +17,9 @@ use candle_core::{Device, Result, Tensor, Var};
 
 use super::blocks::{make_whole, regroup};
 use super::heads::keep_heads;
+use crate::network::parameter::Parameter;
 use crate::network::{Layer, Linear, Network};
 use crate::ops::activation;
-use crate::parameter::Parameter;
 use crate::recipe::{ActivationKind, Blocks};
 
 /// What was cut.
@@ -230,9 +230,9 @@ fn cut_inputs(linear: &mut Linear, sizes: Sizes) -> Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{Batch, EncodedExample};
     use crate::network::Shape;
     use crate::recipe::ModelRecipe;
+    use crate::text::batch::{Batch, EncodedExample};
 
     /// Two layers of 40 neurons on 70 inputs, of which some are empty.
     fn network() -> Network {

@@ -18,10 +18,10 @@
 use candle_core::{Result, Tensor, Var};
 
 use super::blocks::make_whole;
-use crate::batch::{Batch, EncodedExample};
+use crate::network::parameter::Parameter;
 use crate::network::{Layer, Network};
-use crate::parameter::Parameter;
 use crate::recipe::PruningRecipe;
+use crate::text::batch::{Batch, EncodedExample};
 
 /// Share of its variance that a dimension must have for itself to be told from rounding.
 const DEPENDENT: f64 = 1e-6;

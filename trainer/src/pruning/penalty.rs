@@ -18,8 +18,8 @@
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Result, Tensor};
 
+use crate::network::parameter::Parameter;
 use crate::network::{Layer, Network};
-use crate::parameter::Parameter;
 use crate::recipe::{Method, PruningRecipe};
 
 /// Size below which the paper counts a weight as gone.

@@ -8,7 +8,7 @@ use super::cost::costs;
 use super::cutting::{Cut, cut};
 use super::neurons;
 use crate::network::Network;
-use crate::parameter::Parameter;
+use crate::network::parameter::Parameter;
 use crate::recipe::{PruningRecipe, ScoreKind};
 
 /// Encoder weights that stay at `sparsity`.

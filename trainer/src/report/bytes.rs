@@ -3,9 +3,9 @@
 use neuroprune_format::Section;
 use neuroprune_format::tensor::Role;
 
-use crate::inspection::Inspection;
+use crate::model_file::inspection::Inspection;
 use crate::numbers::{percent, share, thousands};
-use crate::outcome::Outcome;
+use crate::run::outcome::Outcome;
 
 /// Bytes of a part of both files.
 pub(super) struct BytesRow {

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::axis::Axis;
 use crate::numbers::{percent, significant, thousands};
-use crate::outcome::RunOutcome;
+use crate::run::outcome::RunOutcome;
 use crate::training::Phase;
 
 /// The picture, in its own units.

@@ -5,10 +5,10 @@ use neuroprune_format::{Limits, Model};
 
 use super::histogram::Histogram;
 use super::topology::TopologyMap;
-use crate::inspection::{Inspection, TensorFacts};
+use crate::model_file::inspection::{Inspection, TensorFacts};
 use crate::numbers::{percent, share, significant, thousands};
-use crate::outcome::Outcome;
 use crate::pruning::{KeptHead, MergedHead};
+use crate::run::outcome::Outcome;
 
 /// Width of the topology maps that are to stand side by side, in CSS pixels.
 const MAPS_WIDTH: usize = 920;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use neuroprune_trainer::data::smart_home;
 use neuroprune_trainer::data::{ReadOptions, read};
 use neuroprune_trainer::recipe::Recipe;
-use neuroprune_trainer::smart_home;
 use neuroprune_trainer::training::{Examples, Run};
 
 /// As `recipe` says, on so many texts, which are written to `folder`.

@@ -105,8 +105,9 @@ fn attention(query: &Hidden, key: &Hidden, value: &Hidden) -> Hidden {
     context
 }
 
-/// ½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))
+/// As `docs/format.md` defines it.
 fn gelu(x: f32) -> f32 {
-    let inner = core::f32::consts::FRAC_2_PI.sqrt() * (x + 0.044_715 * x * x * x);
-    0.5 * x * (1.0 + inner.tanh())
+    let t = x.abs().min(3.5);
+    let p = 0.041_913_9 + t * (-0.013_530_1 + t * (-0.004_824_7 + t * 0.001_801_8));
+    x.max(0.0) - p * t * (3.5 - t).powi(2)
 }

@@ -17,7 +17,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::{FetchObserver, Fetched, Name, PretrainedError, Problem, is_commit, is_hexadecimal};
-use crate::inspection::hex;
+use crate::numbers::hex;
 use crate::pretrained::config::CONFIG;
 use crate::pretrained::{tensors, vocabulary};
 

@@ -3,7 +3,7 @@
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, Tensor, bail};
 
-use crate::parameter::Parameter;
+use crate::network::parameter::Parameter;
 use crate::recipe::ScoreKind;
 
 const FIRST_DECAY: f32 = 0.9;

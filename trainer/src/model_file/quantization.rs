@@ -11,9 +11,9 @@ use rayon::iter::{
     IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _,
 };
 
-use crate::batch::{Batch, EncodedExample};
 use crate::network::{Layer, LayerRecording, Network, Recording};
-use crate::training::spread;
+use crate::text::batch::spread;
+use crate::text::batch::{Batch, EncodedExample};
 
 /// Largest magnitude of a quantised weight.
 const LARGEST: f32 = 127.0;

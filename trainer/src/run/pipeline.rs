@@ -20,19 +20,21 @@ use neuroprune_format::writer::{ModelSource, WriteError};
 use neuroprune_format::{FormatError, Model};
 
 use crate::atomic_file;
-use crate::batch::encode;
-use crate::checkpoint::{self, CheckpointError};
 use crate::data::Dataset;
-use crate::export::{ExportError, Form, export};
-use crate::inspection::{Inspection, hex};
-use crate::memory::{OutOfMemory, Shortage};
+use crate::model_file::export::{ExportError, Form, export};
+use crate::model_file::inspection::Inspection;
+use crate::model_file::quantization::Calibration;
+use crate::model_file::scoring::{ScoringError, score};
 use crate::network::Network;
-use crate::outcome::{Accuracies, FileOutcome, Outcome, RunOutcome, Seconds};
+use crate::numbers::hex;
 use crate::pruning::{cut_all, degree_spreads};
-use crate::quantization::Calibration;
 use crate::recipe::Recipe;
 use crate::report::{self, ReportError};
-use crate::scoring::{ScoringError, score};
+use crate::run::files::Files;
+use crate::run::outcome::{Accuracies, FileOutcome, Outcome, RunOutcome, Seconds};
+use crate::text::batch::encode;
+use crate::training::checkpoint::{self, CheckpointError};
+use crate::training::memory::{OutOfMemory, Shortage};
 use crate::training::{Examples, Phase, Run, StepReport, TrainingError, float_accuracy};
 
 /// Times as long as the last checkpoint took, nothing is saved.
@@ -57,52 +59,6 @@ impl Data {
             Some(test) => (test, "test"),
             None => (&self.dev, "dev"),
         }
-    }
-}
-
-/// The files of a run, all beside the model.
-#[derive(Clone, Debug)]
-pub struct Files {
-    /// The model, `NAME.neuro`.
-    pub model: PathBuf,
-}
-
-impl Files {
-    /// Name of the model.
-    #[must_use]
-    pub fn name(&self) -> String {
-        let name = self.model.file_stem().unwrap_or_default();
-        name.to_string_lossy().into_owned()
-    }
-
-    /// The dense twin.
-    #[must_use]
-    pub fn dense(&self) -> PathBuf {
-        self.model.with_extension("dense.neuro")
-    }
-
-    /// The resolved recipe.
-    #[must_use]
-    pub fn recipe(&self) -> PathBuf {
-        self.model.with_extension("recipe.toml")
-    }
-
-    /// The run, to go on with.
-    #[must_use]
-    pub fn checkpoint(&self) -> PathBuf {
-        self.model.with_extension("checkpoint")
-    }
-
-    /// What the run came to; once it is there, everything else is.
-    #[must_use]
-    pub fn outcome(&self) -> PathBuf {
-        self.model.with_extension("outcome.json")
-    }
-
-    /// The report.
-    #[must_use]
-    pub fn report(&self) -> PathBuf {
-        self.model.with_extension("report.html")
     }
 }
 

@@ -166,9 +166,9 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::batch::{Batch, EncodedExample};
     use crate::network::{Network, Shape};
     use crate::recipe::ModelRecipe;
+    use crate::text::batch::{Batch, EncodedExample};
 
     fn recording(seed: u64) -> Recording {
         let recipe = ModelRecipe {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use neuroprune_format::FormatError;
 use serde::{Deserialize, Serialize};
 
-use crate::inspection::Inspection;
-use crate::pipeline::Files;
+use crate::model_file::inspection::Inspection;
 use crate::pruning::{DegreeSpread, MergedHead};
 use crate::recipe::Recipe;
+use crate::run::files::Files;
 use crate::training::{EpochRecord, Journal};
 
 /// A finished run and its two files.
@@ -128,7 +128,7 @@ pub enum OutcomeError {
 }
 
 impl RunOutcome {
-    /// Reads `NAME.outcome.json`, as [`crate::pipeline::train`] writes it.
+    /// Reads `NAME.outcome.json`, as [`crate::run::pipeline::train`] writes it.
     ///
     /// # Errors
     /// When it cannot be read, or is something else.

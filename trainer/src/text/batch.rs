@@ -4,7 +4,7 @@ use candle_core::{Device, Result, Tensor};
 
 use crate::data::{Dataset, Example};
 use crate::ops::{RowIndex, Sequences};
-use crate::vocabulary::{Vocabulary, VocabularyError};
+use crate::text::vocabulary::{Vocabulary, VocabularyError};
 
 /// One text, or pair of texts, as the network sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,4 +103,13 @@ impl Batch {
         }
         Tensor::from_vec(targets, (self.labels.len(), labels), device)
     }
+}
+
+/// At most `count` of `examples`, evenly spread: files are often sorted by class.
+pub fn spread(
+    examples: &[EncodedExample],
+    count: usize,
+) -> impl Iterator<Item = &EncodedExample> + Clone {
+    let step = examples.len().div_ceil(count.max(1)).max(1);
+    examples.iter().step_by(step).take(count)
 }

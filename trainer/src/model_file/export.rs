@@ -16,18 +16,16 @@ use neuroprune_format::writer::{
 };
 use neuroprune_runtime::math;
 
+use crate::model_file::quantization::{Calibration, LayerGrams, QuantizedMatrix};
+use crate::network::parameter::Parameter;
 use crate::network::{Layer, Linear, Network, Norm, Shape};
-use crate::parameter::Parameter;
-use crate::quantization::{Calibration, LayerGrams, QuantizedMatrix};
+use crate::recipe::target::{LAYOUTS_FOR, Target};
 use crate::recipe::{ActivationKind, PoolingKind};
-use crate::target::Target;
+use crate::text::vocabulary::VocabularyError;
 use crate::training::Run;
-use crate::vocabulary::VocabularyError;
 
 /// Program and version that writes files.
 pub const PRODUCER: &str = concat!("neuroprune ", env!("CARGO_PKG_VERSION"));
-/// Stands in a file between [`PRODUCER`] and the name of a target.
-const LAYOUTS_FOR: &str = ", layouts for ";
 
 /// Why there is no file.
 #[derive(Debug, thiserror::Error)]
@@ -110,13 +108,6 @@ pub fn export(
         characters: characters.clone(),
         tensors,
     })
-}
-
-/// The target that a file's layouts were chosen for, if it says so.
-#[must_use]
-pub fn target_of(producer: &str) -> Option<Target> {
-    let (_, name) = producer.split_once(LAYOUTS_FOR)?;
-    Target::ALL.into_iter().find(|target| target.name() == name)
 }
 
 fn settings(shape: &Shape) -> EncoderSettings {

@@ -8,8 +8,9 @@ use neuroprune_runtime::kernels::{pairs, scalar};
 use neuroprune_runtime::required_scratch_with;
 use serde::Serialize;
 
-use crate::export::target_of;
-use crate::target::Target;
+use crate::numbers::hex;
+use crate::recipe::target::Target;
+use crate::recipe::target::target_of;
 
 /// Flash that a program needs beside the model on a Cortex-M4F: what the budget in
 /// `firmware-examples/budgets.toml` allows the program `hello`, which the firmware job
@@ -271,8 +272,4 @@ fn tensor_facts(model: &Model<'_>, record: &Record, target: Target) -> TensorFac
         work: matrix.map(|matrix| tiles * target.work(&matrix)),
         is_encoder,
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -204,6 +204,16 @@ const X86_64: LayoutCosts = LayoutCosts {
     row: 10_000,
 };
 
+/// Stands in a file between the program that wrote it and the name of a target.
+pub(crate) const LAYOUTS_FOR: &str = ", layouts for ";
+
+/// The target that a file's layouts were chosen for, if it says so.
+#[must_use]
+pub fn target_of(producer: &str) -> Option<Target> {
+    let (_, name) = producer.split_once(LAYOUTS_FOR)?;
+    Target::ALL.into_iter().find(|target| target.name() == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,11 +10,11 @@ use core::fmt;
 use candle_core::Device;
 use indicatif::HumanBytes;
 
-use crate::batch::EncodedExample;
-use crate::loss::has_teacher;
 use crate::network::{Layer, Network};
 use crate::numbers::thousands;
 use crate::recipe::PruningRecipe;
+use crate::text::batch::EncodedExample;
+use crate::training::loss::has_teacher;
 use crate::training::{Examples, Run};
 
 /// Bytes of a number.
@@ -264,10 +264,10 @@ mod tests {
     use candle_core::{Error, Tensor};
 
     use super::*;
-    use crate::batch::Batch;
-    use crate::loss::Loss;
     use crate::network::Shape;
     use crate::recipe::ModelRecipe;
+    use crate::text::batch::Batch;
+    use crate::training::loss::Loss;
 
     fn network(vocabulary: usize) -> Network {
         let recipe = ModelRecipe {

@@ -5,13 +5,13 @@ use std::time::Instant;
 use candle_core::Result;
 use serde::Serialize;
 
-use crate::batch::{Batch, EncodedExample};
-use crate::loss::Loss;
 use crate::network::Network;
-use crate::optimizer::{self, StepSettings};
 use crate::pruning;
 use crate::random::{Purpose, stream};
 use crate::recipe::{PruningRecipe, ScoreKind};
+use crate::text::batch::{Batch, EncodedExample};
+use crate::training::loss::Loss;
+use crate::training::optimizer::{self, StepSettings};
 
 /// Steps before the first that counts: kernels are compiled, memory is taken.
 const WARM_UP: usize = 5;

@@ -8,9 +8,9 @@
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::batch::EncodedExample;
 use crate::random::uniform;
-use crate::vocabulary::Vocabulary;
+use crate::text::batch::EncodedExample;
+use crate::text::vocabulary::Vocabulary;
 
 /// Pieces of a made-up word at most.
 const LONGEST_WORD: u32 = 4;

@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic_file;
 use crate::data::Dataset;
+use crate::network::parameter::Pruning;
 use crate::network::{Network, Shape};
-use crate::parameter::Pruning;
 use crate::pretrained::is_same_source;
 use crate::pruning::MergedHead;
 use crate::recipe::{Recipe, RecipeError};
+use crate::text::vocabulary::Vocabulary;
 use crate::training::{EpochRecord, Journal, Phase, Run, is_finite};
-use crate::vocabulary::Vocabulary;
 
 /// Changes whenever a field does.
 const VERSION: u32 = 3;
@@ -323,4 +323,57 @@ fn shapes(network: &Network, left: Option<&[LayerState]>) -> Vec<Vec<usize>> {
         dims
     });
     full.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the description of a checkpoint carries in floats, with one value everywhere.
+    fn record(value: f64, single: f32) -> (EpochRecord, Journal) {
+        let epoch = EpochRecord {
+            phase: Phase::Dense,
+            epoch: 1,
+            step: 1,
+            loss: value,
+            dev_accuracy: value,
+            sparsity: value,
+            heads: 1,
+            neurons: 1,
+        };
+        let journal = Journal {
+            pending_loss: single,
+            penalties_reached: Some(single),
+            ..Journal::default()
+        };
+        (epoch, journal)
+    }
+
+    fn assert_same_bits(value: f64, single: f32) {
+        let text = serde_json::to_string(&record(value, single)).unwrap();
+        let (epoch, journal): (EpochRecord, Journal) = serde_json::from_str(&text).unwrap();
+        for found in [epoch.loss, epoch.dev_accuracy, epoch.sparsity] {
+            assert_eq!(found.to_bits(), value.to_bits(), "{value:e}: {text}");
+        }
+        for found in [journal.pending_loss, journal.penalties_reached.unwrap()] {
+            assert_eq!(found.to_bits(), single.to_bits(), "{single:e}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_loss_that_a_quick_parser_misses_comes_back() {
+        assert_same_bits(1.571_614_393_821_129_3, 1.571_614_4);
+    }
+
+    proptest! {
+        /// Resuming is exact only if every float is. One that is not finite is never saved.
+        #[test]
+        fn every_float_comes_back_as_the_same_bits(value: u64, single: u32) {
+            let (value, single) = (f64::from_bits(value), f32::from_bits(single));
+            prop_assume!(value.is_finite() && single.is_finite());
+            assert_same_bits(value, single);
+        }
+    }
 }

@@ -1,0 +1,49 @@
+//! Where the files of a run are.
+
+use std::path::PathBuf;
+
+/// The files of a run, all beside the model.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The model, `NAME.neuro`.
+    pub model: PathBuf,
+}
+
+impl Files {
+    /// Name of the model.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let name = self.model.file_stem().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// The dense twin.
+    #[must_use]
+    pub fn dense(&self) -> PathBuf {
+        self.model.with_extension("dense.neuro")
+    }
+
+    /// The resolved recipe.
+    #[must_use]
+    pub fn recipe(&self) -> PathBuf {
+        self.model.with_extension("recipe.toml")
+    }
+
+    /// The run, to go on with.
+    #[must_use]
+    pub fn checkpoint(&self) -> PathBuf {
+        self.model.with_extension("checkpoint")
+    }
+
+    /// What the run came to; once it is there, everything else is.
+    #[must_use]
+    pub fn outcome(&self) -> PathBuf {
+        self.model.with_extension("outcome.json")
+    }
+
+    /// The report.
+    #[must_use]
+    pub fn report(&self) -> PathBuf {
+        self.model.with_extension("report.html")
+    }
+}

@@ -1,0 +1,5 @@
+//! Texts as the network sees them: pieces, token ids, packed batches, noise.
+
+pub mod batch;
+pub mod noise;
+pub mod vocabulary;
