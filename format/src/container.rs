@@ -104,7 +104,7 @@ pub struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// Checks header, section table, gaps and every CRC-32.
+    /// Checks header, section table, gaps and every CRC-32 of the file that `bytes` begin with.
     ///
     /// # Errors
     /// [`FormatError`] for the first thing that does not hold.
@@ -125,10 +125,10 @@ impl<'a> Container<'a> {
         }
         let sections = usize::from(header.u16()?);
         let stated = header.u32()?;
-        if stated as usize != bytes.len() {
+        let Some(bytes) = bytes.get(..stated as usize) else {
             let given = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
             return header.found(ErrorKind::Length { stated, given }, 12);
-        }
+        };
         let expected = header.u32()?;
         header.reserved(HEADER_BYTES - header.position())?;
         let table = header.take_items(sections, ENTRY_BYTES)?;
@@ -185,6 +185,12 @@ impl<'a> Container<'a> {
         } else {
             fault.found(ErrorKind::Trailing, Section::Header, end)
         }
+    }
+
+    /// The file, without what follows it.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// The section table, in file order.

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! bytes ── container ──► sections ──► Model::open ──► Model<'a>
-//!          header,       manifest, limits, labels,      embeddings(), layers(),
-//!          table, CRCs   vocabulary, characters,        classifier(), vocabulary(), …
+//!          header,       manifest, limits, labels,      network(), vocabulary(),
+//!          table, CRCs   vocabulary, characters,        labels(), …
 //!                        tensors, weights
 //! ```
 //!
@@ -18,13 +18,17 @@
 #[cfg(any(feature = "alloc", test))]
 extern crate alloc;
 
+pub mod architecture;
 mod bytes;
 pub mod characters;
 pub mod container;
+mod directory;
 pub mod encoder;
 mod error;
 pub mod limits;
 pub mod manifest;
+pub mod network;
+pub mod schema;
 pub mod strings;
 pub mod tensor;
 #[cfg(feature = "alloc")]
@@ -36,3 +40,4 @@ pub use error::{ErrorKind, FormatError, Section};
 pub use limits::Limits;
 pub use manifest::Manifest;
 pub use model::Model;
+pub use network::Network;

@@ -7,10 +7,14 @@
 use crate::bytes::Reader;
 use crate::container::{ENTRY_BYTES, HEADER_BYTES, MAGIC};
 
+/// Longest token sequence a file may state: 13-bit attention weights times int8
+/// values then sum within 32 bits (2,048 · 8,191 · 127 < 2³¹).
+pub const TOKENS: usize = 2048;
+
 /// Bytes of the section.
 pub const LIMITS_BYTES: usize = 32;
 
-/// Largest sizes over all layers. Counts, not bytes.
+/// Largest sizes over all layers of a stack. Counts, not bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Limits {

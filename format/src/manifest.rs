@@ -1,22 +1,27 @@
-//! What the model is: a postcard record with a version of its own.
+//! What the model is: a record in the postcard wire format with a version of its own.
 //!
-//! Only facts of fixed size live here, so that it decodes without memory. A
-//! change of any field is a new [`VERSION`]: postcard cannot tell an old record
-//! from a damaged one.
+//! Only facts of fixed size live here, so that it decodes without memory. A change of any field
+//! is a new [`VERSION`]: postcard cannot tell an old record from a damaged one. Every version
+//! stays readable; a writer uses the first one that can say what it has to say, so that older
+//! readers keep reading what they can execute.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::ErrorKind;
+use crate::architecture::{Architecture, Head, Numbered, StackSettings};
 use crate::bytes::Reader;
 use crate::strings::valid_text;
 
-/// Manifest version written and read here.
-pub const VERSION: u16 = 1;
+#[cfg(feature = "alloc")]
+mod writing;
+
+/// Newest manifest version that is read here.
+pub const VERSION: u16 = 2;
 
 /// Everything about a model except its shapes and weights.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Manifest<'a> {
-    /// [`VERSION`].
+    /// Version of the record, 1 to [`VERSION`].
     pub version: u16,
     /// Name the author gave the model.
     pub name: &'a str,
@@ -30,51 +35,9 @@ pub struct Manifest<'a> {
     pub scores: Scores,
 }
 
-/// The kind of network in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub enum Architecture {
-    /// A post-LayerNorm transformer encoder (BERT's) with a classifier.
-    EncoderClassifier(EncoderSettings),
-}
-
-/// Settings of an encoder.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct EncoderSettings {
-    /// Number of layers.
-    pub layers: u16,
-    /// Function between the two MLP matrices.
-    pub activation: Activation,
-    /// How the sequence becomes one vector.
-    pub pooling: Pooling,
-    /// Added to the variance in every LayerNorm.
-    pub norm_epsilon: f32,
-    /// Encoder weights before anything was pruned (Q, K, V, W_O, L_in, L_out).
-    pub dense_weights: u32,
-}
-
-/// Function between the two matrices of an MLP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub enum Activation {
-    /// max(0, x).
-    Relu,
-    /// x·Φ(x) by the polynomial that `docs/format.md` states.
-    Gelu,
-}
-
-/// How the sequence becomes one vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub enum Pooling {
-    /// Mean over all tokens, special tokens included.
-    Mean,
-    /// The first token.
-    Cls,
-}
-
 /// How text becomes token ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "alloc", derive(serde::Serialize))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenizerSettings {
     /// Token for a word that cannot be split into pieces.
     pub unknown: u16,
@@ -89,7 +52,8 @@ pub struct TokenizerSettings {
 }
 
 /// Where a model comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "alloc", derive(serde::Serialize))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Provenance<'a> {
     /// Program and version that wrote the file.
     pub producer: &'a str,
@@ -102,7 +66,8 @@ pub struct Provenance<'a> {
 }
 
 /// Scores in per cent, where they were measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "alloc", derive(serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Scores {
     /// Test accuracy of the dense float model it came from.
     pub dense_float: Option<f32>,
@@ -115,15 +80,9 @@ pub struct Scores {
 impl<'a> Manifest<'a> {
     /// Of a record that is none.
     pub(crate) const EMPTY: Self = Self {
-        version: VERSION,
+        version: 0,
         name: "",
-        architecture: Architecture::EncoderClassifier(EncoderSettings {
-            layers: 0,
-            activation: Activation::Relu,
-            pooling: Pooling::Mean,
-            norm_epsilon: 0.0,
-            dense_weights: 0,
-        }),
+        architecture: Architecture::EMPTY,
         tokenizer: TokenizerSettings {
             unknown: 0,
             start: 0,
@@ -150,7 +109,7 @@ impl<'a> Manifest<'a> {
         let Some(version) = take_u16(&mut &*record) else {
             return reader.found(ErrorKind::Manifest, 0);
         };
-        if version != VERSION {
+        if version == 0 || version > VERSION {
             let (found, known) = (version, VERSION);
             return reader.found(ErrorKind::Version { found, known }, 0);
         }
@@ -160,9 +119,9 @@ impl<'a> Manifest<'a> {
         if !record.is_empty() {
             return reader.found(ErrorKind::Trailing, length - record.len());
         }
-        let Architecture::EncoderClassifier(encoder) = manifest.architecture;
+        let Architecture::Encoder { stack, .. } = manifest.architecture;
         // Written so that NaN fails too.
-        if !(encoder.norm_epsilon >= 0.0 && encoder.norm_epsilon < 1.0) {
+        if !(stack.norm_epsilon >= 0.0 && stack.norm_epsilon < 1.0) {
             return reader.found(ErrorKind::Scale, 0);
         }
         if manifest.tokenizer.word_characters > crate::tensor::WORD_CHARACTERS {
@@ -171,12 +130,11 @@ impl<'a> Manifest<'a> {
         Some(manifest)
     }
 
-    /// What [`Serialize`] wrote, field by field: a visitor for each type, as serde derives
-    /// them, is five times the code.
+    /// Field by field: a visitor for each type, as serde derives them, is five times the code.
     pub(crate) fn decode(record: &mut &'a [u8]) -> Option<Self> {
         let version = take_u16(record)?;
         let name = take_text(record)?;
-        let architecture = Architecture::decode(record)?;
+        let architecture = decode_architecture(record, version)?;
         let mut settings = [0; 4];
         for setting in &mut settings {
             *setting = take_u16(record)?;
@@ -217,27 +175,36 @@ impl<'a> Manifest<'a> {
     }
 }
 
-impl Architecture {
-    fn decode(record: &mut &[u8]) -> Option<Self> {
-        let 0 = take_u16(record)? else {
-            return None;
-        };
-        Some(Self::EncoderClassifier(EncoderSettings {
-            layers: take_u16(record)?,
-            activation: match take_u16(record)? {
-                0 => Activation::Relu,
-                1 => Activation::Gelu,
-                _ => return None,
-            },
-            pooling: match take_u16(record)? {
-                0 => Pooling::Mean,
-                1 => Pooling::Cls,
-                _ => return None,
-            },
-            norm_epsilon: take(record)?,
-            dense_weights: take_integer(record)?,
-        }))
+/// Version 1 knows one kind of stack: BERT's, with a head for classes. It has the pooling, which
+/// is the head's, among the settings of the stack.
+fn decode_architecture(record: &mut &[u8], version: u16) -> Option<Architecture> {
+    let 0 = take_u16(record)? else {
+        return None;
+    };
+    let mut stack = StackSettings {
+        layers: take_u16(record)?,
+        ..StackSettings::default()
+    };
+    if version > 1 {
+        stack.norm = take_variant(record)?;
+        stack.norm_place = take_variant(record)?;
+        stack.positions = take_variant(record)?;
+        stack.mlp = take_variant(record)?;
     }
+    stack.activation = take_variant(record)?;
+    if version > 1 && take_u16(record)? != 0 {
+        return None;
+    }
+    let head = Head::Classes(take_variant(record)?);
+    stack.norm_epsilon = take(record)?;
+    stack.dense_weights = take_integer(record)?;
+    Some(Architecture::Encoder { stack, head })
+}
+
+/// The variant whose number stands next.
+fn take_variant<T: Numbered>(record: &mut &[u8]) -> Option<T> {
+    let number = take_u16(record)?;
+    T::VARIANTS.get(usize::from(number)).copied()
 }
 
 /// The next value.

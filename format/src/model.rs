@@ -3,8 +3,9 @@
 use crate::bytes::{Fault, Reader};
 use crate::characters::Characters;
 use crate::container::Container;
-use crate::encoder::Encoder;
-use crate::manifest::{Architecture, TokenizerSettings};
+use crate::directory::Expected;
+use crate::manifest::TokenizerSettings;
+use crate::network::Network;
 use crate::strings::{StringTable, Vocabulary};
 use crate::tensor::Tensors;
 use crate::{ErrorKind, FormatError, Limits, Manifest, Section};
@@ -20,14 +21,15 @@ pub struct Model<'a> {
     labels: StringTable<'a>,
     vocabulary: Vocabulary<'a>,
     characters: Characters<'a>,
-    encoder: Encoder<'a>,
+    network: Network<'a>,
 }
 
 impl<'a> Model<'a> {
-    /// Checks `bytes` and returns the view.
+    /// Checks the file that `bytes` begin with, and returns the view.
     ///
-    /// Linear in the file, without allocation. Nothing about the view can fail
-    /// afterwards.
+    /// Linear in the file, without allocation. Nothing about the view can fail afterwards. The
+    /// header says how long the file is, so a whole flash partition can be given; who received
+    /// a file, and knows its length, compares it with that of [`Model::bytes`].
     ///
     /// # Errors
     /// A [`FormatError`] naming the first thing that does not hold, its section
@@ -73,22 +75,26 @@ impl<'a> Model<'a> {
         let records = container.find(Section::Tensors, fault)?;
         let weights = container.find(Section::Weights, fault)?;
         let tensors = Tensors::read(records, weights, fault)?;
-        let Architecture::EncoderClassifier(settings) = manifest.architecture;
-        let (pair, pieces) = (tokenizer.pair, vocabulary.len());
-        let encoder = Encoder::read(tensors, settings, pair, &limits, pieces, fault)?;
+        let expected = Expected {
+            architecture: manifest.architecture,
+            limits,
+            pieces: vocabulary.len(),
+            pair: tokenizer.pair,
+        };
+        let network = expected.read(tensors, fault)?;
         Some(Self {
-            bytes,
+            bytes: container.bytes(),
             manifest: record,
             tokenizer,
             limits,
             labels,
             vocabulary,
             characters,
-            encoder,
+            network,
         })
     }
 
-    /// The file.
+    /// The file, without what follows it.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
@@ -131,14 +137,9 @@ impl<'a> Model<'a> {
         self.characters
     }
 
-    /// The network.
+    /// The network, of the one kind that the file has.
     #[must_use]
-    pub fn encoder(&self) -> &Encoder<'a> {
-        &self.encoder
-    }
-
-    /// The encoder's layers, first to last.
-    pub fn layers(&self) -> impl Iterator<Item = crate::encoder::Layer<'a>> + use<'a> {
-        self.encoder.layers()
+    pub fn network(&self) -> Network<'a> {
+        self.network
     }
 }

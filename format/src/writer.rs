@@ -5,17 +5,20 @@
 
 mod bitmap;
 mod blocks;
+mod candidate;
 mod characters;
 mod choice;
 mod container;
 mod delta;
 mod dense;
+mod layout;
 mod matrix;
 mod stream;
 mod strings;
 
 pub use characters::{CharacterMap, CharacterOutcome};
 pub use choice::{LayoutChoice, LayoutCosts};
+pub use container::assemble;
 pub use matrix::MatrixSource;
 
 use alloc::collections::BTreeMap;
@@ -25,11 +28,12 @@ use core::fmt;
 
 use half::f16;
 
-use self::container::assemble;
 use self::strings::string_table;
 use crate::limits::Limits;
-use crate::manifest::{Architecture, EncoderSettings, Manifest, Scores, TokenizerSettings};
-use crate::tensor::{LayoutKind, Role, Scale, TENSOR_ALIGNMENT};
+use crate::architecture::Architecture;
+use crate::manifest::{Manifest, Scores, TokenizerSettings};
+use crate::schema::Role;
+use crate::tensor::{Layout, Pattern, TENSOR_ALIGNMENT};
 use crate::{FormatError, Model, Section};
 
 /// Everything that goes into a file.
@@ -48,7 +52,7 @@ pub struct ModelSource {
     /// What it scored.
     pub scores: Scores,
     /// Settings of the network.
-    pub encoder: EncoderSettings,
+    pub architecture: Architecture,
     /// Settings of the tokenizer.
     pub tokenizer: TokenizerSettings,
     /// Longest token sequence.
@@ -70,27 +74,10 @@ pub struct ModelSource {
 /// A tensor to be written.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TensorSource {
-    /// A weight matrix.
+    /// A weight matrix, or a table.
     Matrix(MatrixSource),
-    /// An embedding table.
-    Embedding(EmbeddingSource),
     /// A LayerNorm.
     Norm(NormSource),
-}
-
-/// A quantised embedding table, `[rows, cols]` row by row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EmbeddingSource {
-    /// Which table.
-    pub role: Role,
-    /// Number of rows.
-    pub rows: usize,
-    /// Width of a row.
-    pub cols: usize,
-    /// −127…127.
-    pub weights: Vec<i8>,
-    /// Value of one unit in each row.
-    pub scales: Vec<Scale>,
 }
 
 /// The weights of a LayerNorm.
@@ -124,7 +111,7 @@ pub enum WriteError {
         /// Its layer.
         layer: u16,
         /// What [`LayoutChoice::Forced`] asked for.
-        layout: LayoutKind,
+        pattern: Pattern,
     },
     /// Something is larger than the format can say.
     TooLarge(Section),
@@ -143,12 +130,12 @@ impl fmt::Display for WriteError {
             Self::Layout {
                 role,
                 layer,
-                layout,
+                pattern,
             } => write!(
                 f,
                 "{} of layer {layer}: cannot be laid out as {}",
                 role.name(),
-                layout.name()
+                pattern.name()
             ),
             Self::TooLarge(section) => write!(f, "{section}: larger than the format can say"),
             Self::Format(error) => write!(f, "the written model does not open: {error}"),
@@ -190,9 +177,9 @@ impl ModelSource {
 
     fn write_manifest(&self) -> Result<Vec<u8>, WriteError> {
         let manifest = Manifest {
-            version: crate::manifest::VERSION,
+            version: self.architecture.first_version(),
             name: &self.name,
-            architecture: Architecture::EncoderClassifier(self.encoder),
+            architecture: self.architecture,
             tokenizer: self.tokenizer,
             provenance: crate::manifest::Provenance {
                 producer: &self.producer,
@@ -202,7 +189,8 @@ impl ModelSource {
             },
             scores: self.scores,
         };
-        postcard::to_allocvec(&manifest).map_err(|_| WriteError::TooLarge(Section::Manifest))
+        let bytes = manifest.to_bytes();
+        bytes.ok_or(WriteError::TooLarge(Section::Manifest))
     }
 
     fn limits(&self) -> Limits {
@@ -243,7 +231,10 @@ impl ModelSource {
 
     fn write_tensors(&self) -> Result<(Vec<u8>, Vec<u8>), WriteError> {
         let mut tensors: Vec<_> = self.tensors.iter().collect();
-        tensors.sort_by_key(|tensor| tensor.order());
+        tensors.sort_by_key(|tensor| {
+            let (layer, head) = tensor.place();
+            tensor.role().place(layer, head)
+        });
         let mut records = Vec::new();
         let mut weights = Vec::new();
         for tensor in tensors {
@@ -270,7 +261,7 @@ impl ModelSource {
 }
 
 struct Encoded {
-    layout: LayoutKind,
+    layout: Layout,
     flags: u8,
     rows: usize,
     cols: usize,
@@ -284,7 +275,6 @@ impl TensorSource {
     pub fn role(&self) -> Role {
         match self {
             Self::Matrix(matrix) => matrix.role,
-            Self::Embedding(embedding) => embedding.role,
             Self::Norm(norm) => norm.role,
         }
     }
@@ -292,14 +282,8 @@ impl TensorSource {
     fn place(&self) -> (u16, u16) {
         match self {
             Self::Matrix(matrix) => (matrix.layer, matrix.head),
-            Self::Embedding(_) => (0, 0),
             Self::Norm(norm) => (norm.layer, 0),
         }
-    }
-
-    fn order(&self) -> u64 {
-        let (layer, head) = self.place();
-        crate::tensor::encoder_order(self.role(), layer, head)
     }
 
     fn encode(&self) -> Result<Encoded, WriteError> {
@@ -309,7 +293,6 @@ impl TensorSource {
         };
         let (rows, cols) = match self {
             Self::Matrix(matrix) => (matrix.rows, matrix.cols),
-            Self::Embedding(embedding) => (embedding.rows, embedding.cols),
             Self::Norm(norm) => (1, norm.gain.len()),
         };
         // Also keeps every product of the two below from overflowing.
@@ -318,26 +301,25 @@ impl TensorSource {
         }
         match self {
             Self::Matrix(matrix) => matrix.encode(),
-            Self::Embedding(embedding) => embedding.encode().ok_or(error),
             Self::Norm(norm) => norm.encode().ok_or(error),
         }
     }
 }
 
-impl EmbeddingSource {
-    fn encode(&self) -> Option<Encoded> {
-        if self.weights.len() != self.rows * self.cols || self.scales.len() != self.rows {
-            return None;
-        }
-        let mut bytes: Vec<u8> = self.scales.iter().map(|scale| scale.0).collect();
-        bytes.extend(self.weights.iter().map(|weight| weight.cast_unsigned()));
-        Some(Encoded {
-            layout: LayoutKind::Embedding,
-            flags: 0,
+impl MatrixSource {
+    fn encode(&self) -> Result<Encoded, WriteError> {
+        let chosen = self.lay_out()?;
+        let slot = self.role.slot();
+        Ok(Encoded {
+            layout: Layout {
+                form: slot.form,
+                ..Layout::matrix(chosen.pattern)
+            },
+            flags: chosen.flags,
             rows: self.rows,
             cols: self.cols,
-            query_rows: 0,
-            bytes,
+            query_rows: self.query_rows,
+            bytes: chosen.bytes,
         })
     }
 }
@@ -349,7 +331,7 @@ impl NormSource {
         }
         let numbers = self.gain.iter().chain(&self.shift);
         Some(Encoded {
-            layout: LayoutKind::Norm,
+            layout: Layout::NORM,
             flags: 0,
             rows: 1,
             cols: self.gain.len(),

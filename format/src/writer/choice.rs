@@ -1,8 +1,7 @@
 //! Which layout a matrix gets.
 
-use super::dense;
-use super::matrix::{Candidate, MatrixSource};
-use crate::tensor::{COLUMN_LIST, LayoutKind};
+use super::candidate::Candidate;
+use crate::tensor::Pattern;
 
 /// Which layout a matrix gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,7 +15,7 @@ pub enum LayoutChoice {
     Cheapest(LayoutCosts),
     /// This one; an error where it is not possible. Dense leaves out zero rows, and
     /// zero columns where that saves bytes, as [`LayoutChoice::Smallest`] does.
-    Forced(LayoutKind),
+    Forced(Pattern),
 }
 
 /// What a target's kernels take for one tile of eight tokens, in hundredths of an
@@ -52,39 +51,24 @@ pub struct LayoutCosts {
 }
 
 impl LayoutCosts {
-    /// The candidate with the least bytes × work, of equal ones the first.
-    pub(super) fn cheapest(&self, matrix: &MatrixSource) -> Candidate {
-        let mut best = dense::encode(matrix, true, false);
-        let mut price = self.price(matrix, &best);
-        for layout in LayoutKind::ALL {
-            let Some(candidate) = matrix.laid_out(layout) else {
-                continue;
-            };
-            let candidate_price = self.price(matrix, &candidate);
-            if candidate_price < price {
-                (best, price) = (candidate, candidate_price);
-            }
-        }
-        best
+    /// Bytes × work of a matrix `[rows, cols]` in this form.
+    pub(super) fn price(&self, rows: usize, cols: usize, candidate: &Candidate) -> u128 {
+        candidate.bytes.len() as u128 * self.work(rows, cols, candidate)
     }
 
-    fn price(&self, matrix: &MatrixSource, candidate: &Candidate) -> u128 {
-        candidate.bytes.len() as u128 * self.work(matrix, candidate)
-    }
-
-    fn work(&self, matrix: &MatrixSource, candidate: &Candidate) -> u128 {
-        let (entry, bitmap_bytes) = match candidate.layout {
-            LayoutKind::Dense if candidate.flags & COLUMN_LIST != 0 => (self.columns, 0),
-            LayoutKind::Dense | LayoutKind::Embedding | LayoutKind::Norm => (self.dense, 0),
-            LayoutKind::DeltaU8 => (self.delta_u8, 0),
-            LayoutKind::Bitmap => (self.bitmap, candidate.rows * matrix.cols.div_ceil(8)),
-            LayoutKind::Blocks2 => (self.blocks2, 0),
-            LayoutKind::Blocks4 => (self.blocks4, 0),
+    fn work(&self, rows: usize, cols: usize, candidate: &Candidate) -> u128 {
+        let (entry, bitmap_bytes) = match candidate.pattern {
+            Pattern::Dense => (self.dense, 0),
+            Pattern::Columns => (self.columns, 0),
+            Pattern::DeltaU8 => (self.delta_u8, 0),
+            Pattern::Bitmap => (self.bitmap, candidate.rows * cols.div_ceil(8)),
+            Pattern::Blocks2 => (self.blocks2, 0),
+            Pattern::Blocks4 => (self.blocks4, 0),
         };
         let terms = [
             (candidate.entries, entry),
             (bitmap_bytes, self.bitmap_byte),
-            (matrix.rows, self.row),
+            (rows, self.row),
         ];
         let term = |(count, cost): (usize, u32)| count as u128 * u128::from(cost);
         terms.map(term).iter().sum()

@@ -9,8 +9,12 @@ use crate::container::{
     checksum,
 };
 
-/// Header, table and sections, with every checksum.
-pub(super) fn assemble(sections: &[(Section, Vec<u8>)]) -> Result<Vec<u8>, WriteError> {
+/// Header, table and sections, with every checksum. Sections are marked as required and must
+/// ascend by their kinds.
+///
+/// # Errors
+/// [`WriteError::TooLarge`] beyond what the header can say.
+pub fn assemble(sections: &[(Section, Vec<u8>)]) -> Result<Vec<u8>, WriteError> {
     let header = Section::Header;
     let mut table = Vec::new();
     let mut body = Vec::new();

@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::matrix::{Candidate, MatrixSource};
-use crate::tensor::{COLUMN_LIST, LayoutKind};
+use super::candidate::Candidate;
+use super::matrix::MatrixSource;
+use crate::tensor::{COLUMN_LIST, Pattern};
 
 /// `cut` leaves out zero rows; `list` names the columns that are not zero, where that
 /// saves bytes.
@@ -34,7 +35,11 @@ pub(super) fn encode(matrix: &MatrixSource, cut: bool, list: bool) -> Candidate 
         bytes.extend(kept.map(|(&weight, _)| weight.cast_unsigned()));
     }
     Candidate {
-        layout: LayoutKind::Dense,
+        pattern: if named {
+            Pattern::Columns
+        } else {
+            Pattern::Dense
+        },
         flags,
         rows: stored.len(),
         entries: bytes.len() - before,

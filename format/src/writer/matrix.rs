@@ -1,15 +1,14 @@
-//! A weight matrix in each of its layouts.
+//! A weight matrix, or a table, as the writer is given it.
 
 use alloc::vec::Vec;
 
 use half::f16;
 
 use super::choice::LayoutChoice;
-use super::stream::Stream;
-use super::{Encoded, WriteError, bitmap, blocks, delta, dense};
-use crate::tensor::{BIAS, LayoutKind, ROW_MAP, ROW_SUM_LIMIT, Role, Scale};
+use crate::schema::Role;
+use crate::tensor::{BIAS, ROW_MAP, Scale};
 
-/// A quantised weight matrix, `[rows, cols]` row by row; row = output.
+/// A quantised weight matrix, `[rows, cols]` row by row: row = output, or a row of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MatrixSource {
     /// What it is for.
@@ -30,101 +29,26 @@ pub struct MatrixSource {
     pub scales: Vec<Scale>,
     /// Added to each output.
     pub bias: Option<Vec<f16>>,
-    /// How to lay it out.
+    /// How to lay it out; tables are dense.
     pub layout: LayoutChoice,
 }
 
-/// A matrix in one layout.
-pub(super) struct Candidate {
-    pub(super) layout: LayoutKind,
-    pub(super) flags: u8,
-    pub(super) bytes: Vec<u8>,
-    /// Rows that are stored.
-    pub(super) rows: usize,
-    /// Weights that are stored, zeros too.
-    pub(super) entries: usize,
-}
-
 impl MatrixSource {
-    pub(super) fn encode(&self) -> Result<Encoded, WriteError> {
-        let (role, layer) = (self.role, self.layer);
-        let bias = self.bias.as_ref();
-        let fits = self.weights.len() == self.rows * self.cols
-            && self.scales.len() == self.rows
-            && bias.is_none_or(|bias| bias.len() == self.rows);
-        if !fits {
-            return Err(WriteError::Lengths { role, layer });
+    /// A table of rows to be looked up, `[rows, cols]`.
+    #[must_use]
+    pub fn table(role: Role, rows: usize, cols: usize, weights: Vec<i8>, scales: Vec<Scale>) -> Self {
+        Self {
+            role,
+            layer: 0,
+            head: 0,
+            rows,
+            cols,
+            query_rows: 0,
+            weights,
+            scales,
+            bias: None,
+            layout: LayoutChoice::Dense,
         }
-        let chosen = match self.layout {
-            LayoutChoice::Dense => dense::encode(self, false, false),
-            LayoutChoice::Smallest => self.smallest(),
-            LayoutChoice::Cheapest(costs) => costs.cheapest(self),
-            LayoutChoice::Forced(layout) => self.laid_out(layout).ok_or(WriteError::Layout {
-                role,
-                layer,
-                layout,
-            })?,
-        };
-        Ok(Encoded {
-            layout: chosen.layout,
-            flags: chosen.flags,
-            rows: self.rows,
-            cols: self.cols,
-            query_rows: self.query_rows,
-            bytes: chosen.bytes,
-        })
-    }
-
-    /// Files of before there were other layouts stay what they are.
-    fn smallest(&self) -> Candidate {
-        let dense = dense::encode(self, true, true);
-        match self.laid_out(LayoutKind::DeltaU8) {
-            Some(delta) if delta.bytes.len() < dense.bytes.len() => delta,
-            _ => dense,
-        }
-    }
-
-    /// The matrix in this layout, if that is possible.
-    pub(super) fn laid_out(&self, layout: LayoutKind) -> Option<Candidate> {
-        match layout {
-            LayoutKind::Dense => Some(dense::encode(self, true, true)),
-            LayoutKind::DeltaU8 => self.stream(layout, delta::encode_row),
-            LayoutKind::Bitmap => self.stream(layout, bitmap::encode_row),
-            LayoutKind::Blocks2 => self.stream(layout, blocks::encode_row::<2>),
-            LayoutKind::Blocks4 => self.stream(layout, blocks::encode_row::<4>),
-            LayoutKind::Embedding | LayoutKind::Norm => None,
-        }
-    }
-
-    /// `encode_row` appends a row and returns how many weights it stored.
-    fn stream(
-        &self,
-        layout: LayoutKind,
-        encode_row: fn(&[i8], &mut Stream) -> Option<usize>,
-    ) -> Option<Candidate> {
-        if self.cols < layout.least_columns() {
-            return None;
-        }
-        let (stored, flags, mut bytes) = self.encode_rows(true);
-        let mut stream = Stream::default();
-        let mut entries = 0;
-        for &row in &stored {
-            let row = self.row(row);
-            // A heavier row has more than 520 nonzeros: better stored dense.
-            let sum: u32 = row.iter().map(|w| u32::from(w.unsigned_abs())).sum();
-            if sum > ROW_SUM_LIMIT || row.contains(&i8::MIN) {
-                return None;
-            }
-            entries += encode_row(row, &mut stream)?;
-        }
-        stream.append_to(&mut bytes);
-        Some(Candidate {
-            layout,
-            flags,
-            bytes,
-            rows: stored.len(),
-            entries,
-        })
     }
 
     pub(super) fn row(&self, row: usize) -> &[i8] {

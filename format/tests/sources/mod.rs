@@ -2,13 +2,12 @@
 #![allow(dead_code, reason = "each test file uses its own part of this module")]
 
 use half::f16;
-use neuroprune_format::manifest::{
-    Activation, EncoderSettings, Pooling, Scores, TokenizerSettings,
-};
-use neuroprune_format::tensor::{LayoutKind, Role, Scale};
+use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, StackSettings};
+use neuroprune_format::manifest::{Scores, TokenizerSettings};
+use neuroprune_format::tensor::{Form, Pattern, Role, Scale};
 use neuroprune_format::writer::{
-    CharacterMap, CharacterOutcome, EmbeddingSource, LayoutChoice, MatrixSource, ModelSource,
-    NormSource, TensorSource,
+    CharacterMap, CharacterOutcome, LayoutChoice, MatrixSource, ModelSource, NormSource,
+    TensorSource,
 };
 
 /// Every model, by name.
@@ -102,13 +101,7 @@ pub(crate) fn pair() -> ModelSource {
             sparse_float: None,
             runtime: Some(90.25),
         },
-        encoder: EncoderSettings {
-            layers: 2,
-            activation: Activation::Gelu,
-            pooling: Pooling::Mean,
-            norm_epsilon: 1e-5,
-            dense_weights: 4_000,
-        },
+        architecture: encoder(2, Activation::Gelu, Pooling::Mean),
         tokenizer: TokenizerSettings {
             unknown: 2,
             start: 0,
@@ -126,10 +119,24 @@ pub(crate) fn pair() -> ModelSource {
     }
 }
 
+/// BERT's kind of encoder, for classes.
+pub(crate) fn encoder(layers: u16, activation: Activation, pooling: Pooling) -> Architecture {
+    Architecture::Encoder {
+        stack: StackSettings {
+            layers,
+            activation,
+            norm_epsilon: 1e-5,
+            dense_weights: 4_000,
+            ..StackSettings::default()
+        },
+        head: Head::Classes(pooling),
+    }
+}
+
 /// Like [`pair`], in the layouts bitmap, 1×2 and 1×4 blocks: cut rows, biases, a row
 /// without weights, gaps above 255, blocks that begin and overlap anywhere.
 pub(crate) fn layouts() -> ModelSource {
-    use LayoutKind::{Bitmap, Blocks2, Blocks4};
+    use Pattern::{Bitmap, Blocks2, Blocks4};
     let mut source = pair();
     let hidden = source.hidden;
     source.name = "layouts".into();
@@ -137,6 +144,9 @@ pub(crate) fn layouts() -> ModelSource {
         let TensorSource::Matrix(matrix) = tensor else {
             continue;
         };
+        if matrix.role.slot().form == Form::Table {
+            continue;
+        }
         let (layout, weights): (_, &[(usize, usize, i8)]) = match (matrix.role, matrix.layer) {
             // 11 values, of a head of 2 and one of 9.
             (Role::AttentionOutput, 0) => {
@@ -200,15 +210,14 @@ pub(crate) fn layouts() -> ModelSource {
 pub(crate) fn single() -> ModelSource {
     let mut source = pair();
     source.name = String::new();
-    source.encoder.layers = 1;
-    source.encoder.activation = Activation::Relu;
-    source.encoder.pooling = Pooling::Cls;
+    source.architecture = encoder(1, Activation::Relu, Pooling::Cls);
     source.tokenizer.pair = false;
     source.characters = CharacterMap::default();
     source.tensors.retain(|tensor| match tensor {
-        TensorSource::Matrix(matrix) => matrix.role != Role::Head && matrix.layer == 0,
+        TensorSource::Matrix(matrix) => {
+            !matches!(matrix.role, Role::Head | Role::SegmentEmbedding) && matrix.layer == 0
+        }
         TensorSource::Norm(norm) => norm.layer == 0,
-        TensorSource::Embedding(embedding) => embedding.role != Role::SegmentEmbedding,
     });
     for tensor in &mut source.tensors {
         if let TensorSource::Matrix(matrix) = tensor {
@@ -255,7 +264,7 @@ pub(crate) fn wide() -> ModelSource {
 /// No layers at all: embeddings, then the classifier.
 pub(crate) fn bare() -> ModelSource {
     let mut source = single();
-    source.encoder.layers = 0;
+    source.architecture = encoder(0, Activation::Relu, Pooling::Cls);
     source.tensors.retain(|tensor| {
         !matches!(
             tensor.role(),
@@ -362,13 +371,8 @@ fn put(matrix: &mut MatrixSource, weights: &[(usize, usize, i8)]) {
 }
 
 fn embedding(role: Role, rows: usize, cols: usize) -> TensorSource {
-    TensorSource::Embedding(EmbeddingSource {
-        role,
-        rows,
-        cols,
-        weights: weights(rows, cols),
-        scales: scales(rows),
-    })
+    let weights = weights(rows, cols);
+    TensorSource::Matrix(MatrixSource::table(role, rows, cols, weights, scales(rows)))
 }
 
 fn norm(role: Role, layer: u16, cols: usize) -> TensorSource {

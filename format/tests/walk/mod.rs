@@ -1,18 +1,20 @@
 //! Reads everything a model offers and asserts what an opened file promises.
 
-use neuroprune_format::tensor::{Embedding, Matrix, Norm, ROW_SUM_LIMIT, RowWeights};
-use neuroprune_format::{Limits, Model};
+use neuroprune_format::encoder::Encoder;
+use neuroprune_format::tensor::{Form, Matrix, Norm, ROW_SUM_LIMIT, RowWeights};
+use neuroprune_format::{Limits, Model, Network};
 
 /// # Panics
 /// When the view breaks a promise.
 pub(crate) fn walk(model: &Model<'_>) {
     assert_eq!(Limits::of_file(model.bytes()), model.limits());
     walk_text(model);
-    walk_embeddings(model);
-    walk_layers(model);
-    let tensors = model.encoder().tensors();
+    let Network::Encoder(encoder) = model.network();
+    walk_embeddings(model, &encoder);
+    walk_layers(model, &encoder);
+    let tensors = encoder.tensors();
     for record in tensors.records() {
-        let is_matrix = record.layout.is_matrix();
+        let is_matrix = record.layout.form == Form::Matrix;
         assert_eq!(tensors.matrix(&record).is_some(), is_matrix);
     }
 }
@@ -65,9 +67,9 @@ fn walk_text(model: &Model<'_>) {
     }
 }
 
-fn walk_embeddings(model: &Model<'_>) {
+fn walk_embeddings(model: &Model<'_>, encoder: &Encoder<'_>) {
     let limits = model.limits();
-    let embeddings = model.encoder().embeddings();
+    let embeddings = encoder.embeddings();
     walk_embedding(&embeddings.token, model.vocabulary().len(), limits.hidden);
     walk_embedding(&embeddings.position, limits.tokens, limits.hidden);
     if let Some(segment) = embeddings.segment {
@@ -81,7 +83,7 @@ fn walk_embeddings(model: &Model<'_>) {
     walk_norm(&embeddings.norm, limits.hidden);
 }
 
-fn walk_layers(model: &Model<'_>) {
+fn walk_layers(model: &Model<'_>, encoder: &Encoder<'_>) {
     let limits = model.limits();
     let mut found = Limits {
         tokens: limits.tokens,
@@ -90,7 +92,7 @@ fn walk_layers(model: &Model<'_>) {
         ..Limits::default()
     };
     let mut layers = 0;
-    for layer in model.layers() {
+    for layer in encoder.layers() {
         layers += 1;
         let mut context = 0;
         for head in layer.heads() {
@@ -109,9 +111,9 @@ fn walk_layers(model: &Model<'_>) {
         walk_matrix(&layer.mlp_output(), limits.hidden, intermediate);
         walk_norm(&layer.mlp_norm(), limits.hidden);
     }
-    assert_eq!(layers, model.encoder().settings().layers);
+    assert_eq!(layers, encoder.stack().layers);
     assert_eq!(found, limits);
-    walk_matrix(&model.encoder().classifier(), limits.labels, limits.hidden);
+    walk_matrix(&encoder.classifier(), limits.labels, limits.hidden);
 }
 
 fn walk_matrix(matrix: &Matrix<'_>, rows: usize, cols: usize) {
@@ -159,7 +161,7 @@ fn walk_blocks(blocks: &[u8], width: usize, cols: usize, sum: u32) {
     }
 }
 
-fn walk_embedding(embedding: &Embedding<'_>, rows: usize, cols: usize) {
+fn walk_embedding(embedding: &Matrix<'_>, rows: usize, cols: usize) {
     assert_eq!(embedding.rows(), rows);
     for row in 0..rows {
         let (scale, weights) = embedding.row(row);
