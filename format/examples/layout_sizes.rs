@@ -13,22 +13,20 @@
 )]
 
 use half::f16;
-use neuroprune_format::Model;
-use neuroprune_format::manifest::{
-    Activation, EncoderSettings, Pooling, Scores, TokenizerSettings,
-};
-use neuroprune_format::tensor::{LayoutKind, Role, Scale};
+use neuroprune_format::architecture::{Architecture, Head, Pooling, StackSettings};
+use neuroprune_format::manifest::{Scores, TokenizerSettings};
+use neuroprune_format::tensor::{Pattern, Role, Scale};
 use neuroprune_format::writer::{
-    CharacterMap, EmbeddingSource, LayoutChoice, MatrixSource, ModelSource, NormSource,
-    TensorSource,
+    CharacterMap, LayoutChoice, MatrixSource, ModelSource, NormSource, TensorSource,
 };
+use neuroprune_format::{Model, Network};
 
 const ROWS: usize = 1_536;
 const COLS: usize = 384;
 
 fn main() {
     print!("{:<22}", "mask");
-    let layouts = LayoutKind::ALL.into_iter().filter(|kind| kind.is_matrix());
+    let layouts = Pattern::ALL.into_iter();
     for layout in layouts.clone() {
         print!("{:>13}", layout.name());
     }
@@ -69,15 +67,10 @@ fn weights(width: usize, density: u64) -> Vec<i8> {
 }
 
 /// Length of the tensor.
-fn bytes(weights: Vec<i8>, layout: LayoutKind) -> usize {
+fn bytes(weights: Vec<i8>, layout: Pattern) -> usize {
     let table = |role, rows| {
-        TensorSource::Embedding(EmbeddingSource {
-            role,
-            rows,
-            cols: COLS,
-            weights: vec![1; rows * COLS],
-            scales: vec![Scale::ONE; rows],
-        })
+        let (weights, scales) = (vec![1; rows * COLS], vec![Scale::ONE; rows]);
+        TensorSource::Matrix(MatrixSource::table(role, rows, COLS, weights, scales))
     };
     let source = ModelSource {
         name: String::new(),
@@ -86,12 +79,9 @@ fn bytes(weights: Vec<i8>, layout: LayoutKind) -> usize {
         recipe: [0; 32],
         data: [0; 32],
         scores: Scores::default(),
-        encoder: EncoderSettings {
-            layers: 0,
-            activation: Activation::Relu,
-            pooling: Pooling::Mean,
-            norm_epsilon: 0.0,
-            dense_weights: 0,
+        architecture: Architecture::Encoder {
+            stack: StackSettings::default(),
+            head: Head::Classes(Pooling::Mean),
         },
         tokenizer: TokenizerSettings {
             unknown: 0,
@@ -131,7 +121,8 @@ fn bytes(weights: Vec<i8>, layout: LayoutKind) -> usize {
     };
     let file = source.to_bytes().expect("a model");
     let model = Model::open(&file).expect("a file of the writer opens");
-    let mut records = model.encoder().tensors().records();
+    let Network::Encoder(encoder) = model.network();
+    let mut records = encoder.tensors().records();
     let classifier = records.find(|record| record.role == Role::Classifier);
     classifier.expect("a model has a classifier").length
 }

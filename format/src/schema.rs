@@ -123,7 +123,13 @@ pub static SCHEMA: [Slot; 11] = {
     use {Form::*, Part::*, Role as R, Size as S};
     [
         slot(R::TokenEmbedding, Embeddings, Table, S::Pieces, S::Hidden),
-        slot(R::PositionEmbedding, Embeddings, Table, S::Tokens, S::Hidden),
+        slot(
+            R::PositionEmbedding,
+            Embeddings,
+            Table,
+            S::Tokens,
+            S::Hidden,
+        ),
         slot(R::SegmentEmbedding, Embeddings, Table, S::Texts, S::Hidden),
         slot(R::EmbeddingNorm, Embeddings, Norm, S::One, S::Hidden),
         slot(R::Head, Layer, Matrix, S::OfHead, S::Hidden),
@@ -198,7 +204,7 @@ impl Size {
             Self::Tokens => "tokens",
             Self::Texts => "texts",
             Self::Hidden => "hidden",
-            Self::OfHead => "2 · query + value",
+            Self::OfHead => "(2 · query + value)",
             Self::Context => "context",
             Self::Intermediate => "intermediate",
             Self::Labels => "labels",

@@ -19,8 +19,8 @@ mod stream;
 pub use delta::take_row as take_delta_row;
 pub use layout::{BIAS, COLUMN_LIST, Form, Layout, Pattern, ROW_MAP, Values};
 pub use matrix::Matrix;
-pub use rows::{Affine, Row, RowBytes, RowWeights, Rows};
 pub use norm::Norm;
+pub use rows::{Affine, Row, RowBytes, RowWeights, Rows};
 pub use scale::Scale;
 #[cfg(feature = "alloc")]
 pub(crate) use {blocks::MOST as MOST_BLOCKS, stream::IN_STREAM};

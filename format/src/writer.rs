@@ -29,8 +29,8 @@ use core::fmt;
 use half::f16;
 
 use self::strings::string_table;
-use crate::limits::Limits;
 use crate::architecture::Architecture;
+use crate::limits::Limits;
 use crate::manifest::{Manifest, Scores, TokenizerSettings};
 use crate::schema::Role;
 use crate::tensor::{Layout, Pattern, TENSOR_ALIGNMENT};

@@ -15,7 +15,7 @@ mod walk;
 use std::sync::OnceLock;
 
 use neuroprune_format::tensor::{
-    COLUMN_LIST, LayoutKind, Matrix, ROW_SUM_LIMIT, Record, Role, RowWeights, Scale,
+    COLUMN_LIST, Layout, Matrix, Pattern, ROW_SUM_LIMIT, Record, Role, RowWeights, Scale,
 };
 use neuroprune_format::writer::{
     LayoutChoice, LayoutCosts, MatrixSource, ModelSource, TensorSource, WriteError,
@@ -23,12 +23,12 @@ use neuroprune_format::writer::{
 use neuroprune_format::{ErrorKind, FormatError, Model};
 use proptest::prelude::*;
 
-const MATRICES: [LayoutKind; 5] = [
-    LayoutKind::Dense,
-    LayoutKind::DeltaU8,
-    LayoutKind::Bitmap,
-    LayoutKind::Blocks2,
-    LayoutKind::Blocks4,
+const MATRICES: [Pattern; 5] = [
+    Pattern::Dense,
+    Pattern::DeltaU8,
+    Pattern::Bitmap,
+    Pattern::Blocks2,
+    Pattern::Blocks4,
 ];
 /// Rows of the matrix that the tests change: the width of [`sources::single`].
 const ROWS: usize = 6;
@@ -88,7 +88,7 @@ fn model(cols: usize, weights: Vec<i8>, layout: LayoutChoice) -> ModelSource {
 fn with_matrix<T>(file: &[u8], read: impl FnOnce(Record, Matrix<'_>) -> T) -> T {
     let model = Model::open(file).unwrap();
     walk::walk(&model);
-    let tensors = model.encoder().tensors();
+    let tensors = walk::encoder(&model).tensors();
     let record = tensors
         .records()
         .find(|record| record.role == Role::MlpOutput);
@@ -96,14 +96,14 @@ fn with_matrix<T>(file: &[u8], read: impl FnOnce(Record, Matrix<'_>) -> T) -> T 
     read(record, tensors.matrix(&record).unwrap())
 }
 
-fn is_possible(layout: LayoutKind, cols: usize, weights: &[i8]) -> bool {
+fn is_possible(layout: Pattern, cols: usize, weights: &[i8]) -> bool {
     let sum = |row: &[i8]| row.iter().map(|w| u32::from(w.unsigned_abs())).sum::<u32>();
     let light = || cols == 0 || weights.chunks(cols).all(|row| sum(row) <= ROW_SUM_LIMIT);
     match layout {
-        LayoutKind::Dense => true,
-        LayoutKind::Blocks2 => cols >= 2 && light(),
-        LayoutKind::Blocks4 => cols >= 4 && light(),
-        _ => light(),
+        Pattern::Dense => true,
+        Pattern::Blocks2 => cols >= 2 && light(),
+        Pattern::Blocks4 => cols >= 4 && light(),
+        Pattern::Columns | Pattern::DeltaU8 | Pattern::Bitmap => light(),
     }
 }
 
@@ -120,14 +120,13 @@ fn entries(row: RowWeights<'_>) -> (usize, usize) {
 
 /// Bytes × work, from what the file says.
 fn price(record: &Record, matrix: &Matrix<'_>, costs: &LayoutCosts) -> u64 {
-    let entry = match record.layout {
-        LayoutKind::Dense if record.flags & COLUMN_LIST != 0 => costs.columns,
-        LayoutKind::Dense => costs.dense,
-        LayoutKind::DeltaU8 => costs.delta_u8,
-        LayoutKind::Bitmap => costs.bitmap,
-        LayoutKind::Blocks2 => costs.blocks2,
-        LayoutKind::Blocks4 => costs.blocks4,
-        other => panic!("{other:?}"),
+    let entry = match record.layout.pattern {
+        Pattern::Columns => costs.columns,
+        Pattern::Dense => costs.dense,
+        Pattern::DeltaU8 => costs.delta_u8,
+        Pattern::Bitmap => costs.bitmap,
+        Pattern::Blocks2 => costs.blocks2,
+        Pattern::Blocks4 => costs.blocks4,
     };
     let rows = matrix.iter().map(|row| {
         let (entries, bytes) = entries(row.weights);
@@ -171,12 +170,14 @@ proptest! {
             let written = source.to_bytes();
             if !is_possible(layout, cols, &weights) {
                 let (role, layer) = (Role::MlpOutput, 0);
-                prop_assert_eq!(written, Err(WriteError::Layout { role, layer, layout }));
+                prop_assert_eq!(written, Err(WriteError::Layout { role, layer, pattern: layout }));
                 continue;
             }
             let file = written.unwrap();
             let read = with_matrix(&file, |record, matrix| {
-                assert_eq!(record.layout, layout);
+                let is_dense = layout == Pattern::Dense && record.flags & COLUMN_LIST != 0;
+                let found = if is_dense { Pattern::Columns } else { layout };
+                assert_eq!(record.layout, Layout::matrix(found));
                 let mut read = vec![0; weights.len()];
                 for (row, weights) in matrix.iter().enumerate() {
                     for (column, weight) in weights.weights.nonzeros() {
@@ -194,8 +195,8 @@ proptest! {
     fn smallest_is_dense_or_delta((cols, weights) in weights()) {
         let lay_out = |layout| model(cols, weights.clone(), layout).to_bytes();
         let smallest = lay_out(LayoutChoice::Smallest).unwrap();
-        let dense = lay_out(LayoutChoice::Forced(LayoutKind::Dense)).unwrap();
-        let expected = match lay_out(LayoutChoice::Forced(LayoutKind::DeltaU8)) {
+        let dense = lay_out(LayoutChoice::Forced(Pattern::Dense)).unwrap();
+        let expected = match lay_out(LayoutChoice::Forced(Pattern::DeltaU8)) {
             Ok(delta) if length(&delta) < length(&dense) => delta,
             _ => dense,
         };
@@ -249,34 +250,35 @@ fn every_layout_has_its_use() {
     let chosen = |is_kept: fn(usize) -> bool| {
         let weights = (0..ROWS * 400).map(|at| i8::from(is_kept((at + at / 400 * 53) % 400)));
         let source = model(400, weights.collect(), LayoutChoice::Cheapest(costs));
-        with_matrix(&source.to_bytes().unwrap(), |record, _| record.layout)
+        with_matrix(&source.to_bytes().unwrap(), |record, _| {
+            record.layout.pattern
+        })
     };
-    assert_eq!(chosen(|_| true), LayoutKind::Dense);
-    assert_eq!(chosen(|column| column % 10 % 3 == 1), LayoutKind::Bitmap);
-    assert_eq!(chosen(|column| column % 50 == 0), LayoutKind::DeltaU8);
-    assert_eq!(chosen(|column| column % 40 < 2), LayoutKind::Blocks2);
-    assert_eq!(chosen(|column| column % 40 < 4), LayoutKind::Blocks4);
+    assert_eq!(chosen(|_| true), Pattern::Dense);
+    assert_eq!(chosen(|column| column % 10 % 3 == 1), Pattern::Bitmap);
+    assert_eq!(chosen(|column| column % 50 == 0), Pattern::DeltaU8);
+    assert_eq!(chosen(|column| column % 40 < 2), Pattern::Blocks2);
+    assert_eq!(chosen(|column| column % 40 < 4), Pattern::Blocks4);
 }
 
+/// Where naming the columns saves nothing, nothing is named.
 #[test]
-fn layouts_that_are_not_of_matrices_cannot_be_forced() {
-    for layout in [LayoutKind::Embedding, LayoutKind::Norm] {
-        let source = model(3, vec![1; 3 * ROWS], LayoutChoice::Forced(layout));
-        let error = source.to_bytes().unwrap_err();
-        let (role, layer) = (Role::MlpOutput, 0);
-        assert_eq!(
-            error,
-            WriteError::Layout {
-                role,
-                layer,
-                layout
-            }
-        );
-        assert!(
-            error.to_string().contains("cannot be laid out as"),
-            "{error}"
-        );
-    }
+fn a_list_of_columns_cannot_be_forced_where_it_saves_nothing() {
+    let forced = LayoutChoice::Forced(Pattern::Columns);
+    let error = model(3, vec![1; 3 * ROWS], forced).to_bytes().unwrap_err();
+    let (role, layer, pattern) = (Role::MlpOutput, 0, Pattern::Columns);
+    let expected = WriteError::Layout {
+        role,
+        layer,
+        pattern,
+    };
+    assert_eq!(error, expected);
+    let text = error.to_string();
+    assert!(text.contains("cannot be laid out as"), "{text}");
+    let weights = (0..40 * ROWS).map(|at| i8::from(at % 40 == 7)).collect();
+    let file = model(40, weights, forced).to_bytes().unwrap();
+    let found = with_matrix(&file, |record, _| record.layout.pattern);
+    assert_eq!(found, Pattern::Columns);
 }
 
 #[test]
@@ -286,7 +288,7 @@ fn no_layout_takes_the_lowest_weight() {
     for layout in MATRICES {
         let source = model(8, weights.clone(), LayoutChoice::Forced(layout));
         let error = source.to_bytes().unwrap_err();
-        if layout == LayoutKind::Dense {
+        if layout == Pattern::Dense {
             let is_weight = |error: FormatError| error.kind == ErrorKind::Weight;
             assert!(matches!(error, WriteError::Format(error) if is_weight(error)));
         } else {

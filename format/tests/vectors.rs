@@ -12,6 +12,8 @@
 )]
 
 mod sources;
+#[allow(dead_code, reason = "for the network of a model alone")]
+mod walk;
 
 use std::collections::BTreeMap;
 
@@ -64,7 +66,7 @@ fn document_shows_what_the_writer_makes() {
 /// Number of the record, and bytes of the tensor.
 fn tensor(file: &[u8], role: Role, layer: u16) -> (usize, &[u8]) {
     let model = Model::open(file).unwrap();
-    let mut records = model.encoder().tensors().records().enumerate();
+    let mut records = walk::encoder(&model).tensors().records().enumerate();
     let is_this = |(_, record): &(usize, Record)| (record.role, record.layer) == (role, layer);
     let (index, record) = records.find(is_this).unwrap();
     let container = Container::open(file).unwrap();

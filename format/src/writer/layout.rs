@@ -23,13 +23,11 @@ impl MatrixSource {
             _ if !is_matrix => dense::encode(self, false, false),
             LayoutChoice::Smallest => self.smallest(),
             LayoutChoice::Cheapest(costs) => self.cheapest(&costs),
-            LayoutChoice::Forced(pattern) => {
-                self.candidate(pattern).ok_or(WriteError::Layout {
-                    role,
-                    layer,
-                    pattern,
-                })?
-            }
+            LayoutChoice::Forced(pattern) => self.candidate(pattern).ok_or(WriteError::Layout {
+                role,
+                layer,
+                pattern,
+            })?,
         })
     }
 

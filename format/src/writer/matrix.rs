@@ -36,7 +36,13 @@ pub struct MatrixSource {
 impl MatrixSource {
     /// A table of rows to be looked up, `[rows, cols]`.
     #[must_use]
-    pub fn table(role: Role, rows: usize, cols: usize, weights: Vec<i8>, scales: Vec<Scale>) -> Self {
+    pub fn table(
+        role: Role,
+        rows: usize,
+        cols: usize,
+        weights: Vec<i8>,
+        scales: Vec<Scale>,
+    ) -> Self {
         Self {
             role,
             layer: 0,

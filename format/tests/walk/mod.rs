@@ -4,12 +4,18 @@ use neuroprune_format::encoder::Encoder;
 use neuroprune_format::tensor::{Form, Matrix, Norm, ROW_SUM_LIMIT, RowWeights};
 use neuroprune_format::{Limits, Model, Network};
 
+/// The network, which is an encoder.
+pub(crate) fn encoder<'a>(model: &Model<'a>) -> Encoder<'a> {
+    let Network::Encoder(encoder) = model.network();
+    encoder
+}
+
 /// # Panics
 /// When the view breaks a promise.
 pub(crate) fn walk(model: &Model<'_>) {
     assert_eq!(Limits::of_file(model.bytes()), model.limits());
     walk_text(model);
-    let Network::Encoder(encoder) = model.network();
+    let encoder = encoder(model);
     walk_embeddings(model, &encoder);
     walk_layers(model, &encoder);
     let tensors = encoder.tensors();
