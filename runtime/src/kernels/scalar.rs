@@ -28,11 +28,13 @@ pub fn quantize(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, features
 }
 
 /// The upper byte of each step of 16 bits, rounded to nearest, ties up.
+///
+/// Steps of lanes without a token are any: there the sum may wrap.
 #[inline]
 pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
     for (feature, steps) in features.iter_mut().zip(steps) {
         for (byte, step) in feature.iter_mut().zip(steps) {
-            let [_, upper] = (step + 128).to_le_bytes();
+            let [_, upper] = step.wrapping_add(128).to_le_bytes();
             *byte = upper.cast_signed();
         }
     }

@@ -45,9 +45,11 @@ pub fn set_grain(feature: &mut Feature, grain: usize, lanes: [i8; GRAIN]) {
 }
 
 /// The upper byte of each step of 16 bits, rounded to nearest, ties up.
+///
+/// Steps of lanes without a token are any: there the sum may wrap.
 pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
     for (feature, steps) in features.iter_mut().zip(steps) {
-        *feature = steps.map(|step| (step + 128) >> 8);
+        *feature = steps.map(|step| step.wrapping_add(128) >> 8);
     }
 }
 
