@@ -5,11 +5,12 @@
 
 use neuroprune_format::tensor::{RowWeights, Rows};
 
+use super::floats;
 pub use super::floats::{
     add, gelu, largest, mixture, normalize, quantize_bytes, rectify, rescale, round, scale,
     softmax, sum, sum_of_squares,
 };
-use super::{GRAIN, LANES, Lanes, Mixture, QUAD, Tile, floats};
+use crate::kernels::tile::{GRAIN, LANES, Lanes, Mixture, QUAD, Tile};
 
 /// One feature of eight tokens.
 pub type Feature = [i8; LANES];

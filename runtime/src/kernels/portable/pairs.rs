@@ -10,7 +10,8 @@
 
 use neuroprune_format::tensor::{RowWeights, Rows};
 
-use super::{GRAIN, LANES, Lanes, Tile, floats};
+use super::floats;
+use crate::kernels::tile::{GRAIN, LANES, Lanes, Tile};
 
 /// Words of a feature.
 pub const WORDS: usize = LANES / 2;
