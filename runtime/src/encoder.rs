@@ -14,12 +14,13 @@ use neuroprune_format::encoder::Layer;
 use neuroprune_format::manifest::{Activation, Pooling};
 use neuroprune_format::tensor::{Matrix, Rows};
 
+use crate::kernels::lanes::{self, grain_of};
 use crate::kernels::{
     self, Feature, LANES, Lanes, Mixture, QUAD, TILES, Tile, project, project_tiles,
 };
-use crate::lanes::{self, LARGEST, Quantizer, grain_of, part, part_mut};
 use crate::math;
-use crate::plan::{AttentionBuffers, EmbedBuffers, MlpBuffers, PoolBuffers};
+use crate::plan::{AttentionBuffers, EmbedBuffers, MlpBuffers, PoolBuffers, part, part_mut};
+use crate::quantizer::{LARGEST, Quantizer};
 use crate::residual::{Block, Residual};
 use crate::trace::{Stage, Trace, Values};
 
@@ -153,7 +154,7 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, 
     }
     for block in residual.blocks() {
         let mut features = &mut *buffers.features;
-        let tiles: [Tile<'_>; TILES] = array::from_fn(|number| {
+        let tiles: [Tile<'_, Feature>; TILES] = array::from_fn(|number| {
             let tile = block.first + number;
             let tokens = residual.tokens_of(tile);
             let largest = buffers.context_largest.get(tile).copied();
@@ -404,7 +405,7 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
         let mut neurons = part_mut(projected, 0, block.len() * rows);
         project_tiles(&input.iter(), part(&tiles, 0, block.len()), neurons);
         let mut features = part_mut(neuron_features, 0, neurons.len());
-        let tiles: [Tile<'_>; TILES] = array::from_fn(|number| {
+        let tiles: [Tile<'_, Feature>; TILES] = array::from_fn(|number| {
             let tokens = residual.tokens_of(block.first + number);
             let of_tile = neurons.split_off_mut(..rows).unwrap_or_default();
             match settings.activation {

@@ -128,6 +128,23 @@ pub fn count(count: usize) -> f32 {
     count as f32
 }
 
+/// `numerator / x`, or zero where that is not a finite number.
+#[inline]
+pub(crate) fn quotient_or_zero(numerator: f32, x: f32) -> f32 {
+    let quotient = numerator / x;
+    if quotient.is_finite() { quotient } else { 0.0 }
+}
+
+/// An integer sum as a float (rounded to 24 bits, to nearest, everywhere).
+#[inline]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "rounding here is the definition"
+)]
+pub(crate) fn float(sum: i32) -> f32 {
+    sum as f32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

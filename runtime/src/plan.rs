@@ -197,6 +197,20 @@ impl<'s> Arena<'s> {
     }
 }
 
+/// `length` values from `start` on; none where there are fewer.
+#[inline]
+pub(crate) fn part<T>(values: &[T], start: usize, length: usize) -> &[T] {
+    let after = values.get(start..).unwrap_or(&[]);
+    after.get(..length).unwrap_or(&[])
+}
+
+/// [`part`], to be changed.
+#[inline]
+pub(crate) fn part_mut<T>(values: &mut [T], start: usize, length: usize) -> &mut [T] {
+    let after = values.get_mut(start..).unwrap_or(&mut []);
+    after.get_mut(..length).unwrap_or(&mut [])
+}
+
 /// What lives through the whole pass, and the rest.
 pub(crate) struct Buffers<'s> {
     /// `[labels]`.

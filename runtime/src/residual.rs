@@ -9,9 +9,11 @@ use core::ops::Range;
 
 use neuroprune_format::tensor::Norm;
 
+use crate::kernels::lanes;
 use crate::kernels::{self, Feature, LANES, Lanes, TILES, Tile};
-use crate::lanes::{self, Quantizer, float, part, part_mut};
-use crate::math;
+use crate::math::{self, float};
+use crate::plan::{part, part_mut};
+use crate::quantizer::Quantizer;
 
 /// Steps of the largest magnitude.
 const LARGEST: f32 = 127.0 * STEPS_A_BYTE;
@@ -106,7 +108,11 @@ impl<'s> Residual<'s> {
     /// The int8 form of the tiles of a block, with its features as [`Residual::pack`] left
     /// them; tiles behind the last one of the sequence have no tokens.
     #[inline(never)]
-    pub(crate) fn block<'f>(&self, block: Block, features: &'f [Feature]) -> [Tile<'f>; TILES] {
+    pub(crate) fn block<'f>(
+        &self,
+        block: Block,
+        features: &'f [Feature],
+    ) -> [Tile<'f, Feature>; TILES] {
         array::from_fn(|number| {
             let tile = block.first + number;
             Tile {

@@ -10,6 +10,8 @@
 mod models;
 
 use core::time::Duration;
+#[cfg(target_arch = "x86_64")]
+use std::sync::Mutex;
 use std::time::Instant;
 
 use models::{Random, Shape};
@@ -73,7 +75,9 @@ fn scratch_is_exact_at_every_alignment() {
         for offset in 0..8_usize {
             let lost = offset.next_multiple_of(SCRATCH_ALIGNMENT) - offset;
             let needed = required + lost;
-            let mut words = models::scratch(needed + 16, 0xc3);
+            let mut words = models::scratch(needed + 16, offset as u64);
+            let before = words.clone();
+            let before: &[u8] = bytemuck::cast_slice(&before);
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
 
             let short = &mut bytes[offset..][..needed - 1];
@@ -89,9 +93,9 @@ fn scratch_is_exact_at_every_alignment() {
                 assert_eq!(answer, expected);
                 assert_eq!(bits(classifier.logits()), expected_logits);
             }
-            let behind = &bytes[offset + needed..];
-            assert!(behind.iter().all(|&byte| byte == 0xc3), "wrote behind");
-            assert!(bytes[..offset].iter().all(|&byte| byte == 0xc3));
+            let end = offset + needed;
+            assert_eq!(bytes[end..], before[end..], "wrote after the end");
+            assert_eq!(bytes[..offset], before[..offset]);
         }
     }
     let empty = &mut [][..];
@@ -130,8 +134,10 @@ fn scratch_is_used_to_the_last_feature() {
         let tokens = random.within(3..=shape.tokens);
         let needed = required_scratch(limits, tokens);
         let text = "abc ".repeat(tokens);
-        let last = [0x00, 0xff].map(|fill| {
-            let mut words = models::scratch(needed, fill);
+        // Complements: no byte is the same in both.
+        let last = [0, u64::MAX].map(|mask| {
+            let mut words = models::scratch(needed, number);
+            words.iter_mut().for_each(|word| *word ^= mask);
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
             let bytes = &mut bytes[..needed];
             let mut classifier = Classifier::with_tokens(&model, bytes, tokens).unwrap();
@@ -174,29 +180,89 @@ fn tokens_are_held_between_the_special_tokens_and_the_limit() {
     }
 }
 
-/// Uninitialised or reused memory must not show.
+/// Runs a test with the kernels of this target and, where those are chosen at run time, with
+/// the portable ones, whose arithmetic is checked for overflow.
+fn with_every_set(test: impl Fn()) {
+    test();
+    #[cfg(target_arch = "x86_64")]
+    {
+        use neuroprune_runtime::kernels::x86_64::Avx2;
+
+        // Tests that do not ask for a set may run with either meanwhile: the same to them.
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock();
+        Avx2::allow(false);
+        test();
+        Avx2::allow(true);
+    }
+}
+
+/// Uninitialised memory must not show.
 #[test]
 fn what_the_scratch_held_before_does_not_matter() {
-    for number in 0..32 {
-        let mut random = Random::new(number);
-        let shape = Shape::random(&mut random);
-        let file = shape.file(&mut random);
-        let model = Model::open(&file).unwrap();
-        let text = models::text(20, &mut random);
-        let second = shape.pair.then(|| models::text(20, &mut random));
-        let needed = required_scratch(model.limits(), model.limits().tokens);
-        let results = [0x00, 0xff, 0x7f].map(|fill| {
-            let mut scratch = models::scratch(needed, fill);
-            let scratch = bytemuck::cast_slice_mut(&mut scratch);
-            let mut classifier = Classifier::new(&model, scratch).unwrap();
-            let zeros = vec![0; model.limits().labels];
-            assert_eq!(bits(classifier.logits()), zeros, "before the first text");
+    with_every_set(|| {
+        for number in 0..32 {
+            let mut random = Random::new(number);
+            let shape = Shape::random(&mut random);
+            let file = shape.file(&mut random);
+            let model = Model::open(&file).unwrap();
+            let text = models::text(20, &mut random);
+            let second = shape.pair.then(|| models::text(20, &mut random));
+            let needed = required_scratch(model.limits(), model.limits().tokens);
+            let results = [0, 1, 2, 3].map(|seed| {
+                let mut scratch = match seed {
+                    0 => vec![0; needed.div_ceil(8)],
+                    seed => models::scratch(needed, seed),
+                };
+                let scratch = bytemuck::cast_slice_mut(&mut scratch);
+                let mut classifier = Classifier::new(&model, scratch).unwrap();
+                let zeros = vec![0; model.limits().labels];
+                assert_eq!(bits(classifier.logits()), zeros, "before the first text");
+                let answer = classifier.classify_traced(&text, second.as_deref(), &mut ());
+                (answer.unwrap(), bits(classifier.logits()))
+            });
+            for result in &results[1..] {
+                assert_eq!(result, &results[0], "case {number}");
+            }
+        }
+    });
+}
+
+/// One buffer for several models and texts of every length, as an application that has
+/// little memory uses it: each answer is the one that fresh memory gives.
+#[test]
+fn a_buffer_may_be_shared_by_models() {
+    let mut random = Random::new(0);
+    let shapes: Vec<Shape> = (0..12).map(|_| Shape::random(&mut random)).collect();
+    let files: Vec<_> = shapes.iter().map(|shape| shape.file(&mut random)).collect();
+    let models: Vec<_> = files
+        .iter()
+        .map(|file| Model::open(file).unwrap())
+        .collect();
+    let needed = |model: &Model<'_>| required_scratch(model.limits(), model.limits().tokens);
+    let most = models.iter().map(needed).max().unwrap();
+    with_every_set(|| {
+        let mut random = Random::new(1);
+        let mut shared = models::scratch(most, 0);
+        for _ in 0..200 {
+            let number = random.within(0..=models.len() - 1);
+            let model = &models[number];
+            let words = random.one_of(&[1, 4, 30]);
+            let text = models::text(words, &mut random);
+            let second = shapes[number]
+                .pair
+                .then(|| models::text(words, &mut random));
+            let scratch = bytemuck::cast_slice_mut(&mut shared);
+            let mut classifier = Classifier::new(model, scratch).unwrap();
             let answer = classifier.classify_traced(&text, second.as_deref(), &mut ());
-            (answer.unwrap(), bits(classifier.logits()))
-        });
-        assert_eq!(results[0], results[1], "case {number}");
-        assert_eq!(results[0], results[2], "case {number}");
-    }
+            let found = (answer.unwrap(), bits(classifier.logits()));
+            assert_eq!(
+                found,
+                classify(model, &text, second.as_deref()),
+                "model {number}"
+            );
+        }
+    });
 }
 
 /// One classifier for many texts is a fresh one for each.

@@ -49,7 +49,8 @@ fn runtime(
     second: Option<&str>,
     tokens: usize,
 ) -> quantized::Outputs {
-    let mut scratch = models::scratch(required_scratch(model.limits(), tokens), 0xa5);
+    let needed = required_scratch(model.limits(), tokens);
+    let mut scratch = models::scratch(needed, text.len() as u64);
     let scratch = bytemuck::cast_slice_mut(&mut scratch);
     let mut classifier = Classifier::with_tokens(model, scratch, tokens).unwrap();
     let mut stages = Vec::new();

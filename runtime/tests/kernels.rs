@@ -303,6 +303,36 @@ proptest! {
         prop_assert_eq!(words, paired(&expected));
     }
 
+    /// A reused buffer has steps of any size in the lanes of a grain without a token.
+    #[test]
+    fn packing_takes_any_step(steps in prop::collection::vec(any::<[i16; LANES]>(), 1..40)) {
+        let held = |step: i16| step.clamp(-127 * 256, 127 * 256);
+        let held: Vec<_> = steps.iter().map(|steps| {
+            core::array::from_fn(|lane| if lane < GRAIN { held(steps[lane]) } else { steps[lane] })
+        }).collect();
+        let rounded = |step: i16| i8::try_from((i32::from(step) + 128).div_euclid(256)).unwrap();
+        let mut bytes = vec![[0; LANES]; steps.len()];
+        scalar::pack(&held, &mut bytes);
+        let mut words = vec![pairs::Feature::default(); steps.len()];
+        pairs::pack(&held, &mut words);
+        let mut chosen = vec![kernels::Feature::default(); steps.len()];
+        kernels::pack(&held, &mut chosen);
+        for (at, steps) in held.iter().enumerate() {
+            let mut expected = [0; LANES];
+            for (byte, step) in expected.iter_mut().zip(steps).take(GRAIN) {
+                *byte = rounded(*step);
+            }
+            let words_expected = &paired(&[expected])[0];
+            prop_assert_eq!(&bytes[at][..GRAIN], &expected[..GRAIN]);
+            prop_assert_eq!(&words[at][..GRAIN / 2], &words_expected[..GRAIN / 2]);
+            // Features of a set cannot be read back: they are told by their sums.
+            let tile = Tile { features: &chosen[at..=at], scales: [1.0; LANES], tokens: GRAIN };
+            let mut read = [[0; LANES]];
+            kernels::dense(&[1], 1, &tile, &mut read);
+            prop_assert_eq!(&read[0][..GRAIN], &expected.map(i32::from)[..GRAIN]);
+        }
+    }
+
     #[test]
     fn every_layout_gives_the_same_sums((cols, weights, tile) in matrix()) {
         let expected = plain_sums(cols, &weights, &tile);

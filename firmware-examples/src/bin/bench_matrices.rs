@@ -91,7 +91,7 @@ fn main() -> ! {
 /// Whether what each row comes to is the oracle's, bit for bit.
 fn is_right(
     matrix: &Matrix<'_>,
-    tile: Tile<'_>,
+    tile: Tile<'_, Feature>,
     oracle: &[scalar::Feature],
     output: &mut [Lanes<f32>],
 ) -> bool {

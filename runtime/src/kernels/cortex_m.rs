@@ -1,38 +1,48 @@
-//! Cortex-M4, M7, M33, M55: what calls the kernels in assembly, of [`super::smlal`] or, where
-//! there is Helium, of [`super::helium`].
+//! Cortex-M4, M7, M33, M55: what calls the kernels in assembly, of [`smlal`] or, where there
+//! is Helium, of [`helium`].
 #![allow(unsafe_code, reason = "assembly; each call says what it stands on")]
+
+#[cfg(dsp)]
+mod dsp;
+#[cfg(fpu)]
+mod fpu;
+#[cfg(helium)]
+mod helium;
+#[cfg(not(helium))]
+mod smlal;
 
 use core::ptr::null;
 
 use neuroprune_format::tensor::{LayoutKind, RowBytes, Rows, Scale};
 
-#[cfg(dsp)]
-pub use super::cortex_m_dsp::{mix, value_word};
-#[cfg(fpu)]
-pub use super::cortex_m_fpu::{
-    add, gelu, mixture, normalize, quantize_bytes, rescale, round, softmax, sum, sum_of_squares,
-};
-#[cfg(all(fpu, not(helium)))]
-pub use super::cortex_m_fpu::{largest, quantize};
-pub use super::floats::scale;
+pub use crate::kernels::portable::floats::scale;
 #[cfg(not(fpu))]
-pub use super::floats::{
+pub use crate::kernels::portable::floats::{
     add, gelu, largest, mixture, normalize, quantize_bytes, rescale, round, softmax, sum,
     sum_of_squares,
 };
-#[cfg(helium)]
-use super::helium as products;
-#[cfg(helium)]
-pub use super::helium::{largest, quantize};
 #[cfg(not(fpu))]
-pub use super::pairs::quantize;
+pub use crate::kernels::portable::pairs::quantize;
 #[cfg(not(dsp))]
-pub use super::scalar::{mix, value_word};
-#[cfg(not(helium))]
-use super::smlal as products;
-use super::{LANES, Lanes, Tile};
+pub use crate::kernels::portable::scalar::{mix, value_word};
+#[cfg(dsp)]
+pub use dsp::{mix, value_word};
+#[cfg(fpu)]
+pub use fpu::{
+    add, gelu, mixture, normalize, quantize_bytes, rescale, round, softmax, sum, sum_of_squares,
+};
+#[cfg(all(fpu, not(helium)))]
+pub use fpu::{largest, quantize};
+#[cfg(helium)]
+use helium as products;
+#[cfg(helium)]
+pub use helium::{largest, quantize};
 pub use products::{Feature, multiply, set_grain};
 use products::{STRETCH, add_listed_row};
+#[cfg(not(helium))]
+use smlal as products;
+
+use crate::kernels::tile::{LANES, Lanes, Tile};
 
 /// What a kernel of rows reads and writes beside the weights, in the order in which it keeps
 /// them on its stack.
@@ -70,13 +80,13 @@ const SCALE: Option<Kernel> = None;
 /// Whether kernels of sparse rows leave sums, and not yet what becomes of them.
 const LEAVE_SUMS: bool = cfg!(not(any(helium, feature = "unrolled")));
 
-fn is_short(tile: &Tile<'_>) -> bool {
+fn is_short(tile: &Tile<'_, Feature>) -> bool {
     cfg!(feature = "unrolled") && tile.tokens <= LANES / 2
 }
 
-/// See [`super::project`]: rows are scaled while their sums are in registers, where there is a
+/// See `project` of the chooser: rows are scaled while their sums are in registers, where there is a
 /// float unit.
-pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
+pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_, Feature>, output: &mut [Lanes<f32>]) {
     let (cols, bytes) = (rows.cols(), rows.bytes());
     let kernel: Option<Kernel> = match (bytes.layout, is_short(tile)) {
         (Some(LayoutKind::DeltaU8), false) => Some(neuroprune_delta8),
@@ -159,7 +169,7 @@ fn counts_behind(bytes: &RowBytes<'_>, rows: usize) -> (*const u8, u32) {
 
 /// Sums of dense rows, which may have a list of columns.
 #[inline(never)]
-fn multiply_dense(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
+fn multiply_dense(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]) {
     let (cols, bytes) = (rows.cols(), rows.bytes());
     let stored = bytes.columns.map_or(cols, |columns| columns.len() / 2);
     let mut weights = bytes.weights;
@@ -178,7 +188,12 @@ fn multiply_dense(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
 }
 
 /// Sums of rows with a list of columns, each of which has a feature.
-fn multiply_listed(weights: &[u8], columns: &[u8], tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
+fn multiply_listed(
+    weights: &[u8],
+    columns: &[u8],
+    tile: &Tile<'_, Feature>,
+    sums: &mut [Lanes<i32>],
+) {
     sums.as_flattened_mut().fill(0);
     let stored = columns.len() / 2;
     for (sums, weights) in sums.iter_mut().zip(weights.chunks_exact(stored.max(1))) {
@@ -188,7 +203,7 @@ fn multiply_listed(weights: &[u8], columns: &[u8], tile: &Tile<'_>, sums: &mut [
     }
 }
 
-/// See [`super::pairs::pack`].
+/// See [`pairs::pack`].
 pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
     let count = steps.len().min(features.len());
     if count > 0 {
@@ -197,7 +212,7 @@ pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
     }
 }
 
-/// See [`super::floats::rectify`].
+/// See [`floats::rectify`].
 pub fn rectify(x: &mut [Lanes<f32>], _tokens: usize) {
     if !x.is_empty() {
         // SAFETY: reads and writes the rows of `x`, at least one.
@@ -205,8 +220,8 @@ pub fn rectify(x: &mut [Lanes<f32>], _tokens: usize) {
     }
 }
 
-/// See [`super::scalar::dense`].
-pub fn dense(weights: &[u8], cols: usize, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
+/// See [`scalar::dense`].
+pub fn dense(weights: &[u8], cols: usize, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]) {
     let (features, rows) = (tile.features, sums.len());
     let fits = rows * cols <= weights.len() && cols <= features.len();
     if rows == 0 || cols == 0 || !fits {

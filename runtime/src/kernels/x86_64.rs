@@ -7,15 +7,23 @@
     reason = "functions that use AVX2 are called where the processor was asked for it"
 )]
 
+mod columns;
+mod features;
+mod floats;
+mod mixing;
+mod products;
+mod tiles;
+
 use core::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use neuroprune_format::tensor::{Norm, Rows};
 
-use super::floats::MixtureScales;
-pub use super::floats::rescale;
-pub use super::scalar::{Feature, set_grain, value_word};
-use super::{Lanes, Mixture, QUAD, Tile, avx2, avx2_floats, avx2_tiles, scalar};
+use crate::kernels::portable::floats::MixtureScales;
+pub use crate::kernels::portable::floats::rescale;
+use crate::kernels::portable::scalar;
+pub use crate::kernels::portable::scalar::{Feature, set_grain, value_word};
+use crate::kernels::tile::{Lanes, Mixture, QUAD, Tile};
 
 /// Proof that this processor has AVX2, and what comes with it: BMI, LZCNT, POPCNT.
 ///
@@ -80,7 +88,7 @@ fn is_present() -> bool {
 }
 
 impl Avx2 {
-    /// See [`project_tiles`](super::project_tiles).
+    /// See `project_tiles` of the chooser.
     #[inline]
     pub fn project_tiles(
         self,
@@ -89,7 +97,7 @@ impl Avx2 {
         output: &mut [Lanes<f32>],
     ) {
         // SAFETY: `self` is only made where the processor has what the kernels use.
-        unsafe { avx2_tiles::project_tiles(rows, tiles, output) }
+        unsafe { tiles::project_tiles(rows, tiles, output) }
     }
 }
 
@@ -120,35 +128,35 @@ macro_rules! kernels {
 }
 
 kernels! {
-    avx2::multiply(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]);
-    avx2::dense(weights: &[u8], cols: usize, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]);
-    avx2::mix(mixture: &[Mixture], values: &[u32], queries: usize, sums: &mut [Lanes<i32>]);
-    avx2_floats::pack(steps: &[Lanes<i16>], features: &mut [Feature]);
-    avx2_floats::scale(rows: &Rows<'_>, tile: &Tile<'_, Feature>, output: &mut [Lanes<f32>]);
-    avx2_floats::largest(x: &[Lanes<f32>], tokens: usize) -> Lanes<u32>;
-    avx2_floats::quantize(
+    products::multiply(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]);
+    products::dense(weights: &[u8], cols: usize, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]);
+    mixing::mix(mixture: &[Mixture], values: &[u32], queries: usize, sums: &mut [Lanes<i32>]);
+    floats::pack(steps: &[Lanes<i16>], features: &mut [Feature]);
+    floats::scale(rows: &Rows<'_>, tile: &Tile<'_, Feature>, output: &mut [Lanes<f32>]);
+    floats::largest(x: &[Lanes<f32>], tokens: usize) -> Lanes<u32>;
+    floats::quantize(
         x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, features: &mut [Feature]
     );
-    avx2_floats::quantize_bytes(
+    floats::quantize_bytes(
         x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, bytes: &mut [Lanes<i8>]
     );
-    avx2_floats::round(
+    floats::round(
         x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, steps: &mut [Lanes<i16>]
     );
-    avx2_floats::add(x: &mut [Lanes<f32>], steps: &[Lanes<i16>], scales: &Lanes<f32>, tokens: usize);
-    avx2_floats::sum(x: &[Lanes<f32>], tokens: usize) -> Lanes<f32>;
-    avx2_floats::sum_of_squares(x: &[Lanes<f32>], mean: &Lanes<f32>, tokens: usize) -> Lanes<f32>;
-    avx2_floats::normalize(
+    floats::add(x: &mut [Lanes<f32>], steps: &[Lanes<i16>], scales: &Lanes<f32>, tokens: usize);
+    floats::sum(x: &[Lanes<f32>], tokens: usize) -> Lanes<f32>;
+    floats::sum_of_squares(x: &[Lanes<f32>], mean: &Lanes<f32>, tokens: usize) -> Lanes<f32>;
+    floats::normalize(
         x: &mut [Lanes<f32>], mean: &Lanes<f32>, inverse: &Lanes<f32>, norm: Norm<'_>, tokens: usize
     );
-    avx2_floats::rectify(x: &mut [Lanes<f32>], tokens: usize);
-    avx2_floats::gelu(x: &mut [Lanes<f32>], tokens: usize);
-    avx2_floats::softmax(
+    floats::rectify(x: &mut [Lanes<f32>], tokens: usize);
+    floats::gelu(x: &mut [Lanes<f32>], tokens: usize);
+    floats::softmax(
         scores: &mut [Lanes<f32>],
         query_scales: &Lanes<f32>,
         queries: usize,
         key_scales: &[f32],
         value_scales: &[f32]
     ) -> MixtureScales;
-    avx2_floats::mixture(weights: &[Lanes<f32>; QUAD], inverses: &Lanes<f32>) -> Mixture;
+    floats::mixture(weights: &[Lanes<f32>; QUAD], inverses: &Lanes<f32>) -> Mixture;
 }

@@ -378,9 +378,13 @@ pub(crate) fn text(words: usize, random: &mut Random) -> String {
     text
 }
 
-/// Scratch memory on an eight-byte boundary, every byte `fill`.
-pub(crate) fn scratch(bytes: usize, fill: u8) -> Vec<u64> {
-    vec![u64::from_ne_bytes([fill; 8]); bytes.div_ceil(8)]
+/// Scratch memory on an eight-byte boundary that holds anything.
+///
+/// Random bytes, not one byte repeated: lanes that no token wrote then hold integers of
+/// every size, floats of every size and NaNs.
+pub(crate) fn scratch(bytes: usize, seed: u64) -> Vec<u64> {
+    let mut random = Random::new(seed);
+    (0..bytes.div_ceil(8)).map(|_| random.next()).collect()
 }
 
 /// The nearest `f16`, a type this crate has no dependency to name.

@@ -5,11 +5,12 @@
 
 use neuroprune_format::tensor::{RowWeights, Rows};
 
+use super::floats;
 pub use super::floats::{
     add, gelu, largest, mixture, normalize, quantize_bytes, rectify, rescale, round, scale,
     softmax, sum, sum_of_squares,
 };
-use super::{GRAIN, LANES, Lanes, Mixture, QUAD, Tile, floats};
+use crate::kernels::tile::{GRAIN, LANES, Lanes, Mixture, QUAD, Tile};
 
 /// One feature of eight tokens.
 pub type Feature = [i8; LANES];
@@ -28,11 +29,13 @@ pub fn quantize(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, features
 }
 
 /// The upper byte of each step of 16 bits, rounded to nearest, ties up.
+///
+/// Steps of lanes without a token are any: there the sum may wrap.
 #[inline]
 pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
     for (feature, steps) in features.iter_mut().zip(steps) {
         for (byte, step) in feature.iter_mut().zip(steps) {
-            let [_, upper] = (step + 128).to_le_bytes();
+            let [_, upper] = step.wrapping_add(128).to_le_bytes();
             *byte = upper.cast_signed();
         }
     }

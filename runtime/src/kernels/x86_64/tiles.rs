@@ -1,16 +1,8 @@
 //! Products of sparse rows with up to four tiles at once, with AVX2: what a weight costs
 //! beside its products is paid once for 32 tokens.
 //!
-//! The features of the tiles are laid side by side first. A register then holds one feature
-//! of four tiles, or, for two tiles, two features. Four such registers are transposed, so
-//! that four bytes of a token lie together, and
-//!
-//! ```text
-//! |w| · (x, its sign changed where w < 0)   vpmaddubsw: sums of two in 16 bits, ≤ 2 · 127²
-//! · 1                                       vpmaddwd: sums of four in 32 bits, one a token
-//! ```
-//!
-//! is exact, as no weight is −128. Weights that are left over form a group with zeros.
+//! The features of the tiles are laid side by side first ([`Columns`]). Weights that are
+//! left over form a group with zeros.
 
 #![allow(
     unsafe_code,
@@ -18,25 +10,23 @@
 )]
 
 use core::arch::x86_64::{
-    __m128i, __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_add_ps,
-    _mm256_broadcastsi128_si256, _mm256_cvtepi32_ps, _mm256_madd_epi16, _mm256_maddubs_epi16,
-    _mm256_mul_ps, _mm256_permute2x128_si256, _mm256_set_m128i, _mm256_set1_epi16,
-    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_si256,
-    _mm256_shuffle_epi8, _mm256_sign_epi8, _mm256_unpackhi_epi8, _mm256_unpackhi_epi16,
-    _mm256_unpacklo_epi8, _mm256_unpacklo_epi16,
+    _mm256_add_ps, _mm256_broadcastsi128_si256, _mm256_cvtepi32_ps, _mm256_mul_ps,
+    _mm256_set1_epi64x, _mm256_set1_ps, _mm256_shuffle_epi8,
 };
 use core::mem::MaybeUninit;
 
 use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows};
 
-use super::avx2::filled_up;
-use super::scalar::Feature;
-use super::{Lanes, Tile, avx2, avx2_floats};
+use super::columns::{Columns, Sums, of_halves, repeated};
+use super::features::filled_up;
+use super::{floats, products};
+use crate::kernels::portable::scalar::Feature;
+use crate::kernels::tile::{Lanes, Tile};
 
 /// Columns for which there is room on the stack: 64 KiB for four tiles.
 const LONGEST: usize = 2048;
 
-/// [`project`](super::project) for at most [`TILES`](super::TILES) tiles; `output` is `[tiles, rows]`.
+/// Multiplies and scales back at most four tiles; `output` is `[tiles, rows]`.
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn project_tiles(
     rows: &Rows<'_>,
@@ -56,8 +46,8 @@ pub(super) fn project_tiles(
     if !is_done {
         let count = (output.len() / tiles.len().max(1)).max(1);
         for (tile, output) in tiles.iter().zip(output.chunks_exact_mut(count)) {
-            avx2::multiply(rows, tile, bytemuck::cast_slice_mut(output));
-            avx2_floats::scale(rows, tile, output);
+            products::multiply(rows, tile, bytemuck::cast_slice_mut(output));
+            floats::scale(rows, tile, output);
         }
     }
 }
@@ -290,147 +280,5 @@ fn last_of(row: &[u8], count: usize) -> [u8; 16] {
     match row.last_chunk() {
         Some(last) => (u128::from_le_bytes(*last) >> (128 - 8 * count)).to_le_bytes(),
         None => filled_up(row.get(row.len() - count..).unwrap_or_default()),
-    }
-}
-
-/// Features of `N` tiles side by side: those of a column lie at its number times `N`, which
-/// is called its place.
-#[derive(Clone, Copy)]
-struct Columns<'f, const N: usize>(&'f [[Feature; N]]);
-
-impl<'f, const N: usize> Columns<'f, N> {
-    /// Nothing where a tile has fewer than `cols` features, or `memory` has.
-    #[target_feature(enable = "avx2")]
-    fn side_by_side(
-        tiles: &[Tile<'_, Feature>],
-        cols: usize,
-        memory: &'f mut [MaybeUninit<[Feature; N]>],
-    ) -> Option<Self> {
-        let memory = memory.get_mut(..cols)?;
-        // The first stands for those that are missing.
-        let mut features = [tiles.first()?.features.get(..cols)?; N];
-        for (features, tile) in features.iter_mut().zip(tiles) {
-            *features = tile.features.get(..cols)?;
-        }
-        for (column, wide) in memory.iter_mut().enumerate() {
-            let mut of_column = [Feature::default(); N];
-            for (feature, features) in of_column.iter_mut().zip(features) {
-                // SAFETY: each of the slices is as long as `memory`.
-                *feature = *unsafe { features.get_unchecked(column) };
-            }
-            wide.write(of_column);
-        }
-        // SAFETY: all were written.
-        Some(Self(unsafe { memory.assume_init_ref() }))
-    }
-
-    /// The features of a group of columns, by their places; of eight columns and two tiles the
-    /// upper half of each register holds those of the last four columns.
-    ///
-    /// # Safety
-    /// The places must be those of columns below the number of features.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn read<const GROUP: usize>(self, places: [usize; GROUP]) -> [__m256i; 4] {
-        const { assert!(GROUP * N == 16) };
-        let first = self.0.as_ptr().cast::<Feature>();
-        let mut group = [_mm256_setzero_si256(); 4];
-        let (low, high) = places.split_at(4);
-        for (register, (at, &place)) in group.iter_mut().zip(low.iter().enumerate()) {
-            debug_assert!(place / N < self.0.len());
-            // SAFETY: the caller's promise: `N` features lie from the place of a column on,
-            // and those are what is read.
-            *register = unsafe {
-                match high.get(at) {
-                    None => first.add(place).cast::<__m256i>().read_unaligned(),
-                    Some(&second) => _mm256_set_m128i(
-                        first.add(second).cast::<__m128i>().read_unaligned(),
-                        first.add(place).cast::<__m128i>().read_unaligned(),
-                    ),
-                }
-            };
-        }
-        group
-    }
-}
-
-/// The weights of a group as the tokens have them: of eight, the upper half of the register
-/// has the last four.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn repeated<const GROUP: usize>(weights: [u8; GROUP]) -> __m256i {
-    match (weights.first_chunk(), weights.first_chunk()) {
-        (_, Some(weights)) if GROUP == 8 => _mm256_shuffle_epi8(
-            _mm256_set1_epi64x(i64::from_le_bytes(*weights)),
-            of_halves([0, 1, 2, 3], [4, 5, 6, 7]),
-        ),
-        (Some(weights), _) => _mm256_set1_epi32(i32::from_le_bytes(*weights)),
-        _ => _mm256_setzero_si256(),
-    }
-}
-
-/// Four bytes that fill the lower half of a register, and four for the upper.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn of_halves(low: [u8; 4], high: [u8; 4]) -> __m256i {
-    let [low, high] = [low, high].map(i32::from_le_bytes);
-    _mm256_setr_epi32(low, low, low, low, high, high, high, high)
-}
-
-/// Sums of a row, as transposing leaves the tokens: 0…3 and 4…7 of the first and third half
-/// register's tile, then of the second and fourth's.
-struct Sums([__m256i; 4]);
-
-impl Sums {
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn new() -> Self {
-        Self([_mm256_setzero_si256(); 4])
-    }
-
-    /// Adds Σ w·x of a group.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn add(&mut self, [a, b, c, d]: [__m256i; 4], weights: __m256i) {
-        let magnitudes = _mm256_abs_epi8(weights);
-        let (low_ab, low_cd) = (_mm256_unpacklo_epi8(a, b), _mm256_unpacklo_epi8(c, d));
-        let (high_ab, high_cd) = (_mm256_unpackhi_epi8(a, b), _mm256_unpackhi_epi8(c, d));
-        let transposed = [
-            _mm256_unpacklo_epi16(low_ab, low_cd),
-            _mm256_unpackhi_epi16(low_ab, low_cd),
-            _mm256_unpacklo_epi16(high_ab, high_cd),
-            _mm256_unpackhi_epi16(high_ab, high_cd),
-        ];
-        for (sums, features) in self.0.iter_mut().zip(transposed) {
-            let features = _mm256_sign_epi8(features, weights);
-            let pairs = _mm256_maddubs_epi16(magnitudes, features);
-            let products = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-            *sums = _mm256_add_epi32(*sums, products);
-        }
-    }
-
-    /// Sums of each of `N` tiles, one a token.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn of_tiles<const N: usize>(self) -> [__m256i; N] {
-        let Self([a, b, c, d]) = self;
-        let low = [
-            _mm256_permute2x128_si256::<0x20>(a, b),
-            _mm256_permute2x128_si256::<0x20>(c, d),
-        ];
-        let high = [
-            _mm256_permute2x128_si256::<0x31>(a, b),
-            _mm256_permute2x128_si256::<0x31>(c, d),
-        ];
-        let mut sums = [_mm256_setzero_si256(); N];
-        for (sums, part) in sums.iter_mut().zip(low.into_iter().chain(high)) {
-            *sums = part;
-        }
-        if N == 2 {
-            for (sums, high) in sums.iter_mut().zip(high) {
-                *sums = _mm256_add_epi32(*sums, high);
-            }
-        }
-        sums
     }
 }

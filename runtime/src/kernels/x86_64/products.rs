@@ -1,16 +1,9 @@
-//! Products with AVX2: eight tokens in one register, four weights of a row at once.
+//! Products of one tile with AVX2: eight tokens in one register, four weights of a row at
+//! once.
 //!
-//! The 32 bytes of four features are transposed, so that the four bytes of a token lie
-//! together. Then
-//!
-//! ```text
-//! |x| · (w, its sign changed where x < 0)   vpmaddubsw: sums of two in 16 bits, ≤ 2 · 127²
-//! · 1                                       vpmaddwd: sums of four in 32 bits, one a token
-//! ```
-//!
-//! is exact, as no weight is −128. That is how rows with a weight for each column and
-//! blocks of four are read. Weights that lie anywhere meet their features in twos, widened
-//! to 16 bits, in one vpmaddwd.
+//! Rows with a weight for each column, and blocks of four, meet four transposed features.
+//! Weights that lie anywhere meet their features in twos, widened to 16 bits, in one
+//! vpmaddwd.
 
 #![allow(
     unsafe_code,
@@ -18,18 +11,15 @@
 )]
 
 use core::arch::x86_64::{
-    __m128i, __m256i, _mm_cvtsi64_si128, _mm_set1_epi16, _mm_set1_epi32, _mm_setzero_si128,
-    _mm_unpackhi_epi64, _mm_unpacklo_epi8, _mm256_abs_epi8, _mm256_add_epi32, _mm256_cvtepi8_epi16,
-    _mm256_hadd_epi32, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_permute4x64_epi64,
-    _mm256_permutevar8x32_epi32, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setr_epi8,
-    _mm256_setr_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_sign_epi8,
-    _mm256_srai_epi16,
+    __m256i, _mm256_abs_epi8, _mm256_add_epi32, _mm256_madd_epi16, _mm256_set1_epi32,
+    _mm256_setzero_si256, _mm256_srai_epi16,
 };
 
 use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows};
 
-use super::scalar::Feature;
-use super::{Lanes, Mixture, Tile, scalar};
+use super::features::{Features, filled_up, interleaved, products, transposed, widened};
+use crate::kernels::portable::scalar::{self, Feature};
+use crate::kernels::tile::{Lanes, Tile};
 
 /// Weights that meet their features at once.
 const GROUP: usize = 4;
@@ -277,144 +267,4 @@ unsafe fn blocks4_row(blocks: &[u8], features: Features<'_>) -> __m256i {
         sums = _mm256_add_epi32(sums, products(_mm256_abs_epi8(group), group, weights));
     }
     sums
-}
-
-/// See [`scalar::mix`]; four value dimensions at once.
-#[target_feature(enable = "avx2")]
-pub(super) fn mix(mixture: &[Mixture], values: &[u32], _queries: usize, sums: &mut [Lanes<i32>]) {
-    const DIMENSIONS: usize = 4;
-    let width = sums.len().max(1);
-    let (groups, rest) = sums.as_chunks_mut::<DIMENSIONS>();
-    let at_rest = groups.len() * DIMENSIONS;
-    for (at, sums) in groups.iter_mut().enumerate() {
-        *sums = mix_dimensions(mixture, values, width, at * DIMENSIONS);
-    }
-    for (at, sums) in rest.iter_mut().enumerate() {
-        [*sums] = mix_dimensions(mixture, values, width, at_rest + at);
-    }
-}
-
-/// [`mix`] for `N` value dimensions of `width`, from `first` on.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn mix_dimensions<const N: usize>(
-    mixture: &[Mixture],
-    values: &[u32],
-    width: usize,
-    first: usize,
-) -> [Lanes<i32>; N] {
-    // Of queries 0…3 and 4…7, two sums each.
-    let mut sums = [[_mm256_setzero_si256(); 2]; N];
-    for (mixture, values) in mixture.iter().zip(values.chunks_exact(width)) {
-        let mixture: [__m256i; 2] = bytemuck::must_cast(*mixture);
-        let Some(values) = values.get(first..).and_then(<[u32]>::first_chunk::<N>) else {
-            break;
-        };
-        for (sums, value) in sums.iter_mut().zip(values) {
-            let value = _mm_set1_epi32(value.cast_signed());
-            let value = _mm256_cvtepi8_epi16(value);
-            for (sums, mixture) in sums.iter_mut().zip(mixture) {
-                *sums = _mm256_add_epi32(*sums, _mm256_madd_epi16(mixture, value));
-            }
-        }
-    }
-    sums.map(|[low, high]| {
-        // Adding neighbours leaves queries 0, 1, 4, 5 and 2, 3, 6, 7.
-        let sums = _mm256_hadd_epi32(low, high);
-        bytemuck::must_cast(_mm256_permute4x64_epi64::<0b11_01_10_00>(sums))
-    })
-}
-
-/// Features of a tile, at least one a column.
-#[derive(Clone, Copy)]
-struct Features<'f>(&'f [Feature]);
-
-impl<'f> Features<'f> {
-    fn new(tile: &'f [Feature], cols: usize) -> Option<Self> {
-        tile.get(..cols).map(Self)
-    }
-
-    /// The features of two columns in 16 bits, those of a token side by side.
-    ///
-    /// # Safety
-    /// Both columns must be below the number of features.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn pair(self, first: usize, second: usize) -> __m256i {
-        // SAFETY: the caller's promise.
-        let (first, second) = unsafe { (self.read(first), self.read(second)) };
-        let (first, second) = (_mm_cvtsi64_si128(first), _mm_cvtsi64_si128(second));
-        _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(first, second))
-    }
-
-    /// [`Features::pair`] with zeros for the second.
-    ///
-    /// # Safety
-    /// The column must be below the number of features.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn single(self, column: usize) -> __m256i {
-        // SAFETY: the caller's promise.
-        let feature = _mm_cvtsi64_si128(unsafe { self.read(column) });
-        _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(feature, _mm_setzero_si128()))
-    }
-
-    /// As many features from `column` on as `T` has room for.
-    ///
-    /// # Safety
-    /// All of them must be there.
-    #[inline]
-    unsafe fn read<T: bytemuck::Pod>(self, column: usize) -> T {
-        debug_assert!((column + size_of::<T>() / size_of::<Feature>()) <= self.0.len());
-        // SAFETY: the caller's promise; any bytes are a `T`.
-        unsafe { self.0.as_ptr().add(column).cast::<T>().read_unaligned() }
-    }
-}
-
-/// Four features of eight tokens as eight tokens of four features.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn transposed(features: __m256i) -> __m256i {
-    let halves = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
-    let within = _mm256_setr_epi8(
-        0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, //
-        0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15,
-    );
-    _mm256_shuffle_epi8(_mm256_permutevar8x32_epi32(features, halves), within)
-}
-
-/// Σ w·x of each token, of transposed features, their magnitudes, and four weights that
-/// each token has.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn products(magnitudes: __m256i, features: __m256i, weights: __m256i) -> __m256i {
-    let weights = _mm256_sign_epi8(weights, features);
-    let pairs = _mm256_maddubs_epi16(magnitudes, weights);
-    _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
-}
-
-/// Two features of eight tokens in 16 bits, those of a token side by side.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn interleaved(features: __m128i) -> __m256i {
-    let second = _mm_unpackhi_epi64(features, features);
-    _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(features, second))
-}
-
-/// Two weights in 16 bits, side by side for each token.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn widened(weights: [u8; 2]) -> __m256i {
-    _mm256_cvtepi8_epi16(_mm_set1_epi16(i16::from_le_bytes(weights)))
-}
-
-/// Bytes with zeros behind them.
-#[inline]
-pub(super) fn filled_up<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    let mut filled = [0; N];
-    filled
-        .iter_mut()
-        .zip(bytes)
-        .for_each(|(to, from)| *to = *from);
-    filled
 }

@@ -1,17 +1,17 @@
 //! The float passes over eight tokens, in their plainest form: portable, and the oracle of
-//! `cortex_m_fpu`.
+//! every other set.
 //!
 //! Each takes [`GRAIN`] lanes at once and leaves out grains without a token; lanes there
 //! hold anything. Within a lane the order of operations is part of the definition.
 
 use neuroprune_format::tensor::{Norm, Rows};
 
-use super::{GRAIN, LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile, integer};
-use crate::lanes::{float, grain, grain_mut, grain_of, grains, quotient_or_zero, set_grain};
-use crate::math;
+use crate::kernels::lanes::{grain, grain_mut, grain_of, grains, set_grain};
+use crate::kernels::tile::{GRAIN, LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile, integer};
+use crate::math::{self, float, quotient_or_zero};
 
 /// [`LARGEST_WEIGHT`] as a float.
-pub(super) const LARGEST_MIXTURE: f32 = LARGEST_WEIGHT as f32;
+pub(crate) const LARGEST_MIXTURE: f32 = LARGEST_WEIGHT as f32;
 
 /// Turns the integer sums in the memory of `output` into
 /// y = (sum as f32) · (row scale · token scale) + bias.
@@ -211,7 +211,7 @@ impl MixtureScales {
     /// Sets those of one grain of queries, of their largest attention weights and of the
     /// sums of their weights.
     #[inline]
-    pub(super) fn set_grain(&mut self, part: usize, largest: [f32; GRAIN], sums: [f32; GRAIN]) {
+    pub(crate) fn set_grain(&mut self, part: usize, largest: [f32; GRAIN], sums: [f32; GRAIN]) {
         let inverses = largest.map(|largest| quotient_or_zero(LARGEST_MIXTURE, largest));
         set_grain(&mut self.inverses, part, inverses);
         let mut of_sums = [0.0; GRAIN];

@@ -10,7 +10,8 @@
 
 use neuroprune_format::tensor::{RowWeights, Rows};
 
-use super::{GRAIN, LANES, Lanes, Tile, floats};
+use super::floats;
+use crate::kernels::tile::{GRAIN, LANES, Lanes, Tile};
 
 /// Words of a feature.
 pub const WORDS: usize = LANES / 2;
@@ -38,13 +39,15 @@ pub fn quantize(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, features
 }
 
 /// The upper byte of each step of 16 bits, rounded to nearest, ties up.
+///
+/// Steps of lanes without a token are any: there the sum may wrap.
 #[inline]
 pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
     const HALF: u32 = 128;
     for (feature, steps) in features.iter_mut().zip(steps) {
         let steps: &[[i16; 2]; WORDS] = bytemuck::must_cast_ref(steps);
         for (word, &[even, odd]) in feature.iter_mut().zip(steps) {
-            let even = i32::from((even + 128) >> 8).cast_unsigned();
+            let even = i32::from(even.wrapping_add(128) >> 8).cast_unsigned();
             let odd = i32::from(odd).cast_unsigned().wrapping_add(HALF) << 16 & 0xff00_0000;
             *word = odd.wrapping_add(even);
         }

@@ -1,58 +1,24 @@
-//! WebAssembly with `simd128`: two columns of four tokens with one instruction.
-//!
-//! A feature is one vector of eight tokens in 16 bits, so that nothing has to be widened
-//! where a weight meets it. Two features are interleaved, token by token; then
-//! `i32x4.dot_i16x8_s` is w₀·x₀ + w₁·x₁ of four tokens, exactly. Sums are two vectors;
-//! what is alive at once stays below the fourteen vectors that engines keep in registers.
+//! Products of rows with the features of one tile, or of two: weights and columns are read
+//! once for both.
 #![allow(
     unsafe_code,
     reason = "features by columns that were checked when the model was opened"
 )]
 
 use core::arch::wasm32::{
-    i16x8_extend_high_i8x16, i16x8_extend_low_i8x16, i16x8_shr, i16x8_shuffle, i16x8_splat,
-    i32x4_add, i32x4_dot_i16x8, i32x4_shuffle, i32x4_splat, i64x2_splat, u32x4, v128,
-    v128_load16_splat, v128_load32_splat,
+    i16x8_extend_low_i8x16, i16x8_shr, i32x4_shuffle, v128, v128_load16_splat, v128_load32_splat,
 };
 use core::ops::Range;
 
 use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows, take_delta_row};
 
-pub use super::floats::{rescale, softmax};
-pub use super::scalar::value_word;
-pub use super::simd128_floats::{
-    add, gelu, largest, mixture, normalize, quantize, quantize_bytes, rectify, round, scale, sum,
-    sum_of_squares,
-};
-use super::simd128_floats::{load, store};
-use super::{GRAIN, LANES, Lanes, Mixture, Tile};
+use super::dense::dense_groups;
+use super::feature::{Feature, vector};
+use super::sums::{Interleaved, Sums, one, two};
+use crate::kernels::tile::{GRAIN, LANES, Lanes, Tile};
 
-/// One feature of eight tokens.
-pub type Feature = [i16; LANES];
-
-/// Rows that share the interleaving of features.
-const ROWS: usize = 4;
-
-/// Value dimensions that share the loading of attention weights.
-const DIMENSIONS: usize = 4;
-
-/// Sets the lanes of one grain of a feature.
-#[inline]
-pub fn set_grain(feature: &mut Feature, grain: usize, lanes: [i8; GRAIN]) {
-    if let Some(part) = feature.as_chunks_mut().0.get_mut(grain) {
-        *part = lanes.map(i16::from);
-    }
-}
-
-/// The upper byte of each step of 16 bits, rounded to nearest, ties up.
-pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
-    for (feature, steps) in features.iter_mut().zip(steps) {
-        *feature = steps.map(|step| (step + 128) >> 8);
-    }
-}
-
-/// See [`super::scalar::multiply`].
-pub fn multiply(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
+/// See [`scalar::multiply`].
+pub fn multiply(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]) {
     let Some(features) = tile.features.get(..rows.cols()) else {
         return;
     };
@@ -65,7 +31,11 @@ pub fn multiply(rows: &Rows<'_>, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
 
 /// [`multiply`] for two tiles at once: weights and columns are read once for both. `sums` is
 /// `[2, rows]`.
-pub(super) fn multiply_both(rows: &Rows<'_>, tiles: [&Tile<'_>; 2], sums: &mut [Lanes<i32>]) {
+pub(crate) fn multiply_both(
+    rows: &Rows<'_>,
+    tiles: [&Tile<'_, Feature>; 2],
+    sums: &mut [Lanes<i32>],
+) {
     if let [Some(one), Some(other)] = tiles.map(|tile| tile.features.get(..rows.cols())) {
         multiply_tiles::<true, 2>(rows, [one, other], sums);
     }
@@ -205,95 +175,6 @@ impl<const FULL: bool, const N: usize> RowSums<FULL, N> {
             }
         }
     }
-}
-
-/// Σ w·x of eight tokens, or of the first four.
-#[derive(Clone, Copy)]
-struct Sums<const FULL: bool> {
-    low: v128,
-    high: v128,
-}
-
-impl<const FULL: bool> Sums<FULL> {
-    #[inline]
-    fn zero() -> Self {
-        let zero = i32x4_splat(0);
-        Self {
-            low: zero,
-            high: zero,
-        }
-    }
-
-    /// Adds w₀·x₀ + w₁·x₁, `weights` being (w₀, w₁) four times.
-    #[inline]
-    fn accumulate(&mut self, weights: v128, features: &Interleaved) {
-        self.low = i32x4_add(self.low, i32x4_dot_i16x8(features.low, weights));
-        if FULL {
-            self.high = i32x4_add(self.high, i32x4_dot_i16x8(features.high, weights));
-        }
-    }
-
-    /// [`Sums::accumulate`] of features that lie there.
-    ///
-    /// # Safety
-    /// There are features.
-    #[inline]
-    unsafe fn accumulate_at(&mut self, weights: v128, even: *const Feature, odd: *const Feature) {
-        // SAFETY: promised by the caller.
-        let (even, odd) = unsafe { (&*even, &*odd) };
-        self.accumulate(weights, &Interleaved::new(vector(even), vector(odd)));
-    }
-
-    #[inline]
-    fn store(self, sums: &mut Lanes<i32>) {
-        if FULL {
-            store(sums, [self.low, self.high]);
-        } else {
-            store(sums, [self.low]);
-        }
-    }
-}
-
-/// Two features, token by token.
-struct Interleaved {
-    low: v128,
-    high: v128,
-}
-
-impl Interleaved {
-    #[inline]
-    fn new(even: v128, odd: v128) -> Self {
-        Self {
-            low: i16x8_shuffle::<0, 8, 1, 9, 2, 10, 3, 11>(even, odd),
-            high: i16x8_shuffle::<4, 12, 5, 13, 6, 14, 7, 15>(even, odd),
-        }
-    }
-
-    /// Attention weights of a quad of tokens: of its first two, and of its last two.
-    #[inline]
-    fn of_tokens(mixture: &Mixture) -> (Self, Self) {
-        let queries = mixture.as_flattened().as_chunks().0;
-        let &[a, b, c, d] = queries else {
-            let zero = i32x4_splat(0);
-            return (Self::new(zero, zero), Self::new(zero, zero));
-        };
-        let [a, b, c, d] = [vector(&a), vector(&b), vector(&c), vector(&d)];
-        let front = Self {
-            low: i32x4_shuffle::<0, 2, 4, 6>(a, b),
-            high: i32x4_shuffle::<0, 2, 4, 6>(c, d),
-        };
-        let back = Self {
-            low: i32x4_shuffle::<1, 3, 5, 7>(a, b),
-            high: i32x4_shuffle::<1, 3, 5, 7>(c, d),
-        };
-        (front, back)
-    }
-}
-
-#[inline]
-fn vector(lanes: &[i16; LANES]) -> v128 {
-    let [vector] = load(lanes);
-    vector
 }
 
 #[inline]
@@ -445,135 +326,4 @@ fn blocks4_row<const FULL: bool, const N: usize>(
         }
     }
     row
-}
-
-/// Two weights, four times.
-#[inline]
-fn two(weights: [u8; 2]) -> v128 {
-    i16x8_extend_low_i8x16(i16x8_splat(i16::from_le_bytes(weights)))
-}
-
-/// A weight and nothing, four times.
-#[inline]
-fn one(weight: u8) -> v128 {
-    i32x4_splat(i32::from(weight.cast_signed()) & 0xffff)
-}
-
-/// See [`super::scalar::dense`].
-pub fn dense(weights: &[u8], cols: usize, tile: &Tile<'_>, sums: &mut [Lanes<i32>]) {
-    if cols == 0 {
-        return sums.fill([0; LANES]);
-    }
-    let features = tile.features.get(..cols).unwrap_or_default();
-    if tile.tokens > GRAIN {
-        dense_groups::<true>(weights, features, sums);
-    } else {
-        dense_groups::<false>(weights, features, sums);
-    }
-}
-
-fn dense_groups<const FULL: bool>(weights: &[u8], tile: &[Feature], sums: &mut [Lanes<i32>]) {
-    let mut rows = weights.chunks_exact(tile.len().max(1));
-    let (groups, rest) = sums.as_chunks_mut::<ROWS>();
-    for group in groups {
-        let weights = core::array::from_fn(|_| rows.next().unwrap_or_default());
-        dense_group::<FULL, ROWS>(weights, tile, group);
-    }
-    let (rest, _) = rest.as_chunks_mut();
-    for row in rest {
-        dense_group::<FULL, 1>([rows.next().unwrap_or_default()], tile, row);
-    }
-}
-
-/// Rows that share the interleaving of features, each with a weight a feature.
-#[inline(never)]
-fn dense_group<const FULL: bool, const N: usize>(
-    weights: [&[u8]; N],
-    tile: &[Feature],
-    sums: &mut [Lanes<i32>; N],
-) {
-    let mut rows = [Sums::<FULL>::zero(); N];
-    let (eights, last) = tile.as_chunks::<8>();
-    let chunks = weights.map(|weights| weights.as_chunks::<8>());
-    for (index, [a, b, c, d, e, f, g, h]) in eights.iter().enumerate() {
-        let weights = chunks.map(|(chunks, _)| {
-            let weights = chunks.get(index).copied().unwrap_or_default();
-            i16x8_extend_low_i8x16(i64x2_splat(i64::from_le_bytes(weights)))
-        });
-        let features = Interleaved::new(vector(a), vector(b));
-        for (row, weights) in rows.iter_mut().zip(weights) {
-            row.accumulate(i32x4_shuffle::<0, 0, 0, 0>(weights, weights), &features);
-        }
-        let features = Interleaved::new(vector(c), vector(d));
-        for (row, weights) in rows.iter_mut().zip(weights) {
-            row.accumulate(i32x4_shuffle::<1, 1, 1, 1>(weights, weights), &features);
-        }
-        let features = Interleaved::new(vector(e), vector(f));
-        for (row, weights) in rows.iter_mut().zip(weights) {
-            row.accumulate(i32x4_shuffle::<2, 2, 2, 2>(weights, weights), &features);
-        }
-        let features = Interleaved::new(vector(g), vector(h));
-        for (row, weights) in rows.iter_mut().zip(weights) {
-            row.accumulate(i32x4_shuffle::<3, 3, 3, 3>(weights, weights), &features);
-        }
-    }
-    for (row, (_, weights)) in rows.iter_mut().zip(chunks) {
-        for (&weight, feature) in weights.iter().zip(last) {
-            let feature = vector(feature);
-            row.accumulate(one(weight), &Interleaved::new(feature, feature));
-        }
-    }
-    for (row, sums) in rows.into_iter().zip(sums) {
-        row.store(sums);
-    }
-}
-
-/// See [`super::scalar::mix`].
-pub fn mix(mixture: &[Mixture], values: &[u32], queries: usize, sums: &mut [Lanes<i32>]) {
-    let dimensions = sums.len();
-    for (group, sums) in sums.chunks_mut(DIMENSIONS).enumerate() {
-        let values = values.get(group * DIMENSIONS..).unwrap_or_default();
-        if queries > GRAIN {
-            mix_group::<true>(mixture, values, dimensions, sums);
-        } else {
-            mix_group::<false>(mixture, values, dimensions, sums);
-        }
-    }
-}
-
-/// Up to four dimensions; `values` begins with theirs, `stride` words a quad of tokens.
-#[inline(never)]
-fn mix_group<const FULL: bool>(
-    mixture: &[Mixture],
-    values: &[u32],
-    stride: usize,
-    sums: &mut [Lanes<i32>],
-) {
-    let mut rows = [Sums::<FULL>::zero(); DIMENSIONS];
-    let mut rest = values;
-    for mixture in mixture {
-        let [a, b, c, d] = rest.first_chunk().copied().unwrap_or_else(|| {
-            let mut words = [0; DIMENSIONS];
-            for (word, value) in words.iter_mut().zip(rest) {
-                *word = *value;
-            }
-            words
-        });
-        rest = rest.get(stride..).unwrap_or_default();
-        let words = u32x4(a, b, c, d);
-        let two = [
-            i16x8_extend_low_i8x16(words),
-            i16x8_extend_high_i8x16(words),
-        ];
-        let (front, back) = Interleaved::of_tokens(mixture);
-        for ([even, odd], values) in rows.as_chunks_mut().0.iter_mut().zip(two) {
-            even.accumulate(i32x4_shuffle::<0, 0, 0, 0>(values, values), &front);
-            even.accumulate(i32x4_shuffle::<1, 1, 1, 1>(values, values), &back);
-            odd.accumulate(i32x4_shuffle::<2, 2, 2, 2>(values, values), &front);
-            odd.accumulate(i32x4_shuffle::<3, 3, 3, 3>(values, values), &back);
-        }
-    }
-    for (row, sums) in rows.into_iter().zip(sums) {
-        row.store(sums);
-    }
 }

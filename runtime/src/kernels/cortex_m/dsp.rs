@@ -4,10 +4,10 @@
 
 use core::arch::global_asm;
 
-use super::{GRAIN, LANES, Lanes, Mixture, QUAD};
-use crate::lanes::grains;
+use crate::kernels::lanes::grains;
+use crate::kernels::tile::{GRAIN, LANES, Lanes, Mixture, QUAD};
 
-/// See [`super::scalar::value_word`]. `SXTB16` takes bytes 0 and 2, or 1 and 3.
+/// See [`scalar::value_word`]. `SXTB16` takes bytes 0 and 2, or 1 and 3.
 #[inline]
 #[must_use]
 pub fn value_word(values: Option<[i8; QUAD]>) -> u32 {
@@ -15,7 +15,7 @@ pub fn value_word(values: Option<[i8; QUAD]>) -> u32 {
     u32::from_ne_bytes([a, c, b, d])
 }
 
-/// See [`super::scalar::mix`].
+/// See [`scalar::mix`].
 pub fn mix(mixture: &[Mixture], values: &[u32], queries: usize, sums: &mut [Lanes<i32>]) {
     let (quads, stride) = (mixture.len(), sums.len());
     // The last word that is read, and all before it, are within `values`.

@@ -1,21 +1,20 @@
-//! What `simd128` adds to WebAssembly: the passes of [`super::floats`], a vector of four
+//! What `simd128` adds to WebAssembly: the passes of [`floats`], a vector of four
 //! lanes at once.
 //!
 //! The same operations on the same numbers in the same order, so the same bits: nothing
 //! here is relaxed, and a product is rounded before it is added to.
-#![allow(unsafe_code, reason = "vectors from and to arrays of their size")]
 
 use core::arch::wasm32::{
     f32x4_add, f32x4_convert_i32x4, f32x4_mul, f32x4_pmin, f32x4_splat, f32x4_sub, i8x16_shuffle,
     i16x8_max, i16x8_min, i16x8_narrow_i32x4, i16x8_shuffle, i16x8_splat, i32x4_extend_high_i16x8,
     i32x4_extend_low_i16x8, i32x4_max, i32x4_splat, i32x4_sub, i64x2_extract_lane, u32x4_max,
-    u32x4_splat, v128, v128_and, v128_load, v128_store,
+    u32x4_splat, v128, v128_and,
 };
 
 use neuroprune_format::tensor::{Norm, Rows};
 
-use super::simd128::Feature;
-use super::{GRAIN, LANES, LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile};
+use super::feature::{Feature, load, store};
+use crate::kernels::tile::{GRAIN, LANES, LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile};
 use crate::math;
 
 /// Grains of a tile with more than one.
@@ -32,8 +31,8 @@ macro_rules! for_grains {
     };
 }
 
-/// See [`super::floats::scale`].
-pub fn scale(rows: &Rows<'_>, tile: &Tile<'_>, output: &mut [Lanes<f32>]) {
+/// See [`floats::scale`].
+pub fn scale(rows: &Rows<'_>, tile: &Tile<'_, Feature>, output: &mut [Lanes<f32>]) {
     for_grains!(tile.tokens, scale_grains(rows, &tile.scales, output));
 }
 
@@ -48,7 +47,7 @@ fn scale_grains<const N: usize>(rows: &Rows<'_>, scales: &Lanes<f32>, output: &m
     }
 }
 
-/// See [`super::floats::largest`].
+/// See [`floats::largest`].
 pub fn largest(x: &[Lanes<f32>], tokens: usize) -> Lanes<u32> {
     for_grains!(tokens, largest_of_grains(x))
 }
@@ -65,13 +64,13 @@ fn largest_of_grains<const N: usize>(x: &[Lanes<f32>]) -> Lanes<u32> {
     all
 }
 
-/// See [`super::floats::quantize`].
+/// See [`floats::quantize`].
 pub fn quantize(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, features: &mut [Feature]) {
     // A feature is what a step is: 16 bits a token.
     round(x, inverses, tokens, features);
 }
 
-/// See [`super::floats::quantize_bytes`].
+/// See [`floats::quantize_bytes`].
 pub fn quantize_bytes(
     x: &[Lanes<f32>],
     inverses: &Lanes<f32>,
@@ -97,7 +96,7 @@ fn bytes_of_grains<const N: usize>(
     }
 }
 
-/// See [`super::floats::round`].
+/// See [`floats::round`].
 pub fn round(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, steps: &mut [Lanes<i16>]) {
     for_grains!(tokens, round_grains(x, inverses, steps));
 }
@@ -112,7 +111,7 @@ fn round_grains<const N: usize>(x: &[Lanes<f32>], inverses: &Lanes<f32>, steps: 
     }
 }
 
-/// See [`super::floats::mixture`].
+/// See [`floats::mixture`].
 pub fn mixture(weights: &[Lanes<f32>; QUAD], inverses: &Lanes<f32>) -> Mixture {
     let inverses = load::<f32, BOTH>(inverses);
     let shift = u32x4_splat(math::SHIFT.to_bits());
@@ -150,7 +149,7 @@ fn transposed(a: v128, b: v128, c: v128, d: v128) -> [v128; 2] {
     ]
 }
 
-/// See [`super::floats::add`].
+/// See [`floats::add`].
 pub fn add(x: &mut [Lanes<f32>], steps: &[Lanes<i16>], scales: &Lanes<f32>, tokens: usize) {
     for_grains!(tokens, add_grains(x, steps, scales));
 }
@@ -173,7 +172,7 @@ fn add_grains<const N: usize>(x: &mut [Lanes<f32>], steps: &[Lanes<i16>], scales
     }
 }
 
-/// See [`super::floats::sum`].
+/// See [`floats::sum`].
 pub fn sum(x: &[Lanes<f32>], tokens: usize) -> Lanes<f32> {
     for_grains!(tokens, sum_of_grains(x))
 }
@@ -188,7 +187,7 @@ fn sum_of_grains<const N: usize>(x: &[Lanes<f32>]) -> Lanes<f32> {
     all
 }
 
-/// See [`super::floats::sum_of_squares`].
+/// See [`floats::sum_of_squares`].
 pub fn sum_of_squares(x: &[Lanes<f32>], mean: &Lanes<f32>, tokens: usize) -> Lanes<f32> {
     for_grains!(tokens, squares_of_grains(x, mean))
 }
@@ -205,7 +204,7 @@ fn squares_of_grains<const N: usize>(x: &[Lanes<f32>], mean: &Lanes<f32>) -> Lan
     all
 }
 
-/// See [`super::floats::normalize`].
+/// See [`floats::normalize`].
 pub fn normalize(
     x: &mut [Lanes<f32>],
     mean: &Lanes<f32>,
@@ -231,7 +230,7 @@ fn normalize_grains<const N: usize>(
     }
 }
 
-/// See [`super::floats::rectify`].
+/// See [`floats::rectify`].
 pub fn rectify(x: &mut [Lanes<f32>], tokens: usize) {
     for_grains!(tokens, rectify_grains(x));
 }
@@ -242,7 +241,7 @@ fn rectify_grains<const N: usize>(x: &mut [Lanes<f32>]) {
     }
 }
 
-/// See [`super::floats::gelu`].
+/// See [`floats::gelu`].
 pub fn gelu(x: &mut [Lanes<f32>], tokens: usize) {
     for_grains!(tokens, gelu_grains(x));
 }
@@ -298,24 +297,4 @@ fn ends<const N: usize>(vectors: [v128; N]) -> (v128, v128) {
     let zero = i32x4_splat(0);
     let first = vectors.first().copied().unwrap_or(zero);
     (first, vectors.last().copied().unwrap_or(zero))
-}
-
-/// The first `N` vectors of eight lanes.
-#[inline]
-pub(super) fn load<T: Copy, const N: usize>(lanes: &Lanes<T>) -> [v128; N] {
-    const { assert!(N * size_of::<v128>() <= size_of::<Lanes<T>>()) };
-    let first = core::ptr::from_ref(lanes).cast::<v128>();
-    // SAFETY: checked above; a vector need not be aligned.
-    core::array::from_fn(|index| unsafe { v128_load(first.add(index)) })
-}
-
-/// Sets the first `N` vectors of eight lanes.
-#[inline]
-pub(super) fn store<T: Copy, const N: usize>(lanes: &mut Lanes<T>, vectors: [v128; N]) {
-    const { assert!(N * size_of::<v128>() <= size_of::<Lanes<T>>()) };
-    let first = core::ptr::from_mut(lanes).cast::<v128>();
-    for (index, vector) in vectors.into_iter().enumerate() {
-        // SAFETY: checked above; a vector need not be aligned.
-        unsafe { v128_store(first.add(index), vector) };
-    }
 }

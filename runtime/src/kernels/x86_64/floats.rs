@@ -17,10 +17,10 @@ use core::arch::x86_64::{
 
 use neuroprune_format::tensor::{Norm, Rows};
 
-use super::floats::MixtureScales;
-use super::scalar::Feature;
-use super::{LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile, scalar};
-use crate::lanes::{grain_of, grains};
+use crate::kernels::lanes::{grain_of, grains};
+use crate::kernels::portable::floats::MixtureScales;
+use crate::kernels::portable::scalar::{self, Feature};
+use crate::kernels::tile::{LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile};
 use crate::math::{EXPONENT_FLOOR, EXPONENTIAL, GELU, SHIFT};
 
 /// See [`scalar::pack`]; four features at once.

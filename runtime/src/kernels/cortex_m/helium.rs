@@ -1,4 +1,4 @@
-//! Helium (Cortex-M55): the kernels of [`super::cortex_m`] with four tokens an instruction.
+//! Helium (Cortex-M55): the kernels that [`super`] calls, with four tokens an instruction.
 //!
 //! A feature is eight bytes, widened while they are loaded; sums of 32 bits lie in q0 and q1,
 //! which are s0…s7: scaling them back reads them where they are. It stays with the scalar
@@ -11,9 +11,10 @@
 
 use core::arch::global_asm;
 
-pub use super::cortex_m_fpu::quantize_bytes as quantize;
-pub use super::scalar::{Feature, multiply, set_grain};
-use super::{LANES, Lanes, scalar};
+pub use super::fpu::quantize_bytes as quantize;
+use crate::kernels::portable::scalar;
+pub use crate::kernels::portable::scalar::{Feature, multiply, set_grain};
+use crate::kernels::tile::{LANES, Lanes};
 
 /// A dense row of any length fits into sums of 32 bits.
 pub(super) const STRETCH: usize = u16::MAX as usize;
@@ -34,7 +35,7 @@ pub(super) unsafe fn add_listed_row(
     }
 }
 
-/// See [`super::floats::largest`].
+/// See [`floats::largest`].
 pub fn largest(x: &[Lanes<f32>], _tokens: usize) -> Lanes<u32> {
     let mut largest = [0; LANES];
     if !x.is_empty() {
