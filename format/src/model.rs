@@ -137,6 +137,14 @@ impl<'a> Model<'a> {
         self.characters
     }
 
+    /// The directory of tensors, whatever the network: for those who look rather than execute.
+    #[must_use]
+    pub fn tensors(&self) -> Tensors<'a> {
+        match self.network {
+            Network::Encoder(encoder) => encoder.tensors(),
+        }
+    }
+
     /// The network, of the one kind that the file has.
     #[must_use]
     pub fn network(&self) -> Network<'a> {

@@ -142,6 +142,14 @@ pub static SCHEMA: [Slot; 11] = {
     ]
 };
 
+impl Slot {
+    /// Whether it is a matrix of a layer: what is pruned, and what sparsity is a share of.
+    #[must_use]
+    pub fn is_prunable(&self) -> bool {
+        self.part == Part::Layer && self.form == Form::Matrix
+    }
+}
+
 impl Role {
     /// The role that a number of a record stands for.
     pub(crate) fn of(number: u8) -> Option<Self> {

@@ -9,10 +9,10 @@
 use core::array;
 use core::ops::Range;
 
-use neuroprune_format::Model;
-use neuroprune_format::encoder::Layer;
-use neuroprune_format::manifest::{Activation, Pooling};
+use neuroprune_format::architecture::{Activation, Head, Pooling};
+use neuroprune_format::encoder::{Encoder, Layer};
 use neuroprune_format::tensor::{Matrix, Rows};
+use neuroprune_format::{Model, Network};
 
 use crate::kernels::lanes::{self, grain_of};
 use crate::kernels::{
@@ -33,8 +33,8 @@ pub(crate) fn embed(
     EmbedBuffers { sum, ids }: EmbedBuffers<'_>,
     trace: &mut impl Trace,
 ) {
-    let embeddings = model.encoder().embeddings();
-    let epsilon = model.encoder().settings().norm_epsilon;
+    let embeddings = encoder_of(model).embeddings();
+    let epsilon = encoder_of(model).stack().norm_epsilon;
     let ids = part(ids, 0, residual.tokens());
     for (tile, ids) in ids.chunks(LANES).enumerate() {
         if ids.len() < LANES {
@@ -85,7 +85,7 @@ pub(crate) fn forward(
     logits: &mut [f32],
     trace: &mut impl Trace,
 ) {
-    for (index, layer) in (0..u16::MAX).zip(model.layers()) {
+    for (index, layer) in (0..u16::MAX).zip(encoder_of(model).layers()) {
         attention(model, &layer, residual, region);
         trace.stage(Stage::Attention(index), Values::of(residual));
         mlp(model, &layer, residual, region);
@@ -99,7 +99,7 @@ pub(crate) fn forward(
     pool(model, residual, pooled);
     trace.stage(Stage::Pooled, Values::pooled(pooled));
     let tile = Quantizer::of(pooled, LARGEST, 1).tile(pooled, 1, features);
-    project(&model.encoder().classifier().iter(), &tile, scores);
+    project(&encoder_of(model).classifier().iter(), &tile, scores);
     for (logit, score) in logits.iter_mut().zip(lanes::lane(scores, 0)) {
         *logit = *score;
     }
@@ -110,13 +110,13 @@ pub(crate) fn forward(
 #[inline(never)]
 fn pool(model: &Model<'_>, residual: &Residual<'_>, pooled: &mut [Lanes<f32>]) {
     pooled.as_flattened_mut().fill(0.0);
-    // A kind of pooling this version knows, or `Model::open` had refused it.
-    if model.encoder().settings().pooling == Pooling::Cls {
-        residual.add_to(0, pooled);
-        return;
-    }
-    for tile in residual.tiles() {
-        residual.add_to(tile, pooled);
+    match encoder_of(model).head() {
+        Head::Classes(Pooling::Cls) => return residual.add_to(0, pooled),
+        Head::Classes(Pooling::Mean) => {
+            residual
+                .tiles()
+                .for_each(|tile| residual.add_to(tile, pooled));
+        }
     }
     let count = math::count(residual.tokens());
     for lanes in pooled {
@@ -130,7 +130,7 @@ fn pool(model: &Model<'_>, residual: &Residual<'_>, pooled: &mut [Lanes<f32>]) {
 /// x ← LayerNorm(x + W_O·heads(x)).
 #[inline(never)]
 fn attention(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region: &mut [u8]) {
-    let epsilon = model.encoder().settings().norm_epsilon;
+    let epsilon = encoder_of(model).stack().norm_epsilon;
     let (output, norm) = (layer.attention_output(), layer.attention_norm());
     let width = output.cols();
     let mut buffers = AttentionBuffers::split(region, model.limits(), residual.tokens());
@@ -391,7 +391,7 @@ fn round_again(context: &mut [Lanes<i8>], lane: usize, factor: f32) {
 /// x ← LayerNorm(x + L_out·activation(L_in·x)), one block of tiles after the other.
 #[inline(never)]
 fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region: &mut [u8]) {
-    let settings = model.encoder().settings();
+    let settings = encoder_of(model).stack();
     let MlpBuffers {
         projected,
         features,
@@ -410,7 +410,7 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, residual: &mut Residual<'_>, region
             let of_tile = neurons.split_off_mut(..rows).unwrap_or_default();
             match settings.activation {
                 Activation::Gelu => kernels::gelu(of_tile, tokens),
-                _ => kernels::rectify(of_tile, tokens),
+                Activation::Relu => kernels::rectify(of_tile, tokens),
             }
             let features = features.split_off_mut(..rows).unwrap_or_default();
             Quantizer::of(of_tile, LARGEST, tokens).tile(of_tile, tokens, features)
@@ -428,4 +428,9 @@ fn set(values: &mut [f32], start: usize, lanes: &Lanes<f32>) {
     for (value, lane) in behind.iter_mut().zip(lanes) {
         *value = *lane;
     }
+}
+
+fn encoder_of<'m>(model: &Model<'m>) -> Encoder<'m> {
+    let Network::Encoder(encoder) = model.network();
+    encoder
 }

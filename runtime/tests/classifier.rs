@@ -497,7 +497,6 @@ fn extreme_numbers_end_in_numbers() {
                 TensorSource::Matrix(matrix) => {
                     (&mut matrix.scales[..], [matrix.bias.as_mut(), None])
                 }
-                TensorSource::Embedding(embedding) => (&mut embedding.scales[..], [None, None]),
                 TensorSource::Norm(norm) => {
                     (&mut [][..], [Some(&mut norm.gain), Some(&mut norm.shift)])
                 }

@@ -10,7 +10,7 @@ mod models;
 mod references;
 
 use models::{Random, Shape};
-use neuroprune_format::manifest::{Activation, Pooling};
+use neuroprune_format::architecture::{Activation, Pooling};
 use neuroprune_format::tensor::{Role, RowWeights, Scale};
 use neuroprune_format::writer::LayoutChoice;
 use neuroprune_runtime::kernels::{LANES, Tile};
@@ -216,8 +216,8 @@ fn random_models_have_every_layout_and_shape() {
     for number in 0..CASES {
         let case = Case::random(number, 2, |_| ());
         let model = Model::open(&case.file).unwrap();
-        let encoder = model.encoder();
-        let settings = encoder.settings();
+        let encoder = encoder_of(&model);
+        let (settings, pooling) = (encoder.stack(), pooling_of(&model));
         let pair = model.manifest().tokenizer.pair;
         let segment = encoder.embeddings().segment.is_some();
         see("no layers", settings.layers == 0);
@@ -226,8 +226,8 @@ fn random_models_have_every_layout_and_shape() {
         see("single with a segment", !pair && segment);
         see("ReLU", settings.activation == Activation::Relu);
         see("GELU", settings.activation == Activation::Gelu);
-        see("mean", settings.pooling == Pooling::Mean);
-        see("[CLS]", settings.pooling == Pooling::Cls);
+        see("mean", pooling == Pooling::Mean);
+        see("[CLS]", pooling == Pooling::Cls);
         see("one class", model.limits().labels == 1);
         for (text, second) in &case.texts {
             let limit = model.limits().tokens;
@@ -236,7 +236,7 @@ fn random_models_have_every_layout_and_shape() {
             see("tile that is not full", ids.len() % 8 != 0);
         }
         let mut matrices = Vec::new();
-        for layer in model.layers() {
+        for layer in encoder_of(&model).layers() {
             let heads: Vec<_> = layer.heads().collect();
             see("layer without heads", heads.is_empty());
             see("layer of one head", heads.len() == 1);
@@ -305,7 +305,7 @@ fn largest_sums_fit() {
 
     let file = source.to_bytes().unwrap();
     let model = Model::open(&file).unwrap();
-    let output = model.layers().next().unwrap().mlp_output();
+    let output = encoder_of(&model).layers().next().unwrap().mlp_output();
     let features = vec![[127; LANES]; 65_535];
     let tile = Tile {
         features: &features,

@@ -7,13 +7,12 @@
     reason = "a failing test may panic"
 )]
 
-use neuroprune_format::manifest::{
-    Activation, EncoderSettings, Pooling, Scores, TokenizerSettings,
-};
+use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, StackSettings};
+use neuroprune_format::manifest::{Scores, TokenizerSettings};
 use neuroprune_format::tensor::{Role, Scale};
 use neuroprune_format::writer::{
-    CharacterMap, CharacterOutcome, EmbeddingSource, LayoutChoice, MatrixSource, ModelSource,
-    NormSource, TensorSource,
+    CharacterMap, CharacterOutcome, LayoutChoice, MatrixSource, ModelSource, NormSource,
+    TensorSource,
 };
 use neuroprune_runtime::Model;
 use neuroprune_runtime::tokenizer::{Encoding, Tokenizer};
@@ -35,13 +34,13 @@ fn file(word_characters: u16) -> Vec<u8> {
     let continuation = ["a", "b", "bé"].map(String::from);
     let rows = initial.len() + continuation.len();
     let embedding = |role, rows| {
-        TensorSource::Embedding(EmbeddingSource {
+        TensorSource::Matrix(MatrixSource::table(
             role,
             rows,
-            cols: 1,
-            weights: vec![1; rows],
-            scales: vec![Scale::ONE; rows],
-        })
+            1,
+            vec![1; rows],
+            vec![Scale::ONE; rows],
+        ))
     };
     let characters = CharacterMap::new(|character| match character {
         ' ' | '\u{2003}' => CharacterOutcome::Space,
@@ -60,12 +59,14 @@ fn file(word_characters: u16) -> Vec<u8> {
         recipe: [0; 32],
         data: [0; 32],
         scores: Scores::default(),
-        encoder: EncoderSettings {
-            layers: 0,
-            activation: Activation::Relu,
-            pooling: Pooling::Mean,
-            norm_epsilon: 1e-5,
-            dense_weights: 0,
+        architecture: Architecture::Encoder {
+            stack: StackSettings {
+                layers: 0,
+                activation: Activation::Relu,
+                norm_epsilon: 1e-5,
+                ..StackSettings::default()
+            },
+            head: Head::Classes(Pooling::Mean),
         },
         tokenizer: TokenizerSettings {
             unknown: UNK,

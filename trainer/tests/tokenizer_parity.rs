@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use neuroprune_format::manifest::{Activation, EncoderSettings, Pooling, Scores};
+use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, StackSettings};
+use neuroprune_format::manifest::Scores;
 use neuroprune_format::tensor::{Role, Scale};
 use neuroprune_format::writer::{
-    EmbeddingSource, LayoutChoice, MatrixSource, ModelSource, NormSource, TensorSource,
+    LayoutChoice, MatrixSource, ModelSource, NormSource, TensorSource,
 };
 use neuroprune_runtime::Model;
 use neuroprune_runtime::tokenizer::Tokenizer;
@@ -114,13 +115,13 @@ impl Subject {
 /// An encoder without layers that has this vocabulary.
 fn smallest_model(vocabulary: &Vocabulary) -> Vec<u8> {
     let embedding = |role, rows| {
-        TensorSource::Embedding(EmbeddingSource {
+        TensorSource::Matrix(MatrixSource::table(
             role,
             rows,
-            cols: HIDDEN,
-            weights: vec![1; rows * HIDDEN],
-            scales: vec![Scale::ONE; rows],
-        })
+            HIDDEN,
+            vec![1; rows * HIDDEN],
+            vec![Scale::ONE; rows],
+        ))
     };
     let labels = vec![String::from("no"), String::from("yes")];
     let tokens = 64;
@@ -131,12 +132,14 @@ fn smallest_model(vocabulary: &Vocabulary) -> Vec<u8> {
         recipe: [0; 32],
         data: [0; 32],
         scores: Scores::default(),
-        encoder: EncoderSettings {
-            layers: 0,
-            activation: Activation::Relu,
-            pooling: Pooling::Mean,
-            norm_epsilon: 1e-5,
-            dense_weights: 0,
+        architecture: Architecture::Encoder {
+            stack: StackSettings {
+                layers: 0,
+                activation: Activation::Relu,
+                norm_epsilon: 1e-5,
+                ..StackSettings::default()
+            },
+            head: Head::Classes(Pooling::Mean),
         },
         tokenizer: vocabulary.settings(true),
         tokens,

@@ -22,8 +22,8 @@ mod record;
 use core::cell::{Cell, OnceCell};
 use core::panic::PanicInfo;
 
-use neuroprune_format::manifest::Architecture;
-use neuroprune_format::tensor::{Record as TensorRecord, Role};
+use neuroprune_format::architecture::Architecture;
+use neuroprune_format::tensor::Record as TensorRecord;
 use neuroprune_format::{ErrorKind, FormatError, Model, Section};
 use neuroprune_runtime::{Classification, Classifier, RuntimeError, required_scratch};
 
@@ -134,9 +134,7 @@ pub extern "C" fn facts() -> *const u32 {
         return core::ptr::null();
     };
     let (manifest, limits) = (model.manifest(), model.limits());
-    let Architecture::EncoderClassifier(encoder) = manifest.architecture else {
-        return core::ptr::null();
-    };
+    let Architecture::Encoder { stack, .. } = manifest.architecture;
     let score = |score: Option<f32>| score.unwrap_or(f32::NAN);
     Record::new()
         .text(manifest.name)
@@ -144,11 +142,11 @@ pub extern "C" fn facts() -> *const u32 {
         .word(limits.labels)
         .word(limits.tokens)
         .word(usize::from(manifest.tokenizer.pair))
-        .word(usize::from(encoder.layers))
+        .word(usize::from(stack.layers))
         .word(limits.hidden)
         .word(model.vocabulary().len())
-        .word(model.encoder().tensors().records().count())
-        .word(encoder.dense_weights as usize)
+        .word(model.tensors().records().count())
+        .word(stack.dense_weights as usize)
         .word(required_scratch(limits, limits.tokens))
         .float(score(manifest.scores.dense_float))
         .float(score(manifest.scores.sparse_float))
@@ -174,11 +172,8 @@ pub extern "C" fn tensor(index: usize) -> *const u32 {
     let Some((model, tensor)) = find(index) else {
         return core::ptr::null();
     };
-    let is_encoder = matches!(
-        tensor.role,
-        Role::Head | Role::AttentionOutput | Role::MlpInput | Role::MlpOutput
-    );
-    let matrix = model.encoder().tensors().matrix(&tensor);
+    let is_prunable = tensor.role.slot().is_prunable();
+    let matrix = model.tensors().matrix(&tensor);
     Record::new()
         .text(tensor.role.name())
         .text(tensor.layout.name())
@@ -188,7 +183,7 @@ pub extern "C" fn tensor(index: usize) -> *const u32 {
         .word(tensor.cols)
         .word(tensor.query_rows)
         .word(tensor.length)
-        .word(usize::from(is_encoder))
+        .word(usize::from(is_prunable))
         .word(usize::from(matrix.is_some()))
         .word(matrix.map_or(0, |matrix| matrix.count_nonzeros()))
         .leave(&INSTANCE.record)
@@ -198,7 +193,7 @@ pub extern "C" fn tensor(index: usize) -> *const u32 {
 /// says where; 0 where there is no such matrix, or no memory.
 #[unsafe(no_mangle)]
 pub extern "C" fn weights(index: usize) -> usize {
-    let matrix = find(index).and_then(|(model, tensor)| model.encoder().tensors().matrix(&tensor));
+    let matrix = find(index).and_then(|(model, tensor)| model.tensors().matrix(&tensor));
     let Some(matrix) = matrix else {
         return 0;
     };
@@ -318,7 +313,7 @@ fn failed(error: RuntimeError) -> Status {
 
 fn find(index: usize) -> Option<(&'static Model<'static>, TensorRecord)> {
     let model = INSTANCE.model.get()?;
-    let tensor = model.encoder().tensors().records().nth(index)?;
+    let tensor = model.tensors().records().nth(index)?;
     Some((model, tensor))
 }
 

@@ -49,7 +49,7 @@ fn main() -> ! {
             board::fail(&["a model does not open"]);
         };
         let name = model.manifest().name;
-        for layer in model.layers() {
+        for layer in encoder_of(&model).layers() {
             let square = layer.heads().map(|matrix| ("square", matrix));
             let wide = [("in", layer.mlp_input()), ("out", layer.mlp_output())];
             for (role, matrix) in square.chain(wide) {

@@ -64,7 +64,7 @@ fn measure(file: &[u8], memory: &mut [u8]) {
     // The regions have no names of their own in the binary: they follow from the layers.
     regions::name(&[name, ": open"]);
     regions::name(&[name, ": tokenise and embed"]);
-    for layer in 0..model.encoder().settings().layers {
+    for layer in 0..encoder_of(&model).stack().layers {
         let mut digits = [0; 10];
         let layer = decimal(u32::from(layer), &mut digits);
         regions::name(&[name, ": attention ", layer]);

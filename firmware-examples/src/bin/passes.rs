@@ -21,7 +21,7 @@ fn main() -> ! {
     let Ok(model) = Model::open(MODEL_FILE) else {
         board::fail(&["the model does not open"]);
     };
-    let norm = model.encoder().embeddings().norm;
+    let norm = encoder_of(&model).embeddings().norm;
     let mut random = Random(1);
     for round in 0..ROUNDS {
         let tokens = 1 + round % LANES;

@@ -20,7 +20,7 @@ fn main() -> anyhow::Result<()> {
     for file in files()? {
         let model = Model::open(&file).context("a model does not open")?;
         let name = model.manifest().name;
-        for layer in model.layers() {
+        for layer in encoder_of(&model).layers() {
             let square = layer.heads().map(|matrix| ("square", matrix));
             let wide = [("in", layer.mlp_input()), ("out", layer.mlp_output())];
             for (role, matrix) in square.chain(wide) {

@@ -49,7 +49,7 @@ fn measure(file: &[u8]) -> anyhow::Result<()> {
     // The regions have no names of their own: they follow from the layers.
     println!("{name}: open");
     println!("{name}: tokenise and embed");
-    for layer in 0..model.encoder().settings().layers {
+    for layer in 0..encoder_of(&model).stack().layers {
         println!("{name}: attention {layer}");
         println!("{name}: MLP {layer}");
     }

@@ -13,7 +13,7 @@ mod smlal;
 
 use core::ptr::null;
 
-use neuroprune_format::tensor::{LayoutKind, RowBytes, Rows, Scale};
+use neuroprune_format::tensor::{Pattern, RowBytes, Rows, Scale};
 
 pub use crate::kernels::portable::floats::scale;
 #[cfg(not(fpu))]
@@ -88,16 +88,16 @@ fn is_short(tile: &Tile<'_, Feature>) -> bool {
 /// float unit.
 pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_, Feature>, output: &mut [Lanes<f32>]) {
     let (cols, bytes) = (rows.cols(), rows.bytes());
-    let kernel: Option<Kernel> = match (bytes.layout, is_short(tile)) {
-        (Some(LayoutKind::DeltaU8), false) => Some(neuroprune_delta8),
-        (Some(LayoutKind::DeltaU8), true) => Some(neuroprune_delta4),
-        (Some(LayoutKind::Bitmap), false) => Some(neuroprune_bitmap8),
-        (Some(LayoutKind::Bitmap), true) => Some(neuroprune_bitmap4),
-        (Some(LayoutKind::Blocks2), false) => Some(neuroprune_blocks2_8),
-        (Some(LayoutKind::Blocks2), true) => Some(neuroprune_blocks2_4),
-        (Some(LayoutKind::Blocks4), false) => Some(neuroprune_blocks4_8),
-        (Some(LayoutKind::Blocks4), true) => Some(neuroprune_blocks4_4),
-        _ => None,
+    let kernel: Option<Kernel> = match (bytes.pattern, is_short(tile)) {
+        (Pattern::DeltaU8, false) => Some(neuroprune_delta8),
+        (Pattern::DeltaU8, true) => Some(neuroprune_delta4),
+        (Pattern::Bitmap, false) => Some(neuroprune_bitmap8),
+        (Pattern::Bitmap, true) => Some(neuroprune_bitmap4),
+        (Pattern::Blocks2, false) => Some(neuroprune_blocks2_8),
+        (Pattern::Blocks2, true) => Some(neuroprune_blocks2_4),
+        (Pattern::Blocks4, false) => Some(neuroprune_blocks4_8),
+        (Pattern::Blocks4, true) => Some(neuroprune_blocks4_4),
+        (Pattern::Dense | Pattern::Columns, _) => None,
     };
     if tile.features.len() < cols {
         return;
@@ -171,7 +171,8 @@ fn counts_behind(bytes: &RowBytes<'_>, rows: usize) -> (*const u8, u32) {
 #[inline(never)]
 fn multiply_dense(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]) {
     let (cols, bytes) = (rows.cols(), rows.bytes());
-    let stored = bytes.columns.map_or(cols, |columns| columns.len() / 2);
+    let list = (bytes.pattern == Pattern::Columns).then_some(bytes.columns);
+    let stored = list.map_or(cols, |columns| columns.len() / 2);
     let mut weights = bytes.weights;
     let mut row = 0;
     while let Some(left) = sums.get_mut(row..).filter(|left| !left.is_empty()) {
@@ -179,7 +180,7 @@ fn multiply_dense(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i
         let run = rows.stored_from(row).min(left.len());
         let of_run = weights.split_off(..run * stored).unwrap_or(&[]);
         let sums = left.get_mut(..run).unwrap_or_default();
-        match bytes.columns {
+        match list {
             None => dense(of_run, cols, tile, sums),
             Some(columns) => multiply_listed(of_run, columns, tile, sums),
         }

@@ -8,14 +8,15 @@
 use core::str::FromStr;
 use std::sync::OnceLock;
 
-use neuroprune_format::manifest::{
-    Activation, EncoderSettings, Pooling, Scores, TokenizerSettings,
-};
-use neuroprune_format::tensor::{LayoutKind, Role, Scale};
+use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, StackSettings};
+use neuroprune_format::encoder::Encoder;
+use neuroprune_format::manifest::{Scores, TokenizerSettings};
+use neuroprune_format::tensor::{Pattern, Role, Scale};
 use neuroprune_format::writer::{
-    CharacterMap, CharacterOutcome, EmbeddingSource, LayoutChoice, LayoutCosts, MatrixSource,
-    ModelSource, NormSource, TensorSource,
+    CharacterMap, CharacterOutcome, LayoutChoice, LayoutCosts, MatrixSource, ModelSource,
+    NormSource, TensorSource,
 };
+use neuroprune_format::{Model, Network};
 
 /// Token for what the vocabulary cannot spell.
 const UNKNOWN: u16 = 3;
@@ -124,9 +125,9 @@ impl Shape {
             layout: random.one_of(&[
                 LayoutChoice::Smallest,
                 LayoutChoice::Smallest,
-                preferred(LayoutKind::Bitmap),
-                preferred(LayoutKind::Blocks2),
-                preferred(LayoutKind::Blocks4),
+                preferred(Pattern::Bitmap),
+                preferred(Pattern::Blocks2),
+                preferred(Pattern::Blocks4),
             ]),
         }
     }
@@ -201,12 +202,14 @@ impl Shape {
             recipe: [0; 32],
             data: [0; 32],
             scores: Scores::default(),
-            encoder: EncoderSettings {
-                layers: u16::try_from(self.layers.len()).unwrap(),
-                activation: self.activation,
-                pooling: self.pooling,
-                norm_epsilon: self.norm_epsilon,
-                dense_weights: 0,
+            architecture: Architecture::Encoder {
+                stack: StackSettings {
+                    layers: u16::try_from(self.layers.len()).unwrap(),
+                    activation: self.activation,
+                    norm_epsilon: self.norm_epsilon,
+                    ..StackSettings::default()
+                },
+                head: Head::Classes(self.pooling),
             },
             tokenizer: TokenizerSettings {
                 unknown: UNKNOWN,
@@ -270,15 +273,15 @@ impl Shape {
     }
 
     fn embedding(&self, role: Role, rows: usize, random: &mut Random) -> TensorSource {
-        TensorSource::Embedding(EmbeddingSource {
+        TensorSource::Matrix(MatrixSource::table(
             role,
             rows,
-            cols: self.hidden,
-            weights: (0..rows * self.hidden).map(|_| random.weight()).collect(),
-            scales: (0..rows)
+            self.hidden,
+            (0..rows * self.hidden).map(|_| random.weight()).collect(),
+            (0..rows)
                 .map(|_| Scale::at_least(random.between(0.5, 1.5) / WEIGHT_DEVIATION))
                 .collect(),
-        })
+        ))
     }
 
     fn norm(&self, role: Role, layer: u16, random: &mut Random) -> TensorSource {
@@ -314,16 +317,28 @@ impl LayerShape {
     }
 }
 
+/// The network, which is an encoder.
+pub(crate) fn encoder_of<'m>(model: &Model<'m>) -> Encoder<'m> {
+    let Network::Encoder(encoder) = model.network();
+    encoder
+}
+
+/// How its sequences become one vector.
+pub(crate) fn pooling_of(model: &Model<'_>) -> Pooling {
+    let Head::Classes(pooling) = encoder_of(model).head();
+    pooling
+}
+
 /// Layouts that store few zeros or none.
-pub(crate) const SPARSE: [LayoutKind; 4] = [
-    LayoutKind::DeltaU8,
-    LayoutKind::Bitmap,
-    LayoutKind::Blocks2,
-    LayoutKind::Blocks4,
+pub(crate) const SPARSE: [Pattern; 4] = [
+    Pattern::DeltaU8,
+    Pattern::Bitmap,
+    Pattern::Blocks2,
+    Pattern::Blocks4,
 ];
 
 /// This layout wherever a matrix can have it.
-pub(crate) fn preferred(layout: LayoutKind) -> LayoutChoice {
+pub(crate) fn preferred(layout: Pattern) -> LayoutChoice {
     let mut costs = LayoutCosts {
         dense: 1,
         columns: 1,
@@ -335,11 +350,11 @@ pub(crate) fn preferred(layout: LayoutKind) -> LayoutChoice {
         row: 0,
     };
     match layout {
-        LayoutKind::DeltaU8 => costs.delta_u8 = 0,
-        LayoutKind::Bitmap => costs.bitmap = 0,
-        LayoutKind::Blocks2 => costs.blocks2 = 0,
-        LayoutKind::Blocks4 => costs.blocks4 = 0,
-        _ => (costs.dense, costs.columns) = (0, 0),
+        Pattern::DeltaU8 => costs.delta_u8 = 0,
+        Pattern::Bitmap => costs.bitmap = 0,
+        Pattern::Blocks2 => costs.blocks2 = 0,
+        Pattern::Blocks4 => costs.blocks4 = 0,
+        Pattern::Dense | Pattern::Columns => (costs.dense, costs.columns) = (0, 0),
     }
     LayoutChoice::Cheapest(costs)
 }

@@ -11,10 +11,12 @@
 //! themselves (exponential, GELU, inverse square root) are the runtime's own, as they
 //! define the result; pinned logits hold those.
 
+use neuroprune_format::architecture::{Activation, Pooling};
 use neuroprune_format::encoder::Layer;
-use neuroprune_format::manifest::{Activation, Pooling};
 use neuroprune_format::tensor::{Matrix, Norm};
 use neuroprune_runtime::{Model, Stage, math};
+
+use crate::models::{encoder_of, pooling_of};
 
 /// What each stage shows a trace, in order, and the logits.
 pub(crate) struct Outputs {
@@ -27,16 +29,16 @@ pub(crate) fn forward(model: &Model<'_>, ids: &[u16], first: usize) -> Outputs {
     let mut x = embed(model, ids, first);
     let values = |x: &[Hidden]| x.iter().flat_map(Hidden::values).collect();
     let mut stages = vec![(Stage::Embeddings, values(&x))];
-    for (index, layer) in model.layers().enumerate() {
+    for (index, layer) in encoder_of(model).layers().enumerate() {
         let index = u16::try_from(index).unwrap();
         attention(model, &layer, &mut x);
         stages.push((Stage::Attention(index), values(&x)));
         mlp(model, &layer, &mut x);
         stages.push((Stage::Mlp(index), values(&x)));
     }
-    let pooled = match model.encoder().settings().pooling {
+    let pooled = match pooling_of(model) {
         Pooling::Cls => x[0].values(),
-        _ => {
+        Pooling::Mean => {
             // Every eighth token by itself, then the eight sums.
             let mut lanes = vec![vec![0.0; x[0].steps.len()]; 8];
             for (token, x) in x.iter().enumerate() {
@@ -49,13 +51,13 @@ pub(crate) fn forward(model: &Model<'_>, ids: &[u16], first: usize) -> Outputs {
             sum.iter().map(|sum| sum / x.len() as f32).collect()
         }
     };
-    let logits = apply(&model.encoder().classifier(), &quantize(&pooled));
+    let logits = apply(&encoder_of(model).classifier(), &quantize(&pooled));
     stages.push((Stage::Pooled, pooled));
     Outputs { stages, logits }
 }
 
 fn embed(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<Hidden> {
-    let embeddings = model.encoder().embeddings();
+    let embeddings = encoder_of(model).embeddings();
     let row = |(scale, weights): (f32, &[u8])| -> Vec<f32> {
         let values = weights.iter();
         values
@@ -156,7 +158,7 @@ fn attend(head: &Matrix<'_>, inputs: &[Vector], context: &mut [Context]) {
 }
 
 fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &mut [Hidden]) {
-    let activation = model.encoder().settings().activation;
+    let activation = encoder_of(model).stack().activation;
     for x in x {
         let mut neurons = apply(&layer.mlp_input(), &x.quantize());
         for neuron in &mut neurons {
@@ -243,7 +245,7 @@ fn layer_norm(model: &Model<'_>, norm: Norm<'_>, x: &[f32]) -> Hidden {
     let mean = x.iter().fold(0.0, |sum, x| sum + x) / count;
     let squares = x.iter().map(|x| (x - mean) * (x - mean));
     let variance = squares.fold(0.0, |sum, square| sum + square) / count;
-    let epsilon = model.encoder().settings().norm_epsilon;
+    let epsilon = encoder_of(model).stack().norm_epsilon;
     let inverse = math::inverse_square_root(variance + epsilon);
     let normal = x.iter().zip(norm.iter());
     let x: Vec<f32> = normal

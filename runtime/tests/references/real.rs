@@ -8,29 +8,31 @@
 //! ```
 //! Weights are the file's, dequantised; 1/√d_head is part of the query weights.
 
+use neuroprune_format::architecture::{Activation, Pooling};
 use neuroprune_format::encoder::Layer;
-use neuroprune_format::manifest::{Activation, Pooling};
 use neuroprune_format::tensor::{Matrix, Norm};
 use neuroprune_runtime::Model;
+
+use crate::models::{encoder_of, pooling_of};
 
 /// `ids` is the whole sequence, of which `first` tokens belong to segment 0.
 pub(crate) fn logits(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<f64> {
     let mut x = embed(model, ids, first);
-    for layer in model.layers() {
+    for layer in encoder_of(model).layers() {
         x = attention(model, &layer, &x);
         x = mlp(model, &layer, &x);
     }
-    let pooled = match model.encoder().settings().pooling {
+    let pooled = match pooling_of(model) {
         Pooling::Cls => x[0].clone(),
-        _ => (0..x[0].len())
+        Pooling::Mean => (0..x[0].len())
             .map(|feature| x.iter().map(|x| x[feature]).sum::<f64>() / x.len() as f64)
             .collect(),
     };
-    apply(&model.encoder().classifier(), &pooled)
+    apply(&encoder_of(model).classifier(), &pooled)
 }
 
 fn embed(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<Vec<f64>> {
-    let embeddings = model.encoder().embeddings();
+    let embeddings = encoder_of(model).embeddings();
     let mut x = Vec::new();
     for (position, &id) in ids.iter().enumerate() {
         let mut rows = vec![
@@ -80,7 +82,7 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, x: &[Vec<f64>]) -> Vec<Vec<f6
 }
 
 fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    let activation = model.encoder().settings().activation;
+    let activation = encoder_of(model).stack().activation;
     x.iter()
         .map(|x| {
             let mut neurons = apply(&layer.mlp_input(), x);
@@ -119,7 +121,7 @@ fn layer_norm(model: &Model<'_>, norm: Norm<'_>, x: &[f64]) -> Vec<f64> {
     let count = x.len() as f64;
     let mean = x.iter().sum::<f64>() / count;
     let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
-    let deviation = (variance + f64::from(model.encoder().settings().norm_epsilon)).sqrt();
+    let deviation = (variance + f64::from(encoder_of(model).stack().norm_epsilon)).sqrt();
     x.iter()
         .zip(norm.iter())
         .map(|(x, (gain, shift))| (x - mean) / deviation * f64::from(gain) + f64::from(shift))

@@ -8,11 +8,11 @@
 //!   without bias), a value dimension with W_O's column, a neuron with L_out's column.
 
 use half::f16;
-use neuroprune_format::manifest::{Activation, EncoderSettings, Pooling, Scores};
+use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, StackSettings};
+use neuroprune_format::manifest::Scores;
 use neuroprune_format::tensor::Role;
 use neuroprune_format::writer::{
-    CharacterMap, EmbeddingSource, LayoutChoice, MatrixSource, ModelSource, NormSource,
-    TensorSource, WriteError,
+    CharacterMap, LayoutChoice, MatrixSource, ModelSource, NormSource, TensorSource, WriteError,
 };
 use neuroprune_runtime::math;
 
@@ -98,7 +98,7 @@ pub fn export(
         recipe: run.recipe.sha256(),
         data: run.data,
         scores: Scores::default(),
-        encoder: settings(shape),
+        architecture: architecture(shape),
         tokenizer: vocabulary.settings(shape.pair),
         tokens: shape.tokens,
         hidden: shape.hidden,
@@ -110,20 +110,22 @@ pub fn export(
     })
 }
 
-fn settings(shape: &Shape) -> EncoderSettings {
-    EncoderSettings {
+fn architecture(shape: &Shape) -> Architecture {
+    let stack = StackSettings {
         layers: u16::try_from(shape.layers).unwrap_or(u16::MAX),
         activation: match shape.activation {
             ActivationKind::Relu => Activation::Relu,
             ActivationKind::Gelu => Activation::Gelu,
         },
-        pooling: match shape.pooling {
-            PoolingKind::Mean => Pooling::Mean,
-            PoolingKind::Cls => Pooling::Cls,
-        },
         norm_epsilon: shape.norm_epsilon,
         dense_weights: u32::try_from(shape.encoder_weights()).unwrap_or(u32::MAX),
-    }
+        ..StackSettings::default()
+    };
+    let head = Head::Classes(match shape.pooling {
+        PoolingKind::Mean => Pooling::Mean,
+        PoolingKind::Cls => Pooling::Cls,
+    });
+    Architecture::Encoder { stack, head }
 }
 
 /// One head: queries, keys and values have as many rows as the file will have.
@@ -331,13 +333,9 @@ fn all_columns(linear: &Linear, inputs: usize) -> candle_core::Result<Vec<f32>> 
 fn embedding(role: Role, table: &Parameter) -> candle_core::Result<TensorSource> {
     let (rows, cols) = table.value.dims2()?;
     let quantized = QuantizedMatrix::new(&table.to_vec()?, cols, vec![0.0; rows], None)?;
-    Ok(TensorSource::Embedding(EmbeddingSource {
-        role,
-        rows,
-        cols,
-        weights: quantized.weights,
-        scales: quantized.scales,
-    }))
+    let (weights, scales) = (quantized.weights, quantized.scales);
+    let table = MatrixSource::table(role, rows, cols, weights, scales);
+    Ok(TensorSource::Matrix(table))
 }
 
 fn norm(role: Role, layer: u16, norm: &Norm) -> candle_core::Result<TensorSource> {

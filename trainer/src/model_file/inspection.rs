@@ -1,8 +1,9 @@
 //! What a `.neuro` file holds, byte by byte.
 
+use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling};
 use neuroprune_format::container::Container;
-use neuroprune_format::manifest::{Activation, Architecture, Pooling};
-use neuroprune_format::tensor::{LayoutKind, Record, Role};
+use neuroprune_format::schema::Part;
+use neuroprune_format::tensor::{Pattern, Record, Role};
 use neuroprune_format::{FormatError, Model};
 use neuroprune_runtime::kernels::{pairs, scalar};
 use neuroprune_runtime::required_scratch_with;
@@ -21,9 +22,9 @@ pub const CODE_BYTES: usize = 33_050;
 pub const STACK_BYTES: usize = 2_600;
 
 /// Features of the runtime, and the layouts that are in them.
-const FEATURES: [(&str, &[LayoutKind]); 2] = [
-    ("bitmap", &[LayoutKind::Bitmap]),
-    ("blocks", &[LayoutKind::Blocks2, LayoutKind::Blocks4]),
+const FEATURES: [(&str, &[Pattern]); 2] = [
+    ("bitmap", &[Pattern::Bitmap]),
+    ("blocks", &[Pattern::Blocks2, Pattern::Blocks4]),
 ];
 
 /// Tiles of eight tokens in a text of 16.
@@ -157,18 +158,19 @@ impl Inspection {
         let manifest = model.manifest();
         let layouts_for = target_of(manifest.provenance.producer);
         let target = target.or(layouts_for).unwrap_or_default();
-        let Architecture::EncoderClassifier(settings) = manifest.architecture else {
-            unreachable!("the only architecture that opens");
-        };
+        let Architecture::Encoder {
+            stack,
+            head: Head::Classes(pooling),
+        } = manifest.architecture;
         let limits = model.limits();
-        let records = model.encoder().tensors().records();
+        let records = model.tensors().records();
         let tensors: Vec<TensorFacts> = records
             .map(|record| tensor_facts(&model, &record, target))
             .collect();
         let encoder = tensors.iter().filter(|tensor| tensor.is_encoder);
         let nonzeros = encoder.filter_map(|tensor| tensor.nonzeros).sum();
         let work = tensors.iter().filter_map(|tensor| tensor.work).sum();
-        let has = |kinds: &[LayoutKind]| {
+        let has = |kinds: &[Pattern]| {
             let mut layouts = tensors.iter().map(|tensor| tensor.layout);
             layouts.any(|layout| kinds.iter().any(|kind| kind.name() == layout))
         };
@@ -183,24 +185,24 @@ impl Inspection {
         let scratch = |kernels| required_scratch_with(limits, limits.tokens, kernels);
         let scratch_cortex_m4 = scratch(size_of::<pairs::Feature>());
         #[expect(clippy::cast_precision_loss, reason = "a share")]
-        let sparsity = 1.0 - nonzeros as f64 / f64::from(settings.dense_weights.max(1));
+        let sparsity = 1.0 - nonzeros as f64 / f64::from(stack.dense_weights.max(1));
         Ok(Self {
             name: manifest.name.to_owned(),
             producer: manifest.provenance.producer.to_owned(),
             seed: manifest.provenance.seed,
             recipe_sha256: hex(&manifest.provenance.recipe),
             data_sha256: hex(&manifest.provenance.data),
-            layers: settings.layers,
+            layers: stack.layers,
             hidden: limits.hidden,
             tokens: limits.tokens,
             vocabulary: model.vocabulary().len(),
-            activation: match settings.activation {
+            activation: match stack.activation {
                 Activation::Gelu => "GELU",
-                _ => "ReLU",
+                Activation::Relu => "ReLU",
             },
-            pooling: match settings.pooling {
+            pooling: match pooling {
                 Pooling::Cls => "first token",
-                _ => "mean",
+                Pooling::Mean => "mean",
             },
             pair: manifest.tokenizer.pair,
             labels: model.labels().iter().map(str::to_owned).collect(),
@@ -212,7 +214,7 @@ impl Inspection {
             bytes: bytes.len(),
             sections: sections.collect(),
             tensors,
-            dense_weights: settings.dense_weights,
+            dense_weights: stack.dense_weights,
             nonzeros,
             sparsity,
             layouts_for: layouts_for.map(Target::name),
@@ -247,12 +249,10 @@ impl Inspection {
 }
 
 fn tensor_facts(model: &Model<'_>, record: &Record, target: Target) -> TensorFacts {
-    let matrix = model.encoder().tensors().matrix(record);
-    let is_encoder = matches!(
-        record.role,
-        Role::Head | Role::AttentionOutput | Role::MlpInput | Role::MlpOutput
-    );
-    let in_layer = is_encoder || matches!(record.role, Role::AttentionNorm | Role::MlpNorm);
+    let matrix = model.tensors().matrix(record);
+    let slot = record.role.slot();
+    let is_encoder = slot.is_prunable();
+    let in_layer = slot.part == Part::Layer;
     let nonzeros = matrix.map(|matrix| matrix.count_nonzeros());
     // The classifier sees one vector, which is a tile of its own.
     let tiles = if is_encoder { TILES } else { 1 };

@@ -134,7 +134,7 @@ pub(super) struct DegreesView {
 }
 
 fn add_maps(layers: &mut [LayerView], model: &Model<'_>) {
-    let tensors = model.encoder().tensors();
+    let tensors = model.tensors();
     let cell = cell_size(&model.limits());
     for record in tensors.records() {
         let is_mlp = matches!(record.role, Role::MlpInput | Role::MlpOutput);

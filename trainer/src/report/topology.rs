@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn every_nonzero_is_drawn_once_and_where_it_is() {
         let model = Model::open(GOLDEN).unwrap();
-        let tensors = model.encoder().tensors();
+        let tensors = model.tensors();
         let mut drawn = 0;
         for matrix in tensors.records().filter_map(|r| tensors.matrix(&r)) {
             let map = TopologyMap::new(&matrix);

@@ -6,13 +6,12 @@ use std::sync::OnceLock;
 
 use anyhow::Context;
 use half::f16;
-use neuroprune_format::manifest::{
-    Activation, EncoderSettings, Pooling, Scores, TokenizerSettings,
-};
-use neuroprune_format::tensor::{LayoutKind, Role, Scale};
+use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, StackSettings};
+use neuroprune_format::manifest::{Scores, TokenizerSettings};
+use neuroprune_format::tensor::{Pattern, Role, Scale};
 use neuroprune_format::writer::{
-    CharacterMap, CharacterOutcome, EmbeddingSource, LayoutChoice, MatrixSource, ModelSource,
-    NormSource, TensorSource,
+    CharacterMap, CharacterOutcome, LayoutChoice, MatrixSource, ModelSource, NormSource,
+    TensorSource,
 };
 
 /// How the matrices of a case are stored.
@@ -20,28 +19,28 @@ use neuroprune_format::writer::{
 pub(crate) struct Layout {
     /// Name in tables and keys.
     pub(crate) name: &'static str,
-    kind: LayoutKind,
+    kind: Pattern,
     /// Weights side by side that are zero together, as training would form them.
     block: usize,
 }
 
 /// The layouts that are measured, dense first: to add one, a row.
 pub(crate) const LAYOUTS: [Layout; 5] = [
-    layout("dense", LayoutKind::Dense, 1),
-    layout("delta-u8", LayoutKind::DeltaU8, 1),
-    layout("bitmap", LayoutKind::Bitmap, 1),
-    layout("blocks 1×2", LayoutKind::Blocks2, 2),
-    layout("blocks 1×4", LayoutKind::Blocks4, 4),
+    layout("dense", Pattern::Dense, 1),
+    layout("delta-u8", Pattern::DeltaU8, 1),
+    layout("bitmap", Pattern::Bitmap, 1),
+    layout("blocks 1×2", Pattern::Blocks2, 2),
+    layout("blocks 1×4", Pattern::Blocks4, 4),
 ];
 
-const fn layout(name: &'static str, kind: LayoutKind, block: usize) -> Layout {
+const fn layout(name: &'static str, kind: Pattern, block: usize) -> Layout {
     Layout { name, kind, block }
 }
 
 impl Layout {
     /// Whether zeros are stored like any other weight.
     pub(crate) fn is_dense(&self) -> bool {
-        self.kind == LayoutKind::Dense
+        self.kind == Pattern::Dense
     }
 }
 
@@ -125,7 +124,7 @@ pub(crate) fn matrices(
     ];
     let mut cases = Vec::new();
     for ((role, region), nonzeros) in roles.into_iter().zip(nonzeros) {
-        let mut records = opened.encoder().tensors().records();
+        let mut records = opened.tensors().records();
         let record = records.find(|record| record.role == role);
         let record = record.with_context(|| format!("{name}: no {}", role.name()))?;
         cases.push(Matrix {
@@ -180,9 +179,9 @@ pub(crate) fn synthetic() -> anyhow::Result<Vec<u8>> {
 /// blocks of four, once dense. Two classes, and a vocabulary of the test sentence's words.
 pub(crate) fn minilm() -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
     let shapes = [
-        ("minilm-90", 10, 1, LayoutKind::DeltaU8),
-        ("minilm-90-blocks", 10, 4, LayoutKind::Blocks4),
-        ("minilm-dense", 100, 1, LayoutKind::Dense),
+        ("minilm-90", 10, 1, Pattern::DeltaU8),
+        ("minilm-90-blocks", 10, 4, Pattern::Blocks4),
+        ("minilm-dense", 100, 1, Pattern::Dense),
     ];
     let models = shapes.map(|(name, density, block, layout)| {
         let file = random_model(&Shape {
@@ -266,13 +265,13 @@ fn model(
         (Role::TokenEmbedding, initial.len() + continuation.len()),
         (Role::PositionEmbedding, tokens),
     ] {
-        tensors.push(TensorSource::Embedding(EmbeddingSource {
+        tensors.push(TensorSource::Matrix(MatrixSource::table(
             role,
             rows,
-            cols: hidden,
-            weights: weights(&mut random, rows, hidden, 100, 1),
-            scales: vec![Scale::at_least(0.01); rows],
-        }));
+            hidden,
+            weights(&mut random, rows, hidden, 100, 1),
+            vec![Scale::at_least(0.01); rows],
+        )));
     }
     let norms =
         (0..layers).flat_map(|layer| [(Role::AttentionNorm, layer), (Role::MlpNorm, layer)]);
@@ -303,12 +302,14 @@ fn model(
         recipe: [0; 32],
         data: [0; 32],
         scores: Scores::default(),
-        encoder: EncoderSettings {
-            layers,
-            activation: Activation::Gelu,
-            pooling: Pooling::Mean,
-            norm_epsilon: 1e-5,
-            dense_weights: 0,
+        architecture: Architecture::Encoder {
+            stack: StackSettings {
+                layers,
+                activation: Activation::Gelu,
+                norm_epsilon: 1e-5,
+                ..StackSettings::default()
+            },
+            head: Head::Classes(Pooling::Mean),
         },
         tokenizer: TokenizerSettings {
             unknown: 2,

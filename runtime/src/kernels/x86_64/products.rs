@@ -15,7 +15,7 @@ use core::arch::x86_64::{
     _mm256_setzero_si256, _mm256_srai_epi16,
 };
 
-use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows};
+use neuroprune_format::tensor::{Pattern, RowWeights, Rows};
 
 use super::features::{Features, filled_up, interleaved, products, transposed, widened};
 use crate::kernels::portable::scalar::{self, Feature};
@@ -32,7 +32,7 @@ pub(super) fn multiply(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [La
     let Some(features) = Features::new(tile.features, rows.cols()) else {
         return scalar::multiply(rows, tile, sums);
     };
-    if rows.bytes().layout == Some(LayoutKind::Dense) {
+    if rows.bytes().pattern == Pattern::Dense {
         return stored_rows(rows, tile, sums);
     }
     for (sums, row) in sums.iter_mut().zip(rows.clone()) {

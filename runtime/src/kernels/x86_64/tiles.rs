@@ -15,7 +15,7 @@ use core::arch::x86_64::{
 };
 use core::mem::MaybeUninit;
 
-use neuroprune_format::tensor::{LayoutKind, RowWeights, Rows};
+use neuroprune_format::tensor::{Pattern, RowWeights, Rows};
 
 use super::columns::{Columns, Sums, of_halves, repeated};
 use super::features::filled_up;
@@ -33,10 +33,10 @@ pub(super) fn project_tiles(
     tiles: &[Tile<'_, Feature>],
     output: &mut [Lanes<f32>],
 ) {
-    let is_sparse = rows
-        .bytes()
-        .layout
-        .is_some_and(|it| it != LayoutKind::Dense);
+    let is_sparse = match rows.bytes().pattern {
+        Pattern::Dense | Pattern::Columns => false,
+        Pattern::DeltaU8 | Pattern::Bitmap | Pattern::Blocks2 | Pattern::Blocks4 => true,
+    };
     let is_done = is_sparse
         && match tiles.len() {
             2 => project_wide::<2, 8>(rows, tiles, output),
