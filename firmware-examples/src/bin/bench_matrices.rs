@@ -2,7 +2,7 @@
 //! and over a tile of four: what short texts and the end of others take.
 //!
 //! `cargo xtask bench` puts models into memory whose layers hold the matrices of interest.
-//! The name of the model and the role of the matrix are the name of the region. Behind each
+//! The name of the model and the role of the matrix are the name of the region. After each
 //! region the results are compared with the oracle's, for tiles of eight, four and one token.
 #![no_std]
 #![no_main]
@@ -88,7 +88,7 @@ fn main() -> ! {
     board::exit(0)
 }
 
-/// Whether what each row comes to is the oracle's, bit for bit.
+/// Whether the result of each row is the oracle's, bit for bit.
 fn is_right(
     matrix: &Matrix<'_>,
     tile: Tile<'_, Feature>,

@@ -48,7 +48,7 @@ fn measure(file: &[u8], memory: &mut [u8]) {
         board::fail(&["a model does not open"]);
     };
     let name = model.manifest().name;
-    let Ok(mut classifier) = Classifier::with_tokens(&model, memory, TOKENS) else {
+    let Ok(mut classifier) = Classifier::with_tokens(model, memory, TOKENS) else {
         board::fail(&[name, ": the scratch memory is too small"]);
     };
     regions::begin();
@@ -116,7 +116,7 @@ fn measure_short(model: &Model<'_>, memory: &mut [u8], tokens: usize) {
     let end = words.checked_sub(1).and_then(|last| ends.nth(last));
     let end = end.map(|(at, _)| at);
     let text = end.and_then(|end| SENTENCE.get(..end)).unwrap_or_default();
-    let Ok(mut classifier) = Classifier::with_tokens(model, memory, tokens) else {
+    let Ok(mut classifier) = Classifier::with_tokens(*model, memory, tokens) else {
         board::fail(&[name, ": the scratch memory is too small"]);
     };
     regions::begin();

@@ -116,7 +116,7 @@ fn main() -> ! {
         check("scales of softmax", tokens, &scores, |x, own| {
             let scales = softmax(x, own);
             x[0] = scales.inverses;
-            x[1] = scales.of_sums;
+            x[1] = scales.sum_scales;
         });
         check("rescale", tokens, &scores, |x, own| {
             let rescale = if own {

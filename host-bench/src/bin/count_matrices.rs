@@ -2,7 +2,7 @@
 //! at once, and over one of four tokens.
 //!
 //! `cargo xtask bench` writes models whose layers hold the matrices of interest. The name of
-//! the model and the role of the matrix are the name of the region. Behind each region the
+//! the model and the role of the matrix are the name of the region. After each region the
 //! results are compared with the oracle's.
 
 use anyhow::{Context, ensure};

@@ -36,7 +36,7 @@ fn measure(file: &[u8]) -> anyhow::Result<()> {
     let mut memory = vec![0_u64; scratch.div_ceil(8)];
     let memory = bytemuck::cast_slice_mut(&mut memory);
     let mut classifier =
-        Classifier::with_tokens(&model, memory, tokens).context(name.to_owned())?;
+        Classifier::with_tokens(model, memory, tokens).context(name.to_owned())?;
     let long = text(tokens);
     regions::begin();
     let answer = classifier.classify_traced(&long, None, &mut |_: Stage, _: Values<'_>| {
@@ -59,7 +59,7 @@ fn measure(file: &[u8]) -> anyhow::Result<()> {
         // All but the special tokens are words.
         let text = text(tokens.saturating_sub(2));
         let mut classifier =
-            Classifier::with_tokens(&model, memory, tokens).context(name.to_owned())?;
+            Classifier::with_tokens(model, memory, tokens).context(name.to_owned())?;
         regions::begin();
         let answer = classifier.classify(&text);
         regions::end();

@@ -339,7 +339,8 @@ pub(crate) fn preferred(layout: LayoutKind) -> LayoutChoice {
         LayoutKind::Bitmap => costs.bitmap = 0,
         LayoutKind::Blocks2 => costs.blocks2 = 0,
         LayoutKind::Blocks4 => costs.blocks4 = 0,
-        _ => (costs.dense, costs.columns) = (0, 0),
+        LayoutKind::Dense => (costs.dense, costs.columns) = (0, 0),
+        other => unreachable!("{other:?} is no layout of a matrix"),
     }
     LayoutChoice::Cheapest(costs)
 }

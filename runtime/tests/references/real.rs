@@ -22,9 +22,11 @@ pub(crate) fn logits(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<f64> {
     }
     let pooled = match model.encoder().settings().pooling {
         Pooling::Cls => x[0].clone(),
-        _ => (0..x[0].len())
+        Pooling::Mean => (0..x[0].len())
             .map(|feature| x.iter().map(|x| x[feature]).sum::<f64>() / x.len() as f64)
             .collect(),
+        // forced by non_exhaustive
+        _ => unreachable!(),
     };
     apply(&model.encoder().classifier(), &pooled)
 }
@@ -87,7 +89,9 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
             for neuron in &mut neurons {
                 *neuron = match activation {
                     Activation::Gelu => gelu(*neuron),
-                    _ => neuron.max(0.0),
+                    Activation::Relu => neuron.max(0.0),
+                    // forced by non_exhaustive
+                    _ => unreachable!(),
                 };
             }
             let update = apply(&layer.mlp_output(), &neurons);
