@@ -1,18 +1,38 @@
 //! Text in, label out.
 
-use neuroprune_format::Model;
+use neuroprune_format::architecture::Head;
+use neuroprune_format::{Model, Network};
 
 use crate::plan::{Arena, Buffers, EmbedBuffers, SCRATCH_ALIGNMENT, held_tokens, required_scratch};
 use crate::ranking::{Ranking, rank};
-use crate::residual::Residual;
 use crate::tokenizer::Tokenizer;
 use crate::trace::Trace;
 use crate::{RuntimeError, encoder};
 
 /// Classifies texts with one model in memory that the caller owns.
+///
+/// The model is a view of the file's bytes, and small: the classifier holds it by value, so
+/// that one `struct` of an application can own a classifier whose file and scratch memory
+/// are statics.
+///
+/// ```
+/// use neuroprune_runtime::{Classifier, Model, required_scratch};
+///
+/// let file = include_bytes!("../../firmware-examples/models/commands.neuro");
+/// let model = Model::open(file)?;
+/// // Texts are cut at 16 tokens, special tokens included.
+/// let mut scratch = vec![0; required_scratch(model.limits(), 16) + 3];
+/// let mut classifier = Classifier::with_tokens(model, &mut scratch, 16)?;
+///
+/// let answer = classifier.classify("turn on the kitchen light")?;
+/// assert_eq!((answer.label, answer.tokens), ("light_on", 7));
+/// assert!(!answer.truncated && answer.probability > 0.9);
+/// assert_eq!(classifier.logits().len(), model.labels().len());
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Classifier<'m, 's> {
-    model: &'m Model<'m>,
+    model: Model<'m>,
     tokenizer: Tokenizer<'m>,
     tokens: usize,
     scratch: &'s mut [u8],
@@ -44,7 +64,7 @@ impl<'m, 's> Classifier<'m, 's> {
     /// # Errors
     /// [`RuntimeError::Scratch`] when `scratch` has fewer bytes than
     /// [`required_scratch`]; a buffer off its boundary loses up to three.
-    pub fn new(model: &'m Model<'m>, scratch: &'s mut [u8]) -> Result<Self, RuntimeError> {
+    pub fn new(model: Model<'m>, scratch: &'s mut [u8]) -> Result<Self, RuntimeError> {
         Self::with_tokens(model, scratch, model.limits().tokens)
     }
 
@@ -55,7 +75,7 @@ impl<'m, 's> Classifier<'m, 's> {
     /// # Errors
     /// As [`Classifier::new`], with the bytes that `tokens` need.
     pub fn with_tokens(
-        model: &'m Model<'m>,
+        model: Model<'m>,
         scratch: &'s mut [u8],
         tokens: usize,
     ) -> Result<Self, RuntimeError> {
@@ -75,7 +95,7 @@ impl<'m, 's> Classifier<'m, 's> {
             .fill(0.0);
         Ok(Self {
             model,
-            tokenizer: Tokenizer::new(model),
+            tokenizer: Tokenizer::new(&model),
             tokens,
             scratch,
         })
@@ -115,24 +135,19 @@ impl<'m, 's> Classifier<'m, 's> {
         match (self.model.tokenizer().pair, second) {
             (true, None) => return Err(RuntimeError::PairExpected),
             (false, Some(_)) => return Err(RuntimeError::SingleExpected),
-            _ => {}
+            (true, Some(_)) | (false, None) => {}
         }
         let limits = self.model.limits();
         let buffers = Buffers::split(self.scratch, limits, self.tokens);
         let embed = EmbedBuffers::split(buffers.region, limits, self.tokens);
         let encoding = self.tokenizer.encode(text, second, embed.ids);
-        let mut residual = Residual::new(
-            limits.hidden,
-            encoding.tokens,
-            buffers.residual_scales,
-            buffers.residual_steps,
-        );
-        let model = self.model;
-        encoder::embed(model, encoding.first, &mut residual, embed, trace);
-        let logits = buffers.logits;
-        encoder::forward(model, &mut residual, buffers.region, logits, trace);
+        // The one kind of network and of head that has classes.
+        let Network::Encoder(encoder) = self.model.network();
+        let Head::Classes(_) = encoder.head();
+        encoder::forward(&encoder, limits, &encoding, buffers, trace);
 
-        let ranking = rank(logits, &self.model.labels());
+        let labels = self.model.labels();
+        let ranking = rank(self.logits(), &labels);
         let (label, class, probability) = ranking.first().map_or(("", 0, 0.0), |best| {
             (best.label, best.class, best.probability)
         });

@@ -4,22 +4,27 @@
 //! ```text
 //! text ─ tokenizer ─► ids ─ encoder ─► logits ─ ranking ─► Classification
 //!                            │
+//!                     layer (blocks over the residual stream)
+//!                            │
 //!            kernels (int8 products)   math (softmax, GELU, LayerNorm)
 //! ```
 //!
 //! The caller owns all memory. A model file states how much it needs, and
 //! [`include_model!`] makes that number a constant:
 //!
-//! ```ignore
+//! ```
 //! use neuroprune_runtime::{Classifier, Model, Scratch, include_model};
 //!
-//! include_model!("model.neuro");
+//! include_model!("../../firmware-examples/models/commands.neuro");
 //!
+//! # fn main() -> Result<(), Box<dyn core::error::Error>> {
 //! let mut scratch = Scratch::<SCRATCH_BYTES>::new();
 //! let model = Model::open(MODEL_FILE)?;
-//! let mut classifier = Classifier::new(&model, &mut scratch)?;
-//! let answer = classifier.classify("turn the lamp off")?;
-//! assert_eq!(answer.label, "light_off");
+//! let mut classifier = Classifier::new(model, &mut scratch)?;
+//! let answer = classifier.classify("turn on the kitchen light")?;
+//! assert_eq!(answer.label, "light_on");
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! Every matrix product is integer arithmetic; the few float functions have one
@@ -32,17 +37,17 @@ mod classifier;
 mod encoder;
 mod error;
 pub mod kernels;
+mod layer;
 pub mod math;
 mod plan;
 mod quantizer;
 mod ranking;
-mod residual;
 pub mod tokenizer;
 mod trace;
 
 pub use classifier::{Classification, Classifier};
 pub use error::RuntimeError;
-pub use neuroprune_format::{FormatError, Limits, Model};
+pub use neuroprune_format::{ErrorKind, FormatError, Limits, Model, Network, Section};
 pub use plan::{SCRATCH_ALIGNMENT, Scratch, required_scratch, required_scratch_with};
 pub use ranking::{RANKING, Ranked, Ranking};
 pub use trace::{Stage, Trace, Values};
@@ -53,6 +58,18 @@ pub use trace::{Stage, Trace, Values};
 /// file, and `const SCRATCH_BYTES: usize`, the scratch memory that texts of the
 /// model's full length need. The path is relative to the source file, as with
 /// `include_bytes!`. A file that is not a `.neuro` file does not compile.
+///
+/// ```
+/// mod commands {
+///     neuroprune_runtime::include_model!("../../firmware-examples/models/commands.neuro");
+/// }
+///
+/// let model = neuroprune_runtime::Model::open(commands::MODEL_FILE)?;
+/// let limits = model.limits();
+/// let scratch = neuroprune_runtime::required_scratch(limits, limits.tokens);
+/// assert_eq!(commands::SCRATCH_BYTES, scratch);
+/// # Ok::<(), neuroprune_runtime::FormatError>(())
+/// ```
 #[macro_export]
 macro_rules! include_model {
     ($path:expr $(,)?) => {

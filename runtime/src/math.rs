@@ -28,7 +28,7 @@ pub fn exponential(x: f32) -> f32 {
     let f = scaled - (shifted - SHIFT);
     let [a, b, c, d, e] = EXPONENTIAL;
     let power = a + f * (b + f * (c + f * (d + f * e)));
-    // n is in −126…0 and the polynomial in 0.7…1.5, so the exponent stays in range.
+    // n is in −126…0 and the polynomial in 0.7…1.5, so the exponent is in range.
     let n = shifted.to_bits().wrapping_sub(SHIFT.to_bits());
     let power = f32::from_bits(power.to_bits().wrapping_add(n << MANTISSA));
     // Not so for NaN.

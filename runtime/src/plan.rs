@@ -1,4 +1,4 @@
-//! Scratch memory: what lives when, how large, and where.
+//! Scratch memory: what is in it when, how large, and where.
 //!
 //! ```text
 //! | logits | residual stream | region                                      |
@@ -7,7 +7,7 @@
 //!                            | MLP:       projected, features              |
 //!                            | pool:      pooled, scores, features         |
 //! ```
-//! The four uses of the region never live at the same time. Each use is split by
+//! The four uses of the region are never needed at the same time. Each use is split by
 //! the function whose size function stands beside it.
 
 use core::ops::{Deref, DerefMut};
@@ -18,12 +18,23 @@ use neuroprune_format::Limits;
 /// A buffer on this boundary loses nothing to alignment.
 pub const SCRATCH_ALIGNMENT: usize = 4;
 
-/// `[CLS]` and a `[SEP]` behind each text of a pair.
+/// `[CLS]` and a `[SEP]` after each text of a pair.
 const SPECIAL_TOKENS: usize = 3;
 
 const FLOAT: usize = size_of::<f32>();
 
 /// Scratch memory on the right boundary, for a `static` or the stack.
+///
+/// ```
+/// use neuroprune_runtime::{Limits, Scratch, required_scratch};
+///
+/// // For texts of up to 24 tokens, known while compiling.
+/// const FILE: &[u8] = include_bytes!("../../firmware-examples/models/commands.neuro");
+/// const BYTES: usize = required_scratch(Limits::of_file(FILE), 24);
+///
+/// let scratch = Scratch::<BYTES>::new();
+/// assert_eq!(scratch.len(), BYTES);
+/// ```
 #[derive(Debug)]
 #[repr(align(8))]
 pub struct Scratch<const BYTES: usize>([u8; BYTES]);
@@ -211,7 +222,7 @@ pub(crate) fn part_mut<T>(values: &mut [T], start: usize, length: usize) -> &mut
     after.get_mut(..length).unwrap_or(&mut [])
 }
 
-/// What lives through the whole pass, and the rest.
+/// What is kept through the whole pass, and the rest.
 pub(crate) struct Buffers<'s> {
     /// `[labels]`.
     pub(crate) logits: &'s mut [f32],
@@ -252,6 +263,20 @@ impl<'s> EmbedBuffers<'s> {
     }
 }
 
+/// Keys and values of one head, in int8 with one scale a token each.
+pub(crate) struct KeyValues<'s> {
+    /// How many there are.
+    pub(crate) tokens: usize,
+    /// `[tokens]`.
+    pub(crate) key_scales: &'s mut [f32],
+    /// `[tokens]`.
+    pub(crate) value_scales: &'s mut [f32],
+    /// `[⌈tokens / 4⌉, value]`: a byte for each of four tokens.
+    pub(crate) values: &'s mut [u32],
+    /// `[tokens, query]`, the bytes of `i8`.
+    pub(crate) keys: &'s mut [u8],
+}
+
 /// Buffers of one layer's attention.
 pub(crate) struct AttentionBuffers<'s> {
     /// Rows of a projection, for each tile of a block.
@@ -260,36 +285,45 @@ pub(crate) struct AttentionBuffers<'s> {
     pub(crate) scores: &'s mut [Lanes<f32>],
     /// `[tiles]`: largest magnitude of each token's context.
     pub(crate) context_largest: &'s mut [Lanes<f32>],
-    /// Scale of each token's key and value.
-    pub(crate) key_scales: &'s mut [f32],
-    pub(crate) value_scales: &'s mut [f32],
+    /// What the queries meet.
+    pub(crate) key_values: KeyValues<'s>,
     /// `[block, hidden]` or `[block, context]`: tiles of what a matrix reads.
     pub(crate) features: &'s mut [Feature],
     /// `[query]` or `[value]`: what one head made of one tile.
     pub(crate) head_features: &'s mut [Feature],
-    /// `[⌈tokens / 4⌉, value]`: a byte for each of four tokens.
-    pub(crate) values: &'s mut [u32],
     /// `[tiles, context]`: what the heads read.
     pub(crate) context: &'s mut [Lanes<i8>],
-    /// `[tokens, query]`, the bytes of `i8`.
-    pub(crate) keys: &'s mut [u8],
 }
 
 impl<'s> AttentionBuffers<'s> {
     #[inline(never)]
     pub(crate) fn split(region: &'s mut [u8], limits: Limits, tokens: usize) -> Self {
         let mut arena = Arena::new(region);
+        // In this order: wider types come first.
+        let projected = arena.take(block(tokens) * attention_rows(limits));
+        let scores = arena.take(tokens.div_ceil(QUAD) * QUAD);
+        let context_largest = arena.take(tiles(tokens));
+        let key_scales = arena.take(tokens);
+        let value_scales = arena.take(tokens);
+        let features = arena.take(block(tokens) * attention_cols(limits));
+        let head_features = arena.take(larger(limits.query, limits.value));
+        let values = arena.take(tokens.div_ceil(QUAD) * limits.value);
+        let context = arena.take(tiles(tokens) * limits.context);
+        let keys = arena.take(tokens * limits.query);
         Self {
-            projected: arena.take(block(tokens) * attention_rows(limits)),
-            scores: arena.take(tokens.div_ceil(QUAD) * QUAD),
-            context_largest: arena.take(tiles(tokens)),
-            key_scales: arena.take(tokens),
-            value_scales: arena.take(tokens),
-            features: arena.take(block(tokens) * attention_cols(limits)),
-            head_features: arena.take(larger(limits.query, limits.value)),
-            values: arena.take(tokens.div_ceil(QUAD) * limits.value),
-            context: arena.take(tiles(tokens) * limits.context),
-            keys: arena.take(tokens * limits.query),
+            projected,
+            scores,
+            context_largest,
+            key_values: KeyValues {
+                tokens,
+                key_scales,
+                value_scales,
+                values,
+                keys,
+            },
+            features,
+            head_features,
+            context,
         }
     }
 }
@@ -391,9 +425,9 @@ mod tests {
             let embed = EmbedBuffers::split(region, limits, tokens);
             prop_assert_eq!(embed.ids.len(), tokens);
             let attention = AttentionBuffers::split(region, limits, tokens);
-            prop_assert_eq!(attention.values.len(), tokens.div_ceil(4) * value);
+            prop_assert_eq!(attention.key_values.values.len(), tokens.div_ceil(4) * value);
             prop_assert_eq!(attention.context.len(), tokens.div_ceil(8) * context);
-            prop_assert_eq!(attention.keys.len(), tokens * query);
+            prop_assert_eq!(attention.key_values.keys.len(), tokens * query);
             let mlp = MlpBuffers::split(region, limits, tokens);
             prop_assert_eq!(mlp.neuron_features.len(), block(tokens) * intermediate);
             let pool = PoolBuffers::split(region, limits);

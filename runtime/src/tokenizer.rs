@@ -149,9 +149,9 @@ impl<'m> Tokenizer<'m> {
                 .vocabulary
                 .longest_match(rest, tokens.count > before)
                 .and_then(|(id, length)| Some((u16::try_from(id).ok()?, rest.get(length..)?)));
-            if let Some((id, behind)) = matched {
+            if let Some((id, after)) = matched {
                 tokens.push(id);
-                rest = behind;
+                rest = after;
             } else {
                 is_spelt = false;
             }
@@ -184,9 +184,9 @@ fn shares(first: usize, second: usize, room: usize) -> (usize, usize) {
 
 /// `length` places from `start` on, or as many as there are.
 fn places(ids: &mut [u16], start: usize, length: usize) -> &mut [u16] {
-    let behind = ids.get_mut(start..).unwrap_or_default();
-    let length = length.min(behind.len());
-    behind.get_mut(..length).unwrap_or_default()
+    let after = ids.get_mut(start..).unwrap_or_default();
+    let length = length.min(after.len());
+    after.get_mut(..length).unwrap_or_default()
 }
 
 fn put(ids: &mut [u16], index: usize, id: u16) {

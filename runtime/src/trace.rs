@@ -1,18 +1,18 @@
 //! Watching the network layer by layer.
 
 use crate::kernels::Lanes;
-use crate::residual::Residual;
+use crate::layer::residual::Residual;
 
 /// A place in the forward pass whose output can be watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Stage {
-    /// Behind the embeddings' LayerNorm.
+    /// After the embeddings' LayerNorm.
     Embeddings,
-    /// Behind the LayerNorm of layer n's attention.
+    /// After the LayerNorm of layer n's attention.
     Attention(u16),
-    /// Behind the LayerNorm of layer n's MLP.
+    /// After the LayerNorm of layer n's MLP.
     Mlp(u16),
     /// The pooled vector (one row).
     Pooled,
@@ -37,7 +37,7 @@ impl<'v> Values<'v> {
         Self(Source::Pooled(pooled))
     }
 
-    /// `[tokens, hidden]`, token by token; one row behind the pooling.
+    /// `[tokens, hidden]`, token by token; one row after the pooling.
     pub fn iter(&self) -> impl Iterator<Item = f32> + use<'v> {
         let (residual, pooled) = match self.0 {
             Source::Residual(residual) => (Some(residual), [].as_slice()),
@@ -55,7 +55,7 @@ impl<'v> Values<'v> {
 ///
 /// `()` sees nothing and costs nothing. Any `FnMut(Stage, Values)` is a trace.
 pub trait Trace {
-    /// Called behind each stage.
+    /// Called after each stage.
     fn stage(&mut self, stage: Stage, values: Values<'_>);
 }
 

@@ -49,12 +49,12 @@ fn bits(logits: &[f32]) -> Vec<u32> {
 
 /// The answer and the logits of a fresh classifier.
 fn classify<'m>(
-    model: &'m Model<'m>,
+    model: &Model<'m>,
     text: &str,
     second: Option<&str>,
 ) -> (Classification<'m>, Vec<u32>) {
     let mut scratch = full_scratch(model);
-    let mut classifier = Classifier::new(model, bytemuck::cast_slice_mut(&mut scratch)).unwrap();
+    let mut classifier = Classifier::new(*model, bytemuck::cast_slice_mut(&mut scratch)).unwrap();
     let answer = match second {
         Some(second) => classifier.classify_pair(text, second).unwrap(),
         None => classifier.classify(text).unwrap(),
@@ -63,7 +63,7 @@ fn classify<'m>(
     (answer, logits)
 }
 
-/// Wherever a buffer begins: exactly the stated bytes work, nothing behind them is
+/// Wherever a buffer begins: exactly the stated bytes work, nothing after them is
 /// touched, and one byte less is an error with the exact numbers.
 #[test]
 fn scratch_is_exact_at_every_alignment() {
@@ -82,11 +82,11 @@ fn scratch_is_exact_at_every_alignment() {
 
             let short = &mut bytes[offset..][..needed - 1];
             let given = needed - 1;
-            let error = Classifier::with_tokens(&model, short, tokens).unwrap_err();
+            let error = Classifier::with_tokens(model, short, tokens).unwrap_err();
             assert_eq!(error, RuntimeError::Scratch { needed, given });
 
             let exact = &mut bytes[offset..][..needed];
-            let mut classifier = Classifier::with_tokens(&model, exact, tokens).unwrap();
+            let mut classifier = Classifier::with_tokens(model, exact, tokens).unwrap();
             let answer = classifier.classify(TEXT).unwrap();
             assert_eq!(answer.tokens, tokens.min(expected.tokens));
             if tokens >= expected.tokens {
@@ -100,7 +100,7 @@ fn scratch_is_exact_at_every_alignment() {
     }
     let empty = &mut [][..];
     let needed = required_scratch(model.limits(), 12);
-    match Classifier::new(&model, empty).unwrap_err() {
+    match Classifier::new(model, empty).unwrap_err() {
         // Where an empty buffer lies is nobody's choice.
         RuntimeError::Scratch {
             needed: stated,
@@ -140,7 +140,7 @@ fn scratch_is_used_to_the_last_feature() {
             words.iter_mut().for_each(|word| *word ^= mask);
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
             let bytes = &mut bytes[..needed];
-            let mut classifier = Classifier::with_tokens(&model, bytes, tokens).unwrap();
+            let mut classifier = Classifier::with_tokens(model, bytes, tokens).unwrap();
             let second = shape.pair.then_some("a");
             let answer = classifier.classify_traced(&text, second, &mut ()).unwrap();
             assert_eq!(answer.tokens, tokens);
@@ -161,7 +161,7 @@ fn tokens_are_held_between_the_special_tokens_and_the_limit() {
             let mut words = models::scratch(needed, 0);
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
             let mut classifier =
-                Classifier::with_tokens(&model, &mut bytes[..needed], tokens).unwrap();
+                Classifier::with_tokens(model, &mut bytes[..needed], tokens).unwrap();
             let answer = classifier.classify_traced("abc", second, &mut ()).unwrap();
             assert_eq!((answer.tokens, answer.truncated), (3, true));
         }
@@ -172,7 +172,7 @@ fn tokens_are_held_between_the_special_tokens_and_the_limit() {
             );
             let mut words = full_scratch(&model);
             let bytes = bytemuck::cast_slice_mut(&mut words);
-            let mut classifier = Classifier::with_tokens(&model, bytes, tokens).unwrap();
+            let mut classifier = Classifier::with_tokens(model, bytes, tokens).unwrap();
             let long = "ab ".repeat(100);
             let answer = classifier.classify_traced(&long, second, &mut ()).unwrap();
             assert_eq!((answer.tokens, answer.truncated), (limits.tokens, true));
@@ -215,7 +215,7 @@ fn what_the_scratch_held_before_does_not_matter() {
                     seed => models::scratch(needed, seed),
                 };
                 let scratch = bytemuck::cast_slice_mut(&mut scratch);
-                let mut classifier = Classifier::new(&model, scratch).unwrap();
+                let mut classifier = Classifier::new(model, scratch).unwrap();
                 let zeros = vec![0; model.limits().labels];
                 assert_eq!(bits(classifier.logits()), zeros, "before the first text");
                 let answer = classifier.classify_traced(&text, second.as_deref(), &mut ());
@@ -253,7 +253,7 @@ fn a_buffer_may_be_shared_by_models() {
                 .pair
                 .then(|| models::text(words, &mut random));
             let scratch = bytemuck::cast_slice_mut(&mut shared);
-            let mut classifier = Classifier::new(model, scratch).unwrap();
+            let mut classifier = Classifier::new(*model, scratch).unwrap();
             let answer = classifier.classify_traced(&text, second.as_deref(), &mut ());
             let found = (answer.unwrap(), bits(classifier.logits()));
             assert_eq!(
@@ -267,12 +267,12 @@ fn a_buffer_may_be_shared_by_models() {
 
 /// One classifier for many texts is a fresh one for each.
 #[test]
-fn a_text_leaves_nothing_behind() {
+fn no_text_shows_in_the_next() {
     for (file, second) in [(single(), None), (pair(), Some("ab, c"))] {
         let model = Model::open(&file).unwrap();
         let mut scratch = full_scratch(&model);
         let scratch = bytemuck::cast_slice_mut(&mut scratch);
-        let mut classifier = Classifier::new(&model, scratch).unwrap();
+        let mut classifier = Classifier::new(model, scratch).unwrap();
         let long = "abcd efgh, ".repeat(20);
         for text in [&long, "a", &long, "", "?", TEXT, "a"] {
             let answer = classifier.classify_traced(text, second, &mut ()).unwrap();
@@ -289,8 +289,8 @@ fn pairs_and_single_texts_are_told_apart() {
     let single = Model::open(&single).unwrap();
     let pair = Model::open(&pair).unwrap();
     let (mut a, mut b) = (full_scratch(&single), full_scratch(&pair));
-    let mut single = Classifier::new(&single, bytemuck::cast_slice_mut(&mut a)).unwrap();
-    let mut pair = Classifier::new(&pair, bytemuck::cast_slice_mut(&mut b)).unwrap();
+    let mut single = Classifier::new(single, bytemuck::cast_slice_mut(&mut a)).unwrap();
+    let mut pair = Classifier::new(pair, bytemuck::cast_slice_mut(&mut b)).unwrap();
     single.classify(TEXT).unwrap();
     let before = bits(single.logits());
     assert_eq!(
@@ -531,7 +531,7 @@ fn trace_sees_every_stage_and_changes_nothing() {
             let (expected, expected_logits) = classify(&model, text, second);
             let mut scratch = full_scratch(&model);
             let scratch = bytemuck::cast_slice_mut(&mut scratch);
-            let mut classifier = Classifier::new(&model, scratch).unwrap();
+            let mut classifier = Classifier::new(model, scratch).unwrap();
             let mut seen = Vec::new();
             let mut trace = |stage, values: Values<'_>| {
                 assert!(values.iter().all(f32::is_finite));
@@ -566,12 +566,12 @@ fn included_model_states_its_scratch_at_compile_time() {
 
     let mut scratch = Scratch::<{ golden::SCRATCH_BYTES }>::new();
     assert_eq!(scratch.len(), required);
-    let mut classifier = Classifier::new(&model, &mut scratch).unwrap();
+    let mut classifier = Classifier::new(model, &mut scratch).unwrap();
     let answer = classifier.classify_pair("ab", "\u{65e5}").unwrap();
     assert_eq!((answer.tokens, answer.unknown), (5, 0));
 
     let mut scratch = Scratch::<{ golden::SCRATCH_BYTES - 1 }>::new();
-    let error = Classifier::new(&model, &mut scratch).unwrap_err();
+    let error = Classifier::new(model, &mut scratch).unwrap_err();
     let (needed, given) = (required, required - 1);
     assert_eq!(error, RuntimeError::Scratch { needed, given });
 }

@@ -52,7 +52,7 @@ fn runtime(
     let needed = required_scratch(model.limits(), tokens);
     let mut scratch = models::scratch(needed, text.len() as u64);
     let scratch = bytemuck::cast_slice_mut(&mut scratch);
-    let mut classifier = Classifier::with_tokens(model, scratch, tokens).unwrap();
+    let mut classifier = Classifier::with_tokens(*model, scratch, tokens).unwrap();
     let mut stages = Vec::new();
     let mut trace = |stage, values: Values<'_>| stages.push((stage, values.iter().collect()));
     classifier
@@ -344,8 +344,8 @@ fn longest_text_is_the_quantized_network() {
     assert_eq!(bits(&logits(&model, &text, None)), bits(&expected));
 }
 
-/// Logits of fixed models, to the bit. They are the same on every target and stay
-/// the same for ever: a change of any rounding, of an approximation or of an order
+/// Logits of fixed models, to the bit. They are the same on every target, and the
+/// same for ever: a change of any rounding, of an approximation or of an order
 /// of operations shows here, and is a change of what released files answer.
 ///
 /// To refresh them after a change that is meant, copy the vector on the left of the

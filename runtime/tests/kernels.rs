@@ -659,7 +659,7 @@ mod host {
                 );
                 prop_assert_eq!(bits(&found[..count], tokens), bits(&expected[..count], tokens));
                 for (found, expected) in
-                    [(of_found.inverses, scales.inverses), (of_found.of_sums, scales.of_sums)]
+                    [(of_found.inverses, scales.inverses), (of_found.sum_scales, scales.sum_scales)]
                 {
                     prop_assert_eq!(bits(&[found], tokens), bits(&[expected], tokens));
                 }

@@ -63,7 +63,7 @@ fn library_answer<T>(
     let mut memory = vec![0_u8; required + SCRATCH_ALIGNMENT];
     let start = memory.as_ptr().align_offset(SCRATCH_ALIGNMENT);
     let scratch = &mut memory[start..start + required];
-    let mut classifier = Classifier::new(&model, scratch)?;
+    let mut classifier = Classifier::new(model, scratch)?;
     let answer = match pair {
         None => classifier.classify(text)?,
         Some(pair) => classifier.classify_pair(text, pair)?,

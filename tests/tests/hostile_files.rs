@@ -131,7 +131,7 @@ fn answers(bytes: &[u8]) -> Result<bool, FormatError> {
     let model = Model::open(bytes)?;
     let limits = model.limits();
     let mut scratch = vec![0; required_scratch(limits, limits.tokens) + 4];
-    let mut classifier = Classifier::new(&model, &mut scratch).expect("enough scratch");
+    let mut classifier = Classifier::new(model, &mut scratch).expect("enough scratch");
     let mut finite = true;
     for text in TEXTS {
         let answer = if model.manifest().tokenizer.pair {

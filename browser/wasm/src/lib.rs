@@ -107,7 +107,7 @@ pub extern "C" fn open(length: usize) -> Status {
     INSTANCE.text.set(text);
     // SAFETY: the region was reserved just now and goes to the classifier alone.
     let scratch = unsafe { scratch.bytes_mut() };
-    match Classifier::new(model, scratch) {
+    match Classifier::new(*model, scratch) {
         Ok(classifier) => {
             INSTANCE.classifier.set(Some(classifier));
             Status::Done

@@ -2,7 +2,7 @@
 //! and over a tile of four: what short texts and the end of others take.
 //!
 //! `cargo xtask bench` puts models into memory whose layers hold the matrices of interest.
-//! The name of the model and the role of the matrix are the name of the region. Behind each
+//! The name of the model and the role of the matrix are the name of the region. After each
 //! region the results are compared with the oracle's, for tiles of eight, four and one token.
 #![no_std]
 #![no_main]
@@ -49,7 +49,8 @@ fn main() -> ! {
             board::fail(&["a model does not open"]);
         };
         let name = model.manifest().name;
-        for layer in encoder_of(&model).layers() {
+        let neuroprune_runtime::Network::Encoder(encoder) = model.network();
+        for layer in encoder.layers() {
             let square = layer.heads().map(|matrix| ("square", matrix));
             let wide = [("in", layer.mlp_input()), ("out", layer.mlp_output())];
             for (role, matrix) in square.chain(wide) {
@@ -88,7 +89,7 @@ fn main() -> ! {
     board::exit(0)
 }
 
-/// Whether what each row comes to is the oracle's, bit for bit.
+/// Whether the result of each row is the oracle's, bit for bit.
 fn is_right(
     matrix: &Matrix<'_>,
     tile: Tile<'_, Feature>,

@@ -48,7 +48,7 @@ fn measure(file: &[u8], memory: &mut [u8]) {
         board::fail(&["a model does not open"]);
     };
     let name = model.manifest().name;
-    let Ok(mut classifier) = Classifier::with_tokens(&model, memory, TOKENS) else {
+    let Ok(mut classifier) = Classifier::with_tokens(model, memory, TOKENS) else {
         board::fail(&[name, ": the scratch memory is too small"]);
     };
     regions::begin();
@@ -64,7 +64,8 @@ fn measure(file: &[u8], memory: &mut [u8]) {
     // The regions have no names of their own in the binary: they follow from the layers.
     regions::name(&[name, ": open"]);
     regions::name(&[name, ": tokenise and embed"]);
-    for layer in 0..encoder_of(&model).stack().layers {
+    let neuroprune_runtime::Network::Encoder(encoder) = model.network();
+    for layer in 0..encoder.stack().layers {
         let mut digits = [0; 10];
         let layer = decimal(u32::from(layer), &mut digits);
         regions::name(&[name, ": attention ", layer]);
@@ -116,7 +117,7 @@ fn measure_short(model: &Model<'_>, memory: &mut [u8], tokens: usize) {
     let end = words.checked_sub(1).and_then(|last| ends.nth(last));
     let end = end.map(|(at, _)| at);
     let text = end.and_then(|end| SENTENCE.get(..end)).unwrap_or_default();
-    let Ok(mut classifier) = Classifier::with_tokens(model, memory, tokens) else {
+    let Ok(mut classifier) = Classifier::with_tokens(*model, memory, tokens) else {
         board::fail(&[name, ": the scratch memory is too small"]);
     };
     regions::begin();

@@ -33,7 +33,7 @@ fn main() -> ! {
 }
 
 fn classify(model: &Model<'_>, scratch: &mut [u8]) -> Result<(), RuntimeError> {
-    let mut classifier = Classifier::new(model, scratch)?;
+    let mut classifier = Classifier::new(*model, scratch)?;
     for sentence in SENTENCES.lines() {
         let answer = classifier.classify(sentence)?;
         defmt::println!("{=str}", sentence);

@@ -17,7 +17,7 @@ fn main() -> ! {
     let Some(scratch) = SCRATCH.try_take() else {
         board::fail(&["the scratch memory is in use"]);
     };
-    let Ok(mut classifier) = Classifier::new(&model, &mut scratch[..]) else {
+    let Ok(mut classifier) = Classifier::new(model, &mut scratch[..]) else {
         board::fail(&["the scratch memory is too small"]);
     };
     let Ok(answer) = classifier.classify("turn on the kitchen light") else {

@@ -21,7 +21,8 @@ fn main() -> ! {
     let Ok(model) = Model::open(MODEL_FILE) else {
         board::fail(&["the model does not open"]);
     };
-    let norm = encoder_of(&model).embeddings().norm;
+    let neuroprune_runtime::Network::Encoder(encoder) = model.network();
+    let norm = encoder.embeddings().norm;
     let mut random = Random(1);
     for round in 0..ROUNDS {
         let tokens = 1 + round % LANES;
@@ -116,7 +117,7 @@ fn main() -> ! {
         check("scales of softmax", tokens, &scores, |x, own| {
             let scales = softmax(x, own);
             x[0] = scales.inverses;
-            x[1] = scales.of_sums;
+            x[1] = scales.sum_scales;
         });
         check("rescale", tokens, &scores, |x, own| {
             let rescale = if own {

@@ -2,7 +2,7 @@
 //! at once, and over one of four tokens.
 //!
 //! `cargo xtask bench` writes models whose layers hold the matrices of interest. The name of
-//! the model and the role of the matrix are the name of the region. Behind each region the
+//! the model and the role of the matrix are the name of the region. After each region the
 //! results are compared with the oracle's.
 
 use anyhow::{Context, ensure};
@@ -20,7 +20,8 @@ fn main() -> anyhow::Result<()> {
     for file in files()? {
         let model = Model::open(&file).context("a model does not open")?;
         let name = model.manifest().name;
-        for layer in encoder_of(&model).layers() {
+        let neuroprune_runtime::Network::Encoder(encoder) = model.network();
+        for layer in encoder.layers() {
             let square = layer.heads().map(|matrix| ("square", matrix));
             let wide = [("in", layer.mlp_input()), ("out", layer.mlp_output())];
             for (role, matrix) in square.chain(wide) {

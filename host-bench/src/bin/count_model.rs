@@ -35,8 +35,7 @@ fn measure(file: &[u8]) -> anyhow::Result<()> {
     let scratch = required_scratch(limits, tokens);
     let mut memory = vec![0_u64; scratch.div_ceil(8)];
     let memory = bytemuck::cast_slice_mut(&mut memory);
-    let mut classifier =
-        Classifier::with_tokens(&model, memory, tokens).context(name.to_owned())?;
+    let mut classifier = Classifier::with_tokens(model, memory, tokens).context(name.to_owned())?;
     let long = text(tokens);
     regions::begin();
     let answer = classifier.classify_traced(&long, None, &mut |_: Stage, _: Values<'_>| {
@@ -49,7 +48,8 @@ fn measure(file: &[u8]) -> anyhow::Result<()> {
     // The regions have no names of their own: they follow from the layers.
     println!("{name}: open");
     println!("{name}: tokenise and embed");
-    for layer in 0..encoder_of(&model).stack().layers {
+    let neuroprune_runtime::Network::Encoder(encoder) = model.network();
+    for layer in 0..encoder.stack().layers {
         println!("{name}: attention {layer}");
         println!("{name}: MLP {layer}");
     }
@@ -59,7 +59,7 @@ fn measure(file: &[u8]) -> anyhow::Result<()> {
         // All but the special tokens are words.
         let text = text(tokens.saturating_sub(2));
         let mut classifier =
-            Classifier::with_tokens(&model, memory, tokens).context(name.to_owned())?;
+            Classifier::with_tokens(model, memory, tokens).context(name.to_owned())?;
         regions::begin();
         let answer = classifier.classify(&text);
         regions::end();

@@ -27,7 +27,7 @@ fn main() -> anyhow::Result<()> {
     let model = Model::open(&file).with_context(|| path.clone())?;
     let mut scratch = vec![0_u64; required_scratch(model.limits(), tokens).div_ceil(8)];
     let scratch = bytemuck::cast_slice_mut(&mut scratch);
-    let mut classifier = Classifier::with_tokens(&model, scratch, tokens)?;
+    let mut classifier = Classifier::with_tokens(model, scratch, tokens)?;
     // More words than tokens, so that the text is cut to them.
     let text = text(tokens);
     let mut output = std::io::stdout().lock();

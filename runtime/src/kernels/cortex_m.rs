@@ -54,12 +54,12 @@ struct Frame {
     scales: *const u8,
     /// The next f16, or null.
     bias: *const u8,
-    /// Behind the last row.
+    /// The end of the last row.
     end: *const Lanes<f32>,
     tile: *const Feature,
     /// What the bits of a scale begin at.
     scale_bits: u32,
-    /// Counts of blocks: the byte behind `halves`.
+    /// Counts of blocks: the byte after `halves`.
     counts: *const u8,
     /// Halves of a byte that are still to come, the next one lowest, below a bit that is set.
     halves: u32,
@@ -68,7 +68,7 @@ struct Frame {
     token_scales: *const Lanes<f32>,
 }
 
-/// Rows of one layout, at least one, from their bytes on. Returns the byte behind them.
+/// Rows of one layout, at least one, from their bytes on. Returns the byte after them.
 type Kernel = unsafe extern "C" fn(weights: *const u8, frame: *const Frame) -> *const u8;
 
 /// For sums that lie in the memory of the output already; reads no weights.
@@ -105,7 +105,7 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_, Feature>, output: &mut [L
     if kernel.is_none() {
         multiply_dense(rows, tile, bytemuck::cast_slice_mut(output));
     }
-    let behind = SCALE.filter(|_| LEAVE_SUMS && kernel.is_some());
+    let scale_sums = SCALE.filter(|_| LEAVE_SUMS && kernel.is_some());
     let Some(kernel) = kernel.or(SCALE) else {
         return scale(rows, tile, output);
     };
@@ -123,7 +123,7 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_, Feature>, output: &mut [L
         }
         let bias = bytes.bias.get(2 * row..).unwrap_or(&[]);
         let output = left.as_mut_ptr_range();
-        let (counts, halves) = counts_behind(&bytes, bytes.scales.len() - scales.len());
+        let (counts, halves) = counts_after(&bytes, bytes.scales.len() - scales.len());
         let frame = Frame {
             output: output.start,
             scales: scales.as_ptr(),
@@ -141,12 +141,12 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_, Feature>, output: &mut [L
             token_scales: &raw const tile.scales,
         };
         // SAFETY: `Model::open` checked that the rows of this layout lie in `bytes`, one
-        // behind the other, and that their columns are below `cols`, for which there are
+        // after the other, and that their columns are below `cols`, for which there are
         // features. `run` stored rows follow, at least one; `left` and `scales` have as many,
         // and so have the counts of blocks, and the bias where it is not null.
         unsafe {
             weights = kernel(weights, &raw const frame);
-            if let Some(scale) = behind {
+            if let Some(scale) = scale_sums {
                 scale(weights, &raw const frame);
             }
         }
@@ -158,13 +158,13 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_, Feature>, output: &mut [L
     }
 }
 
-/// [`Frame::counts`] and [`Frame::halves`] behind `rows` stored rows.
-fn counts_behind(bytes: &RowBytes<'_>, rows: usize) -> (*const u8, u32) {
+/// [`Frame::counts`] and [`Frame::halves`] after `rows` stored rows.
+fn counts_after(bytes: &RowBytes<'_>, rows: usize) -> (*const u8, u32) {
     let stored = bytes.before + rows;
     let counts = bytes.counts.get(stored / 2..).unwrap_or(&[]);
-    let (&pair, behind) = counts.split_first().unwrap_or((&0, &[]));
+    let (&pair, after) = counts.split_first().unwrap_or((&0, &[]));
     let halves = (u32::from(pair) | 1 << 8) >> (stored % 2 * 4);
-    (behind.as_ptr(), halves)
+    (after.as_ptr(), halves)
 }
 
 /// Sums of dense rows, which may have a list of columns.
@@ -178,11 +178,11 @@ fn multiply_dense(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i
     while let Some(left) = sums.get_mut(row..).filter(|left| !left.is_empty()) {
         // A cut row, whose sum is not read, or rows that follow each other.
         let run = rows.stored_from(row).min(left.len());
-        let of_run = weights.split_off(..run * stored).unwrap_or(&[]);
+        let run_weights = weights.split_off(..run * stored).unwrap_or(&[]);
         let sums = left.get_mut(..run).unwrap_or_default();
         match list {
-            None => dense(of_run, cols, tile, sums),
-            Some(columns) => multiply_listed(of_run, columns, tile, sums),
+            None => dense(run_weights, cols, tile, sums),
+            Some(columns) => multiply_listed(run_weights, columns, tile, sums),
         }
         row += run.max(1);
     }
@@ -245,7 +245,7 @@ pub fn dense(weights: &[u8], cols: usize, tile: &Tile<'_, Feature>, sums: &mut [
         *sums = [0; LANES];
         for start in (0..cols).step_by(STRETCH) {
             let (mut more, count) = ([0; LANES], STRETCH.min(cols - start));
-            // SAFETY: `fits`, and each call reads the `count` weights behind those of the last;
+            // SAFETY: `fits`, and each call reads the `count` weights after those of the last;
             // `start + count` is at most the number of features.
             unsafe {
                 let features = features.as_ptr().add(start);
@@ -263,7 +263,7 @@ unsafe extern "C" {
     fn neuroprune_pack(steps: *const Lanes<i16>, count: usize, features: *mut Feature);
     fn neuroprune_rectify(x: *mut Lanes<f32>, count: usize);
 
-    // The digit behind the name is the number of lanes.
+    // The digit after the name is the number of lanes.
     fn neuroprune_delta8(weights: *const u8, frame: *const Frame) -> *const u8;
     fn neuroprune_delta4(weights: *const u8, frame: *const Frame) -> *const u8;
     fn neuroprune_bitmap8(weights: *const u8, frame: *const Frame) -> *const u8;

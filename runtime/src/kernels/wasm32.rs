@@ -1,6 +1,6 @@
 //! WebAssembly with `simd128`: two columns of four tokens with one instruction.
 //!
-//! What is alive at once stays below the fourteen vectors that engines keep in registers.
+//! At most the fourteen vectors that engines keep in registers.
 
 mod dense;
 mod feature;

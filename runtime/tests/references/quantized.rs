@@ -4,7 +4,7 @@
 //! The quantisation rule, restated: symmetric int8 with one scale a token and
 //! vector, `max |x| / 127`; `q = nearest(x · (127 / max |x|))`, ties to even; a
 //! product is `(Σ w·q as f32) · (row scale · token scale) + bias`. The residual stream
-//! is rounded likewise to 127 · 256 steps behind each LayerNorm, and a product reads
+//! is rounded likewise to 127 · 256 steps after each LayerNorm, and a product reads
 //! `⌊step / 256 + ½⌋`. What the heads read is rounded head by head to the largest
 //! magnitude so far; a larger one rounds those before it again. Attention weights
 //! times the scales of their values become 13-bit integers. The approximations
@@ -50,6 +50,8 @@ pub(crate) fn forward(model: &Model<'_>, ids: &[u16], first: usize) -> Outputs {
             }
             sum.iter().map(|sum| sum / x.len() as f32).collect()
         }
+        // forced by non_exhaustive
+        _ => unreachable!(),
     };
     let logits = apply(&encoder_of(model).classifier(), &quantize(&pooled));
     stages.push((Stage::Pooled, pooled));
@@ -164,7 +166,9 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &mut [Hidden]) {
         for neuron in &mut neurons {
             *neuron = match activation {
                 Activation::Gelu => math::gelu(*neuron),
-                _ => neuron.max(0.0),
+                Activation::Relu => neuron.max(0.0),
+                // forced by non_exhaustive
+                _ => unreachable!(),
             };
         }
         let mut sum = x.values();

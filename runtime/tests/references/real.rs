@@ -27,6 +27,8 @@ pub(crate) fn logits(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<f64> {
         Pooling::Mean => (0..x[0].len())
             .map(|feature| x.iter().map(|x| x[feature]).sum::<f64>() / x.len() as f64)
             .collect(),
+        // forced by non_exhaustive
+        _ => unreachable!(),
     };
     apply(&encoder_of(model).classifier(), &pooled)
 }
@@ -89,7 +91,9 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
             for neuron in &mut neurons {
                 *neuron = match activation {
                     Activation::Gelu => gelu(*neuron),
-                    _ => neuron.max(0.0),
+                    Activation::Relu => neuron.max(0.0),
+                    // forced by non_exhaustive
+                    _ => unreachable!(),
                 };
             }
             let update = apply(&layer.mlp_output(), &neurons);

@@ -64,7 +64,7 @@ struct Answers {
 pub(super) fn answer(model: &Model<'_>, text: &str, pair: Option<&str>) -> anyhow::Result<Answer> {
     let limits = model.limits();
     let mut scratch = vec![0; required_scratch(limits, limits.tokens) + SCRATCH_ALIGNMENT];
-    let mut classifier = Classifier::new(model, &mut scratch)?;
+    let mut classifier = Classifier::new(*model, &mut scratch)?;
     let answer = match pair {
         None => classifier.classify(text)?,
         Some(pair) => classifier.classify_pair(text, pair)?,

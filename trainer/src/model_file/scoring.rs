@@ -67,7 +67,7 @@ pub fn score(model: &Model<'_>, dataset: &Dataset) -> Result<Scored, ScoringErro
     let limits = model.limits();
     let classify_part = |part: &[Example]| -> Result<Vec<(u16, bool)>, RuntimeError> {
         let mut scratch = vec![0; required_scratch(limits, limits.tokens) + SCRATCH_ALIGNMENT];
-        let mut classifier = Classifier::new(model, &mut scratch)?;
+        let mut classifier = Classifier::new(*model, &mut scratch)?;
         let mut classify = |example: &Example| {
             let answer = match &example.pair {
                 None => classifier.classify(&example.text)?,

@@ -167,7 +167,7 @@ fn text(file: &[u8], tokens: usize) -> anyhow::Result<Text> {
     let text = words.collect::<Vec<_>>().join(" ");
     let model = Model::open(file)?;
     let mut scratch = vec![0; required_scratch(model.limits(), tokens) + 3];
-    let found = Classifier::with_tokens(&model, &mut scratch, tokens)?
+    let found = Classifier::with_tokens(model, &mut scratch, tokens)?
         .classify(&text)?
         .tokens;
     ensure!(found == tokens, "a text of {tokens} tokens has {found}");

@@ -56,7 +56,7 @@ pub(super) fn write(path: &Path) -> anyhow::Result<()> {
     let model = Model::open(&file)?;
     let limits = model.limits();
     let mut scratch = vec![0; required_scratch(limits, limits.tokens) + SCRATCH_ALIGNMENT];
-    let mut classifier = Classifier::new(&model, &mut scratch)?;
+    let mut classifier = Classifier::new(model, &mut scratch)?;
     let mut answers = Vec::new();
     for text in texts {
         let answer = classifier.classify(&text)?;

@@ -22,7 +22,7 @@ pub(crate) fn classify(folder: &Path) -> anyhow::Result<String> {
     let model = Model::open(&file)?;
     let limits = model.limits();
     let mut scratch = vec![0; required_scratch(limits, limits.tokens) + SCRATCH_ALIGNMENT];
-    let mut classifier = Classifier::new(&model, &mut scratch)?;
+    let mut classifier = Classifier::new(model, &mut scratch)?;
     let mut text = String::new();
     for sentence in sentences.lines() {
         let answer = classifier.classify(sentence)?;

@@ -30,7 +30,7 @@ pub fn mix(mixture: &[Mixture], values: &[u32], queries: usize, sums: &mut [Lane
                 break;
             };
             // SAFETY: as compared above, and there is at least one quad. `weights` is not
-            // empty; the last grain read is 2·(quads − 1) behind it. `sums` has the four
+            // empty; the last grain read is 2·(quads − 1) after it. `sums` has the four
             // words that are written.
             unsafe {
                 neuroprune_mix(weights.as_ptr(), values, stride, quads, sums);

@@ -2,7 +2,7 @@
 //! whole registers of lanes.
 //!
 //! The same operations on the same numbers in the same order, so the same bits: `VMLA`
-//! rounds behind its multiplication and behind its addition, as two instructions do.
+//! rounds after its multiplication and after its addition, as two instructions do.
 #![allow(unsafe_code, reason = "assembly; each call says what it stands on")]
 
 mod assembly;
@@ -136,7 +136,7 @@ const SOFTMAX: [f32; 9] = {
     [LARGEST_MIXTURE, log, shift, e, d, c, b, a, floor]
 };
 
-/// See [`floats::softmax`]. One query after the other, so that all of it stays in
+/// See [`floats::softmax`]. One query after the other, so that all of it is kept in
 /// registers.
 pub fn softmax(
     scores: &mut [Lanes<f32>],

@@ -1,12 +1,12 @@
 //! Helium (Cortex-M55): the kernels that [`super`] calls, with four tokens an instruction.
 //!
 //! A feature is eight bytes, widened while they are loaded; sums of 32 bits lie in q0 and q1,
-//! which are s0…s7: scaling them back reads them where they are. It stays with the scalar
-//! float unit, and so do the passes over floats: vectors of floats flush subnormal numbers to
+//! which are s0…s7: scaling them back reads them where they are. Floats are left to the scalar
+//! float unit, in scaling and in the passes over floats: vectors of floats flush subnormal numbers to
 //! zero, whatever `FPSCR` says, and their bits would not be those of other targets.
 //!
 //! Helium needs what the float unit needs, access to coprocessors 10 and 11 (`CPACR`), and no
-//! tail predication that somebody left behind (`FPSCR.LTPSIZE` is 4, as after reset).
+//! tail predication left switched on (`FPSCR.LTPSIZE` is 4, as after reset).
 #![allow(unsafe_code, reason = "assembly; the call says what it stands on")]
 
 use core::arch::global_asm;
@@ -175,7 +175,7 @@ global_asm!(
     ".endif",
     ".endm",
     // ---- both: a count of steps, then these. That of blocks is the lowest half of r11 where it is
-    // not 0; r11 is 1 behind the last half of a byte.
+    // not 0; r11 is 1 after the last half of a byte.
     ".macro nh_counted name, step, lanes, width",
     "nh_function \\name",
     "nh_enter",
@@ -209,7 +209,7 @@ global_asm!(
     "nh_counted neuroprune_blocks4_4, nh_block_step, 4, 4",
     // ---- bitmap: r10 runs through the bits to r11, the last whole word; r9 is the feature of
     // the next word's first column; lr what the bits of a scale begin at; on the stack the bytes of bits. As with `SMLAL`, a bit that
-    // is set and the three behind it are one of eight patterns. r2 is four bytes before the
+    // is set and the three after it are one of eight patterns. r2 is four bytes before the
     // feature of the highest bit of r1.
     ".macro nh_bit lanes, column, last",
     "ldrsb r3, [r0], #1",

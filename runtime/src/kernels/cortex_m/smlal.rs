@@ -4,7 +4,7 @@
 //! eight hold the sums, two the words of a feature. A nonzero weight costs its two
 //! loads, one addition, two loads of a feature and four multiplications for eight
 //! tokens. The first weight of a row sets the sums, so nothing is cleared; the rest run
-//! through a loop that is entered where they fit. Behind a row its sums go to the float unit,
+//! through a loop that is entered where they fit. After a row its sums are moved to the float unit,
 //! where there is one, and are scaled at once. Tiles of up to four tokens have forms of their
 //! own with half the features and sums. The feature `unrolled` pays with flash for all three;
 //! without it sums are scaled by a loop of their own.
@@ -44,7 +44,7 @@ pub(super) unsafe fn add_listed_row(
 }
 
 unsafe extern "C" {
-    /// `end` is behind the last weight; there is at least one.
+    /// `end` is the byte after the last weight; there is at least one.
     fn neuroprune_listed(
         weights: *const u8,
         columns: *const u8,

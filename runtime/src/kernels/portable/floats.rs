@@ -204,7 +204,7 @@ pub struct MixtureScales {
     /// Steps of one unit.
     pub inverses: Lanes<f32>,
     /// Value of one unit of the sums.
-    pub of_sums: Lanes<f32>,
+    pub sum_scales: Lanes<f32>,
 }
 
 impl MixtureScales {
@@ -214,11 +214,11 @@ impl MixtureScales {
     pub(crate) fn set_grain(&mut self, part: usize, largest: [f32; GRAIN], sums: [f32; GRAIN]) {
         let inverses = largest.map(|largest| quotient_or_zero(LARGEST_MIXTURE, largest));
         set_grain(&mut self.inverses, part, inverses);
-        let mut of_sums = [0.0; GRAIN];
-        for ((scale, largest), sum) in of_sums.iter_mut().zip(largest).zip(sums) {
+        let mut sum_scales = [0.0; GRAIN];
+        for ((scale, largest), sum) in sum_scales.iter_mut().zip(largest).zip(sums) {
             *scale = quotient_or_zero(largest, LARGEST_MIXTURE * sum);
         }
-        set_grain(&mut self.of_sums, part, of_sums);
+        set_grain(&mut self.sum_scales, part, sum_scales);
     }
 }
 

@@ -40,8 +40,8 @@ fn scale_grains<const N: usize>(rows: &Rows<'_>, scales: &Lanes<f32>, output: &m
     let scales = load::<f32, N>(scales);
     for (output, row) in output.iter_mut().zip(rows.affine()) {
         let (scale, bias) = (f32x4_splat(row.scale), f32x4_splat(row.bias));
-        let scaled = zip(load(output), scales, |sum, of_token| {
-            f32x4_mul(f32x4_convert_i32x4(sum), f32x4_mul(scale, of_token))
+        let scaled = zip(load(output), scales, |sum, token_scale| {
+            f32x4_mul(f32x4_convert_i32x4(sum), f32x4_mul(scale, token_scale))
         });
         store(output, scaled.map(|y| f32x4_add(y, bias)));
     }

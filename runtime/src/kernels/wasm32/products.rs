@@ -129,7 +129,7 @@ fn other_rows<const FULL: bool, const N: usize>(
     let count = sums.len() / N;
     let mut sums = sums_of_tiles::<N>(rows, sums);
     for (row, weights) in (0..count).zip(rows.weights()) {
-        let of_row = match weights {
+        let row_sums = match weights {
             RowWeights::Columns(columns, weights) => listed_row::<FULL, N>(columns, weights, tiles),
             RowWeights::Bitmap { bits, weights } => bitmap_row::<FULL, N>(bits, weights, tiles),
             RowWeights::Blocks2(blocks) => blocks2_row::<FULL, N>(blocks, tiles),
@@ -137,7 +137,7 @@ fn other_rows<const FULL: bool, const N: usize>(
             // A cut row; the rest is none of this function's.
             RowWeights::DeltaU8(_) | RowWeights::Dense(_) => continue,
         };
-        of_row.store(&mut sums, row);
+        row_sums.store(&mut sums, row);
     }
 }
 
@@ -192,7 +192,7 @@ fn delta_row<const FULL: bool, const N: usize>(
         let weights = unsafe { v128_load32_splat(two.as_ptr().cast()) };
         // A weight is the upper byte of its 16 bits.
         let weights = i16x8_shr(weights, 8);
-        // One tile behind the other: with all pointers moved first, V8 takes a tenth longer.
+        // One tile after the other: with all pointers moved first, V8 takes a tenth longer.
         for (sums, at) in row.0.iter_mut().zip(&mut at) {
             // SAFETY: `Model::open` checked that every column is below the matrix's, and
             // `multiply` that there are as many features.

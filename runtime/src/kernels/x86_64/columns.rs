@@ -47,12 +47,12 @@ impl<'f, const N: usize> Columns<'f, N> {
             *features = tile.features.get(..cols)?;
         }
         for (column, wide) in memory.iter_mut().enumerate() {
-            let mut of_column = [Feature::default(); N];
-            for (feature, features) in of_column.iter_mut().zip(features) {
+            let mut column_features = [Feature::default(); N];
+            for (feature, features) in column_features.iter_mut().zip(features) {
                 // SAFETY: each of the slices is as long as `memory`.
                 *feature = *unsafe { features.get_unchecked(column) };
             }
-            wide.write(of_column);
+            wide.write(column_features);
         }
         // SAFETY: all were written.
         Some(Self(unsafe { memory.assume_init_ref() }))

@@ -37,7 +37,7 @@ pub(super) fn multiply(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [La
     }
     for (sums, row) in sums.iter_mut().zip(rows.clone()) {
         // SAFETY: there are as many features as columns, and a matrix has passed the checks
-        // of its format: no row names a column behind the last.
+        // of its format: no row names a column after the last.
         let row = unsafe {
             match row.weights {
                 RowWeights::Dense(weights) => {
@@ -62,17 +62,17 @@ fn stored_rows(rows: &Rows<'_>, tile: &Tile<'_, Feature>, mut sums: &mut [Lanes<
     let mut row = 0;
     while !sums.is_empty() {
         let stored = rows.stored_from(row).min(sums.len());
-        let (of_stored, rest) = sums.split_at_mut(stored);
-        let (bytes, rest_of_weights) = weights
+        let (stored_sums, rest) = sums.split_at_mut(stored);
+        let (bytes, rest_weights) = weights
             .split_at_checked(stored * rows.cols())
             .unwrap_or((weights, &[]));
-        dense(bytes, rows.cols(), tile, of_stored);
+        dense(bytes, rows.cols(), tile, stored_sums);
         let Some((cut, rest)) = rest.split_first_mut() else {
             return;
         };
         *cut = [0; _];
         row += stored + 1;
-        (weights, sums) = (rest_of_weights, rest);
+        (weights, sums) = (rest_weights, rest);
     }
 }
 
@@ -91,15 +91,18 @@ pub(super) fn dense(
         .get_mut(..rows)
         .unwrap_or_default()
         .as_chunks_mut::<ROWS>();
-    let (of_groups, of_rest) = weights
+    let (group_weights, rest_weights) = weights
         .split_at_checked(groups.len() * ROWS * cols)
         .unwrap_or_default();
-    for (sums, weights) in groups.iter_mut().zip(of_groups.chunks_exact(ROWS * cols)) {
+    for (sums, weights) in groups
+        .iter_mut()
+        .zip(group_weights.chunks_exact(ROWS * cols))
+    {
         *sums = bytemuck::must_cast(dense_rows(weights, cols, tile.features));
     }
-    let of_rest = dense_rows(of_rest, cols, tile.features);
-    for (sums, of_row) in rest.iter_mut().zip(of_rest) {
-        *sums = bytemuck::must_cast(of_row);
+    let rest_sums = dense_rows(rest_weights, cols, tile.features);
+    for (sums, row_sums) in rest.iter_mut().zip(rest_sums) {
+        *sums = bytemuck::must_cast(row_sums);
     }
 }
 
@@ -217,9 +220,9 @@ unsafe fn bitmap_row(bits: &[u8], mut weights: &[u8], features: Features<'_>) ->
             word &= !(1 << 63 >> column);
             at * 64 + column
         };
-        let (of_word, rest) = weights.split_at_checked(count).unwrap_or_default();
+        let (word_weights, rest) = weights.split_at_checked(count).unwrap_or_default();
         weights = rest;
-        let (pairs, last) = of_word.as_chunks::<2>();
+        let (pairs, last) = word_weights.as_chunks::<2>();
         for weights in pairs {
             // SAFETY: the caller's promise; there are as many bits as weights.
             let pair = unsafe { features.pair(next(), next()) };

@@ -80,7 +80,7 @@ fn project_rows<const N: usize, const GROUP: usize>(
     for (at, row) in rows.clone().take(count).enumerate() {
         let mut sums = Sums::new();
         // SAFETY: there are as many features as columns, and a matrix has passed the checks
-        // of its format: no row names a column behind the last.
+        // of its format: no row names a column after the last.
         unsafe {
             match row.weights {
                 // Not of a sparse layout.
@@ -131,12 +131,12 @@ unsafe fn delta_row<const N: usize, const GROUP: usize>(
     if !rest.is_empty() {
         let group = last_of(pairs, rest.len());
         let group = group.get(..2 * GROUP).unwrap_or_default();
-        // SAFETY: the caller's promise; steps of zero stay at the last column.
+        // SAFETY: the caller's promise; steps of zero repeat the last column.
         unsafe { delta_group::<N, GROUP>(group, &mut place, columns, sums) };
     }
 }
 
-/// Adds Σ w·x of a group of (column step, weight) pairs behind `place`.
+/// Adds Σ w·x of a group of (column step, weight) pairs after `place`.
 ///
 /// # Safety
 /// Every column must be one of the matrix.
@@ -193,9 +193,9 @@ unsafe fn bitmap_row<const N: usize, const GROUP: usize>(
             word &= !(1 << 63 >> column);
             (at * 64 + column) * N
         };
-        let (of_word, rest) = weights.split_at_checked(count).unwrap_or_default();
+        let (word_weights, rest) = weights.split_at_checked(count).unwrap_or_default();
         weights = rest;
-        let (groups, last) = of_word.as_chunks::<GROUP>();
+        let (groups, last) = word_weights.as_chunks::<GROUP>();
         for weights in groups {
             let mut places = [0; GROUP];
             for place in &mut places {
@@ -238,12 +238,12 @@ unsafe fn blocks_row<const N: usize, const GROUP: usize, const WIDTH: usize>(
     if !rest.is_empty() {
         let group = last_of(blocks, rest.len());
         let group = group.get(..bytes).unwrap_or_default();
-        // SAFETY: the caller's promise; steps of zero stay at the last block.
+        // SAFETY: the caller's promise; steps of zero repeat the last block.
         unsafe { blocks_group::<N, GROUP, WIDTH>(group, &mut place, columns, sums) };
     }
 }
 
-/// Adds Σ w·x of a group of (column step, `WIDTH` weights) blocks behind `place`.
+/// Adds Σ w·x of a group of (column step, `WIDTH` weights) blocks after `place`.
 ///
 /// # Safety
 /// Every column of every block must be one of the matrix.
@@ -256,14 +256,15 @@ unsafe fn blocks_group<const N: usize, const GROUP: usize, const WIDTH: usize>(
     sums: &mut Sums,
 ) {
     let (mut places, mut weights) = ([0; GROUP], [0; GROUP]);
-    let of_blocks = weights.as_chunks_mut::<WIDTH>().0.iter_mut();
-    let of_blocks = of_blocks.zip(places.as_chunks_mut::<WIDTH>().0);
-    for ((weights, places), block) in of_blocks.zip(blocks.chunks_exact(1 + WIDTH)) {
-        let (Some((step, _)), Some(of_block)) = (block.split_first(), block.last_chunk()) else {
+    let grouped = weights.as_chunks_mut::<WIDTH>().0.iter_mut();
+    let grouped = grouped.zip(places.as_chunks_mut::<WIDTH>().0);
+    for ((weights, places), block) in grouped.zip(blocks.chunks_exact(1 + WIDTH)) {
+        let (Some((step, _)), Some(block_weights)) = (block.split_first(), block.last_chunk())
+        else {
             return;
         };
         *place += usize::from(*step) * N;
-        *weights = *of_block;
+        *weights = *block_weights;
         for (at, column) in places.iter_mut().zip(0..) {
             *at = *place + column * N;
         }
@@ -273,7 +274,7 @@ unsafe fn blocks_group<const N: usize, const GROUP: usize, const WIDTH: usize>(
     sums.add(group, repeated(weights));
 }
 
-/// The last bytes of a row that do not fill a group, with zeros behind them; at least one,
+/// The last bytes of a row that do not fill a group, with zeros after them; at least one,
 /// at most 15.
 #[inline]
 fn last_of(row: &[u8], count: usize) -> [u8; 16] {

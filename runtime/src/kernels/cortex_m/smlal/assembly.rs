@@ -40,7 +40,7 @@ global_asm!(
     "smlal r10, r11, r3, lr",
     ".endif",
     ".endm",
-    // r2 stays.
+    // r2 is not changed.
     ".macro np_at first, lanes, offset",
     "ldrd r12, lr, [r2, #\\offset]",
     ".if \\first",
@@ -61,7 +61,7 @@ global_asm!(
     ".endif",
     ".endif",
     ".endm",
-    // ---- frames: `more` bytes behind what is copied
+    // ---- frames: `more` bytes after what is copied
     ".macro np_enter more=0",
     "push {{r4-r11, lr}}",
     "ldm r1, {{r4-r12, lr}}",
@@ -156,7 +156,7 @@ global_asm!(
     "stm sp, {{r4-r6}}",
     "cmp r4, r7",
     ".endm",
-    // The sums of a row; goes on with the next at `again`, or returns.
+    // The sums of a row; continues with the next at `again`, or returns.
     ".macro np_leave_row lanes, again, frame=36",
     ".if np_fpu && \\lanes == 8",
     "np_float_pair r4, r5, s8, s9",
@@ -302,7 +302,7 @@ global_asm!(
     "np_at 0, \\lanes, 48",
     ".endif",
     ".endm",
-    // The lowest half of r1 is a count, or 0 where the row itself begins with it; r1 is 1 behind
+    // The lowest half of r1 is a count, or 0 where the row itself begins with it; r1 is 1 after
     // the last half of a byte. Then r1 counts pairs of blocks.
     ".macro np_blocks name, lanes, width",
     "np_function \\name",
@@ -343,9 +343,9 @@ global_asm!(
     "np_blocks neuroprune_blocks4_8, 8, 4",
     "np_blocks neuroprune_blocks4_4, 4, 4",
     // ---- bitmap: r0 runs through the weights; the place in the bits, the feature of their
-    // first column and the place of the last whole word lie on the stack behind the frame. r2 is `before`
+    // first column and the place of the last whole word lie on the stack after the frame. r2 is `before`
     // the feature of the highest bit of r1. The next bit that is set is found by counting
-    // zeros; it and the three columns behind it are one of eight patterns, each with code of
+    // zeros; it and the three columns after it are one of eight patterns, each with code of
     // its own.
     ".macro np_bit lanes, before, column, last",
     "ldrsb r3, [r0], #1",
@@ -371,7 +371,7 @@ global_asm!(
     ".endif",
     ".if \\last",
     "lsls r1, r1, #\\column + 1",
-    // Behind a pattern that ends early there is no bit.
+    // After a pattern that ends early there is no bit.
     ".if \\column == 3",
     "bmi.w 5b",
     ".endif",
@@ -442,7 +442,7 @@ global_asm!(
     "np_bitmap neuroprune_bitmap8, 8, 8",
     "np_bitmap neuroprune_bitmap4, 4, 16",
     // ---- dense: r0 weights, r1 rows, r2 tile, r3 sums. On the stack these three, the columns
-    // behind the first, and where the loop is entered.
+    // after the first, and where the loop is entered.
     ".macro np_dense name, lanes, next, steps, size",
     "np_function \\name",
     "push {{r4-r11, lr}}",

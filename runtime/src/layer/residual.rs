@@ -9,9 +9,10 @@ use core::ops::Range;
 
 use neuroprune_format::tensor::Norm;
 
+use super::norm::layer_norm;
 use crate::kernels::lanes;
 use crate::kernels::{self, Feature, LANES, Lanes, TILES, Tile};
-use crate::math::{self, float};
+use crate::math::float;
 use crate::plan::{part, part_mut};
 use crate::quantizer::Quantizer;
 
@@ -106,7 +107,7 @@ impl<'s> Residual<'s> {
     }
 
     /// The int8 form of the tiles of a block, with its features as [`Residual::pack`] left
-    /// them; tiles behind the last one of the sequence have no tokens.
+    /// them; tiles after the last one of the sequence have no tokens.
     #[inline(never)]
     pub(crate) fn block<'f>(
         &self,
@@ -137,31 +138,21 @@ impl<'s> Residual<'s> {
             let update = part_mut(updates, place * self.width, self.width);
             let (scales, tokens) = (self.scales_of(tile), self.tokens_of(tile));
             kernels::add(update, self.steps_of(tile), &scales, tokens);
-            self.normalize(tile, update, epsilon, norm);
+            self.set_normalized(tile, update, epsilon, norm);
         }
     }
 
-    /// x ← LayerNorm(values) of one tile (Ba et al. 2016):
-    /// (x − mean)/√(variance + ε)·gain + shift. `values` is `[width]`, and is used up.
+    /// x ← LayerNorm(values) of one tile. `values` is `[width]`, and is used up.
     #[inline(never)]
-    pub(crate) fn normalize(
+    pub(crate) fn set_normalized(
         &mut self,
         tile: usize,
         values: &mut [Lanes<f32>],
         epsilon: f32,
         norm: Norm<'_>,
     ) {
-        let (tokens, count) = (self.tokens_of(tile), math::count(self.width));
-        let mut mean = kernels::sum(values, tokens);
-        for mean in mean.iter_mut().take(tokens) {
-            *mean /= count;
-        }
-        let mut inverse = kernels::sum_of_squares(values, &mean, tokens);
-        for inverse in inverse.iter_mut().take(tokens) {
-            *inverse = math::inverse_square_root(*inverse / count + epsilon);
-        }
-        kernels::normalize(values, &mean, &inverse, norm, tokens);
-
+        let tokens = self.tokens_of(tile);
+        layer_norm(values, tokens, epsilon, norm);
         let quantizer = Quantizer::of(values, LARGEST, tokens);
         let start = tile * self.width;
         let steps = part_mut(self.steps, start, self.width);
