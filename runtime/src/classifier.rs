@@ -4,7 +4,7 @@ use neuroprune_format::Model;
 
 use crate::plan::{Arena, Buffers, EmbedBuffers, SCRATCH_ALIGNMENT, held_tokens, required_scratch};
 use crate::ranking::{Ranking, rank};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Encoding, Tokenizer};
 use crate::trace::Trace;
 use crate::{RuntimeError, encoder};
 
@@ -32,7 +32,6 @@ use crate::{RuntimeError, encoder};
 #[derive(Debug)]
 pub struct Classifier<'m, 's> {
     model: Model<'m>,
-    tokenizer: Tokenizer<'m>,
     tokens: usize,
     scratch: &'s mut [u8],
 }
@@ -94,7 +93,6 @@ impl<'m, 's> Classifier<'m, 's> {
             .fill(0.0);
         Ok(Self {
             model,
-            tokenizer: Tokenizer::new(&model),
             tokens,
             scratch,
         })
@@ -136,10 +134,8 @@ impl<'m, 's> Classifier<'m, 's> {
             (false, Some(_)) => return Err(RuntimeError::SingleExpected),
             (true, Some(_)) | (false, None) => {}
         }
-        let limits = self.model.limits();
-        let buffers = Buffers::split(self.scratch, limits, self.tokens);
-        let embed = EmbedBuffers::split(buffers.region, limits, self.tokens);
-        let encoding = self.tokenizer.encode(text, second, embed.ids);
+        let buffers = Buffers::split(self.scratch, self.model.limits(), self.tokens);
+        let encoding = encode(&self.model, text, second, buffers.region, self.tokens);
         encoder::forward(&self.model, &encoding, buffers, trace);
 
         let labels = self.model.labels();
@@ -163,4 +159,18 @@ impl<'m, 's> Classifier<'m, 's> {
     pub fn logits(&mut self) -> &[f32] {
         Arena::new(self.scratch).take(self.model.limits().labels)
     }
+}
+
+/// Leaves the ids of a text in `region`, as [`EmbedBuffers`] has them.
+// The stack of the tokenizer is given back before the network runs.
+#[inline(never)]
+fn encode(
+    model: &Model<'_>,
+    text: &str,
+    second: Option<&str>,
+    region: &mut [u8],
+    tokens: usize,
+) -> Encoding {
+    let EmbedBuffers { ids, .. } = EmbedBuffers::split(region, model.limits(), tokens);
+    Tokenizer::new(model).encode(text, second, ids)
 }
