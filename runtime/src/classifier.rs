@@ -5,7 +5,7 @@ use neuroprune_format::{Model, Network};
 
 use crate::plan::{Arena, Buffers, EmbedBuffers, SCRATCH_ALIGNMENT, held_tokens, required_scratch};
 use crate::ranking::{Ranking, rank};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Encoding, Tokenizer};
 use crate::trace::Trace;
 use crate::{RuntimeError, encoder};
 
@@ -33,7 +33,6 @@ use crate::{RuntimeError, encoder};
 #[derive(Debug)]
 pub struct Classifier<'m, 's> {
     model: Model<'m>,
-    tokenizer: Tokenizer<'m>,
     tokens: usize,
     scratch: &'s mut [u8],
 }
@@ -95,7 +94,6 @@ impl<'m, 's> Classifier<'m, 's> {
             .fill(0.0);
         Ok(Self {
             model,
-            tokenizer: Tokenizer::new(&model),
             tokens,
             scratch,
         })
@@ -137,13 +135,12 @@ impl<'m, 's> Classifier<'m, 's> {
             (false, Some(_)) => return Err(RuntimeError::SingleExpected),
             (true, Some(_)) | (false, None) => {}
         }
-        let limits = self.model.limits();
-        let buffers = Buffers::split(self.scratch, limits, self.tokens);
-        let embed = EmbedBuffers::split(buffers.region, limits, self.tokens);
-        let encoding = self.tokenizer.encode(text, second, embed.ids);
         // The one kind of network and of head that has classes.
         let Network::Encoder(encoder) = self.model.network();
         let Head::Classes(_) = encoder.head();
+        let limits = self.model.limits();
+        let buffers = Buffers::split(self.scratch, limits, self.tokens);
+        let encoding = encode(&self.model, text, second, buffers.region, self.tokens);
         encoder::forward(&encoder, limits, &encoding, buffers, trace);
 
         let labels = self.model.labels();
@@ -167,4 +164,18 @@ impl<'m, 's> Classifier<'m, 's> {
     pub fn logits(&mut self) -> &[f32] {
         Arena::new(self.scratch).take(self.model.limits().labels)
     }
+}
+
+/// Leaves the ids of a text in `region`, as [`EmbedBuffers`] has them.
+// The stack of the tokenizer is given back before the network runs.
+#[inline(never)]
+fn encode(
+    model: &Model<'_>,
+    text: &str,
+    second: Option<&str>,
+    region: &mut [u8],
+    tokens: usize,
+) -> Encoding {
+    let EmbedBuffers { ids, .. } = EmbedBuffers::split(region, model.limits(), tokens);
+    Tokenizer::new(model).encode(text, second, ids)
 }

@@ -9,7 +9,7 @@
 mod models;
 mod references;
 
-use models::{Random, Shape};
+use models::{Random, Shape, encoder_of, pooling_of};
 use neuroprune_format::architecture::{Activation, Pooling};
 use neuroprune_format::tensor::{Role, RowWeights, Scale};
 use neuroprune_format::writer::LayoutChoice;

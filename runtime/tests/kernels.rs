@@ -13,7 +13,7 @@ mod models;
 
 use std::sync::OnceLock;
 
-use models::{Random, Shape};
+use models::{Random, Shape, encoder_of};
 use neuroprune_format::Model;
 use neuroprune_format::tensor::{Matrix, Pattern, ROW_SUM_LIMIT, Role, Scale};
 use neuroprune_format::writer::{

@@ -50,8 +50,6 @@ pub(crate) fn forward(model: &Model<'_>, ids: &[u16], first: usize) -> Outputs {
             }
             sum.iter().map(|sum| sum / x.len() as f32).collect()
         }
-        // forced by non_exhaustive
-        _ => unreachable!(),
     };
     let logits = apply(&encoder_of(model).classifier(), &quantize(&pooled));
     stages.push((Stage::Pooled, pooled));
@@ -167,8 +165,6 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &mut [Hidden]) {
             *neuron = match activation {
                 Activation::Gelu => math::gelu(*neuron),
                 Activation::Relu => neuron.max(0.0),
-                // forced by non_exhaustive
-                _ => unreachable!(),
             };
         }
         let mut sum = x.values();

@@ -27,8 +27,6 @@ pub(crate) fn logits(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<f64> {
         Pooling::Mean => (0..x[0].len())
             .map(|feature| x.iter().map(|x| x[feature]).sum::<f64>() / x.len() as f64)
             .collect(),
-        // forced by non_exhaustive
-        _ => unreachable!(),
     };
     apply(&encoder_of(model).classifier(), &pooled)
 }
@@ -92,8 +90,6 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
                 *neuron = match activation {
                     Activation::Gelu => gelu(*neuron),
                     Activation::Relu => neuron.max(0.0),
-                    // forced by non_exhaustive
-                    _ => unreachable!(),
                 };
             }
             let update = apply(&layer.mlp_output(), &neurons);
