@@ -134,12 +134,11 @@ impl<'m, 's> Classifier<'m, 's> {
             (false, Some(_)) => return Err(RuntimeError::SingleExpected),
             (true, Some(_)) | (false, None) => {}
         }
-        let buffers = Buffers::split(self.scratch, self.model.limits(), self.tokens);
+        let mut buffers = Buffers::split(self.scratch, self.model.limits(), self.tokens);
         let encoding = encode(&self.model, text, second, buffers.region, self.tokens);
-        encoder::forward(&self.model, &encoding, buffers, trace);
+        encoder::forward(&self.model, &encoding, &mut buffers, trace);
 
-        let labels = self.model.labels();
-        let ranking = rank(self.logits(), &labels);
+        let ranking = rank(buffers.logits, &self.model.labels());
         let (label, class, probability) = ranking.first().map_or(("", 0, 0.0), |best| {
             (best.label, best.class, best.probability)
         });

@@ -23,7 +23,7 @@ use crate::trace::{Stage, Trace, Values};
 pub(crate) fn forward(
     model: &Model<'_>,
     encoding: &Encoding,
-    buffers: Buffers<'_>,
+    buffers: &mut Buffers<'_>,
     trace: &mut impl Trace,
 ) {
     let Buffers {
