@@ -139,12 +139,11 @@ impl<'m, 's> Classifier<'m, 's> {
         let Network::Encoder(encoder) = self.model.network();
         let Head::Classes(_) = encoder.head();
         let limits = self.model.limits();
-        let buffers = Buffers::split(self.scratch, limits, self.tokens);
+        let mut buffers = Buffers::split(self.scratch, limits, self.tokens);
         let encoding = encode(&self.model, text, second, buffers.region, self.tokens);
-        encoder::forward(&encoder, limits, &encoding, buffers, trace);
+        encoder::forward(&encoder, limits, &encoding, &mut buffers, trace);
 
-        let labels = self.model.labels();
-        let ranking = rank(self.logits(), &labels);
+        let ranking = rank(buffers.logits, &self.model.labels());
         let (label, class, probability) = ranking.first().map_or(("", 0, 0.0), |best| {
             (best.label, best.class, best.probability)
         });

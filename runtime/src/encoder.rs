@@ -28,7 +28,7 @@ pub(crate) fn forward(
     encoder: &Encoder<'_>,
     limits: Limits,
     encoding: &Encoding,
-    buffers: Buffers<'_>,
+    buffers: &mut Buffers<'_>,
     trace: &mut impl Trace,
 ) {
     let Buffers {
