@@ -14,7 +14,8 @@ const TYPES = {
 
 /**
  * Serves the folders, the first that has a file. `handlers` answers paths in a way of its
- * own; `gone` has the paths whose client went away before the end.
+ * own; `gone` has the paths whose client went away before the end. After `close` nobody
+ * listens at the address, as without a network.
  */
 export async function serve(...folders) {
   const handlers = new Map();
@@ -42,13 +43,14 @@ export async function serve(...folders) {
     handlers,
     gone,
     close: () => {
+      const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
-      return new Promise((resolve) => server.close(resolve));
+      return closed;
     },
   };
 }
 
-/** Sends `bytes` in pieces with a pause behind each, with or without their length. */
+/** Sends `bytes` in pieces with a pause after each, with or without their length. */
 export function slowly(bytes, { pieces = 10, pause = 20, length = true } = {}) {
   return async (response) => {
     if (length) {
