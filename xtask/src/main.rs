@@ -21,6 +21,7 @@ mod miri;
 mod setup;
 mod tally;
 mod test;
+mod voice;
 mod webassembly;
 
 use std::process::ExitCode;
