@@ -5,6 +5,7 @@
 //! works inside.
 #![forbid(unsafe_code)]
 
+use core::time::Duration;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,6 +19,10 @@ const DATA_SEED: u64 = 7;
 const TRAIN_ROWS: usize = 600;
 /// Rows of its test set.
 const TEST_ROWS: usize = 200;
+
+/// What has not happened by then never will: it takes seconds, on a machine that is busy with
+/// other work a minute.
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A recipe that learns the small data set in about two seconds.
 pub const FAST_RECIPE: &str = "\
