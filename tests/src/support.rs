@@ -52,7 +52,7 @@ pub fn neuroprune() -> Command {
 }
 
 /// Where cargo says that it has built the program, to every test that it runs.
-const PROGRAM: &str = "CARGO_BIN_EXE_neuroprune-of-stories";
+const PROGRAM: &str = "CARGO_BIN_EXE_neuroprune_of_stories";
 
 /// Where the program `neuroprune` is, which cargo builds before any story runs.
 ///
