@@ -72,9 +72,10 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
         ])
     });
     tally.suite("rustdoc: workspace", || {
-        // With the features of clippy: what it depends on has been checked with them.
+        // With the features of clippy, and with examples, which have those of tests: what they
+        // depend on has been checked with them.
         let mut command = cargo(&["doc", "--quiet", "--workspace", "--no-deps", "--locked"]);
-        command.args(["--features", HOST_FEATURES]);
+        command.args(["--lib", "--bins", "--examples", "--features", HOST_FEATURES]);
         run_quietly(command.env("RUSTDOCFLAGS", "-Dwarnings")).map(drop)
     });
     miri::check(tally);

@@ -1,6 +1,6 @@
 //! Every test: on this machine, on every board, in Node and in a browser.
 
-mod host;
+pub(crate) mod host;
 
 use std::env;
 use std::path::PathBuf;

@@ -13,6 +13,9 @@ use crate::tally::Tally;
 /// Checkpoints by name are tried against a server in the test.
 const HUB: [&str; 4] = ["--features", "neuroprune-trainer/hub", "--test", "hub"];
 
+/// What `tests/Cargo.toml` calls it.
+const STORIES_PROGRAM: &str = "neuroprune_of_stories";
+
 /// All tests of the workspace; those that need the trainer's feature `hub` after the others,
 /// because what users have by default is the program without it.
 pub(super) fn test(tally: &mut Tally) {
@@ -21,6 +24,17 @@ pub(super) fn test(tally: &mut Tally) {
         run_quietly(&mut cargo(&["test", "--workspace", "--locked", "--doc"])).map(drop)
     });
     programs(tally, "host test of checkpoints by name", &HUB);
+}
+
+/// The program `neuroprune` as the stories have it, built where it is not yet.
+///
+/// # Errors
+/// Where it does not build.
+pub(crate) fn program() -> anyhow::Result<PathBuf> {
+    let built = build(&["--test", "command_line"])?;
+    let mut programs = built.into_iter().filter(|program| !program.is_test);
+    let program = programs.find(|program| program.name == STORIES_PROGRAM);
+    Ok(program.context(STORIES_PROGRAM)?.executable)
 }
 
 /// Builds the test programs that `selection` asks cargo for, and runs each.
@@ -93,7 +107,7 @@ fn build(selection: &[&str]) -> anyhow::Result<Vec<Program>> {
         .args(selection);
     let mut programs = run_aloud_but(&mut build, |messages| {
         let lines = BufReader::new(messages).lines();
-        let programs = lines.map(|line| program(&line?));
+        let programs = lines.map(|line| told(&line?));
         programs
             .filter_map(Result::transpose)
             .collect::<anyhow::Result<Vec<_>>>()
@@ -104,7 +118,7 @@ fn build(selection: &[&str]) -> anyhow::Result<Vec<Program>> {
 }
 
 /// The program that a line of cargo's messages is about, if it is about one.
-fn program(line: &str) -> anyhow::Result<Option<Program>> {
+fn told(line: &str) -> anyhow::Result<Option<Program>> {
     #[derive(Deserialize)]
     struct Message {
         reason: String,
@@ -136,7 +150,7 @@ mod tests {
                  \"target\":{{\"name\":\"ablation\"}},\"profile\":{{\"test\":{test}}},\
                  \"executable\":{executable}}}"
             );
-            program(&line).unwrap()
+            told(&line).unwrap()
         };
         let test = artifact(true, "\"/x/target/a\"").unwrap();
         assert_eq!(test.title(), "host: tests, ablation");
@@ -144,7 +158,7 @@ mod tests {
         assert!(!artifact(false, "\"/x/target/a\"").unwrap().is_test);
         assert!(artifact(false, "null").is_none());
         let end = "{\"reason\":\"build-finished\",\"success\":true}";
-        assert!(program(end).unwrap().is_none());
-        assert!(program("no message").is_err());
+        assert!(told(end).unwrap().is_none());
+        assert!(told("no message").is_err());
     }
 }
