@@ -14,7 +14,8 @@ const TYPES = {
 
 /**
  * Serves the folders, the first that has a file. `handlers` answers paths in a way of its
- * own; `gone` has the paths whose client went away before the end.
+ * own; `left` waits until the client of a path went away before the end. After `close`
+ * nobody listens at the address, as without a network.
  */
 export async function serve(...folders) {
   const handlers = new Map();
@@ -40,15 +41,20 @@ export async function serve(...folders) {
   return {
     url: `http://127.0.0.1:${server.address().port}/`,
     handlers,
-    gone,
+    left: async (path) => {
+      while (!gone.includes(path)) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    },
     close: () => {
+      const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
-      return new Promise((resolve) => server.close(resolve));
+      return closed;
     },
   };
 }
 
-/** Sends `bytes` in pieces with a pause behind each, with or without their length. */
+/** Sends `bytes` in pieces with a pause after each, with or without their length. */
 export function slowly(bytes, { pieces = 10, pause = 20, length = true } = {}) {
   return async (response) => {
     if (length) {

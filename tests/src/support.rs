@@ -5,11 +5,10 @@
 //! works inside.
 #![forbid(unsafe_code)]
 
-use std::ffi::OsStr;
+use core::time::Duration;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use neuroprune_trainer::data::smart_home;
 use serde_json::Value;
@@ -20,6 +19,10 @@ const DATA_SEED: u64 = 7;
 const TRAIN_ROWS: usize = 600;
 /// Rows of its test set.
 const TEST_ROWS: usize = 200;
+
+/// What has not happened by then never will: it takes seconds, on a machine that is busy with
+/// other work a minute.
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A recipe that learns the small data set in about two seconds.
 pub const FAST_RECIPE: &str = "\
@@ -42,54 +45,23 @@ epochs = 2
 learning_rate = 3e-3
 ";
 
-/// The program `neuroprune`, as this build makes it.
-///
-/// It lies beside the folder of the test program. The first call of a process has cargo
-/// bring it up to date, so that no story runs against an older build.
-///
-/// # Panics
-/// When it does not build.
+/// The program `neuroprune`.
 #[must_use]
 pub fn neuroprune() -> Command {
     Command::new(program())
 }
 
-/// Names the program where it is built already. `cargo test --workspace` has built it, and to
-/// ask for it alone would build half of its dependencies once more: their features are others
-/// then.
-pub const PROGRAM_BUILT: &str = "NEUROPRUNE_PROGRAM";
+/// Where cargo says that it has built the program, to every test that it runs.
+const PROGRAM: &str = "CARGO_BIN_EXE_neuroprune_of_stories";
 
-/// Where the program is; see [`neuroprune`].
+/// Where the program `neuroprune` is, which cargo builds before any story runs.
 ///
 /// # Panics
-/// When it does not build.
-pub fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        if let Some(built) = std::env::var_os(PROGRAM_BUILT) {
-            let built = PathBuf::from(built);
-            assert!(built.is_file(), "{}: not there", built.display());
-            return built;
-        }
-        let test = std::env::current_exe().expect("a test knows its own program");
-        let folder = test
-            .ancestors()
-            .nth(2)
-            .expect("tests lie in PROFILE/deps/NAME");
-        let profile = match folder.file_name().and_then(OsStr::to_str) {
-            Some("debug") | None => "dev",
-            Some(name) => name,
-        };
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .args(["build", "--quiet", "--profile", profile])
-            .args(["-p", "neuroprune-trainer", "--bin", "neuroprune"])
-            .current_dir(workspace())
-            .status()
-            .expect("cargo runs");
-        assert!(status.success(), "the program does not build");
-        folder.join(format!("neuroprune{}", std::env::consts::EXE_SUFFIX))
-    })
+/// When a story is started without cargo, and the environment does not name the program.
+#[must_use]
+pub fn program() -> PathBuf {
+    let program = std::env::var_os(PROGRAM);
+    PathBuf::from(program.unwrap_or_else(|| panic!("{PROGRAM} must name the program")))
 }
 
 /// The root of the workspace.

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use neuroprune_tests::{Folder, run};
+use neuroprune_tests::{Folder, PATIENCE, run};
 use neuroprune_trainer::recipe::Recipe;
 
 const GRID: &str = r#"
@@ -52,10 +52,7 @@ fn killed_when_there(mut command: Command, path: &Path) -> bool {
     let mut child = command.spawn().unwrap();
     let start = Instant::now();
     while !path.exists() && child.try_wait().unwrap().is_none() {
-        assert!(
-            start.elapsed() < Duration::from_secs(120),
-            "nothing happens"
-        );
+        assert!(start.elapsed() < PATIENCE, "nothing happens");
         std::thread::sleep(Duration::from_millis(1));
     }
     child.kill().unwrap();

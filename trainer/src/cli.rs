@@ -26,7 +26,7 @@ use clap::{Parser, Subcommand};
 /// its sparse twin, and the file is executed in place by a no_std runtime with the same
 /// answers on every target.
 #[derive(Debug, Parser)]
-#[command(name = "neuroprune", version, after_help = EXAMPLES)]
+#[command(name = "neuroprune", bin_name = "neuroprune", version, after_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

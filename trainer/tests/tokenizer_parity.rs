@@ -409,11 +409,11 @@ fn data_files(folder: &Path) -> Vec<Vec<Row>> {
 /// `text<TAB>label`, `text_a<TAB>text_b<TAB>label` or `source<TAB>target`.
 fn read_rows(file: &Path) -> Option<Vec<Row>> {
     let name = file.file_name()?.to_str()?;
-    let bytes = std::fs::read(file).unwrap();
     let text = if name.ends_with(".tsv.gz") {
-        std::io::read_to_string(flate2::read::GzDecoder::new(bytes.as_slice())).unwrap()
+        let packed = std::fs::File::open(file).unwrap();
+        std::io::read_to_string(flate2::read::GzDecoder::new(packed)).unwrap()
     } else if name.ends_with(".tsv") {
-        String::from_utf8(bytes).unwrap()
+        std::fs::read_to_string(file).unwrap()
     } else {
         return None;
     };

@@ -103,7 +103,7 @@ pub(crate) fn test(tally: &mut Tally) {
 }
 
 /// A test that takes longer, in milliseconds, hangs.
-const TEST_LIMIT: &str = "--test-timeout=240000";
+const TEST_LIMIT: &str = "--test-timeout=600000";
 
 /// Runs `browser/tests/NAME/*.test.js`.
 fn node_tests(name: &str) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! Formatting, lints, documentation, features, dependencies, and what Miri finds.
 
 use crate::command::{cargo, repository, run_quietly};
+use crate::lines;
 use crate::miri;
 use crate::setup::{self, Installing};
 use crate::tally::Tally;
@@ -52,6 +53,7 @@ const SMALLEST_TARGET: &str = "thumbv6m-none-eabi";
 pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<()> {
     setup::ensure(&setup::for_check()?, installing)?;
     format(tally);
+    tally.suite("lengths of files", lines::check);
     dependencies(tally);
     features(tally);
     own_workspace_lints(tally);
@@ -70,7 +72,10 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
         ])
     });
     tally.suite("rustdoc: workspace", || {
+        // With the features of clippy, and with examples, which have those of tests: what they
+        // depend on has been checked with them.
         let mut command = cargo(&["doc", "--quiet", "--workspace", "--no-deps", "--locked"]);
+        command.args(["--lib", "--bins", "--examples", "--features", HOST_FEATURES]);
         run_quietly(command.env("RUSTDOCFLAGS", "-Dwarnings")).map(drop)
     });
     miri::check(tally);

@@ -1,10 +1,14 @@
 //! Running programs in the repository.
 
 use std::env;
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
+use std::thread;
 
 use anyhow::{Context, bail};
+
+use crate::voice::{self, Running};
 
 /// The root of the checkout.
 pub(crate) fn repository() -> &'static Path {
@@ -37,6 +41,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 
 /// Runs to the end; what it prints is shown only if it fails.
 pub(crate) fn run_quietly(command: &mut Command) -> anyhow::Result<String> {
+    let _running = Running::begin(&line(command));
     let output = command
         .stdin(Stdio::null())
         .output()
@@ -51,14 +56,37 @@ pub(crate) fn run_quietly(command: &mut Command) -> anyhow::Result<String> {
 
 /// Runs to the end and shows what it prints.
 pub(crate) fn run_aloud(command: &mut Command) -> anyhow::Result<()> {
-    let status = command
+    run_aloud_but(command, |output| {
+        // Nobody may be there to take it; that is no failure of the program.
+        let _ = voice::pass_on(output, io::stdout());
+    })
+}
+
+/// Runs to the end and shows what it says on standard error; `take` has its standard output.
+pub(crate) fn run_aloud_but<T>(
+    command: &mut Command,
+    take: impl FnOnce(ChildStdout) -> T,
+) -> anyhow::Result<T> {
+    let _running = Running::begin(&line(command));
+    // It writes to a pipe; what reads the pipe may be a terminal all the same.
+    if io::stderr().is_terminal() {
+        command.env("CARGO_TERM_COLOR", "always");
+    }
+    let mut child = command
         .stdin(Stdio::null())
-        .status()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .with_context(|| line(command))?;
+    let errors = child.stderr.take().context("a pipe")?;
+    let errors = thread::spawn(move || voice::pass_on(errors, io::stderr()));
+    let taken = take(child.stdout.take().context("a pipe")?);
+    let status = child.wait()?;
+    let _ = errors.join();
     if !status.success() {
         bail!("{}: {status}", line(command));
     }
-    Ok(())
+    Ok(taken)
 }
 
 /// Whether it can be started and succeeds.

@@ -20,6 +20,7 @@ use clap::Args;
 use crate::boards::{BOARDS, Board};
 use crate::command::{cargo, repository, run_quietly};
 use crate::tally::Tally;
+use crate::voice::{Running, say};
 use budget::Budgets;
 use image::Image;
 use output::Tolerance;
@@ -177,6 +178,7 @@ pub(crate) fn run(selection: &Selection, tally: &mut Tally) -> anyhow::Result<()
         for program in &programs {
             let title = program.title();
             let name = format!("firmware: {title} on {}", board.name);
+            let running = Running::begin(&name);
             let result = try_program(&folder, board, program, &budgets, &mut expectations);
             let (sizes, error) = match result {
                 Ok(Tried { image, outcome }) => {
@@ -190,13 +192,14 @@ pub(crate) fn run(selection: &Selection, tally: &mut Tally) -> anyhow::Result<()
                 }
                 Err(error) => (format!("{:>26}", ""), Some(error)),
             };
+            drop(running);
             let verdict = if error.is_none() { "ok" } else { "FAILED" };
-            println!(
+            say(&format!(
                 "     {:<11} {:<5} {title:<11} {sizes}  {verdict}",
                 board.name, board.core
-            );
+            ));
             if let Some(error) = &error {
-                println!("{error:#}");
+                say(&format!("{error:#}"));
             }
             tally.record(&name, error.is_none());
         }

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! cargo xtask test      host tests, the firmware of every board in QEMU, the browser tests
-//! cargo xtask check     formatting, lints, documentation, features, dependencies
+//! cargo xtask check     formatting, lints, lengths of files, documentation, features,
+//!                       dependencies, what Miri finds
 //! cargo xtask firmware  the firmware alone, or one program, or one board
 //! cargo xtask browser   the npm package; its demo page, served
 //! cargo xtask bench     counts instructions, compares with budgets, writes records;
 //!                       times in a browser, beside onnxruntime-web
+//! cargo xtask lines     how much production code there is, by crate
 //! cargo xtask accuracy  trains a recipe on real text sets and writes the record
 //! ```
 
@@ -17,10 +19,12 @@ mod browser;
 mod check;
 mod command;
 mod firmware;
+mod lines;
 mod miri;
 mod setup;
 mod tally;
 mod test;
+mod voice;
 mod webassembly;
 
 use std::process::ExitCode;
@@ -51,6 +55,7 @@ enum Job {
     Firmware(firmware::Selection),
     Browser(browser::Browser),
     Bench(bench::Bench),
+    Lines(lines::Lines),
     /// Train a recipe on real text sets and write the record (minutes a run).
     Accuracy(accuracy::Accuracy),
 }
@@ -102,6 +107,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 return Ok(());
             }
         }
+        Job::Lines(job) => return lines::run(&job),
         Job::Accuracy(job) => return accuracy::run(&job),
     }
     tally.finish()

@@ -1,5 +1,6 @@
 //! Finds the tools that a job needs, and installs those that are missing.
 
+use std::env;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use crate::command::{command, repository, run_quietly, succeeds};
+use crate::voice::say;
 
 /// Whether missing tools may be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,14 +35,20 @@ pub(crate) enum Tool {
     CargoCommand(&'static str, &'static str),
     /// A module of the system's Python, and the Debian package that has it.
     PythonModule(&'static str, &'static str),
-    /// Node, of [`NODE`] or newer.
+    /// Node, of the version that `browser/package.json` states or newer.
     Node,
+    /// Chromium, likewise.
+    Chromium,
     /// The packages of a folder's `package-lock.json`.
     NodePackages(&'static str),
 }
 
-/// Oldest Node, major and minor: what `browser/package.json` states.
-const NODE: (u32, u32) = (20, 16);
+/// Where the oldest versions of Node and Chromium are stated that the tests have been tried
+/// with.
+const ENGINES: &str = include_str!("../../browser/package.json");
+
+/// Major and minor version.
+type Version = (u32, u32);
 
 impl fmt::Display for Tool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,7 +59,8 @@ impl fmt::Display for Tool {
             Self::Program(program, _) => write!(f, "{program}"),
             Self::CargoCommand(name, version) => write!(f, "cargo-{name} {version}"),
             Self::PythonModule(name, _) => write!(f, "Python with {name}"),
-            Self::Node => write!(f, "Node {}.{} or newer", NODE.0, NODE.1),
+            Self::Node => write!(f, "Node {}", newer(least("node"))),
+            Self::Chromium => write!(f, "Chromium {}", newer(least("chromium"))),
             Self::NodePackages(folder) => write!(f, "the packages of {folder}/package-lock.json"),
         }
     }
@@ -88,7 +97,7 @@ pub(crate) fn for_browser() -> Vec<Tool> {
 /// What testing it needs beside that: a browser.
 pub(crate) fn for_browser_tests() -> Vec<Tool> {
     let mut tools = for_browser();
-    tools.push(Tool::Program("chromium", "chromium"));
+    tools.push(Tool::Chromium);
     tools
 }
 
@@ -143,12 +152,17 @@ pub(crate) fn ensure(tools: &[Tool], installing: Installing) -> anyhow::Result<(
             lines.join("\n")
         );
     }
-    for words in installations {
-        println!("installing: {}", words.join(" "));
+    for words in &installations {
+        say(&format!("installing: {}", words.join(" ")));
         let (program, arguments) = words.split_first().context("an empty command")?;
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut command = command(program, &arguments);
         run_quietly(command.env("DEBIAN_FRONTEND", "noninteractive"))?;
+    }
+    // The newest that this system has may be too old.
+    let missing = self::missing(tools)?;
+    if let Some(tool) = missing.first() {
+        bail!("installed, and still missing: {tool}");
     }
     Ok(())
 }
@@ -170,7 +184,8 @@ fn missing(tools: &[Tool]) -> anyhow::Result<Vec<Tool>> {
         Tool::PythonModule(name, _) => {
             succeeds("python3", &["-c", &format!("import {name}, ensurepip")])
         }
-        Tool::Node => node_version().is_some_and(|version| version >= NODE),
+        Tool::Node => is_new_enough("node", least("node")),
+        Tool::Chromium => is_new_enough(&chromium(), least("chromium")),
         Tool::NodePackages(folder) => succeeds("npm", &["ls", "--prefix", folder]),
     };
     Ok(tools
@@ -187,11 +202,41 @@ fn has_nightly(component: &str) -> bool {
         .is_ok_and(|installed| installed.lines().any(|line| line.starts_with(component)))
 }
 
-/// Major and minor version of the Node of this machine.
-fn node_version() -> Option<(u32, u32)> {
-    let text = run_quietly(&mut command("node", &["--version"])).ok()?;
-    let mut parts = text.trim().trim_start_matches('v').split('.');
+/// The Chromium that the tests start, as `browser/tests/chromium/browser.js` has it.
+fn chromium() -> String {
+    env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned())
+}
+
+/// Whether the program says that it has this version or a later one. One that is there but
+/// older is as good as missing: what installs it brings a new one.
+fn is_new_enough(program: &str, least: Version) -> bool {
+    run_quietly(&mut command(program, &["--version"]))
+        .ok()
+        .and_then(|text| version(&text))
+        .is_some_and(|version| version >= least)
+}
+
+/// The first version in a text: `v20.16.0`, `Chromium 150.0.7871.100 built on Debian`,
+/// `>=20.16`.
+fn version(text: &str) -> Option<Version> {
+    let digits = text.find(|c: char| c.is_ascii_digit())?;
+    let mut parts = text[digits..].split(|c: char| !c.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Oldest version of one of the `engines` of `browser/package.json`.
+///
+/// # Panics
+/// Where it does not state one; a test looks.
+fn least(engine: &str) -> Version {
+    let package: Option<serde_json::Value> = serde_json::from_str(ENGINES).ok();
+    package
+        .and_then(|package| version(package["engines"][engine].as_str()?))
+        .unwrap_or_else(|| panic!("browser/package.json: no engine {engine}"))
+}
+
+fn newer((major, minor): Version) -> String {
+    format!("{major}.{minor} or newer")
 }
 
 /// The commands that install `tools`, as few as possible.
@@ -213,6 +258,7 @@ fn installations(tools: &[Tool]) -> Vec<Vec<String>> {
             Tool::Program(_, package) | Tool::PythonModule(_, package) => {
                 packages.push((*package).to_owned())
             }
+            Tool::Chromium => packages.push("chromium".to_owned()),
             Tool::CargoCommand(name, version) => commands.push(words(&format!(
                 "cargo install --quiet --locked cargo-{name}@{version}"
             ))),
@@ -244,9 +290,13 @@ fn needs_other_hands(missing: &[Tool]) -> bool {
     if missing.contains(&Tool::Node) {
         return true;
     }
-    let packages = missing
-        .iter()
-        .any(|tool| matches!(tool, Tool::Program(..) | Tool::PythonModule(..)));
+    let is_package = |tool: &Tool| {
+        matches!(
+            tool,
+            Tool::Program(..) | Tool::PythonModule(..) | Tool::Chromium
+        )
+    };
+    let packages = missing.iter().any(is_package);
     let root = || {
         run_quietly(&mut command("id", &["-u"])).is_ok_and(|identity| identity.trim() == "0")
             && succeeds("apt-get", &["--version"])
@@ -280,6 +330,15 @@ fn toolchain() -> anyhow::Result<Toolchain> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert_eq!(version("v20.16.0\n"), Some((20, 16)));
+        let chromium = "Chromium 150.0.7871.100 built on Debian GNU/Linux 12 (bookworm)";
+        assert_eq!(version(chromium), Some((150, 0)));
+        assert_eq!(version("no version"), None);
+        assert!(least("node") >= (20, 16) && least("chromium") >= (100, 0));
+    }
 
     #[test]
     fn commands_are_few_and_in_order() {

@@ -1,8 +1,11 @@
 //! Suites that passed, failed or were skipped, and the line at the end.
 
+use std::fs;
 use std::time::Instant;
 
 use anyhow::bail;
+
+use crate::voice::{Running, say};
 
 /// Counts suites and reports each as it ends.
 pub(crate) struct Tally {
@@ -20,19 +23,25 @@ impl Tally {
         }
     }
 
-    /// Runs a suite and says how it went, and how long it took.
+    /// Runs a suite and says how it went, and what time it took: by the clock, and of
+    /// processors where the system tells.
     pub(crate) fn suite(&mut self, name: &str, run: impl FnOnce() -> anyhow::Result<()>) {
-        println!("---- {name}");
-        let start = Instant::now();
+        say(&format!("---- {name}"));
+        let (begin, processors) = (Instant::now(), processor_seconds());
+        let running = Running::begin(name);
         let result = run();
-        let seconds = start.elapsed().as_secs_f32();
+        drop(running);
+        let mut took = format!("{:.1} s", begin.elapsed().as_secs_f64());
+        if let (Some(before), Some(after)) = (processors, processor_seconds()) {
+            took += &format!(", of processors {:.1} s", after - before);
+        }
         match result {
             Ok(()) => {
-                println!("     ok, {seconds:.1} s");
+                say(&format!("     ok, {took}"));
                 self.passed += 1;
             }
             Err(error) => {
-                println!("{error:#}\n     FAILED: {name}, {seconds:.1} s");
+                say(&format!("{error:#}\n     FAILED: {name}, {took}"));
                 self.failed.push(name.to_owned());
             }
         }
@@ -49,7 +58,7 @@ impl Tally {
 
     /// Counts a suite that cannot run here, and says why.
     pub(crate) fn skip(&mut self, name: &str, reason: &str) {
-        println!("---- {name}\n     skipped: {reason}");
+        say(&format!("---- {name}\n     skipped: {reason}"));
         self.skipped += 1;
     }
 
@@ -76,6 +85,20 @@ impl Tally {
             _ => format!("{passed} passed, {failed} failed, {skipped} skipped"),
         }
     }
+}
+
+/// Seconds that processors have worked for this program and those that it started and that
+/// have ended. Linux tells.
+fn processor_seconds() -> Option<f64> {
+    /// Linux counts the time of processes in hundredths of a second on every machine.
+    const TICKS_A_SECOND: f64 = 100.0;
+    let text = fs::read_to_string("/proc/self/stat").ok()?;
+    // The name of the program, in parentheses, may have anything in it. After it the fields
+    // begin with the third; 14 to 17 are own and children's time, user's and system's.
+    let (_, fields) = text.rsplit_once(')')?;
+    let times = fields.split_whitespace().skip(11).take(4);
+    let ticks: Vec<f64> = times.map(|time| time.parse().ok()).collect::<Option<_>>()?;
+    (ticks.len() == 4).then(|| ticks.iter().sum::<f64>() / TICKS_A_SECOND)
 }
 
 #[cfg(test)]

@@ -1,45 +1,23 @@
 //! Every test: on this machine, on every board, in Node and in a browser.
 
+pub(crate) mod host;
+
 use std::env;
 use std::path::PathBuf;
 
 use crate::bench;
 use crate::browser;
-use crate::command::{cargo, repository, run_aloud, succeeds, target_folder};
+use crate::command::{cargo, repository, run_aloud, succeeds};
 use crate::firmware::{self, Selection};
 use crate::setup::{self, Installing, Tool};
 use crate::tally::Tally;
 use crate::webassembly;
 
-/// As `tests/src/support.rs` reads it.
-const PROGRAM_BUILT: &str = "NEUROPRUNE_PROGRAM";
-/// Checkpoints by name are tried against a server in the test.
-const HUB: &str = "neuroprune-trainer/hub";
-
 pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<()> {
     let no_firmware = lacks(&setup::for_bench()?, installing)?;
     let no_webassembly = lacks(&setup::for_webassembly(), installing)?;
     let no_browser = lacks(&setup::for_browser_tests(), installing)?;
-    tally.suite("host: cargo test --workspace", || {
-        let mut tests = cargo(&[
-            "test",
-            "--workspace",
-            "--locked",
-            "--quiet",
-            "--no-fail-fast",
-        ]);
-        // The trainer's own tests have it built before any test runs.
-        let program = format!("debug/neuroprune{}", env::consts::EXE_SUFFIX);
-        tests.env(PROGRAM_BUILT, target_folder().join(program));
-        run_aloud(&mut tests)
-    });
-    // By itself: what is tested above is the program without it, as it is by default.
-    tally.suite("host: checkpoints by name", || {
-        let tests = ["--workspace", "--features", HUB, "--test", "hub"];
-        run_aloud(&mut cargo(
-            &[&["test", "--locked", "--quiet"], &tests[..]].concat(),
-        ))
-    });
+    host::test(tally);
     // A passing test prints nothing, so its skip is told here.
     if !has_text_sets() {
         tally.skip(

@@ -6,6 +6,9 @@ import { chromium } from "playwright-core";
 
 import { output } from "../package.js";
 
+/** What has not happened by then, in milliseconds, never will; a busy machine is slow. */
+const PATIENCE_MS = 120_000;
+
 const ARGUMENTS = [
   "--disable-gpu",
   "--disable-quic",
@@ -30,6 +33,7 @@ export async function launch() {
  */
 export async function open(browser, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   const complaints = [];
   page.on("console", (message) => {

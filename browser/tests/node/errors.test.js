@@ -20,14 +20,6 @@ async function refusal(source, options) {
   return error;
 }
 
-/** Waits until the server has seen the client go. */
-async function hangUp(path) {
-  for (let round = 0; round < 100 && !server.gone.includes(path); round += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  assert.ok(server.gone.includes(path));
-}
-
 const changed = (at, byte) => {
   const bytes = Uint8Array.from(model());
   bytes[at] = byte;
@@ -45,7 +37,7 @@ test("another kind of file is refused at its first bytes", async () => {
   server.handlers.set("/page.neuro", slowly(page, { pieces: 1000, pause: 20 }));
   const error = await refusal(`${server.url}page.neuro`);
   assert.equal(error.code, "not-a-model");
-  await hangUp("/page.neuro");
+  await server.left("/page.neuro");
 });
 
 test("files that break off", async () => {
@@ -131,7 +123,7 @@ test("an abort stops the download and throws its reason", async () => {
     onProgress: ({ loaded }) => loaded > 0 && controller.abort(),
   });
   await assert.rejects(loading, { name: "AbortError" });
-  await hangUp("/slow.neuro");
+  await server.left("/slow.neuro");
   const reason = new Error("enough");
   await assert.rejects(Classifier.load(modelUrl, { signal: AbortSignal.abort(reason) }), reason);
   // One that was stopped leaves nothing behind for the next.

@@ -158,7 +158,8 @@ test("progress is one count of model and code, and ends at its total", async () 
   assert.deepEqual(events.at(-1), { loaded: total, total });
   // The file states its length, though the server does not.
   assert.ok(events.some((event) => event.total === total && event.loaded < total));
-  assert.ok(events.length >= 10);
+  // How many pieces arrive as one depends on how busy the machine is.
+  assert.ok(events.length > 3, `${events.length} events`);
   events.slice(1).forEach((event, index) => assert.ok(event.loaded >= events[index].loaded));
 });
 

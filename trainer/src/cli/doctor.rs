@@ -29,8 +29,9 @@ Examples:
 const TOOLCHAIN: &str = include_str!("../../../rust-toolchain.toml");
 /// The target of browsers.
 const WASM: &str = "wasm32-unknown-unknown";
-/// Smallest major version of Node.js with the WebAssembly that is tested.
-const NODE: u32 = 20;
+/// Oldest versions of Node.js and Chromium that the tests have been tried with: the one list
+/// that `cargo xtask test` reads too.
+const ENGINES: &str = include_str!("../../../browser/package.json");
 
 /// What a piece of work needs.
 #[derive(Serialize)]
@@ -206,25 +207,43 @@ fn firmware() -> Area {
 
 fn browser() -> Area {
     let mut checks = vec![target(WASM)];
-    let node = first_line("node", &["--version"]).and_then(|version| {
-        let major = version.trim_start_matches('v').split('.').next();
-        match major.and_then(|major| major.parse::<u32>().ok()) {
-            Some(major) if major >= NODE => Ok(version),
-            _ => Err(format!("{version}, expected at least {NODE}")),
-        }
-    });
-    let get = format!("Node.js {NODE} or later, https://nodejs.org");
-    checks.push(Check::new("Node.js", node, &get));
+    let node = first_line("node", &["--version"]).and_then(|said| new_enough("node", said));
+    let get = "a later Node.js, https://nodejs.org";
+    checks.push(Check::new("Node.js", node, get));
     let names = ["chromium", "chromium-browser", "google-chrome"];
-    let found = names
-        .iter()
-        .find_map(|name| first_line(name, &["--version"]).ok());
-    checks.push(Check::new(
-        "Chromium",
-        found.ok_or_else(|| format!("none of {}", names.join(", "))),
-        "apt-get install chromium",
-    ));
+    let mut found = names.iter().map(|name| first_line(name, &["--version"]));
+    let found = found
+        .find_map(Result::ok)
+        .ok_or_else(|| format!("none of {}", names.join(", ")))
+        .and_then(|said| new_enough("chromium", said));
+    let get = "apt-get update && apt-get install chromium";
+    checks.push(Check::new("Chromium", found, get));
     Area::new("Browser", checks)
+}
+
+/// What a program says of its version, if it is one that the tests have been tried with.
+fn new_enough(engine: &str, said: String) -> Result<String, String> {
+    let least = least(engine);
+    match version(&said) {
+        Some(found) if Some(found) >= least => Ok(said),
+        _ => {
+            let (major, minor) = least.unwrap_or_default();
+            Err(format!("{said}, expected at least {major}.{minor}"))
+        }
+    }
+}
+
+/// Oldest version of one of the engines.
+fn least(engine: &str) -> Option<(u32, u32)> {
+    let package: serde_json::Value = serde_json::from_str(ENGINES).ok()?;
+    version(package["engines"][engine].as_str()?)
+}
+
+/// Major and minor number of the first version in a text.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let digits = text.find(|c: char| c.is_ascii_digit())?;
+    let mut parts = text[digits..].split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// The targets of the toolchain file that have no operating system.
@@ -308,6 +327,18 @@ mod tests {
             "Work: something is missing\n  no   x: not found\n       \
              to get it: apt-get install x\n  yes  cores: 2"
         );
+    }
+
+    #[test]
+    fn a_program_that_is_too_old_is_missing() {
+        let (node, chromium) = (least("node").unwrap(), least("chromium").unwrap());
+        assert!(node >= (20, 16) && chromium >= (100, 0));
+        assert!(new_enough("node", "v20.9.1".to_owned()).is_err());
+        assert!(new_enough("node", "v120.0.0".to_owned()).is_ok());
+        let old = "Chromium 99.0.1 built on Debian".to_owned();
+        let refused = new_enough("chromium", old).unwrap_err();
+        assert!(refused.contains("expected at least"), "{refused}");
+        assert!(new_enough("chromium", "says nothing".to_owned()).is_err());
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 
 use super::output;
-use crate::command::{cargo, repository, run_aloud, run_quietly};
+use crate::command::{cargo, command, repository, run_aloud, run_quietly};
+use crate::test::host;
 
 /// Makes sure that there is a model, with its dense twin.
 ///
@@ -39,16 +40,11 @@ pub(super) fn small() -> anyhow::Result<PathBuf> {
     let folder = output().join("small");
     let model = folder.join("commands.neuro");
     if !is_there(&model) {
-        // The profile that the host tests have just built.
-        let mut train = cargo(&["run", "--quiet", "--locked", "--package=neuroprune-trainer"]);
-        train.args([
-            "--bin=neuroprune",
-            "--",
-            "quickstart",
-            "--recipe=tiny",
-            "--epochs=4",
-            "--quiet",
-        ]);
+        // The program that the host's stories have: to ask cargo for the trainer's alone would
+        // build candle once more, with other features.
+        let program = host::program()?;
+        let arguments = ["quickstart", "--recipe=tiny", "--epochs=4", "--quiet"];
+        let mut train = command(&program.to_string_lossy(), &arguments);
         run_quietly(train.arg("--out").arg(&folder))?;
     }
     Ok(model)

@@ -11,8 +11,9 @@ use anyhow::{Context, bail};
 
 use crate::boards::Board;
 
-/// A program that has not ended by then never will.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A program that has not ended by then never will: all of them take seconds, on a machine
+/// that is busy with other work a minute.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What the program writes to standard output until it exits with status 0; each
 /// instruction takes the same time, so that the board's timer counts them.
