@@ -1,5 +1,5 @@
 //! The encoder in floats, as it is trained: its parameters. What it does with a batch is in
-//! [`recording`].
+//! `encoder.rs`, layer by layer in `layer.rs`, on a [`tape`].
 //!
 //! Every parameter has a name; [`Network::parameters`] lists them in one fixed order,
 //! which is that of the optimiser, of checkpoints and of the pruning threshold.
@@ -8,14 +8,20 @@ use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::network::parameter::Parameter;
-use crate::ops::Heads;
 use crate::random::{Purpose, initial_values, stream};
-use crate::recipe::{ActivationKind, FloatPrecision, ModelRecipe, PoolingKind};
+use crate::recipe::{ActivationKind, ModelRecipe, PoolingKind};
 
+mod encoder;
+mod layer;
 pub mod parameter;
-pub mod recording;
+mod precision;
+#[cfg(test)]
+mod recording;
+pub mod tape;
 
-pub use recording::{LayerRecording, Recording};
+pub use encoder::{OutputGradients, Outputs, Recording};
+pub use layer::{Layer, Linear, Norm};
+pub use precision::Precision;
 
 /// Standard deviation of fresh embeddings (BERT's).
 const EMBEDDING_DEVIATION: f32 = 0.02;
@@ -80,66 +86,6 @@ impl Shape {
     }
 }
 
-/// Gain and shift of a LayerNorm.
-#[derive(Clone, Debug)]
-pub struct Norm {
-    /// `[hidden]`.
-    pub gain: Parameter,
-    /// `[hidden]`.
-    pub shift: Parameter,
-}
-
-/// A matrix with its bias.
-#[derive(Clone, Debug)]
-pub struct Linear {
-    /// `[rows, columns that are left]`.
-    pub weight: Parameter,
-    /// `[rows]`.
-    pub bias: Parameter,
-    /// Which columns are left, where some were cut.
-    pub columns: Option<Vec<u32>>,
-}
-
-/// One layer. Rows of the projection: all queries, all keys, all values.
-#[derive(Clone, Debug)]
-pub struct Layer {
-    /// Numbers of the heads that are left, as counted before pruning.
-    pub heads: Vec<u16>,
-    /// `[3 · heads · head width, hidden]`.
-    pub projection: Linear,
-    /// `[hidden, heads · head width]`: W_O.
-    pub attention_output: Linear,
-    /// LayerNorm behind attention and residual.
-    pub attention_norm: Norm,
-    /// `[neurons, hidden]`: L_in.
-    pub mlp_input: Linear,
-    /// `[hidden, neurons]`: L_out.
-    pub mlp_output: Linear,
-    /// LayerNorm behind MLP and residual.
-    pub mlp_norm: Norm,
-}
-
-/// What products read, and tables give.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// The floats that are trained.
-    #[default]
-    Float,
-    /// For products these floats rounded to bfloat16, as a GPU multiplies fastest.
-    Bf16,
-    /// These floats rounded as the exported file's int8 are.
-    Int8,
-}
-
-impl From<FloatPrecision> for Precision {
-    fn from(precision: FloatPrecision) -> Self {
-        match precision {
-            FloatPrecision::F32 => Self::Float,
-            FloatPrecision::Bf16 => Self::Bf16,
-        }
-    }
-}
-
 /// The whole network.
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -153,7 +99,7 @@ pub struct Network {
     pub position_embedding: Parameter,
     /// `[2, hidden]`, for pairs.
     pub segment_embedding: Option<Parameter>,
-    /// LayerNorm behind the embeddings.
+    /// LayerNorm after the embeddings.
     pub embedding_norm: Norm,
     /// The layers.
     pub layers: Vec<Layer>,
@@ -347,8 +293,7 @@ impl Network {
     /// Neurons that are left, all layers together.
     #[must_use]
     pub fn neurons(&self) -> usize {
-        let neurons = |layer: &Layer| layer.mlp_input.bias.value.elem_count();
-        self.layers.iter().map(neurons).sum()
+        self.layers.iter().map(Layer::neurons).sum()
     }
 
     /// Share of the encoder weights that are zero, those that were cut included.
@@ -358,19 +303,6 @@ impl Network {
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     pub fn sparsity(&self) -> Result<f64> {
         Ok(1.0 - self.living_weights()? as f64 / self.shape.encoder_weights() as f64)
-    }
-
-    /// Shape of the heads that are left in `layer`.
-    #[must_use]
-    pub fn heads_of(&self, layer: &Layer) -> Heads {
-        let width = self.shape.head_width();
-        #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
-        let scale = (width as f32).sqrt().recip();
-        Heads {
-            count: layer.heads.len(),
-            width,
-            scale,
-        }
     }
 }
 

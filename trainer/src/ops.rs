@@ -6,10 +6,9 @@
 //! with [`Sequences`] telling where each sequence begins.
 //!
 //! Each operation is in a file of its own, with its formula, its backward and a check of
-//! the gradient against differences; most are candle custom ops. What stands beside one in a
-//! network can come in the same call, [`add_and_normalize`], [`bias_and_activate`]: on a GPU
-//! that is one kernel. Of those and of [`linear()`] candle's backward does not know. The same
-//! on a GPU is in `cuda.rs`, with kernels in the `.cu` files.
+//! the gradient against differences. What stands beside one in a network can come in the same
+//! call, [`add_and_normalize`], [`bias_and_activate`]: on a GPU that is one kernel. The same on
+//! a GPU is in `cuda.rs`, with kernels in the `.cu` files.
 
 mod activation;
 mod attention;
@@ -21,6 +20,7 @@ mod exponential;
 mod fake_quantize;
 mod layer_norm;
 mod linear;
+mod loss;
 mod mean;
 mod reduction;
 mod rows;
@@ -28,13 +28,14 @@ mod tile;
 
 pub use activation::{activation, activation_backward, bias_and_activate};
 pub use attention::{Heads, attention, attention_backward};
-pub use column_sums::LateSums;
+pub use column_sums::DeferredSums;
 pub(crate) use column_sums::{column_magnitudes, column_sums};
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::prepare;
 pub use fake_quantize::fake_quantize;
 pub use layer_norm::{NormGradients, add_and_normalize, layer_norm, layer_norm_backward};
-pub use linear::{linear, linear_backward, product};
+pub use linear::{add_bias, linear_backward, product};
+pub use loss::LossSum;
 pub use mean::{mean, mean_backward};
 pub use rows::{RowIndex, rows, rows_backward};
 
@@ -125,45 +126,51 @@ fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
 
 #[cfg(test)]
 mod gradient_check {
-    use candle_core::{Device, Result, Tensor, Var};
+    use candle_core::{Device, Result, Tensor};
 
     use crate::random::{Purpose, initial_values, stream};
 
-    /// A variable of the given shape with reproducible values of deviation 1.
-    pub(super) fn variable(shape: (usize, usize), index: u64) -> Var {
+    /// Reproducible values of deviation 1.
+    pub(super) fn values(shape: &[usize], index: u64) -> Tensor {
         let mut generator = stream(7, Purpose::Initialization, index);
-        let values = initial_values(&mut generator, shape.0 * shape.1, 1.0);
-        Var::from_vec(values, shape, &Device::Cpu).unwrap()
+        let values = initial_values(&mut generator, shape.iter().product(), 1.0);
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
     }
 
-    /// Compares the gradient of Σ weights·function(variables) with differences.
-    pub(super) fn check(variables: &[Var], function: impl Fn() -> Result<Tensor>) {
-        let weights = {
-            let result = function().unwrap();
-            let mut generator = stream(8, Purpose::Initialization, 0);
-            let values = initial_values(&mut generator, result.elem_count(), 1.0);
-            Tensor::from_vec(values, result.shape(), &Device::Cpu).unwrap()
+    fn numbers(tensor: &Tensor) -> Vec<f32> {
+        tensor.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    /// Compares the gradients of Σ weights·forward(inputs), which `backward` makes from the
+    /// inputs and the weights, with differences.
+    pub(super) fn check<const INPUTS: usize>(
+        inputs: [Tensor; INPUTS],
+        forward: impl Fn(&[Tensor; INPUTS]) -> Result<Tensor>,
+        backward: impl Fn(&[Tensor; INPUTS], &Tensor) -> Result<[Tensor; INPUTS]>,
+    ) {
+        let weights = values(forward(&inputs).unwrap().dims(), 99);
+        let objective = |inputs: &[Tensor; INPUTS]| {
+            let result = numbers(&forward(inputs).unwrap());
+            let terms = result.iter().zip(numbers(&weights));
+            terms.map(|(x, weight)| f64::from(x * weight)).sum::<f64>()
         };
-        let objective = || (function()? * &weights)?.sum_all();
-        let gradients = objective().unwrap().backward().unwrap();
-        for (number, variable) in variables.iter().enumerate() {
-            let gradient = gradients.get(variable).expect("a gradient");
-            let gradient = gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            let values = variable.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            for (index, &gradient) in gradient.iter().enumerate() {
+        let gradients = backward(&inputs, &weights).unwrap();
+        for (number, gradient) in gradients.iter().enumerate() {
+            assert_eq!(gradient.dims(), inputs[number].dims(), "input {number}");
+            let values = numbers(&inputs[number]);
+            for (index, gradient) in numbers(gradient).into_iter().enumerate() {
                 let at = |step: f32| {
-                    let mut moved = values.clone();
-                    moved[index] += step;
-                    let moved = Tensor::from_vec(moved, variable.shape(), &Device::Cpu).unwrap();
-                    variable.set(&moved).unwrap();
-                    f64::from(objective().unwrap().to_scalar::<f32>().unwrap())
+                    let (mut moved, mut values) = (inputs.clone(), values.clone());
+                    values[index] += step;
+                    let shape = inputs[number].shape();
+                    moved[number] = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+                    objective(&moved)
                 };
                 let difference = (at(1e-2) - at(-1e-2)) / 2e-2;
-                at(0.0);
                 let error = (difference - f64::from(gradient)).abs();
                 assert!(
                     error < 1e-2 * (1.0 + difference.abs()),
-                    "variable {number}, element {index}: {gradient}, differences say {difference}"
+                    "input {number}, element {index}: {gradient}, differences say {difference}"
                 );
             }
         }

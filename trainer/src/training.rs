@@ -456,13 +456,16 @@ impl Run {
         let targets = batch.targets(labels, training.label_smoothing, self.network.device())?;
         let recording = self.network.record(&batch)?;
         let loss = match teacher {
-            Some(teacher) if has_teacher(pruning) => {
-                Loss::taught(&recording, &teacher.record(&batch)?, &targets, pruning)?
-            }
-            _ => Loss::of_classes(&recording, &targets)?,
+            Some(teacher) if has_teacher(pruning) => Loss::taught(
+                &recording.outputs,
+                &teacher.outputs(&batch)?,
+                &targets,
+                pruning,
+            )?,
+            _ => Loss::of_classes(&recording.outputs, &targets)?,
         };
         let learning_rate = self.learning_rate(steps);
-        let mut gradients = self.network.backward(&batch, &recording, &loss)?;
+        let mut gradients = recording.backward(&loss.gradients)?;
         if self.phase == Phase::Sparse && !schedule::has_ended(pruning, self.step, steps) {
             penalty::add_gradients(&self.network, &mut gradients, pruning)?;
         }
@@ -581,10 +584,10 @@ fn first_not_finite(network: &Network, recording: &Recording) -> candle_core::Re
     let parameters = network.parameters();
     let parameters = parameters
         .iter()
-        .map(|(name, parameter)| (format!("parameter `{name}`"), parameter.values()));
+        .map(|(name, parameter)| (format!("parameter `{name}`"), &parameter.value));
     let made = recording.tensors().into_iter();
-    for (name, tensor) in parameters.chain(made.map(|(name, tensor)| (name, tensor.clone()))) {
-        if !is_finite(&tensor)? {
+    for (name, tensor) in parameters.chain(made) {
+        if !is_finite(tensor)? {
             return Ok(name);
         }
     }
@@ -617,7 +620,7 @@ fn stream_index(phase: Phase, index: u64) -> u64 {
 pub fn logits(network: &Network, examples: &[EncodedExample]) -> candle_core::Result<Vec<f32>> {
     let mut all = Vec::with_capacity(examples.len() * network.shape.labels);
     for part in examples.chunks(EVALUATION_BATCH) {
-        let logits = network.forward(&Batch::new(part.iter()))?.detach();
+        let logits = network.forward(&Batch::new(part.iter()))?;
         all.extend(logits.flatten_all()?.to_vec1::<f32>()?);
     }
     Ok(all)

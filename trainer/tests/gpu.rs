@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use neuroprune_trainer::network::{Network, Shape};
 use neuroprune_trainer::ops::device::DeviceName;
 use neuroprune_trainer::ops::{
-    Heads, LateSums, RowIndex, Sequences, activation, activation_backward, add_and_normalize,
+    DeferredSums, Heads, RowIndex, Sequences, activation, activation_backward, add_and_normalize,
     attention, bias_and_activate, fake_quantize, layer_norm, layer_norm_backward, linear,
     linear_backward, mean, rows,
 };
@@ -147,8 +147,8 @@ fn products_agree() {
                 let weight = operand(random(&[rows, columns], 4));
                 let y = linear(&x, &weight, &there(random(&[rows], 5))).unwrap();
                 let gradient = there(random(&[tokens, rows], 6));
-                let (of_x, of_weight) = linear_backward(&x, &weight, &gradient).unwrap();
-                [y, of_x, of_weight]
+                let (grad_x, grad_weight) = linear_backward(&x, &weight, &gradient).unwrap();
+                [y, grad_x, grad_weight]
             };
             for (number, (expected, actual)) in run(&Device::Cpu).iter().zip(run(&gpu)).enumerate()
             {
@@ -172,7 +172,7 @@ fn joint_operations_agree() {
             let there = |x: &Tensor| x.to_device(device).unwrap();
             let matrices: Vec<Tensor> = matrices.iter().map(there).collect();
             let rows: Vec<Tensor> = rows.iter().map(there).collect();
-            let (mut made, mut late) = (Vec::new(), LateSums::default());
+            let (mut made, mut deferred) = (Vec::new(), DeferredSums::default());
             // What is used up is a copy.
             let product = matrices[0].copy().unwrap();
             let both = [&rows[0], &matrices[1]];
@@ -180,19 +180,24 @@ fn joint_operations_agree() {
                 add_and_normalize(product, both, [&rows[1], &rows[2]], 1e-5).unwrap();
             made.extend([sum.clone(), normalized]);
             for count in 1..=3 {
-                let gradients: Vec<&Tensor> = matrices[2..].iter().take(count).collect();
-                let found = layer_norm_backward(&sum, &rows[1], 1e-5, &gradients, &mut late);
+                let gradients = &matrices[2..2 + count];
+                let found = layer_norm_backward(&sum, &rows[1], 1e-5, gradients, &mut deferred);
                 let found = found.unwrap();
-                made.extend([found.of_x, found.of_gain, found.of_shift, found.of_bias]);
+                made.extend([
+                    found.grad_x,
+                    found.grad_gain,
+                    found.grad_shift,
+                    found.grad_bias,
+                ]);
             }
             for kind in kinds {
                 let product = matrices[0].copy().unwrap();
                 let (sum, activated) = bias_and_activate(product, &rows[0], kind).unwrap();
-                let found = activation_backward(&sum, kind, &matrices[1], &mut late);
-                let (of_x, of_bias) = found.unwrap();
-                made.extend([sum, activated, of_x, of_bias]);
+                let found = activation_backward(&sum, kind, &matrices[1], &mut deferred);
+                let (grad_x, grad_bias) = found.unwrap();
+                made.extend([sum, activated, grad_x, grad_bias]);
             }
-            late.finish().unwrap();
+            deferred.finish().unwrap();
             made
         };
         for (number, (expected, actual)) in run(&Device::Cpu).iter().zip(run(&gpu)).enumerate() {
@@ -236,8 +241,13 @@ fn losses_agree() {
         let (student, teacher) = (record(1), record(2));
         let alone = Loss::of_classes(&student, &targets).unwrap();
         let taught = Loss::taught(&student, &teacher, &targets, &pruning).unwrap();
-        let mut made = vec![alone.value, alone.of_logits, taught.value, taught.of_logits];
-        made.extend(taught.of_outputs);
+        let mut made = vec![
+            alone.value,
+            alone.grad_logits,
+            taught.value,
+            taught.grad_logits,
+        ];
+        made.extend(taught.grad_outputs);
         made
     };
     for (number, (expected, actual)) in run(&Device::Cpu).iter().zip(run(&gpu)).enumerate() {

@@ -1,7 +1,7 @@
 //! NeuroPrune's promises: exact counts, exact zeros, cuts and merges that leave the
 //! answers as they are.
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use neuroprune_trainer::network::parameter::Parameter;
 use neuroprune_trainer::network::{Layer, Network, Shape};
 use neuroprune_trainer::pruning::threshold::weights_at;
@@ -31,8 +31,7 @@ fn network(activation: ActivationKind) -> Network {
         let values = initial_values(&mut stream(1, Purpose::Initialization, index), count, 0.5);
         if parameter.value.rank() == 1 {
             let moved = Tensor::from_vec(values.clone(), count, &Device::Cpu).unwrap();
-            let moved = (parameter.value.as_tensor() + moved).unwrap();
-            parameter.value.set(&moved).unwrap();
+            parameter.value = (&parameter.value + moved).unwrap();
         }
         let shape = parameter.value.shape().clone();
         if let Some(pruning) = &mut parameter.pruning {
@@ -84,8 +83,7 @@ fn kill(parameter: &mut Parameter, dies: impl Fn(usize, usize) -> bool) {
         .map(|(row, col)| f32::from(!dies(row, col)))
         .collect();
     let mask = Tensor::from_vec(mask, (rows, cols), &Device::Cpu).unwrap();
-    let value = (parameter.value.as_tensor() * &mask).unwrap();
-    parameter.value = Var::from_tensor(&value).unwrap();
+    parameter.value = (&parameter.value * &mask).unwrap();
     let pruning = parameter.pruning.as_mut().unwrap();
     pruning.mask = (&pruning.mask * mask).unwrap();
 }
@@ -280,8 +278,8 @@ fn a_head_that_says_the_same_is_merged_without_a_trace() {
         }
     }
     let set = |parameter: &mut Parameter, values: Vec<f32>| {
-        let tensor = Tensor::from_vec(values, parameter.value.shape(), &Device::Cpu).unwrap();
-        parameter.value.set(&tensor).unwrap();
+        let shape = parameter.value.shape();
+        parameter.value = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
     };
     set(&mut layer.projection.weight, weight);
     set(&mut layer.projection.bias, bias);

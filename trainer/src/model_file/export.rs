@@ -148,7 +148,7 @@ impl QuantizedLayer {
         grams: Option<&LayerGrams>,
     ) -> candle_core::Result<Self> {
         let hidden = network.shape.hidden;
-        let shape = network.heads_of(layer);
+        let shape = layer.heads_in(&network.shape);
         let (width, columns) = (shape.width, shape.columns());
         let weights = all_columns(&layer.projection, hidden)?;
         let bias = layer.projection.bias.to_vec()?;

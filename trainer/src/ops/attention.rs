@@ -44,7 +44,7 @@ pub fn attention(projected: &Tensor, heads: Heads, sequences: &Sequences) -> Res
         bail!("attention: [{tokens}, {width}] for {heads:?}");
     }
     let sequences = sequences.clone();
-    projected.apply_op1(Attention { heads, sequences })
+    projected.apply_op1_no_bwd(&Attention { heads, sequences })
 }
 
 /// Gradient of `projected`, where `context` is the result and `gradient` that of it.
@@ -163,15 +163,6 @@ impl CustomOp1 for Attention {
     ) -> Result<(candle_core::CudaStorage, Shape)> {
         super::cuda::attention(projected, projected_layout, self.heads, &self.sequences)
     }
-
-    fn bwd(
-        &self,
-        projected: &Tensor,
-        context: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<Option<Tensor>> {
-        attention_backward(projected, context, self.heads, &self.sequences, gradient).map(Some)
-    }
 }
 
 impl CustomOp3 for Backward {
@@ -202,12 +193,12 @@ impl CustomOp3 for Backward {
                 let rows = &projected[start * width..(start + length) * width];
                 let gradient = &gradient[start * columns..(start + length) * columns];
                 let tile = || Tile::new(length, heads.width);
-                let (mut queries, mut keys, mut of_contexts) = (tile(), tile(), tile());
-                let mut of_part = tile();
+                let (mut queries, mut keys, mut grad_contexts) = (tile(), tile(), tile());
+                let mut grad_part = tile();
                 let turned = || Tile::new(heads.width, length);
                 let (mut turned_keys, mut turned_values) = (turned(), turned());
                 let square = || Tile::new(length, length);
-                let (mut weights, mut of_scores) = (square(), square());
+                let (mut weights, mut grad_scores) = (square(), square());
                 let blocks = length.div_ceil(ROWS);
                 for head in 0..heads.count {
                     let place = |part| heads.place(head, part);
@@ -216,20 +207,20 @@ impl CustomOp3 for Backward {
                     keys.fill(part(Part::Key));
                     turned_keys.fill_transposed(part(Part::Key));
                     turned_values.fill_transposed(part(Part::Value));
-                    let of_context = gradient.chunks_exact(columns);
-                    of_contexts.fill(of_context.map(|row| &row[place(Part::Query)]));
+                    let grad_context = gradient.chunks_exact(columns);
+                    grad_contexts.fill(grad_context.map(|row| &row[place(Part::Query)]));
                     for block in 0..blocks {
                         let rows = queries.factors(block, heads.width);
                         tile::multiply(rows, &turned_keys, &mut weights, block);
-                        let rows = of_contexts.factors(block, heads.width);
-                        tile::multiply(rows, &turned_values, &mut of_scores, block);
+                        let rows = grad_contexts.factors(block, heads.width);
+                        tile::multiply(rows, &turned_values, &mut grad_scores, block);
                     }
                     heads.softmax(&mut weights, 0..length, length);
                     for row in 0..length {
-                        let (weights, of_scores) = (weights.row(row), of_scores.row_mut(row));
-                        let mean = sum(weights, of_scores, |a, b| a * b);
-                        for (of_score, weight) in of_scores.iter_mut().zip(weights) {
-                            *of_score = weight * (*of_score - mean) * heads.scale;
+                        let (weights, grad_scores) = (weights.row(row), grad_scores.row_mut(row));
+                        let mean = sum(weights, grad_scores, |a, b| a * b);
+                        for (grad_score, weight) in grad_scores.iter_mut().zip(weights) {
+                            *grad_score = weight * (*grad_score - mean) * heads.scale;
                         }
                     }
                     let mut write = |part, made: &Tile| {
@@ -238,20 +229,20 @@ impl CustomOp3 for Backward {
                         }
                     };
                     for block in 0..blocks {
-                        let rows = of_scores.factors(block, length);
-                        tile::multiply(rows, &keys, &mut of_part, block);
+                        let rows = grad_scores.factors(block, length);
+                        tile::multiply(rows, &keys, &mut grad_part, block);
                     }
-                    write(Part::Query, &of_part);
+                    write(Part::Query, &grad_part);
                     for block in 0..blocks {
-                        let columns = of_scores.factors_transposed(block, length);
-                        tile::multiply(columns, &queries, &mut of_part, block);
+                        let columns = grad_scores.factors_transposed(block, length);
+                        tile::multiply(columns, &queries, &mut grad_part, block);
                     }
-                    write(Part::Key, &of_part);
+                    write(Part::Key, &grad_part);
                     for block in 0..blocks {
                         let columns = weights.factors_transposed(block, length);
-                        tile::multiply(columns, &of_contexts, &mut of_part, block);
+                        tile::multiply(columns, &grad_contexts, &mut grad_part, block);
                     }
-                    write(Part::Value, &of_part);
+                    write(Part::Value, &grad_part);
                 }
             });
         Ok((CpuStorage::F32(result), layout.shape().clone()))
@@ -260,7 +251,7 @@ impl CustomOp3 for Backward {
 
 #[cfg(test)]
 mod tests {
-    use super::super::gradient_check::{check, variable};
+    use super::super::gradient_check::{check, values};
     use super::*;
 
     const HEADS: Heads = Heads {
@@ -271,24 +262,31 @@ mod tests {
 
     #[test]
     fn gradient_is_that_of_differences() {
-        let sequences = Sequences::of_lengths([3, 1, 2]);
-        let projected = variable((6, 18), 9);
-        check(core::slice::from_ref(&projected), || {
-            attention(&projected, HEADS, &sequences)
-        });
-        // More than a register's width, and none.
-        let sequences = Sequences::of_lengths([18, 0, 2]);
-        let heads = Heads { width: 17, ..HEADS };
-        let projected = variable((20, 6 * 17), 13);
-        check(core::slice::from_ref(&projected), || {
-            let scaled = projected.affine(0.3, 0.0)?;
-            attention(&scaled, heads, &sequences)
-        });
+        let wide = Heads { width: 17, ..HEADS };
+        let scaled = values(&[20, 6 * 17], 13).affine(0.3, 0.0).unwrap();
+        let cases = [
+            ([3, 1, 2], HEADS, values(&[6, 18], 9)),
+            // More than a register's width, and none.
+            ([18, 0, 2], wide, scaled),
+        ];
+        for (lengths, heads, projected) in cases {
+            let sequences = Sequences::of_lengths(lengths);
+            check(
+                [projected],
+                |[projected]| attention(projected, heads, &sequences),
+                |[projected], gradient| {
+                    let context = attention(projected, heads, &sequences)?;
+                    let gradient =
+                        attention_backward(projected, &context, heads, &sequences, gradient)?;
+                    Ok([gradient])
+                },
+            );
+        }
     }
 
     #[test]
     fn sequences_do_not_see_each_other() {
-        let projected = variable((5, 18), 10);
+        let projected = values(&[5, 18], 10);
         let together = Sequences::of_lengths([2, 3]);
         let together = attention(&projected, HEADS, &together).unwrap();
         for (start, length) in [(0, 2), (2, 3)] {

@@ -2,22 +2,22 @@
 //! input dimension weighs.
 //!
 //! A GPU adds up parts of the rows, then the parts. A backward has two dozen such sums of parts,
-//! each too small for a GPU: [`LateSums`] makes them in one launch.
+//! each too small for a GPU: [`DeferredSums`] makes them in one launch.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::values;
 
-/// Sums that wait for their last pass, [`LateSums::finish`], before which they must not be read.
+/// Sums that wait for their last pass, [`DeferredSums::finish`], before which they must not be read.
 /// On a CPU none waits.
 #[derive(Debug, Default)]
 #[must_use = "sums that nobody finishes hold anything"]
-pub struct LateSums {
+pub struct DeferredSums {
     #[cfg(feature = "cuda")]
     pub(super) waiting: Vec<super::cuda::PartialSums>,
 }
 
-impl LateSums {
+impl DeferredSums {
     /// Makes all of them.
     ///
     /// # Errors
@@ -34,10 +34,10 @@ impl LateSums {
 /// # Errors
 /// When `x` is not a contiguous matrix.
 #[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "for a GPU"))]
-pub(crate) fn column_sums(x: &Tensor, late: &mut LateSums) -> Result<Tensor> {
+pub(crate) fn column_sums(x: &Tensor, deferred: &mut DeferredSums) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        return super::cuda::column_sums(x, late);
+        return super::cuda::column_sums(x, deferred);
     }
     x.apply_op1_no_bwd(&ColumnSums::OfValues)
 }

@@ -23,7 +23,7 @@ use candle_core::{CudaStorage, Device, Error, Layout, Result, Shape, Storage, Te
 
 use self::chunks::fresh;
 use self::sums::Parts;
-use super::{LateSums, Lifetime, RowIndex, Sequences};
+use super::{DeferredSums, Lifetime, RowIndex, Sequences};
 use neuroprune_runtime::math::GELU;
 
 use crate::recipe::ActivationKind;
@@ -45,12 +45,14 @@ macro_rules! launch {
 mod attention;
 mod chunks;
 mod layer_norm;
+mod loss;
 mod product;
 pub(crate) mod removal;
 mod sums;
 
 pub(super) use attention::{attention, attention_backward};
 pub(super) use layer_norm::{add_and_normalize, layer_norm, layer_norm_backward};
+pub(super) use loss::{add_cross_entropy, add_squared_distance};
 pub(super) use product::product;
 pub(super) use sums::{PartialSums, column_magnitudes, column_sums, finish};
 
@@ -367,15 +369,15 @@ pub(super) fn activation_backward(
     x: &Tensor,
     gradient: &Tensor,
     kind: ActivationKind,
-    late: &mut LateSums,
+    deferred: &mut DeferredSums,
 ) -> Result<[Tensor; 2]> {
     let device = device_of(x)?;
     let (rows, width) = x.dims2()?;
-    let of_x = fresh(device, (rows, width), Lifetime::Moment)?;
+    let grad_x = fresh(device, (rows, width), Lifetime::Moment)?;
     let parts = Parts::new(rows, width)?;
     let partial = PartialSums::new(device, parts.count, width)?;
     let (x, gradient) = (address(x, rows * width)?, address(gradient, rows * width)?);
-    let (to_x, to_partial) = (address(&of_x, rows * width)?, partial.address()?);
+    let (to_x, to_partial) = (address(&grad_x, rows * width)?, partial.address()?);
     let (count, cols) = (size(rows)?, size(width)?);
     let kind = number_of(kind);
     launch!(
@@ -390,7 +392,7 @@ pub(super) fn activation_backward(
         &parts.rows_each,
         &kind
     );
-    Ok([of_x, partial.sums(late)?])
+    Ok([grad_x, partial.sums(deferred)?])
 }
 
 /// See [`super::rows`].
@@ -433,7 +435,7 @@ pub(super) fn rows_backward(
         all.slice(after_distinct..after_starts),
     );
     let places = all.slice(after_starts..);
-    let mut of_table = device.alloc_zeros::<f32>(table_rows * width)?;
+    let mut grad_table = device.alloc_zeros::<f32>(table_rows * width)?;
     let cols = size(width)?;
     launch!(
         kernel(device, Source::General, "scatter_rows")?,
@@ -442,10 +444,10 @@ pub(super) fn rows_backward(
         &distinct,
         &starts,
         &places,
-        &mut of_table,
+        &mut grad_table,
         &cols
     );
-    wrap(of_table, device, (table_rows, width))
+    wrap(grad_table, device, (table_rows, width))
 }
 
 /// Offsets of [`Sequences`] on a GPU, once they are there, with its number: every layer reads
@@ -507,124 +509,18 @@ pub(super) fn mean_backward(
     let (_, width) = layout.shape().dims2()?;
     let gradient = values(gradient, layout)?;
     let offsets = offsets(device, sequences)?;
-    let mut of_x = room(device, sequences.tokens() * width)?;
+    let mut grad_x = room(device, sequences.tokens() * width)?;
     let cols = size(width)?;
     launch!(
         kernel(device, Source::General, "mean_rows_backward")?,
         grid(size(sequences.count())?, 1, 1, (THREADS, 1), 0),
         &gradient,
         &*offsets,
-        &mut of_x,
+        &mut grad_x,
         &cols
     );
-    wrap(of_x, device, (sequences.tokens(), width))
+    wrap(grad_x, device, (sequences.tokens(), width))
 }
-
-/// A loss and the gradient of its logits, which grow by what is added to them; see
-/// `crate::training::loss`.
-pub(crate) struct Losses {
-    /// One number.
-    pub(crate) value: Tensor,
-    /// `[sequences, labels]`.
-    pub(crate) of_logits: Tensor,
-}
-
-impl Losses {
-    /// Zeros for these logits.
-    ///
-    /// # Errors
-    /// When memory cannot be had.
-    pub(crate) fn new(logits: &Tensor) -> Result<Self> {
-        let device = device_of(logits)?;
-        Ok(Self {
-            value: tensor(device.alloc_zeros::<f32>(1)?, device, ()),
-            of_logits: logits.zeros_like()?,
-        })
-    }
-
-    /// Adds `weight`·CE(`scale`·logits, targets); or, where `targets` are the logits of a
-    /// teacher, softmax(`scale`·targets) is what is aimed at.
-    ///
-    /// # Errors
-    /// When the shapes do not fit.
-    pub(crate) fn add_cross_entropy(
-        &self,
-        [logits, targets]: [&Tensor; 2],
-        is_taught: bool,
-        scale: f32,
-        weight: f32,
-    ) -> Result<()> {
-        let device = device_of(logits)?;
-        let (rows, width) = logits.dims2()?;
-        let places = [logits, targets, &self.of_logits].map(|it| address(it, rows * width));
-        let [logits, targets, of_logits] = places;
-        let (logits, targets, of_logits) = (logits?, targets?, of_logits?);
-        let value = address(&self.value, 1)?;
-        let (count, cols) = (size(rows)?, size(width)?);
-        let answers = u32::from(is_taught);
-        launch!(
-            kernel(device, Source::General, "cross_entropy")?,
-            grid(1, 1, 1, (LOSS_THREADS, 1), 0),
-            &logits,
-            &targets,
-            &value,
-            &of_logits,
-            &count,
-            &cols,
-            &scale,
-            &weight,
-            &answers
-        );
-        Ok(())
-    }
-
-    /// Adds `weight`·Σ(own − shown)²; returns the gradient of `own`.
-    ///
-    /// # Errors
-    /// When the shapes do not fit.
-    pub(crate) fn add_squared_distance(
-        &self,
-        own: &Tensor,
-        shown: &Tensor,
-        weight: f32,
-    ) -> Result<Tensor> {
-        let device = device_of(own)?;
-        let count = own.elem_count();
-        let gradient = fresh(device, own.shape(), Lifetime::Step)?;
-        let configuration = for_each(size(count)?);
-        let blocks = configuration.grid_dim.0;
-        let partial = fresh(device, blocks as usize, Lifetime::Moment)?;
-        let (to, partial) = (
-            address(&gradient, count)?,
-            address(&partial, blocks as usize)?,
-        );
-        let (own_place, shown) = (address(own, count)?, address(shown, count)?);
-        let value = address(&self.value, 1)?;
-        let values = size(count)?;
-        launch!(
-            kernel(device, Source::General, "squared_distance")?,
-            configuration,
-            &own_place,
-            &shown,
-            &to,
-            &partial,
-            &values,
-            &weight
-        );
-        launch!(
-            kernel(device, Source::General, "add_up")?,
-            grid(1, 1, 1, (WARP, 1), 0),
-            &partial,
-            &value,
-            &blocks,
-            &weight
-        );
-        Ok(gradient)
-    }
-}
-
-/// Threads of the one block that adds up a loss.
-const LOSS_THREADS: u32 = 1024;
 
 /// One trained tensor for [`adamw`]; all of one shape.
 pub(crate) struct Slot<'t> {

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
-use super::column_sums::{LateSums, column_sums};
+use super::column_sums::{DeferredSums, column_sums};
 use super::linear::add_bias;
 use super::reduction::sum;
 use super::values;
@@ -20,7 +20,7 @@ pub fn layer_norm(x: &Tensor, gain: &Tensor, shift: &Tensor, epsilon: f32) -> Re
             shift.dims()
         );
     }
-    x.apply_op3(gain, shift, LayerNorm { epsilon })
+    x.apply_op3_no_bwd(gain, shift, &LayerNorm { epsilon })
 }
 
 /// What is behind a matrix and its residual: the sum `residual` + (`product` + `bias`), and that
@@ -51,17 +51,17 @@ pub fn add_and_normalize(
 #[derive(Clone, Debug)]
 pub struct NormGradients {
     /// `[tokens, features]`.
-    pub of_x: Tensor,
+    pub grad_x: Tensor,
     /// `[features]`.
-    pub of_gain: Tensor,
+    pub grad_gain: Tensor,
     /// `[features]`.
-    pub of_shift: Tensor,
+    pub grad_shift: Tensor,
     /// Of a bias that was added to each row of `x`, `[features]`.
-    pub of_bias: Tensor,
+    pub grad_bias: Tensor,
 }
 
 /// Gradients behind [`layer_norm`], where the sum of `gradients`, one to three, is that of the
-/// result; all but that of `x` are `late`.
+/// result; all sums but that of `x` are deferred.
 ///
 /// # Errors
 /// When the shapes do not fit, or a tensor is not contiguous.
@@ -69,18 +69,18 @@ pub fn layer_norm_backward(
     x: &Tensor,
     gain: &Tensor,
     epsilon: f32,
-    gradients: &[&Tensor],
-    late: &mut LateSums,
+    gradients: &[Tensor],
+    deferred: &mut DeferredSums,
 ) -> Result<NormGradients> {
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        let made = super::cuda::layer_norm_backward(x, gain, epsilon, gradients, late)?;
-        let [of_x, of_gain, of_shift, of_bias] = made;
+        let made = super::cuda::layer_norm_backward(x, gain, epsilon, gradients, deferred)?;
+        let [grad_x, grad_gain, grad_shift, grad_bias] = made;
         return Ok(NormGradients {
-            of_x,
-            of_gain,
-            of_shift,
-            of_bias,
+            grad_x,
+            grad_gain,
+            grad_shift,
+            grad_bias,
         });
     }
     let Some((first, others)) = gradients.split_first() else {
@@ -88,15 +88,15 @@ pub fn layer_norm_backward(
     };
     let gradient = others
         .iter()
-        .try_fold((*first).clone(), |sum, other| sum + *other)?;
+        .try_fold(first.clone(), |sum, other| sum + other)?;
     let gradient = gradient.contiguous()?;
-    let of_x = x.apply_op3_no_bwd(gain, &gradient, &Backward { epsilon })?;
-    let of_gain = x.apply_op3_no_bwd(gain, &gradient, &WeightsBackward { epsilon })?;
+    let grad_x = x.apply_op3_no_bwd(gain, &gradient, &Backward { epsilon })?;
+    let grad_gain = x.apply_op3_no_bwd(gain, &gradient, &WeightsBackward { epsilon })?;
     Ok(NormGradients {
-        of_bias: column_sums(&of_x, late)?,
-        of_x,
-        of_gain,
-        of_shift: column_sums(&gradient, late)?,
+        grad_bias: column_sums(&grad_x, deferred)?,
+        grad_x,
+        grad_gain,
+        grad_shift: column_sums(&gradient, deferred)?,
     })
 }
 
@@ -156,21 +156,6 @@ impl CustomOp3 for LayerNorm {
         let operands = [(x, x_layout), (gain, gain_layout), (shift, shift_layout)];
         super::cuda::layer_norm(operands, self.epsilon)
     }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        gain: &Tensor,
-        _shift: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
-        let mut late = LateSums::default();
-        let found = layer_norm_backward(x, gain, self.epsilon, &[&gradient], &mut late)?;
-        late.finish()?;
-        Ok((Some(found.of_x), Some(found.of_gain), Some(found.of_shift)))
-    }
 }
 
 /// Gradient of x: with x̂ the normalised row and h = gradient·gain,
@@ -196,7 +181,7 @@ impl CustomOp3 for Backward {
         let gain = values(gain, gain_layout)?;
         let width = gain.len();
         let rows = values(x, layout)?.chunks_exact(width);
-        let mut of_x = Vec::with_capacity(layout.shape().elem_count());
+        let mut grad_x = Vec::with_capacity(layout.shape().elem_count());
         let mut scaled = vec![0.0; width];
         for (x, gradient) in rows.zip(values(gradient, gradient_layout)?.chunks_exact(width)) {
             let (mean, inverse) = moments(x, self.epsilon);
@@ -208,11 +193,11 @@ impl CustomOp3 for Backward {
             let constant = sum(&scaled, &scaled, |h, _| h) / count;
             let slope = sum(&scaled, x, |h, x| h * (x - mean) * inverse) / count;
             let terms = scaled.iter().zip(x);
-            of_x.extend(
+            grad_x.extend(
                 terms.map(|(h, x)| inverse * (h - constant - (x - mean) * inverse * slope)),
             );
         }
-        Ok((CpuStorage::F32(of_x), layout.shape().clone()))
+        Ok((CpuStorage::F32(grad_x), layout.shape().clone()))
     }
 }
 
@@ -237,29 +222,33 @@ impl CustomOp3 for WeightsBackward {
     ) -> Result<(CpuStorage, Shape)> {
         let width = gain_layout.shape().elem_count();
         let rows = values(x, layout)?.chunks_exact(width);
-        let mut of_gain = vec![0.0; width];
+        let mut grad_gain = vec![0.0; width];
         for (x, gradient) in rows.zip(values(gradient, gradient_layout)?.chunks_exact(width)) {
             let (mean, inverse) = moments(x, self.epsilon);
-            for ((sum, x), gradient) in of_gain.iter_mut().zip(x).zip(gradient) {
+            for ((sum, x), gradient) in grad_gain.iter_mut().zip(x).zip(gradient) {
                 *sum += gradient * (x - mean) * inverse;
             }
         }
-        Ok((CpuStorage::F32(of_gain), gain_layout.shape().clone()))
+        Ok((CpuStorage::F32(grad_gain), gain_layout.shape().clone()))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::gradient_check::{check, variable};
+    use super::super::gradient_check::{check, values};
     use super::*;
 
     #[test]
     fn gradient_is_that_of_differences() {
-        let x = variable((4, 6), 4);
-        let gain = variable((1, 6), 5);
-        let shift = variable((1, 6), 6);
-        check(&[x.clone(), gain.clone(), shift.clone()], || {
-            layer_norm(&x, &gain.flatten_all()?, &shift.flatten_all()?, 1e-5)
-        });
+        check(
+            [values(&[4, 6], 4), values(&[6], 5), values(&[6], 6)],
+            |[x, gain, shift]| layer_norm(x, gain, shift, 1e-5),
+            |[x, gain, _], gradient| {
+                let mut deferred = DeferredSums::default();
+                let found = layer_norm_backward(x, gain, 1e-5, &[gradient.clone()], &mut deferred)?;
+                deferred.finish()?;
+                Ok([found.grad_x, found.grad_gain, found.grad_shift])
+            },
+        );
     }
 }

@@ -76,7 +76,7 @@ impl RowIndex {
 /// When a number is outside the table, or the table is not contiguous.
 pub fn rows(table: &Tensor, index: &RowIndex) -> Result<Tensor> {
     index.check(table.dim(0)?)?;
-    table.apply_op1(Rows(index.clone()))
+    table.apply_op1_no_bwd(&Rows(index.clone()))
 }
 
 /// Gradient of a table of `rows` rows, where `gradient` is that of the result: each row
@@ -115,10 +115,6 @@ impl CustomOp1 for Rows {
     ) -> Result<(candle_core::CudaStorage, Shape)> {
         super::cuda::rows(table, layout, &self.0)
     }
-
-    fn bwd(&self, table: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        rows_backward(&self.0, table.dim(0)?, gradient).map(Some)
-    }
 }
 
 struct Backward {
@@ -133,15 +129,15 @@ impl CustomOp1 for Backward {
 
     fn cpu_fwd(&self, gradient: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (_, width) = layout.shape().dims2()?;
-        let mut of_table = vec![0.0; self.rows * width];
+        let mut grad_table = vec![0.0; self.rows * width];
         let gradient = values(gradient, layout)?.chunks_exact(width.max(1));
         for (&id, gradient) in self.index.ids().iter().zip(gradient) {
-            let row = &mut of_table[id as usize * width..(id as usize + 1) * width];
+            let row = &mut grad_table[id as usize * width..(id as usize + 1) * width];
             for (sum, gradient) in row.iter_mut().zip(gradient) {
                 *sum += gradient;
             }
         }
-        Ok((CpuStorage::F32(of_table), (self.rows, width).into()))
+        Ok((CpuStorage::F32(grad_table), (self.rows, width).into()))
     }
 
     #[cfg(feature = "cuda")]
@@ -156,14 +152,17 @@ impl CustomOp1 for Backward {
 
 #[cfg(test)]
 mod tests {
-    use super::super::gradient_check::{check, variable};
+    use super::super::gradient_check::{check, values};
     use super::*;
 
     #[test]
     fn gradient_is_that_of_differences() {
-        let table = variable((4, 3), 11);
         let index = [2, 0, 2, 3, 2].into_iter().collect();
-        check(core::slice::from_ref(&table), || rows(&table, &index));
+        check(
+            [values(&[4, 3], 11)],
+            |[table]| rows(table, &index),
+            |_, gradient| Ok([rows_backward(&index, 4, gradient)?]),
+        );
     }
 
     #[test]
@@ -179,7 +178,7 @@ mod tests {
 
     #[test]
     fn numbers_outside_the_table_are_refused() {
-        let table = variable((4, 3), 11);
+        let table = values(&[4, 3], 11);
         let error = rows(&table, &[1, 4].into_iter().collect()).unwrap_err();
         assert!(
             error.to_string().contains("row 4 of a table of 4"),

@@ -111,7 +111,7 @@ fn groups(matrices: &[Candidates], choice: Choice) -> Result<Vec<Group>> {
     for (matrix, candidates) in (0..).zip(matrices) {
         let (rows, cols) = candidates.mask.dims2()?;
         let scores = match score {
-            ScoreKind::Sensitivity | ScoreKind::Movement => candidates.scores.detach(),
+            ScoreKind::Sensitivity | ScoreKind::Movement => candidates.scores.clone(),
             ScoreKind::Magnitude => candidates.scores.abs()?,
         };
         let scores = scores.flatten_all()?.to_vec1::<f32>()?;

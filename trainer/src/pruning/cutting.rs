@@ -13,7 +13,7 @@
 //! With blocks wider than 1 neurons change places so that blocks of L_out stay whole
 //! (`super::blocks`); that leaves the function as it is too.
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{Device, Result, Tensor};
 
 use super::blocks::{make_whole, regroup};
 use super::heads::keep_heads;
@@ -177,7 +177,7 @@ fn cut_neurons(
         return Ok(0);
     }
     let going: Vec<f32> = keeps.iter().map(|&keep| f32::from(!keep)).collect();
-    let constant = activation(&layer.mlp_input.bias.value.detach(), kind)?;
+    let constant = activation(&layer.mlp_input.bias.value, kind)?;
     let going = Tensor::new(going, constant.device())?;
     let constant = (constant * &going)?;
     add_constant(&mut layer.mlp_output, &constant)?;
@@ -195,10 +195,9 @@ fn cut_neurons(
 
 /// bias += W·input, for inputs that are the same for every token.
 fn add_constant(linear: &mut Linear, input: &Tensor) -> Result<()> {
-    let weight = linear.weight.value.as_tensor();
-    let added = weight.matmul(&input.detach().unsqueeze(1)?)?.squeeze(1)?;
-    let bias = (linear.bias.value.as_tensor() + added)?;
-    linear.bias.value = Var::from_tensor(&bias.detach())?;
+    let weight = &linear.weight.value;
+    let added = weight.matmul(&input.unsqueeze(1)?)?.squeeze(1)?;
+    linear.bias.value = (&linear.bias.value + added)?;
     Ok(())
 }
 
@@ -248,7 +247,7 @@ mod tests {
         let mut network = Network::new(Shape::new(&recipe, 9, 3, false), 5).unwrap();
         for layer in &mut network.layers {
             let biases: Vec<f32> = (0..40_u8).map(|i| f32::from(i) / 40.0).collect();
-            layer.mlp_input.bias.value = Var::new(biases, &Device::Cpu).unwrap();
+            layer.mlp_input.bias.value = Tensor::new(biases, &Device::Cpu).unwrap();
             // Every third neuron reads nothing, every fifth is not read; inputs from the
             // 20th on are empty.
             let mask = |rows: usize, cols: usize, lives: fn(usize, usize) -> bool| {

@@ -9,7 +9,7 @@
 //! dimensions are added to those of the survivor. In a network with W_O these are not the
 //! head's outputs, so the answers change; the default method merges on W_O instead.
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Result, Tensor};
 
 use super::heads::{HeadTest, KeptHead, MergedHead, keep_heads};
 use super::threshold::apply_mask;
@@ -61,7 +61,7 @@ pub fn filter_heads(network: &mut Network, recipe: &PruningRecipe) -> Result<Hea
 /// Largest difference of the weights of Q, K and V of any two heads.
 fn distances(layer: &Layer, width: usize) -> Result<Vec<Vec<f32>>> {
     let heads = layer.heads.len();
-    let weight = layer.projection.weight.value.detach();
+    let weight = &layer.projection.weight.value;
     let cols = weight.dim(1)?;
     // [3, heads, width · cols]
     let parts = weight.reshape((3, heads, width * cols))?.to_vec3::<f32>()?;
@@ -135,7 +135,7 @@ fn move_columns(linear: &mut Linear, from: u16, to: u16, width: usize) -> Result
         }
     }
     pruning.mask = Tensor::from_vec(mask, &shape, &device)?;
-    linear.weight.value = Var::from_tensor(&Tensor::from_vec(weights, &shape, &device)?)?;
+    linear.weight.value = Tensor::from_vec(weights, &shape, &device)?;
     apply_mask(&mut linear.weight)
 }
 
@@ -191,12 +191,7 @@ mod tests {
             }
         }
         let weights = Tensor::from_vec(weights, (12, 4), layer.projection.weight.value.device());
-        layer
-            .projection
-            .weight
-            .value
-            .set(&weights.unwrap())
-            .unwrap();
+        layer.projection.weight.value = weights.unwrap();
         let before = layer.mlp_input.weight.value.to_vec2::<f32>().unwrap();
         let recipe = PruningRecipe {
             method: Method::Paper,

@@ -15,7 +15,7 @@
 //! approximation without importance). A head that goes is merged into its nearest
 //! survivor on W_O, `W_j += W_i·Mᵀ`: exact where the map is.
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Result, Tensor};
 
 use super::blocks::make_whole;
 use crate::network::parameter::Parameter;
@@ -93,11 +93,11 @@ pub fn merge_heads<'e>(
     let recording = network.record(&Batch::new(examples))?;
     let width = network.shape.head_width();
     let mut test = HeadTest::default();
-    for (number, made) in recording.layers.iter().enumerate() {
-        let Some(layer) = network.layers.get_mut(number) else {
+    for (number, layer) in network.layers.iter_mut().enumerate() {
+        let Some(context) = recording.tape.input_of(&layer.attention_output.weight) else {
             continue;
         };
-        let outputs = Outputs::new(&made.context, layer, width)?;
+        let outputs = Outputs::new(context, layer, width)?;
         let fits = outputs.fits();
         let staying = dominating_set(&fits, &outputs.importance, recipe.head_distance);
         let kept = |&head: &usize| {
@@ -182,7 +182,7 @@ impl Outputs {
         let centred = context.broadcast_sub(&mean)?;
         #[expect(clippy::cast_precision_loss, reason = "a count of tokens")]
         let covariance = (centred.t()?.matmul(&centred)? / count as f64)?;
-        let weight = layer.attention_output.weight.value.as_tensor();
+        let weight = &layer.attention_output.weight.value;
         let wide = |tensor: Tensor| -> Result<Vec<f64>> {
             let values = tensor.flatten_all()?.to_vec1::<f32>()?;
             Ok(values.into_iter().map(f64::from).collect())
@@ -287,7 +287,7 @@ impl Outputs {
             let constant = constant as f32;
             *bias += constant;
         }
-        output.bias.value = Var::from_tensor(&Tensor::new(bias, output.bias.value.device())?)?;
+        output.bias.value = Tensor::new(bias, output.bias.value.device())?;
         revive(&mut output.weight, weight)
     }
 }
@@ -314,7 +314,7 @@ fn revive(parameter: &mut Parameter, weights: Vec<f32>) -> Result<()> {
         pruning.mask = Tensor::from_vec(mask, &shape, device)?;
         pruning.sensitivity = Tensor::from_vec(sensitivity, &shape, device)?;
     }
-    parameter.value = Var::from_tensor(&Tensor::from_vec(weights, &shape, device)?)?;
+    parameter.value = Tensor::from_vec(weights, &shape, device)?;
     Ok(())
 }
 

@@ -104,7 +104,7 @@ pub(super) fn remove_poor(
 
 /// Scores of single weights, each for its cost; what has a sign and stays is above zero.
 fn for_cost(matrix: &Candidates) -> Result<Tensor> {
-    let scores = matrix.scores.detach().abs()?;
+    let scores = matrix.scores.abs()?;
     let (costs, dimension) = match &matrix.costs {
         Costs::Even => return Ok(scores),
         Costs::Rows(costs) => (costs, 1),

@@ -15,10 +15,10 @@
 //!
 //! `l1` is the baseline without topology: α·Σ|w| over all encoder matrices.
 
-use candle_core::backprop::GradStore;
 use candle_core::{DType, Result, Tensor};
 
 use crate::network::parameter::Parameter;
+use crate::network::tape::Gradients;
 use crate::network::{Layer, Network};
 use crate::recipe::{Method, PruningRecipe};
 
@@ -31,7 +31,7 @@ pub const EPSILON: f32 = 1e-4;
 /// When a tensor cannot be read or made.
 pub fn add_gradients(
     network: &Network,
-    gradients: &mut GradStore,
+    gradients: &mut Gradients,
     recipe: &PruningRecipe,
 ) -> Result<()> {
     let shape = &network.shape;
@@ -47,13 +47,13 @@ pub fn add_gradients(
             Method::L1 => {
                 for linear in [projection, attention_output, mlp_input, mlp_output] {
                     let gradient = (signs(&linear.weight)? * recipe.alpha)?;
-                    add(gradients, &linear.weight, &gradient)?;
+                    gradients.add(&linear.weight, gradient)?;
                 }
             }
             Method::Paper => {
                 if recipe.group_sparsity {
                     let gradient = group_gradient(&projection.weight)?;
-                    add(gradients, &projection.weight, &(gradient * recipe.beta)?)?;
+                    gradients.add(&projection.weight, (gradient * recipe.beta)?)?;
                 }
                 if recipe.preferential_attachment {
                     for (linear, inputs) in
@@ -61,7 +61,7 @@ pub fn add_gradients(
                     {
                         let floor = f64::from(recipe.cost_floor);
                         let gradient = attachment_gradient(&linear.weight, inputs, floor)?;
-                        add(gradients, &linear.weight, &(gradient * recipe.alpha)?)?;
+                        gradients.add(&linear.weight, (gradient * recipe.alpha)?)?;
                     }
                 }
             }
@@ -71,24 +71,14 @@ pub fn add_gradients(
     Ok(())
 }
 
-fn add(gradients: &mut GradStore, parameter: &Parameter, more: &Tensor) -> Result<()> {
-    let value = parameter.value.as_tensor();
-    let sum = match gradients.get(value) {
-        Some(gradient) => (gradient + more)?,
-        None => more.clone(),
-    };
-    gradients.insert(value, sum);
-    Ok(())
-}
-
 /// The derivative of Σ|w|; 0 where the weight is.
 fn signs(parameter: &Parameter) -> Result<Tensor> {
-    parameter.value.detach().sign()
+    parameter.value.sign()
 }
 
 /// (floor + 1 − degree)·sign(w); `inputs` counts columns before any were cut.
 fn attachment_gradient(parameter: &Parameter, inputs: usize, floor: f64) -> Result<Tensor> {
-    let sizes = parameter.value.detach().abs()?;
+    let sizes = parameter.value.abs()?;
     let living = sizes.ge(EPSILON)?.to_dtype(DType::F32)?.sum_keepdim(1)?;
     #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
     let cost = living.affine(-1.0 / inputs as f64, floor + 1.0)?;
@@ -97,7 +87,7 @@ fn attachment_gradient(parameter: &Parameter, inputs: usize, floor: f64) -> Resu
 
 /// sign(w) / (2·√n), n the sum of the column's sizes.
 fn group_gradient(parameter: &Parameter) -> Result<Tensor> {
-    let sizes = parameter.value.detach().abs()?;
+    let sizes = parameter.value.abs()?;
     #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
     let least = EPSILON * sizes.dim(0)? as f32;
     let sums = sizes.sum_keepdim(0)?.maximum(least)?;

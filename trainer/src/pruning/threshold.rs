@@ -1,7 +1,7 @@
 //! Which: one threshold over all encoder matrices, solved so that exactly the wanted
 //! number of weights stays.
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Result, Tensor};
 
 use super::choice::{Candidates, Choice, keep_best};
 use super::cost::costs;
@@ -106,7 +106,7 @@ fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) 
     let matrices = prunable.zip(costs).map(|((parameter, pruning), costs)| {
         let scores = match recipe.score {
             ScoreKind::Sensitivity | ScoreKind::Movement => &pruning.sensitivity,
-            ScoreKind::Magnitude => parameter.value.as_tensor(),
+            ScoreKind::Magnitude => &parameter.value,
         };
         Candidates {
             scores: scores.clone(),
@@ -157,8 +157,8 @@ fn set_masks(network: &mut Network, masks: Vec<Tensor>) -> Result<()> {
 pub(super) fn apply_mask(parameter: &mut Parameter) -> Result<()> {
     if let Some(pruning) = &mut parameter.pruning {
         let mask = &pruning.mask;
-        // A new variable: networks that were cloned share the old one.
-        parameter.value = Var::from_tensor(&(parameter.value.as_tensor() * mask)?)?;
+        // A new tensor: networks that were cloned share the old one.
+        parameter.value = (&parameter.value * mask)?;
         for moment in &mut parameter.moments {
             *moment = (&*moment * mask)?;
         }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
@@ -178,7 +178,7 @@ fn encode(run: &Run) -> Result<Vec<u8>, Problem> {
     };
     let mut tensors = Vec::new();
     for (name, parameter) in run.network.parameters() {
-        if !is_finite(&parameter.values())? {
+        if !is_finite(&parameter.value)? {
             return Err(Problem::NotFinite(name));
         }
         for (suffix, tensor) in parameter.tensors() {
@@ -187,7 +187,7 @@ fn encode(run: &Run) -> Result<Vec<u8>, Problem> {
     }
     if let Some(dense) = &run.dense {
         for (name, parameter) in dense.parameters() {
-            tensors.push((format!("dense/{name}/value"), parameter.value.as_tensor()));
+            tensors.push((format!("dense/{name}/value"), &parameter.value));
         }
     }
     let description = HashMap::from([(KEY.to_owned(), serde_json::to_string(&state)?)]);
@@ -276,7 +276,7 @@ fn fill(
                 None => Err(Problem::Missing(name)),
             }
         };
-        parameter.value = Var::from_tensor(&take("value")?)?;
+        parameter.value = take("value")?;
         if left.is_some() {
             parameter.moments = [take("first_moment")?, take("second_moment")?];
             if parameter.pruning.is_some() {

@@ -1,9 +1,9 @@
 //! AdamW (Loshchilov & Hutter 2019) whose state can be saved, masked and cut.
 
-use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, Tensor, bail};
 
 use crate::network::parameter::Parameter;
+use crate::network::tape::Gradients;
 use crate::recipe::ScoreKind;
 
 const FIRST_DECAY: f32 = 0.9;
@@ -32,11 +32,11 @@ pub struct StepSettings {
 /// When a parameter has no gradient: a cut graph is a programming error.
 pub fn step(
     parameters: Vec<&mut Parameter>,
-    gradients: &GradStore,
+    gradients: &Gradients,
     loss: &Tensor,
     settings: StepSettings,
 ) -> Result<()> {
-    let gradient_of = |parameter: &Parameter| match gradients.get(&parameter.value) {
+    let gradient_of = |parameter: &Parameter| match gradients.get(parameter) {
         Some(gradient) => gradient.contiguous(),
         None => bail!(
             "a parameter of shape {:?} has no gradient",
@@ -54,13 +54,13 @@ pub fn step(
     }
     for parameter in parameters {
         let mut gradient = gradient_of(parameter)?;
-        let value = parameter.value.as_tensor();
+        let value = &parameter.value;
         if let Some(pruning) = &mut parameter.pruning {
             gradient = (gradient * &pruning.mask)?;
             let memory = settings.score_memory;
             match settings.score {
                 ScoreKind::Movement => {
-                    pruning.sensitivity = (&pruning.sensitivity - (value.detach() * &gradient)?)?;
+                    pruning.sensitivity = (&pruning.sensitivity - (value * &gradient)?)?;
                 }
                 ScoreKind::Sensitivity | ScoreKind::Magnitude => {
                     let sensitivity = &pruning.sensitivity;
@@ -107,7 +107,7 @@ fn step_on_gpu(
             let pruning = parameter.pruning.as_ref();
             Slot {
                 tensors: [
-                    Some(parameter.value.as_tensor()),
+                    Some(&parameter.value),
                     Some(first),
                     Some(second),
                     Some(gradient),
@@ -264,15 +264,21 @@ mod tests {
         }
     }
 
-    /// Loss Σ (w − 9)², so ∂L/∂w = 2·(w − 9).
+    /// Loss Σ (w − lowest)², so ∂L/∂w = 2·(w − lowest).
+    fn parabola(parameter: &Parameter, lowest: f64) -> (Tensor, Gradients) {
+        let distance = parameter.value.affine(1.0, -lowest).unwrap();
+        let mut gradients = Gradients::default();
+        let gradient = distance.affine(2.0, 0.0).unwrap();
+        gradients.add(parameter, gradient).unwrap();
+        (distance.sqr().unwrap().sum_all().unwrap(), gradients)
+    }
+
     #[test]
     fn scores_are_the_formulas() {
         let after_two = |score| {
             let mut parameter = Parameter::prunable(vec![2.0, 10.0], &[1, 2]).unwrap();
             for number in 1..=2 {
-                let loss = parameter.value.affine(1.0, -9.0).unwrap().sqr().unwrap();
-                let loss = loss.sum_all().unwrap();
-                let gradients = loss.backward().unwrap();
+                let (loss, gradients) = parabola(&parameter, 9.0);
                 let settings = StepSettings {
                     learning_rate: 0.0,
                     score,
@@ -296,9 +302,7 @@ mod tests {
     fn finds_the_minimum_of_a_parabola() {
         let mut parameter = Parameter::new(vec![5.0, -3.0], &[2]).unwrap();
         for number in 1..=300 {
-            let loss = parameter.value.affine(1.0, -1.0).unwrap().sqr().unwrap();
-            let loss = loss.sum_all().unwrap();
-            let gradients = loss.backward().unwrap();
+            let (loss, gradients) = parabola(&parameter, 1.0);
             step(vec![&mut parameter], &gradients, &loss, settings(number)).unwrap();
         }
         for value in parameter.to_vec().unwrap() {
@@ -312,9 +316,7 @@ mod tests {
         let pruning = parameter.pruning.as_mut().unwrap();
         pruning.mask = Tensor::new(&[[0.0_f32, 1.0]], pruning.mask.device()).unwrap();
         for number in 1..=3 {
-            let loss = parameter.value.affine(1.0, -9.0).unwrap().sqr().unwrap();
-            let loss = loss.sum_all().unwrap();
-            let gradients = loss.backward().unwrap();
+            let (loss, gradients) = parabola(&parameter, 9.0);
             step(vec![&mut parameter], &gradients, &loss, settings(number)).unwrap();
         }
         let value = parameter.to_vec().unwrap();

@@ -77,7 +77,7 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
     let forward = |network: &Network| -> Result<_> {
         let recording = network.record(&batch)?;
         let targets = batch.targets(labels, 0.0, &device)?;
-        let loss = Loss::of_classes(&recording, &targets)?;
+        let loss = Loss::of_classes(&recording.outputs, &targets)?;
         Ok((recording, loss))
     };
     for _ in 0..WARM_UP + load.steps {
@@ -85,7 +85,7 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
         let (recording, loss) = forward(network)?;
         device.synchronize()?;
         let forward = start.elapsed();
-        let gradients = network.backward(&batch, &recording, &loss)?;
+        let gradients = recording.backward(&loss.gradients)?;
         device.synchronize()?;
         let backward = start.elapsed();
         optimizer::step(
@@ -103,7 +103,7 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
     for _ in 0..WARM_UP + load.steps {
         let start = Instant::now();
         let (recording, loss) = forward(network)?;
-        let gradients = network.backward(&batch, &recording, &loss)?;
+        let gradients = recording.backward(&loss.gradients)?;
         optimizer::step(
             network.parameters_mut(),
             &gradients,

@@ -99,7 +99,7 @@ pub(in crate::ops) fn attention_backward(
     let offsets = offsets(device, sequences)?;
     let result = fresh(device, shape, Lifetime::Moment)?;
     let stats = fresh(device, (tokens, heads.count, 2), Lifetime::Moment)?;
-    let of_result = address(&result, 3 * tokens * columns)?;
+    let grad_result = address(&result, 3 * tokens * columns)?;
     let stats = address(&stats, tokens * heads.count * 2)?;
     let count = size(heads.count)?;
     let of_queries = kernel(device, source(heads), "attention_backward_queries")?;
@@ -110,7 +110,7 @@ pub(in crate::ops) fn attention_backward(
         &context,
         &gradient,
         &*offsets,
-        &of_result,
+        &grad_result,
         &stats,
         &count,
         &heads.scale
@@ -123,7 +123,7 @@ pub(in crate::ops) fn attention_backward(
         &gradient,
         &stats,
         &*offsets,
-        &of_result,
+        &grad_result,
         &count,
         &heads.scale
     );

@@ -5,7 +5,7 @@ use candle_core::cuda_backend::cudarc::driver::LaunchConfig;
 use candle_core::{Result, Tensor};
 
 use super::{Kernel, Source, WARP, address, device_of, fresh, grid, kernel, room, size, tensor};
-use crate::ops::{LateSums, Lifetime};
+use crate::ops::{DeferredSums, Lifetime};
 
 /// Threads of a block: columns by rows.
 const BLOCK: (u32, u32) = (WARP, 8);
@@ -57,17 +57,17 @@ impl PartialSums {
         address(&self.parts, self.parts.elem_count())
     }
 
-    /// The sums, which are late where there are several parts.
-    pub(super) fn sums(self, late: &mut LateSums) -> Result<Tensor> {
+    /// The sums, which are deferred where there are several parts.
+    pub(super) fn sums(self, deferred: &mut DeferredSums) -> Result<Tensor> {
         let sums = self.sums.clone();
         if self.parts.dim(0)? > 1 {
-            late.waiting.push(self);
+            deferred.waiting.push(self);
         }
         Ok(sums)
     }
 }
 
-/// See [`LateSums::finish`].
+/// See [`DeferredSums::finish`].
 pub(in crate::ops) fn finish(waiting: &[PartialSums]) -> Result<()> {
     let Some(first) = waiting.first() else {
         return Ok(());
@@ -102,7 +102,7 @@ pub(in crate::ops) fn finish(waiting: &[PartialSums]) -> Result<()> {
 }
 
 /// See [`crate::ops::column_sums`].
-pub(in crate::ops) fn column_sums(x: &Tensor, late: &mut LateSums) -> Result<Tensor> {
+pub(in crate::ops) fn column_sums(x: &Tensor, deferred: &mut DeferredSums) -> Result<Tensor> {
     let device = device_of(x)?;
     let (rows, width) = x.dims2()?;
     let parts = Parts::new(rows, width)?;
@@ -118,7 +118,7 @@ pub(in crate::ops) fn column_sums(x: &Tensor, late: &mut LateSums) -> Result<Ten
         &cols,
         &parts.rows_each
     );
-    partial.sums(late)
+    partial.sums(deferred)
 }
 
 /// See [`crate::ops::column_magnitudes`].
