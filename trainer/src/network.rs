@@ -15,8 +15,6 @@ mod encoder;
 mod layer;
 pub mod parameter;
 mod precision;
-#[cfg(test)]
-mod recording;
 pub mod tape;
 
 pub use encoder::{OutputGradients, Outputs, Recording};

@@ -90,8 +90,7 @@ impl Network {
                 embedded = tape.add(&embedded, &found)?;
             }
         }
-        let norm = self.embedding_norm.weights(shape.norm_epsilon);
-        let mut x = tape.layer_norm(&embedded, norm)?;
+        let mut x = tape.layer_norm(&embedded, &self.embedding_norm, shape.norm_epsilon)?;
         for (number, layer) in self.layers.iter().enumerate() {
             tape.enter(&format!("layer {number}"));
             x = layer.forward(tape, &x, &batch.sequences, shape, precision)?;
@@ -269,40 +268,6 @@ mod tests {
         OutputGradients {
             logits,
             layers: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn the_written_out_backward_had_the_same_bits() {
-        let precisions = [Precision::Float, Precision::Bf16, Precision::Int8];
-        for pooling in [PoolingKind::Mean, PoolingKind::Cls] {
-            for precision in precisions {
-                for with_layers in [true, false] {
-                    let mut network = network(pooling);
-                    network.precision = precision;
-                    let batch = batch();
-                    let recording = network.record(&batch).unwrap();
-                    let before = network.record_before(&batch).unwrap();
-                    let bits = |x: &Tensor| -> Vec<u32> {
-                        values_of(x).into_iter().map(f32::to_bits).collect()
-                    };
-                    let mut weights = weights_of(&recording.outputs);
-                    if !with_layers {
-                        weights.layers.clear();
-                    }
-                    assert_eq!(bits(&recording.outputs.logits.value), bits(&before.logits));
-                    let expected = network.backward_before(&batch, &before, &weights).unwrap();
-                    let found = recording.backward(&weights).unwrap();
-                    for (name, parameter) in network.parameters() {
-                        let found = bits(found.get(parameter).unwrap());
-                        assert_eq!(
-                            found,
-                            bits(expected.get(&parameter.value).unwrap()),
-                            "{name}"
-                        );
-                    }
-                }
-            }
         }
     }
 

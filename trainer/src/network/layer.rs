@@ -5,7 +5,7 @@ use candle_core::Result;
 use super::Shape;
 use super::parameter::Parameter;
 use super::precision::{Operands, Precision};
-use super::tape::{Node, NormWeights, Tape};
+use super::tape::{Node, Tape};
 use crate::ops::{Heads, Sequences};
 
 /// Gain and shift of a LayerNorm.
@@ -45,16 +45,6 @@ pub struct Layer {
     pub mlp_output: Linear,
     /// LayerNorm after MLP and residual.
     pub mlp_norm: Norm,
-}
-
-impl Norm {
-    pub(super) fn weights(&self, epsilon: f32) -> NormWeights<'_> {
-        NormWeights {
-            gain: &self.gain,
-            shift: &self.shift,
-            epsilon,
-        }
-    }
 }
 
 impl Linear {
@@ -114,15 +104,14 @@ impl Layer {
         let context = tape.attention(&projected, heads, sequences)?;
         let output = &self.attention_output;
         let attention_out = output.product(tape, &context, precision)?;
-        let norm = self.attention_norm.weights(epsilon);
-        let attended = tape.add_and_normalize(attention_out, &output.bias, x, norm)?;
+        let norm = &self.attention_norm;
+        let attended = tape.add_and_normalize(attention_out, &output.bias, x, norm, epsilon)?;
 
         let input = &self.mlp_input;
         let neurons = input.product(tape, &attended, precision)?;
         let activated = tape.bias_and_activate(neurons, &input.bias, shape.activation)?;
         let output = &self.mlp_output;
         let mlp_out = output.product(tape, &activated, precision)?;
-        let norm = self.mlp_norm.weights(epsilon);
-        tape.add_and_normalize(mlp_out, &output.bias, &attended, norm)
+        tape.add_and_normalize(mlp_out, &output.bias, &attended, &self.mlp_norm, epsilon)
     }
 }

@@ -39,11 +39,11 @@ impl Precision {
 
 /// How a product reads its operands.
 #[derive(Clone, Debug)]
-pub struct Operands {
+pub(super) struct Operands {
     /// Of both.
-    pub precision: Precision,
+    pub(super) precision: Precision,
     /// Columns of x that the weight has, where some were cut.
-    pub columns: Option<Vec<u32>>,
+    pub(super) columns: Option<Vec<u32>>,
 }
 
 impl Operands {
