@@ -8,11 +8,16 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub mod keys;
+mod methods;
+mod pruning;
 pub mod target;
 mod vocabulary_size;
 
 use crate::recipe::target::Target;
 
+pub use methods::{ForeignKey, Method, MethodKind, Neuroprune, Paper};
+pub use pruning::{Blocks, PruningRecipe, ScoreKind};
 pub use vocabulary_size::VocabularySize;
 
 /// A whole recipe.
@@ -103,152 +108,6 @@ pub struct TrainingRecipe {
     pub label_smoothing: f64,
     /// What products of matrices read, in both phases.
     pub precision: FloatPrecision,
-}
-
-/// NeuroPrune: training of the sparse network from the dense one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PruningRecipe {
-    /// How weights are chosen; some methods fix keys below ([`Recipe::settle`]).
-    pub method: Method,
-    /// Share of encoder weights (Q, K, V, W_O, L_in, L_out) that end as zero.
-    pub sparsity: f64,
-    /// Passes over the training data.
-    pub epochs: usize,
-    /// Peak learning rate.
-    pub learning_rate: f64,
-    /// Share of the steps after which no more weights are removed.
-    pub schedule_end: f64,
-    /// Steps from one removal to the next.
-    pub interval: usize,
-    /// What is removed and kept as one.
-    pub blocks: Blocks,
-    /// What a weight's survival depends on.
-    pub score: ScoreKind,
-    /// Memory of the sensitivity, per step (exponential moving average).
-    pub score_memory: f64,
-    /// MLP: weights of well-connected neurons are cheaper (preferential attachment).
-    pub preferential_attachment: bool,
-    /// Attention: input dimensions die as groups (l_{1,0.5}).
-    pub group_sparsity: bool,
-    /// Attention: heads that say the same are merged.
-    pub head_redundancy: bool,
-    /// Smallest cost of a weight; the cost of a neuron with all its weights.
-    pub cost_floor: f32,
-    /// What a neuron costs besides its weights, in weights that only just stay.
-    pub neuron_cost: f32,
-    /// Largest relative distance of two heads' outputs that counts as the same.
-    pub head_distance: f32,
-    /// Strength of the penalty on L_in and L_out (`paper`), on all matrices (`l1`).
-    pub alpha: f64,
-    /// Strength of the penalty on Q, K, V (`paper`).
-    pub beta: f64,
-    /// Largest difference of any weights of two heads that counts as the same (`paper`).
-    pub theta: f32,
-    /// Probability that a word is lost, replaced or moved in training.
-    pub word_noise: f32,
-    /// Share of the loss that follows the dense network's answers.
-    pub distillation: f64,
-    /// Temperature of those answers.
-    pub temperature: f64,
-    /// Weight of the mean squared distance from what the dense network's layers make.
-    pub hidden_distillation: f64,
-}
-
-/// How weights are chosen: `docs/method.md`, "Methods".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Method {
-    /// Score for its cost, exact sparsity, heads compared by what they say (default).
-    #[default]
-    Neuroprune,
-    /// As published: penalties, heads compared by their weights, zeros at the end.
-    Paper,
-    /// A plain l1 penalty, magnitude decides.
-    L1,
-    /// Magnitude alone decides.
-    Magnitude,
-    /// |w·∂L/∂w| alone decides.
-    Sensitivity,
-    /// −w·∂L/∂w alone decides (Sanh et al. 2020).
-    Movement,
-}
-
-impl Method {
-    /// Every method, the default first.
-    pub const ALL: [Self; 6] = [
-        Self::Neuroprune,
-        Self::Paper,
-        Self::L1,
-        Self::Magnitude,
-        Self::Sensitivity,
-        Self::Movement,
-    ];
-
-    /// The name in recipes, `paper`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Neuroprune => "neuroprune",
-            Self::Paper => "paper",
-            Self::L1 => "l1",
-            Self::Magnitude => "magnitude",
-            Self::Sensitivity => "sensitivity",
-            Self::Movement => "movement",
-        }
-    }
-}
-
-/// What is removed and kept as one: neighbouring inputs of one output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-pub enum Blocks {
-    /// Each weight for itself.
-    #[default]
-    #[serde(rename = "1x1")]
-    #[value(name = "1x1")]
-    One,
-    /// Pairs.
-    #[serde(rename = "1x2")]
-    #[value(name = "1x2")]
-    Two,
-    /// Groups of four.
-    #[serde(rename = "1x4")]
-    #[value(name = "1x4")]
-    Four,
-}
-
-impl Blocks {
-    /// Weights of one block.
-    #[must_use]
-    pub fn width(self) -> usize {
-        match self {
-            Self::One => 1,
-            Self::Two => 2,
-            Self::Four => 4,
-        }
-    }
-
-    /// The name in recipes, `1x4`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::One => "1x1",
-            Self::Two => "1x2",
-            Self::Four => "1x4",
-        }
-    }
-}
-
-/// What a weight's survival depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ScoreKind {
-    /// Moving average of |w · ∂L/∂w|.
-    Sensitivity,
-    /// |w|.
-    Magnitude,
-    /// Sum of −w · ∂L/∂w: how far training moved the weight away from zero.
-    Movement,
 }
 
 /// What products of matrices read while a network is trained in floats. Their sums, weights
@@ -372,35 +231,6 @@ impl Default for TrainingRecipe {
     }
 }
 
-impl Default for PruningRecipe {
-    fn default() -> Self {
-        Self {
-            method: Method::Neuroprune,
-            sparsity: 0.9,
-            epochs: 12,
-            learning_rate: 1e-3,
-            schedule_end: 0.6,
-            interval: 10,
-            blocks: Blocks::One,
-            score: ScoreKind::Sensitivity,
-            score_memory: 0.95,
-            preferential_attachment: true,
-            group_sparsity: true,
-            head_redundancy: true,
-            cost_floor: 0.2,
-            neuron_cost: 0.0,
-            head_distance: 0.5,
-            alpha: 1e-3,
-            beta: 1e-3,
-            theta: 0.15,
-            word_noise: 0.2,
-            distillation: 0.5,
-            temperature: 2.0,
-            hidden_distillation: 0.0,
-        }
-    }
-}
-
 impl Default for QuantizationRecipe {
     fn default() -> Self {
         Self {
@@ -438,7 +268,7 @@ pub enum RecipeError {
         /// Its value.
         value: String,
         /// What it must be.
-        expected: &'static str,
+        expected: String,
     },
     /// A key says otherwise than the pretrained checkpoint that it starts from.
     #[error(transparent)]
@@ -516,8 +346,17 @@ impl Recipe {
     /// This recipe with one key changed: `model.hidden`, `64`.
     ///
     /// # Errors
-    /// A message when there is no such key, or the value does not fit it.
+    /// A message when there is no such key, the method does not have it, or the value does
+    /// not fit it.
     pub fn with(&self, key: &str, value: &str) -> Result<Self, String> {
+        if key == METHOD {
+            let name = toml::Value::String(value.trim_matches('"').to_owned());
+            let kind = name.try_into::<MethodKind>();
+            let kind = kind.map_err(|error| error.message().to_owned())?;
+            let mut changed = self.clone();
+            changed.pruning.method = changed.pruning.method.changed_to(kind);
+            return Ok(changed);
+        }
         let mut root = toml::Table::try_from(self).map_err(|error| error.to_string())?;
         let parsed = format!("value = {value}").parse::<toml::Table>().ok();
         let parsed = parsed.and_then(|mut table| table.remove("value"));
@@ -531,6 +370,9 @@ impl Recipe {
             },
         };
         let Some(old) = section.get_mut(name) else {
+            if let Some(key) = ForeignKey::find(key, self.pruning.method.kind()) {
+                return Err(key.to_string());
+            }
             let keys = section
                 .keys()
                 .map(String::as_str)
@@ -545,32 +387,33 @@ impl Recipe {
             }
             (_, new) => new,
         };
-        root.try_into()
-            .map_err(|error: toml::de::Error| error.message().to_owned())
+        let mut changed: Self = root
+            .try_into()
+            .map_err(|error: toml::de::Error| error.message().to_owned())?;
+        if key == BLOCKS {
+            changed.pruning.set_blocks(changed.pruning.blocks);
+        }
+        Ok(changed)
     }
 
-    /// Sets the keys that the method fixes, so that a resolved recipe says what happens.
+    /// This recipe with several keys changed. Those on which the meaning of others depends
+    /// come first, whatever their order here; of a key that is there twice, the last counts.
     ///
-    /// Baselines have one score and none of the paper's mechanisms; `paper` has magnitude,
-    /// and keeps the switches of its penalties and of its test of heads. Distillation and
-    /// blocks are left to every method. Neurons have a price where weights go one by one.
-    pub fn settle(&mut self) {
-        let pruning = &mut self.pruning;
-        if pruning.blocks != Blocks::One {
-            pruning.neuron_cost = 0.0;
-        }
-        pruning.score = match pruning.method {
-            Method::Neuroprune => return,
-            Method::Paper | Method::L1 | Method::Magnitude => ScoreKind::Magnitude,
-            Method::Sensitivity => ScoreKind::Sensitivity,
-            Method::Movement => ScoreKind::Movement,
+    /// # Errors
+    /// The place of the first change that cannot be made, and a message as of
+    /// [`Recipe::with`].
+    pub fn with_all(&self, changes: &[(String, String)]) -> Result<Self, (usize, String)> {
+        let mut order: Vec<usize> = (0..changes.len()).collect();
+        order.sort_by_key(|&at| match changes[at].0.as_str() {
+            METHOD => 0,
+            BLOCKS => 1,
+            _ => 2,
+        });
+        let change = |recipe: Self, at: usize| {
+            let (key, value) = &changes[at];
+            recipe.with(key, value).map_err(|problem| (at, problem))
         };
-        if pruning.method != Method::Paper {
-            pruning.preferential_attachment = false;
-            pruning.group_sparsity = false;
-            pruning.head_redundancy = false;
-        }
-        pruning.neuron_cost = 0.0;
+        order.into_iter().try_fold(self.clone(), change)
     }
 
     /// What shapes the dense network; the rest, which it does not read, at its default. So
@@ -593,179 +436,59 @@ impl Recipe {
         parse(path, &read_text(path)?)
     }
 
-    /// Checks every range.
+    /// Checks every key against [`keys::KEYS`], and keys against each other.
     ///
     /// # Errors
     /// [`RecipeError::Range`] for the first value outside.
     pub fn check(&self) -> Result<(), RecipeError> {
+        let refused = |key, value: String, expected: &str| {
+            Err(RecipeError::Range {
+                key,
+                value,
+                expected: expected.to_owned(),
+            })
+        };
+        // Before anything is made into TOML, whose whole numbers end there.
+        if i64::try_from(self.seed).is_err() {
+            let expected = "0 to 9223372036854775807, the whole numbers of TOML";
+            return refused("seed", self.seed.to_string(), expected);
+        }
+        keys::check_ranges(self)?;
         let model = &self.model;
-        let training = &self.training;
         let pruning = &self.pruning;
-        let range = |fits: bool, key, value: String, expected| {
-            if fits {
-                Ok(())
-            } else {
-                Err(RecipeError::Range {
-                    key,
-                    value,
-                    expected,
-                })
+        if !model.hidden.is_multiple_of(model.heads) {
+            let expected = "a divisor of model.hidden";
+            return refused("model.heads", model.heads.to_string(), expected);
+        }
+        // Or removing a head would tear blocks of W_O.
+        if !(model.hidden / model.heads).is_multiple_of(pruning.blocks.width()) {
+            let expected = "blocks whose width divides that of a head, model.hidden / model.heads";
+            return refused("pruning.blocks", pruning.blocks.name().to_owned(), expected);
+        }
+        let neuron_cost = pruning.method.neuron_cost();
+        if neuron_cost > 0.0 && pruning.blocks != Blocks::One {
+            let expected = "0 with pruning.blocks wider than 1x1";
+            return refused("pruning.neuron_cost", neuron_cost.to_string(), expected);
+        }
+        let expected = match model.vocabulary {
+            VocabularySize::Pieces(16..=60_000) => return Ok(()),
+            VocabularySize::Pieces(_) => "16 to 60000",
+            VocabularySize::Used | VocabularySize::All if model.is_pretrained() => return Ok(()),
+            VocabularySize::Used | VocabularySize::All => {
+                "a number of pieces; `used` and `all` need a pretrained checkpoint, `--from`"
             }
         };
-        let size = |key, value: usize, largest, expected| {
-            range(
-                (1..=largest).contains(&value),
-                key,
-                value.to_string(),
-                expected,
-            )
-        };
-        range(
-            i64::try_from(self.seed).is_ok(),
-            "seed",
-            self.seed.to_string(),
-            "0 to 9223372036854775807, the whole numbers of TOML",
-        )?;
-        size("model.hidden", model.hidden, 4096, "1 to 4096")?;
-        size("model.layers", model.layers, 64, "1 to 64")?;
-        range(
-            model.heads > 0 && model.hidden.is_multiple_of(model.heads),
-            "model.heads",
-            model.heads.to_string(),
-            "a divisor of model.hidden",
-        )?;
-        // The exact dominating set looks at every subset of the heads.
-        size("model.heads", model.heads, 16, "1 to 16")?;
-        // Or a head that goes would tear blocks of W_O.
-        range(
-            (model.hidden / model.heads).is_multiple_of(pruning.blocks.width()),
-            "pruning.blocks",
-            pruning.blocks.name().to_owned(),
-            "blocks whose width divides that of a head, model.hidden / model.heads",
-        )?;
-        size(
-            "model.intermediate",
-            model.intermediate,
-            16384,
-            "1 to 16384",
-        )?;
-        let (fits, expected) = match (model.vocabulary, model.is_pretrained()) {
-            (VocabularySize::Pieces(pieces), _) => ((16..=60_000).contains(&pieces), "16 to 60000"),
-            (_, is_pretrained) => (
-                is_pretrained,
-                "a number of pieces; `used` and `all` need a pretrained checkpoint, `--from`",
-            ),
-        };
-        range(
-            fits,
-            "model.vocabulary",
-            model.vocabulary.to_string(),
-            expected,
-        )?;
-        range(
-            (0.0..=0.1).contains(&model.norm_epsilon),
-            "model.norm_epsilon",
-            model.norm_epsilon.to_string(),
-            "0 to 0.1",
-        )?;
-        range(
-            (3..=2048).contains(&model.tokens),
-            "model.tokens",
-            model.tokens.to_string(),
-            "3 to 2048",
-        )?;
-        size("training.epochs", training.epochs, 10_000, "1 to 10000")?;
-        size("training.batch", training.batch, 4096, "1 to 4096")?;
-        size("pruning.epochs", pruning.epochs, 10_000, "1 to 10000")?;
-        size("pruning.interval", pruning.interval, 100_000, "1 to 100000")?;
-        let share = |key, value: f64, below: f64, expected| {
-            range(
-                (0.0..=below).contains(&value),
-                key,
-                value.to_string(),
-                expected,
-            )
-        };
-        share(
-            "pruning.head_distance",
-            f64::from(pruning.head_distance),
-            10.0,
-            "0 to 10",
-        )?;
-        share("quantization.aware", self.quantization.aware, 1.0, "0 to 1")?;
-        share("pruning.alpha", pruning.alpha, 1.0, "0 to 1")?;
-        share("pruning.beta", pruning.beta, 1.0, "0 to 1")?;
-        share("pruning.theta", f64::from(pruning.theta), 10.0, "0 to 10")?;
-        share("pruning.sparsity", pruning.sparsity, 0.999, "0 to 0.999")?;
-        share("pruning.schedule_end", pruning.schedule_end, 1.0, "0 to 1")?;
-        share(
-            "pruning.score_memory",
-            pruning.score_memory,
-            0.9999,
-            "0 to 0.9999",
-        )?;
-        share("pruning.distillation", pruning.distillation, 1.0, "0 to 1")?;
-        share(
-            "pruning.hidden_distillation",
-            pruning.hidden_distillation,
-            1000.0,
-            "0 to 1000",
-        )?;
-        share(
-            "pruning.word_noise",
-            f64::from(pruning.word_noise),
-            0.9,
-            "0 to 0.9",
-        )?;
-        share("training.warmup", training.warmup, 1.0, "0 to 1")?;
-        share(
-            "training.label_smoothing",
-            training.label_smoothing,
-            0.9,
-            "0 to 0.9",
-        )?;
-        share(
-            "training.word_noise",
-            f64::from(training.word_noise),
-            0.9,
-            "0 to 0.9",
-        )?;
-        share(
-            "training.learning_rate",
-            training.learning_rate,
-            1.0,
-            "0 to 1",
-        )?;
-        share(
-            "pruning.learning_rate",
-            pruning.learning_rate,
-            1.0,
-            "0 to 1",
-        )?;
-        share(
-            "training.weight_decay",
-            training.weight_decay,
-            1.0,
-            "0 to 1",
-        )?;
-        range(
-            pruning.temperature > 0.0 && pruning.temperature <= 100.0,
-            "pruning.temperature",
-            pruning.temperature.to_string(),
-            "above 0, up to 100",
-        )?;
-        range(
-            (0.001..=4.0).contains(&pruning.cost_floor),
-            "pruning.cost_floor",
-            pruning.cost_floor.to_string(),
-            "0.001 to 4",
-        )?;
-        range(
-            (0.0..=10_000.0).contains(&pruning.neuron_cost),
-            "pruning.neuron_cost",
-            pruning.neuron_cost.to_string(),
-            "0 to 10000",
-        )
+        refused("model.vocabulary", model.vocabulary.to_string(), expected)
+    }
+
+    /// The value of the key `pruning.sparsity`, if the recipe has it.
+    fn value(&self, path: &str) -> Option<toml::Value> {
+        let (section, name) = path.split_once('.').unwrap_or(("", path));
+        let mut root = toml::Table::try_from(self).ok()?;
+        match root.get_mut(section) {
+            Some(toml::Value::Table(table)) => table.remove(name),
+            _ => root.remove(name),
+        }
     }
 
     /// The resolved recipe as TOML.
@@ -781,6 +504,11 @@ impl Recipe {
         Sha256::digest(self.to_toml()).into()
     }
 }
+
+/// Its value decides which other keys there are.
+const METHOD: &str = "pruning.method";
+/// Its value decides whether neurons have a price.
+const BLOCKS: &str = "pruning.blocks";
 
 fn read_text(path: &Path) -> Result<String, RecipeError> {
     std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
@@ -889,49 +617,84 @@ mod tests {
         assert!(error.contains("`pruning.blocks` is 1x4"), "{error}");
         recipe.pruning.blocks = Blocks::Two;
         recipe.check().unwrap();
-        recipe.pruning.neuron_cost = 64.0;
-        recipe.settle();
-        assert!(recipe.pruning.neuron_cost.abs() < f32::EPSILON);
+    }
+
+    #[test]
+    fn wider_blocks_have_no_price_of_a_neuron() {
+        let priced = Recipe::default().with("pruning.neuron_cost", "64").unwrap();
+        assert_eq!(priced.pruning.method.neuron_cost(), 64.0);
+        let mut wide = priced.with(BLOCKS, "1x2").unwrap();
+        assert_eq!(wide.pruning.method.neuron_cost(), 0.0);
+        wide = wide.with("pruning.neuron_cost", "64").unwrap();
+        assert_eq!(
+            wide.check().unwrap_err().to_string(),
+            "recipe key `pruning.neuron_cost` is 64, expected 0 with pruning.blocks wider than 1x1"
+        );
     }
 
     #[test]
     fn names_of_methods_are_those_of_recipes() {
-        for method in Method::ALL {
-            let recipe = Recipe::default().with("pruning.method", method.name());
-            assert_eq!(recipe.unwrap().pruning.method, method);
+        for kind in MethodKind::ALL {
+            let recipe = Recipe::default().with(METHOD, kind.name()).unwrap();
+            assert_eq!(recipe.pruning.method, Method::new(kind));
+            let text = format!("[pruning]\nmethod = \"{}\"", kind.name());
+            assert_eq!(toml::from_str::<Recipe>(&text).unwrap(), recipe);
         }
     }
 
     #[test]
-    fn a_method_fixes_its_keys_and_no_others() {
-        let settled = |method| {
-            let mut recipe = Recipe::default();
-            recipe.pruning.method = method;
-            recipe.settle();
-            let pruning = &recipe.pruning;
-            let switches = [
-                pruning.preferential_attachment,
-                pruning.group_sparsity,
-                pruning.head_redundancy,
-            ];
-            assert_eq!(pruning.distillation, PruningRecipe::default().distillation);
-            (pruning.score, switches)
+    fn a_key_of_another_method_is_an_error_that_names_those_that_have_it() {
+        let message =
+            "`alpha` means nothing to the method `magnitude`; it is a key of paper and l1";
+        let text = "[pruning]\nmethod = \"magnitude\"\nalpha = 0.1";
+        let error = parse(Path::new("a.toml"), text).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+        let magnitude = Recipe::default().with(METHOD, "magnitude").unwrap();
+        assert_eq!(magnitude.with("pruning.alpha", "0.1").unwrap_err(), message);
+        assert!(!magnitude.to_toml().contains("alpha"));
+    }
+
+    /// Version 0.1 wrote every key; those that it never read may be there.
+    #[test]
+    fn a_recipe_resolved_by_version_0_1_opens() {
+        let mut keys = String::new();
+        for (key, value) in [
+            ("method", "\"l1\""),
+            ("interval", "12"),
+            ("score", "\"magnitude\""),
+            ("score_memory", "0.95"),
+            ("preferential_attachment", "false"),
+            ("group_sparsity", "false"),
+            ("head_redundancy", "false"),
+            ("cost_floor", "0.2"),
+            ("neuron_cost", "0.0"),
+            ("head_distance", "0.5"),
+            ("alpha", "0.002"),
+            ("beta", "0.001"),
+            ("theta", "0.15"),
+        ] {
+            keys += &format!("{key} = {value}\n");
+        }
+        let recipe: Recipe = toml::from_str(&format!("[pruning]\n{keys}")).unwrap();
+        let expected = Method::L1 {
+            interval: 12,
+            alpha: 0.002,
         };
-        assert_eq!(
-            settled(Method::Neuroprune),
-            (ScoreKind::Sensitivity, [true; 3])
-        );
-        assert_eq!(settled(Method::Paper), (ScoreKind::Magnitude, [true; 3]));
-        assert_eq!(settled(Method::L1), (ScoreKind::Magnitude, [false; 3]));
-        assert_eq!(
-            settled(Method::Magnitude),
-            (ScoreKind::Magnitude, [false; 3])
-        );
-        assert_eq!(
-            settled(Method::Sensitivity),
-            (ScoreKind::Sensitivity, [false; 3])
-        );
-        assert_eq!(settled(Method::Movement), (ScoreKind::Movement, [false; 3]));
+        assert_eq!(recipe.pruning.method, expected);
+    }
+
+    #[test]
+    fn the_method_is_changed_before_its_settings() {
+        let changes = [("pruning.alpha", "2e-3"), (METHOD, "l1")];
+        let changes = changes.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let recipe = Recipe::default().with_all(&changes).unwrap();
+        let expected = Method::L1 {
+            interval: 10,
+            alpha: 2e-3,
+        };
+        assert_eq!(recipe.pruning.method, expected);
+        let (at, _) = Recipe::default().with_all(&changes[..1]).unwrap_err();
+        assert_eq!(at, 0);
     }
 
     #[test]

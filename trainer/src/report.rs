@@ -19,7 +19,7 @@ use neuroprune_format::{FormatError, Model};
 use crate::ablation::Summary;
 use crate::numbers::{duration, percent, real, signed, significant, thousands};
 use crate::pruning::DegreeSpread;
-use crate::recipe::{Method, PruningRecipe};
+use crate::recipe::{Method, Neuroprune, Paper, PruningRecipe};
 use crate::run::outcome::Outcome;
 use crate::training::loss::has_teacher;
 use bytes::{Bar, BytesRow};
@@ -140,15 +140,34 @@ fn summary(outcome: &Outcome) -> String {
 fn method(outcome: &Outcome) -> String {
     let run = &outcome.run;
     let pruning = &run.recipe.pruning;
+    let mechanisms = match pruning.method {
+        Method::Neuroprune(Neuroprune {
+            preferential_attachment,
+            group_sparsity,
+            head_redundancy,
+            ..
+        })
+        | Method::Paper(Paper {
+            preferential_attachment,
+            group_sparsity,
+            head_redundancy,
+            ..
+        }) => [preferential_attachment, group_sparsity, head_redundancy],
+        Method::L1 { .. }
+        | Method::Magnitude { .. }
+        | Method::Sensitivity { .. }
+        | Method::Movement { .. } => [false; 3],
+    };
+    let [attachment, groups, heads] = mechanisms;
     let switches = [
-        ("preferential attachment", pruning.preferential_attachment),
-        ("group sparsity", pruning.group_sparsity),
-        ("redundancy of heads", pruning.head_redundancy),
+        ("preferential attachment", attachment),
+        ("group sparsity", groups),
+        ("redundancy of heads", heads),
         ("distillation", has_teacher(pruning)),
     ];
     let on = switches.iter().filter(|(_, on)| *on).map(|&(name, _)| name);
     let on: Vec<&str> = on.collect();
-    let mut text = format!("Method: {}", pruning.method.name());
+    let mut text = format!("Method: {}", pruning.method.kind().name());
     text += &match on.as_slice() {
         [] => ", without any mechanism beside its score".to_owned(),
         on => format!(", with {}", on.join(", ")),
@@ -190,19 +209,24 @@ fn spreads(outcome: &Outcome) -> [SpreadRow; 2] {
 
 /// How heads were compared.
 fn head_test(pruning: &PruningRecipe) -> String {
-    match (pruning.head_redundancy, pruning.method) {
-        (false, _) => "Heads were not compared.".to_owned(),
-        (true, Method::Paper) => format!(
-            "A head goes where another one has all its neighbours: heads no weight of which \
-             differs by more than {}, the distance here.",
-            significant(pruning.theta.into())
-        ),
-        (true, _) => format!(
+    match &pruning.method {
+        Method::Neuroprune(settings) if settings.head_redundancy => format!(
             "A head that says what another one says is merged into it; the distance is the \
              part of what it said that the other cannot predict (0: nothing is lost, 1: \
              everything). Up to {} counts as the same.",
-            significant(pruning.head_distance.into())
+            significant(settings.head_distance.into())
         ),
+        Method::Paper(settings) if settings.head_redundancy => format!(
+            "A head goes where another one has all its neighbours: heads no weight of which \
+             differs by more than {}, the distance here.",
+            significant(settings.theta.into())
+        ),
+        Method::Neuroprune(_)
+        | Method::Paper(_)
+        | Method::L1 { .. }
+        | Method::Magnitude { .. }
+        | Method::Sensitivity { .. }
+        | Method::Movement { .. } => "Heads were not compared.".to_owned(),
     }
 }
 

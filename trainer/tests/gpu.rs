@@ -17,7 +17,8 @@ use neuroprune_trainer::ops::{
 use neuroprune_trainer::pruning::{cut_all, prune_and_cut, prune_to};
 use neuroprune_trainer::random::{Purpose, initial_values, stream};
 use neuroprune_trainer::recipe::{
-    ActivationKind, Blocks, FloatPrecision, ModelRecipe, PruningRecipe, Recipe, ScoreKind,
+    ActivationKind, Blocks, FloatPrecision, ModelRecipe, Neuroprune, PruningRecipe, Recipe,
+    ScoreKind,
 };
 use neuroprune_trainer::text::batch::{Batch, EncodedExample};
 use neuroprune_trainer::training::loss::Loss;
@@ -321,9 +322,13 @@ fn removals_agree_to_the_weight() {
     for (blocks, neuron_cost) in kinds {
         for score in scores {
             let recipe = PruningRecipe {
+                method: Neuroprune {
+                    score,
+                    neuron_cost,
+                    ..Neuroprune::default()
+                }
+                .into(),
                 blocks,
-                score,
-                neuron_cost,
                 ..PruningRecipe::default()
             };
             let name = format!("{score:?} {blocks:?} {neuron_cost}");

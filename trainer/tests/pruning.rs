@@ -7,7 +7,9 @@ use neuroprune_trainer::network::{Layer, Network, Shape};
 use neuroprune_trainer::pruning::threshold::weights_at;
 use neuroprune_trainer::pruning::{cut, merge_heads, prune_and_cut, prune_to};
 use neuroprune_trainer::random::{Purpose, initial_values, stream};
-use neuroprune_trainer::recipe::{ActivationKind, Blocks, ModelRecipe, PruningRecipe, ScoreKind};
+use neuroprune_trainer::recipe::{
+    ActivationKind, Blocks, ModelRecipe, Neuroprune, PruningRecipe, ScoreKind,
+};
 use neuroprune_trainer::text::batch::{Batch, EncodedExample};
 
 use proptest::prelude::*;
@@ -43,10 +45,19 @@ fn network(activation: ActivationKind) -> Network {
     network
 }
 
-fn merging(head_distance: f32) -> PruningRecipe {
+fn neuroprune(settings: Neuroprune) -> PruningRecipe {
     PruningRecipe {
-        head_distance,
+        method: settings.into(),
         ..PruningRecipe::default()
+    }
+}
+
+/// Every weight costs the same.
+fn without_costs() -> Neuroprune {
+    Neuroprune {
+        preferential_attachment: false,
+        group_sparsity: false,
+        ..Neuroprune::default()
     }
 }
 
@@ -93,10 +104,10 @@ fn kill(parameter: &mut Parameter, dies: impl Fn(usize, usize) -> bool) {
 #[test]
 fn sparsity_is_exact_and_zeros_are_zero() {
     for score in [ScoreKind::Sensitivity, ScoreKind::Magnitude] {
-        let recipe = PruningRecipe {
+        let recipe = neuroprune(Neuroprune {
             score,
-            ..PruningRecipe::default()
-        };
+            ..Neuroprune::default()
+        });
         let mut network = network(ActivationKind::Relu);
         let total = network.shape.encoder_weights();
         for sparsity in [0.0, 0.1, 0.5, 0.5, 0.777, 0.9, 0.99] {
@@ -137,11 +148,7 @@ fn sparsity_is_exact_and_zeros_are_zero() {
 
 #[test]
 fn the_lowest_scores_for_their_cost_go_first() {
-    let recipe = PruningRecipe {
-        preferential_attachment: false,
-        group_sparsity: false,
-        ..PruningRecipe::default()
-    };
+    let recipe = neuroprune(without_costs());
     let mut network = network(ActivationKind::Relu);
     let scores = |network: &Network| -> Vec<(f32, f32)> {
         let parameters = network.parameters().into_iter();
@@ -177,10 +184,10 @@ fn the_lowest_scores_for_their_cost_go_first() {
 #[test]
 fn attachment_makes_degrees_uneven() {
     let spread = |preferential_attachment: bool| {
-        let recipe = PruningRecipe {
+        let recipe = neuroprune(Neuroprune {
             preferential_attachment,
-            ..PruningRecipe::default()
-        };
+            ..Neuroprune::default()
+        });
         let mut network = network(ActivationKind::Relu);
         for step in 1..=18 {
             prune_to(&mut network, 0.05 * f64::from(step), &recipe).unwrap();
@@ -287,7 +294,7 @@ fn a_head_that_says_the_same_is_merged_without_a_trace() {
     set(&mut layer.projection.bias, bias);
 
     let before = logits(&network);
-    let test = merge_heads(&mut network, examples().iter(), &merging(0.01)).unwrap();
+    let test = merge_heads(&mut network, examples().iter(), 0.01, Blocks::One).unwrap();
     let merged = test.merged;
     assert_eq!(merged.len(), 1, "{merged:?}");
     let (went, into) = (merged[0].head, merged[0].into);
@@ -302,7 +309,7 @@ fn a_head_that_says_the_same_is_merged_without_a_trace() {
 #[test]
 fn different_heads_stay() {
     let mut network = network(ActivationKind::Relu);
-    let test = merge_heads(&mut network, examples().iter(), &merging(0.01)).unwrap();
+    let test = merge_heads(&mut network, examples().iter(), 0.01, Blocks::One).unwrap();
     assert_eq!(test.merged, []);
     assert_eq!(test.kept.len(), 8);
     assert!(
@@ -311,7 +318,7 @@ fn different_heads_stay() {
             .all(|kept| kept.distance > 0.01 && kept.nearest.is_some_and(|near| near != kept.head))
     );
     // Everything is predicted within its own size: one head a layer is left.
-    let test = merge_heads(&mut network, examples().iter(), &merging(1.01)).unwrap();
+    let test = merge_heads(&mut network, examples().iter(), 1.01, Blocks::One).unwrap();
     assert_eq!((test.merged.len(), test.kept.len()), (6, 2));
     assert!(network.layers.iter().all(|layer| layer.heads.len() == 1));
 }
@@ -342,12 +349,10 @@ fn network_with_poor_neurons() -> Network {
 fn a_neuron_below_its_price_goes_as_a_whole() {
     let pruned = |neuron_cost| {
         let mut network = network_with_poor_neurons();
-        let recipe = PruningRecipe {
+        let recipe = neuroprune(Neuroprune {
             neuron_cost,
-            preferential_attachment: false,
-            group_sparsity: false,
-            ..PruningRecipe::default()
-        };
+            ..without_costs()
+        });
         prune_to(&mut network, 0.5, &recipe).unwrap();
         let left = network.living_weights().unwrap();
         assert_eq!(
@@ -374,10 +379,10 @@ fn a_neuron_below_its_price_goes_as_a_whole() {
 #[test]
 fn prices_of_neurons_leave_the_sparsity_as_it_is() {
     for neuron_cost in [1.0, 30.0, 3000.0] {
-        let recipe = PruningRecipe {
+        let recipe = neuroprune(Neuroprune {
             neuron_cost,
-            ..PruningRecipe::default()
-        };
+            ..Neuroprune::default()
+        });
         let mut network = network_with_poor_neurons();
         for sparsity in [0.2, 0.5, 0.8] {
             prune_to(&mut network, sparsity, &recipe).unwrap();
@@ -456,7 +461,7 @@ proptest! {
         dying in proptest::collection::vec(any::<bool>(), 24),
         head in 0..4_usize,
     ) {
-        let recipe = PruningRecipe { blocks, head_distance: 0.9, ..PruningRecipe::default() };
+        let recipe = PruningRecipe { blocks, ..PruningRecipe::default() };
         let width = blocks.width();
         let mut network = network(ActivationKind::Relu);
         kill(&mut network.layers[0].mlp_input.weight, |row, _| dying[row]);
@@ -475,7 +480,7 @@ proptest! {
             assert_whole(&network, blocks);
             assert_same_answers(&answers, &network, 1e-3);
             prop_assert_eq!(cut(&mut network, blocks).unwrap(), Default::default());
-            merge_heads(&mut network, examples().iter(), &recipe).unwrap();
+            merge_heads(&mut network, examples().iter(), 0.9, blocks).unwrap();
             assert_whole(&network, blocks);
         }
         let before = network.living_weights().unwrap();
@@ -499,9 +504,7 @@ proptest! {
 fn the_lowest_blocks_go_first() {
     let recipe = PruningRecipe {
         blocks: Blocks::Two,
-        preferential_attachment: false,
-        group_sparsity: false,
-        ..PruningRecipe::default()
+        ..neuroprune(without_costs())
     };
     let mut network = network(ActivationKind::Relu);
     let blocks = |network: &Network| -> Vec<(f32, bool)> {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::summary::Peer;
-use crate::recipe::{Method, Recipe, RecipeError};
+use crate::recipe::{MethodKind, Recipe, RecipeError};
 
 /// A grid of runs.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ struct GridFile {
     set: Table,
     data: Option<DataFiles>,
     #[serde(default)]
-    methods: Vec<Method>,
+    methods: Vec<MethodKind>,
     #[serde(default)]
     variants: Vec<VariantFile>,
     #[serde(default)]
@@ -136,10 +136,10 @@ impl Grid {
             },
         };
         let base = changed(&base, &file.set, "set")?;
-        let of_method = |method: &Method| {
+        let of_method = |kind: &MethodKind| {
             let mut recipe = base.clone();
-            recipe.pruning.method = *method;
-            (method.name().to_owned(), recipe)
+            recipe.pruning.method = recipe.pruning.method.changed_to(*kind);
+            (kind.name().to_owned(), recipe)
         };
         let mut variants: Vec<(String, Recipe)> = file.methods.iter().map(of_method).collect();
         for variant in file.variants {
@@ -163,7 +163,6 @@ impl Grid {
                     let mut recipe = recipe.clone();
                     recipe.pruning.sparsity = sparsity;
                     recipe.seed = seed;
-                    recipe.settle();
                     recipe.check()?;
                     let cell = Cell {
                         variant: variant.clone(),
@@ -195,16 +194,16 @@ impl Grid {
 
 /// `recipe` with the keys of `changes` in place of its own.
 fn changed(recipe: &Recipe, changes: &Table, of: &str) -> Result<Recipe, Problem> {
-    let mut recipe = recipe.clone();
-    for (key, value) in flat(changes, "") {
-        recipe = recipe
-            .with(&key, &value.to_string())
-            .map_err(|problem| Problem::Change {
-                of: format!("{of}, `{key}`"),
-                problem,
-            })?;
-    }
-    Ok(recipe)
+    let changes = flat(changes, "").into_iter();
+    let changes: Vec<_> = changes
+        .map(|(key, value)| (key, value.to_string()))
+        .collect();
+    recipe
+        .with_all(&changes)
+        .map_err(|(at, problem)| Problem::Change {
+            of: format!("{of}, `{}`", changes[at].0),
+            problem,
+        })
 }
 
 /// `pruning.sparsity` and its value, for every value of a table of tables.
@@ -260,7 +259,7 @@ mod tests {
         assert_eq!(names[11], "no-teacher-0.9-3");
         assert!(grid.cells.iter().all(|c| c.recipe.training.epochs == 2));
         let magnitude = &grid.cells[4].recipe;
-        assert!(!magnitude.pruning.preferential_attachment, "settled");
+        assert_eq!(magnitude.pruning.method.kind(), MethodKind::Magnitude);
         assert_eq!(grid.cells[8].recipe.pruning.distillation, 0.0);
         // A dense twin for each seed and each shape.
         let twin = |index: usize| grid.cells[index].recipe.dense_part();

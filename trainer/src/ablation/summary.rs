@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::grid::flat;
 use super::running::Finished;
 use crate::numbers::{real, thousands};
-use crate::recipe::Recipe;
+use crate::recipe::{Method, Recipe};
 
 /// Finished cells, row by row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -354,10 +354,14 @@ pub fn names(recipes: &[&Recipe]) -> Vec<String> {
         let table = toml::Table::try_from(recipe).unwrap_or_default();
         flat(&table, "")
     };
-    let usual = keys(&Recipe::default());
     let name = |recipe: &Recipe| {
-        let method = recipe.pruning.method;
-        let others = plain.iter().filter(|other| other.pruning.method == method);
+        let kind = recipe.pruning.method.kind();
+        let mut usual = Recipe::default();
+        usual.pruning.method = Method::new(kind);
+        let usual = keys(&usual);
+        let others = plain
+            .iter()
+            .filter(|other| other.pruning.method.kind() == kind);
         let others: Vec<_> = others.map(keys).collect();
         let unusual = keys(recipe)
             .into_iter()
@@ -371,7 +375,7 @@ pub fn names(recipes: &[&Recipe]) -> Vec<String> {
             let key = key.rsplit('.').next().unwrap_or_default();
             format!("{key} = {value}").replace('"', "")
         });
-        let parts: Vec<String> = core::iter::once(method.name().to_owned())
+        let parts: Vec<String> = core::iter::once(kind.name().to_owned())
             .chain(parts)
             .collect();
         parts.join(", ")
@@ -414,7 +418,7 @@ fn grouped<K: PartialEq>(cells: &[Finished], key: impl Fn(&Finished) -> K) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::Method;
+    use crate::recipe::MethodKind;
     use crate::report::outcome_of_golden;
 
     /// A cell whose dense twin answers 90 + seed per cent, and it itself `accuracy`.
@@ -490,17 +494,18 @@ mod tests {
 
     #[test]
     fn recipes_of_one_method_are_told_apart_by_what_differs() {
-        let of = |method, heads, seed| {
+        let of = |kind, heads: bool, seed| {
             let mut recipe = Recipe::default();
-            recipe.pruning.method = method;
-            recipe.pruning.head_redundancy = heads;
+            recipe.pruning.method = Method::new(kind);
+            let heads = heads.to_string();
+            recipe = recipe.with("pruning.head_redundancy", &heads).unwrap();
             recipe.seed = seed;
             recipe
         };
         let recipes = [
-            of(Method::Neuroprune, true, 0),
-            of(Method::Neuroprune, false, 1),
-            of(Method::Paper, true, 2),
+            of(MethodKind::Neuroprune, true, 0),
+            of(MethodKind::Neuroprune, false, 1),
+            of(MethodKind::Paper, true, 2),
         ];
         assert_eq!(
             names(&recipes.iter().collect::<Vec<_>>()),

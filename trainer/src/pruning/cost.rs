@@ -16,7 +16,7 @@ use candle_core::Result;
 
 use crate::network::{Layer, Linear, Network};
 use crate::ops::column_magnitudes;
-use crate::recipe::{Method, PruningRecipe};
+use crate::recipe::{Method, Neuroprune};
 
 /// Dimensions whose weights almost vanished would cost without limit.
 const LARGEST_GROUP_COST: f32 = 4.0;
@@ -49,9 +49,19 @@ impl Costs {
 ///
 /// # Errors
 /// When a tensor cannot be read.
-pub fn costs(network: &Network, recipe: &PruningRecipe) -> Result<Vec<Costs>> {
+pub fn costs(network: &Network, method: &Method) -> Result<Vec<Costs>> {
     let mut list = Vec::new();
-    let has_costs = recipe.method == Method::Neuroprune;
+    let (attachment, groups) = match method {
+        Method::Neuroprune(recipe) => (
+            recipe.preferential_attachment.then_some(recipe),
+            recipe.group_sparsity.then_some(recipe),
+        ),
+        Method::Paper(_)
+        | Method::L1 { .. }
+        | Method::Magnitude { .. }
+        | Method::Sensitivity { .. }
+        | Method::Movement { .. } => (None, None),
+    };
     for layer in &network.layers {
         let Layer {
             projection,
@@ -59,7 +69,7 @@ pub fn costs(network: &Network, recipe: &PruningRecipe) -> Result<Vec<Costs>> {
             mlp_output,
             ..
         } = layer;
-        list.push(if has_costs && recipe.group_sparsity {
+        list.push(if let Some(recipe) = groups {
             Costs::Columns(group_costs(projection, recipe)?)
         } else {
             Costs::Even
@@ -67,7 +77,7 @@ pub fn costs(network: &Network, recipe: &PruningRecipe) -> Result<Vec<Costs>> {
         list.push(Costs::Even);
         let shape = &network.shape;
         for (linear, inputs) in [(mlp_input, shape.hidden), (mlp_output, shape.intermediate)] {
-            list.push(if has_costs && recipe.preferential_attachment {
+            list.push(if let Some(recipe) = attachment {
                 Costs::Rows(attachment_costs(linear, inputs, recipe)?)
             } else {
                 Costs::Even
@@ -78,7 +88,7 @@ pub fn costs(network: &Network, recipe: &PruningRecipe) -> Result<Vec<Costs>> {
 }
 
 /// floor + 1 − degree of each row; `inputs` counts columns before any were cut.
-fn attachment_costs(linear: &Linear, inputs: usize, recipe: &PruningRecipe) -> Result<Vec<f32>> {
+fn attachment_costs(linear: &Linear, inputs: usize, recipe: &Neuroprune) -> Result<Vec<f32>> {
     let Some(pruning) = &linear.weight.pruning else {
         return Ok(Vec::new());
     };
@@ -90,7 +100,7 @@ fn attachment_costs(linear: &Linear, inputs: usize, recipe: &PruningRecipe) -> R
 }
 
 /// √(mean / n) of each column, n the sum of its absolute weights.
-fn group_costs(linear: &Linear, recipe: &PruningRecipe) -> Result<Vec<f32>> {
+fn group_costs(linear: &Linear, recipe: &Neuroprune) -> Result<Vec<f32>> {
     let sums = column_magnitudes(&linear.weight.value)?.to_vec1::<f32>()?;
     let living = sums.iter().filter(|&&sum| sum > 0.0);
     #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]

@@ -40,10 +40,11 @@ pub(super) fn remove_poor(
     chosen: &Chosen,
     recipe: &PruningRecipe,
 ) -> Result<usize> {
-    if recipe.neuron_cost == 0.0 || recipe.blocks != Blocks::One || !chosen.last.is_finite() {
+    let neuron_cost = recipe.method.neuron_cost();
+    if neuron_cost == 0.0 || recipe.blocks != Blocks::One || !chosen.last.is_finite() {
         return Ok(0);
     }
-    let price = recipe.neuron_cost * chosen.last;
+    let price = neuron_cost * chosen.last;
     let (mut worths, mut weights, mut places) = (Vec::new(), Vec::new(), Vec::new());
     let layers = matrices.chunks_exact(MATRICES);
     let stays = chosen.masks.chunks_exact(MATRICES);

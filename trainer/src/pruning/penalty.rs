@@ -20,7 +20,7 @@ use candle_core::{DType, Result, Tensor};
 
 use crate::network::parameter::Parameter;
 use crate::network::{Layer, Network};
-use crate::recipe::{Method, PruningRecipe};
+use crate::recipe::Method;
 
 /// Size below which the paper counts a weight as gone.
 pub const EPSILON: f32 = 1e-4;
@@ -29,11 +29,7 @@ pub const EPSILON: f32 = 1e-4;
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
-pub fn add_gradients(
-    network: &Network,
-    gradients: &mut GradStore,
-    recipe: &PruningRecipe,
-) -> Result<()> {
+pub fn add_gradients(network: &Network, gradients: &mut GradStore, method: &Method) -> Result<()> {
     let shape = &network.shape;
     for layer in &network.layers {
         let Layer {
@@ -43,29 +39,32 @@ pub fn add_gradients(
             mlp_output,
             ..
         } = layer;
-        match recipe.method {
-            Method::L1 => {
+        match method {
+            Method::L1 { alpha, .. } => {
                 for linear in [projection, attention_output, mlp_input, mlp_output] {
-                    let gradient = (signs(&linear.weight)? * recipe.alpha)?;
+                    let gradient = (signs(&linear.weight)? * *alpha)?;
                     add(gradients, &linear.weight, &gradient)?;
                 }
             }
-            Method::Paper => {
-                if recipe.group_sparsity {
+            Method::Paper(paper) => {
+                if paper.group_sparsity {
                     let gradient = group_gradient(&projection.weight)?;
-                    add(gradients, &projection.weight, &(gradient * recipe.beta)?)?;
+                    add(gradients, &projection.weight, &(gradient * paper.beta)?)?;
                 }
-                if recipe.preferential_attachment {
+                if paper.preferential_attachment {
                     for (linear, inputs) in
                         [(mlp_input, shape.hidden), (mlp_output, shape.intermediate)]
                     {
-                        let floor = f64::from(recipe.cost_floor);
+                        let floor = f64::from(paper.cost_floor);
                         let gradient = attachment_gradient(&linear.weight, inputs, floor)?;
-                        add(gradients, &linear.weight, &(gradient * recipe.alpha)?)?;
+                        add(gradients, &linear.weight, &(gradient * paper.alpha)?)?;
                     }
                 }
             }
-            _ => return Ok(()),
+            Method::Neuroprune(_)
+            | Method::Magnitude { .. }
+            | Method::Sensitivity { .. }
+            | Method::Movement { .. } => return Ok(()),
         }
     }
     Ok(())

@@ -97,14 +97,15 @@ fn fewest_for(network: &Network, wanted: usize, recipe: &PruningRecipe) -> Resul
 }
 
 fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) -> Result<usize> {
-    let costs = costs(network, recipe)?;
+    let costs = costs(network, &recipe.method)?;
+    let score = recipe.method.score();
     let parameters = network.parameters();
     let prunable = parameters.iter().filter_map(|(_, parameter)| {
         let pruning = parameter.pruning.as_ref()?;
         Some((*parameter, pruning))
     });
     let matrices = prunable.zip(costs).map(|((parameter, pruning), costs)| {
-        let scores = match recipe.score {
+        let scores = match score {
             ScoreKind::Sensitivity | ScoreKind::Movement => &pruning.sensitivity,
             ScoreKind::Magnitude => parameter.value.as_tensor(),
         };
@@ -116,7 +117,7 @@ fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) 
     });
     let choice = Choice {
         width: recipe.blocks.width(),
-        score: recipe.score,
+        score,
         staying,
     };
     let mut matrices: Vec<Candidates> = matrices.collect();

@@ -132,7 +132,6 @@ pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, Chec
         let adopted = recipe.model.adopt(&run.recipe.model, |_| false);
         adopted.map_err(|error| at(path, error.into()))?;
     }
-    recipe.settle();
     let differs = if run.recipe != recipe {
         Some("recipe and options")
     } else if run.examples != train.fingerprint() {
