@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use toml::{Table, Value};
+use toml::Table;
 
-use super::summary::Peer;
+use super::peer::Peer;
+use crate::recipe::keys::flat;
 use crate::recipe::{MethodKind, Recipe, RecipeError};
 
 /// A grid of runs.
 #[derive(Clone, Debug)]
-pub struct Grid {
+pub(crate) struct Grid {
     /// Name, for the table: that of the file.
     pub name: String,
     /// What is learned from; nothing for the smart-home commands that the program makes.
@@ -24,7 +25,7 @@ pub struct Grid {
 /// Data files of a grid and how to read them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DataFiles {
+pub(crate) struct DataFiles {
     /// To learn from.
     pub train: PathBuf,
     /// To watch; without it every tenth training text.
@@ -44,7 +45,7 @@ pub struct DataFiles {
 
 /// One run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Cell {
+pub(crate) struct Cell {
     /// Its variant.
     pub variant: String,
     /// Everything that shapes it, sparsity and seed included.
@@ -54,7 +55,7 @@ pub struct Cell {
 impl Cell {
     /// Name of its folder: `without-heads-0.9-0`.
     #[must_use]
-    pub fn folder(&self) -> String {
+    pub(crate) fn folder(&self) -> String {
         let Recipe { seed, pruning, .. } = &self.recipe;
         format!("{}-{}-{seed}", slug(&self.variant), pruning.sparsity)
     }
@@ -87,7 +88,7 @@ struct VariantFile {
 /// Why a grid cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {problem}")]
-pub struct GridError {
+pub(crate) struct GridError {
     path: String,
     problem: Problem,
 }
@@ -115,7 +116,7 @@ impl Grid {
     ///
     /// # Errors
     /// [`GridError`], with file, and line or variant.
-    pub fn read(path: &Path) -> Result<Self, GridError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, GridError> {
         let at = |problem| GridError {
             path: path.display().to_string(),
             problem,
@@ -204,15 +205,6 @@ fn changed(recipe: &Recipe, changes: &Table, of: &str) -> Result<Recipe, Problem
             of: format!("{of}, `{}`", changes[at].0),
             problem,
         })
-}
-
-/// `pruning.sparsity` and its value, for every value of a table of tables.
-pub(super) fn flat(table: &Table, prefix: &str) -> Vec<(String, Value)> {
-    let pairs = table.iter().flat_map(|(key, value)| match value {
-        Value::Table(inner) => flat(inner, &format!("{prefix}{key}.")),
-        value => vec![(format!("{prefix}{key}"), value.clone())],
-    });
-    pairs.collect()
 }
 
 /// Letters, digits and dots as they are, dashes for the rest.

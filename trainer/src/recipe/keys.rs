@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use toml::Value;
+use toml::{Table, Value};
 
 use super::methods::{Method, MethodKind};
 use super::{Recipe, RecipeError};
@@ -132,6 +132,15 @@ pub(super) fn check_ranges(recipe: &Recipe) -> Result<(), RecipeError> {
         }
     }
     Ok(())
+}
+
+/// `pruning.sparsity` and its value, for every value of a table of tables.
+pub(crate) fn flat(table: &Table, prefix: &str) -> Vec<(String, Value)> {
+    let pairs = table.iter().flat_map(|(key, value)| match value {
+        Value::Table(inner) => flat(inner, &format!("{prefix}{key}.")),
+        value => vec![(format!("{prefix}{key}"), value.clone())],
+    });
+    pairs.collect()
 }
 
 const fn key(path: &'static str, values: Values, meaning: &'static str) -> Key {
