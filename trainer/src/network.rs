@@ -1,8 +1,6 @@
 //! The encoder in floats, as it is trained: its parameters. What it does with a batch is in
 //! `encoder.rs`, layer by layer in `layer.rs`, on a [`tape`].
-//!
-//! Every parameter has a name; [`Network::parameters`] lists them in one fixed order,
-//! which is that of the optimiser, of checkpoints and of the pruning threshold.
+//! What it consists of is listed by [`Network::parameters`].
 
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
@@ -14,11 +12,13 @@ use crate::recipe::{ActivationKind, ModelRecipe, PoolingKind};
 mod encoder;
 mod layer;
 pub mod parameter;
+mod parameters;
 mod precision;
 pub mod tape;
 
 pub use encoder::{OutputGradients, Outputs, Recording};
 pub use layer::{Layer, Linear, Norm};
+pub use parameters::{LayerMatrix, Matrix, Named, Role};
 pub use precision::Precision;
 
 /// Standard deviation of fresh embeddings (BERT's).
@@ -193,58 +193,14 @@ impl Network {
         })
     }
 
-    /// Every parameter with its name, in the one fixed order.
-    pub fn parameters(&self) -> Vec<(String, &Parameter)> {
-        let mut list = vec![
-            ("embedding.token".to_owned(), &self.token_embedding),
-            ("embedding.position".to_owned(), &self.position_embedding),
-        ];
-        if let Some(segment) = &self.segment_embedding {
-            list.push(("embedding.segment".to_owned(), segment));
-        }
-        push_norm(&mut list, "embedding.norm", &self.embedding_norm);
-        for (index, layer) in self.layers.iter().enumerate() {
-            let name = |part: &str| format!("layer.{index}.{part}");
-            push_linear(&mut list, &name("projection"), &layer.projection);
-            push_linear(
-                &mut list,
-                &name("attention_output"),
-                &layer.attention_output,
-            );
-            push_norm(&mut list, &name("attention_norm"), &layer.attention_norm);
-            push_linear(&mut list, &name("mlp_input"), &layer.mlp_input);
-            push_linear(&mut list, &name("mlp_output"), &layer.mlp_output);
-            push_norm(&mut list, &name("mlp_norm"), &layer.mlp_norm);
-        }
-        push_linear(&mut list, "classifier", &self.classifier);
-        list
-    }
-
-    /// The parameters of [`Network::parameters`], to be changed.
-    pub fn parameters_mut(&mut self) -> Vec<&mut Parameter> {
-        let mut list = vec![&mut self.token_embedding, &mut self.position_embedding];
-        list.extend(self.segment_embedding.as_mut());
-        list.extend(norm_mut(&mut self.embedding_norm));
-        for layer in &mut self.layers {
-            list.extend(linear_mut(&mut layer.projection));
-            list.extend(linear_mut(&mut layer.attention_output));
-            list.extend(norm_mut(&mut layer.attention_norm));
-            list.extend(linear_mut(&mut layer.mlp_input));
-            list.extend(linear_mut(&mut layer.mlp_output));
-            list.extend(norm_mut(&mut layer.mlp_norm));
-        }
-        list.extend(linear_mut(&mut self.classifier));
-        list
-    }
-
     /// The same weights with a fresh optimiser.
     ///
     /// # Errors
     /// When memory cannot be had.
     pub fn restarted(&self) -> Result<Self> {
         let mut network = self.clone();
-        for parameter in network.parameters_mut() {
-            *parameter = parameter.restarted()?;
+        for it in network.parameters_mut() {
+            *it.parameter = it.parameter.restarted()?;
         }
         Ok(network)
     }
@@ -255,8 +211,8 @@ impl Network {
     /// When memory cannot be had there.
     pub fn to_device(&self, device: &Device) -> Result<Self> {
         let mut network = self.clone();
-        for parameter in network.parameters_mut() {
-            *parameter = parameter.to_device(device)?;
+        for it in network.parameters_mut() {
+            *it.parameter = it.parameter.to_device(device)?;
         }
         Ok(network)
     }
@@ -274,9 +230,8 @@ impl Network {
     pub fn living_weights(&self) -> Result<usize> {
         // Row by row: f32 counts exactly up to 2²⁴. One answer for all matrices: each is a
         // wait for a GPU.
-        let parameters = self.parameters();
-        let prunable = parameters.iter().filter_map(|(_, it)| it.pruning.as_ref());
-        let rows = prunable.map(|pruning| pruning.mask.sum(1));
+        let rows = self.matrices().into_iter();
+        let rows = rows.map(|it| it.pruning.mask.sum(1));
         let rows = Tensor::cat(&rows.collect::<Result<Vec<_>>>()?, 0)?.to_vec1::<f32>()?;
         let count = rows.into_iter().map(f64::from).sum::<f64>();
         #[expect(
@@ -302,22 +257,4 @@ impl Network {
     pub fn sparsity(&self) -> Result<f64> {
         Ok(1.0 - self.living_weights()? as f64 / self.shape.encoder_weights() as f64)
     }
-}
-
-fn push_linear<'n>(list: &mut Vec<(String, &'n Parameter)>, name: &str, linear: &'n Linear) {
-    list.push((format!("{name}.weight"), &linear.weight));
-    list.push((format!("{name}.bias"), &linear.bias));
-}
-
-fn push_norm<'n>(list: &mut Vec<(String, &'n Parameter)>, name: &str, norm: &'n Norm) {
-    list.push((format!("{name}.gain"), &norm.gain));
-    list.push((format!("{name}.shift"), &norm.shift));
-}
-
-fn linear_mut(linear: &mut Linear) -> [&mut Parameter; 2] {
-    [&mut linear.weight, &mut linear.bias]
-}
-
-fn norm_mut(norm: &mut Norm) -> [&mut Parameter; 2] {
-    [&mut norm.gain, &mut norm.shift]
 }

@@ -11,7 +11,9 @@
 //! a GPU is in `cuda.rs`, with kernels in the `.cu` files.
 
 mod activation;
+mod adamw;
 mod attention;
+mod choice;
 mod column_sums;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
@@ -24,10 +26,15 @@ mod loss;
 mod mean;
 mod reduction;
 mod rows;
+#[cfg(any(feature = "cuda", test))]
+mod selection;
 mod tile;
 
 pub use activation::{activation, activation_backward, bias_and_activate};
+pub use adamw::{AdamW, Slot, adamw};
 pub use attention::{Heads, attention, attention_backward};
+pub use choice::Costs;
+pub(crate) use choice::{Candidates, Choice, Chosen, keep_best};
 pub use column_sums::DeferredSums;
 pub(crate) use column_sums::{column_magnitudes, column_sums};
 #[cfg(feature = "cuda")]

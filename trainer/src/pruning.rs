@@ -6,8 +6,7 @@
 //! | what does a weight cost? preferential attachment, group sparsity | [`cost`] |
 //! | the same as penalties, as published | [`penalty`] |
 //! | which weights go? exactly so many | [`threshold`] |
-//! | those with the lowest score for their cost | `choice` |
-//! | the same on a GPU, without sorting | `selection` |
+//! | those with the lowest score for their cost | [`crate::ops`], `choice.rs` |
 //! | which neurons are not worth their price? | `neurons` |
 //! | what lives and dies together? | `blocks` |
 //! | which heads say the same? | [`heads`] |
@@ -20,7 +19,6 @@
 //! another, and a group of weights that must be whole.
 
 mod blocks;
-pub(crate) mod choice;
 pub mod cost;
 pub mod cutting;
 pub mod degrees;
@@ -29,8 +27,6 @@ pub mod heads;
 mod neurons;
 pub mod penalty;
 pub mod schedule;
-#[cfg(any(feature = "cuda", test))]
-pub(crate) mod selection;
 pub mod threshold;
 
 pub use cutting::{Cut, cut, cut_all};

@@ -230,8 +230,7 @@ impl Run {
     ///
     /// # Errors
     /// When no vocabulary can be made of the texts.
-    pub fn new(mut recipe: Recipe, train: &Dataset) -> Result<Self, TrainingError> {
-        recipe.settle();
+    pub fn new(recipe: Recipe, train: &Dataset) -> Result<Self, TrainingError> {
         let labels = check_classes(train)?;
         let VocabularySize::Pieces(pieces) = recipe.model.vocabulary else {
             return Err(TrainingError::NotPretrained(recipe.model.vocabulary));
@@ -248,11 +247,10 @@ impl Run {
     /// # Errors
     /// Where recipe and checkpoint do not fit.
     pub fn from_pretrained(
-        mut recipe: Recipe,
+        recipe: Recipe,
         train: &Dataset,
         pretrained: &Pretrained,
     ) -> Result<Self, TrainingError> {
-        recipe.settle();
         let labels = check_classes(train)?;
         let Beginning {
             vocabulary,
@@ -467,22 +465,17 @@ impl Run {
         let learning_rate = self.learning_rate(steps);
         let mut gradients = recording.backward(&loss.gradients)?;
         if self.phase == Phase::Sparse && !schedule::has_ended(pruning, self.step, steps) {
-            penalty::add_gradients(&self.network, &mut gradients, pruning)?;
+            penalty::add_gradients(&self.network, &mut gradients, &pruning.method)?;
         }
         #[expect(clippy::cast_possible_truncation, reason = "recipe numbers are small")]
         let settings = StepSettings {
             number: self.step + 1,
             learning_rate: learning_rate as f32,
             weight_decay: training.weight_decay as f32,
-            score: pruning.score,
-            score_memory: pruning.score_memory as f32,
+            score: pruning.method.score(),
+            score_memory: pruning.method.score_memory() as f32,
         };
-        optimizer::step(
-            self.network.parameters_mut(),
-            &gradients,
-            &loss.value,
-            settings,
-        )?;
+        optimizer::step(&mut self.network, &gradients, &loss.value, settings)?;
         // Behind the step, so that a GPU has work while this waits; a loss that is not
         // finite has changed nothing.
         let value = loss.value.to_scalar::<f32>()?;
@@ -506,7 +499,7 @@ impl Run {
         }
         let mut sparsity = pruning::scheduled_sparsity(recipe, self.step, steps);
         if schedule::has_ended(recipe, self.step, steps) {
-            if recipe.method == Method::Paper {
+            if matches!(recipe.method, Method::Paper(_)) {
                 // What the penalties brought down has the smallest weights: it goes first.
                 let reached = penalty::share_below_epsilon(&self.network)?;
                 #[expect(clippy::cast_possible_truncation, reason = "a share")]
@@ -532,17 +525,31 @@ impl Run {
             let recipe = &self.recipe.pruning;
             let last = self.step - 1;
             let sparsity = pruning::scheduled_sparsity(recipe, last, steps);
-            let is_published = recipe.method == Method::Paper;
-            // Behind the schedule's end a head that goes would leave the rest too sparse.
-            let is_running = !schedule::has_ended(recipe, last, steps)
-                && (is_published || (sparsity > 0.0 && sparsity < recipe.sparsity));
-            if recipe.head_redundancy && is_running {
-                let test = if is_published {
-                    pruning::filter_heads(&mut self.network, recipe)?
-                } else {
+            let is_running = !schedule::has_ended(recipe, last, steps);
+            // After the schedule's end a removed head would leave the rest too sparse.
+            let is_partial = sparsity > 0.0 && sparsity < recipe.sparsity;
+            let test = match &recipe.method {
+                Method::Neuroprune(it) if it.head_redundancy && is_running && is_partial => {
                     let sample = spread(&examples.train, HEAD_EXAMPLES);
-                    pruning::merge_heads(&mut self.network, sample, recipe)?
-                };
+                    let blocks = recipe.blocks;
+                    Some(pruning::merge_heads(
+                        &mut self.network,
+                        sample,
+                        it.head_distance,
+                        blocks,
+                    )?)
+                }
+                Method::Paper(it) if it.head_redundancy && is_running => {
+                    Some(pruning::filter_heads(&mut self.network, it.theta)?)
+                }
+                Method::Neuroprune(_)
+                | Method::Paper(_)
+                | Method::L1 { .. }
+                | Method::Magnitude { .. }
+                | Method::Sensitivity { .. }
+                | Method::Movement { .. } => None,
+            };
+            if let Some(test) = test {
                 self.journal.kept = test.kept;
                 if !test.merged.is_empty() {
                     self.merged.extend(test.merged);
@@ -584,7 +591,7 @@ fn first_not_finite(network: &Network, recording: &Recording) -> candle_core::Re
     let parameters = network.parameters();
     let parameters = parameters
         .iter()
-        .map(|(name, parameter)| (format!("parameter `{name}`"), &parameter.value));
+        .map(|it| (format!("parameter `{}`", it.path), &it.parameter.value));
     let made = recording.tensors().into_iter();
     for (name, tensor) in parameters.chain(made) {
         if !is_finite(tensor)? {

@@ -17,7 +17,8 @@ use neuroprune_trainer::ops::{
 use neuroprune_trainer::pruning::{cut_all, prune_and_cut, prune_to};
 use neuroprune_trainer::random::{Purpose, initial_values, stream};
 use neuroprune_trainer::recipe::{
-    ActivationKind, Blocks, FloatPrecision, ModelRecipe, PruningRecipe, Recipe, ScoreKind,
+    ActivationKind, Blocks, FloatPrecision, ModelRecipe, Neuroprune, PruningRecipe, Recipe,
+    ScoreKind,
 };
 use neuroprune_trainer::text::batch::{Batch, EncodedExample};
 use neuroprune_trainer::training::loss::Loss;
@@ -290,8 +291,8 @@ fn scored_network() -> Network {
         ..ModelRecipe::default()
     };
     let mut network = Network::new(Shape::new(&recipe, 50, 3, false), 5).unwrap();
-    for (index, parameter) in (200..).zip(network.parameters_mut()) {
-        if let Some(pruning) = &mut parameter.pruning {
+    for (index, it) in (200..).zip(network.parameters_mut()) {
+        if let Some(pruning) = &mut it.parameter.pruning {
             let scores = random(pruning.sensitivity.dims(), index);
             let coarse = (scores * 20.0).unwrap().round().unwrap();
             pruning.sensitivity = (coarse / 20.0).unwrap();
@@ -305,13 +306,11 @@ fn scored_network() -> Network {
 fn removals_agree_to_the_weight() {
     let gpu = gpu();
     let masks = |network: &Network| -> Vec<Vec<f32>> {
-        let parameters = network.parameters().into_iter();
-        let prunable = parameters.filter_map(|(_, parameter)| parameter.pruning.as_ref());
+        let prunable = network.matrices().into_iter().map(|it| it.pruning);
         prunable.map(|pruning| numbers(&pruning.mask)).collect()
     };
     let living_by_row = |network: &Network| -> Vec<Vec<f32>> {
-        let parameters = network.parameters().into_iter();
-        let prunable = parameters.filter_map(|(_, parameter)| parameter.pruning.as_ref());
+        let prunable = network.matrices().into_iter().map(|it| it.pruning);
         prunable
             .map(|pruning| numbers(&pruning.mask.sum(1).unwrap()))
             .collect()
@@ -331,9 +330,13 @@ fn removals_agree_to_the_weight() {
     for (blocks, neuron_cost) in kinds {
         for score in scores {
             let recipe = PruningRecipe {
+                method: Neuroprune {
+                    score,
+                    neuron_cost,
+                    ..Neuroprune::default()
+                }
+                .into(),
                 blocks,
-                score,
-                neuron_cost,
                 ..PruningRecipe::default()
             };
             let name = format!("{score:?} {blocks:?} {neuron_cost}");

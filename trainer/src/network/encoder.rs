@@ -236,7 +236,8 @@ mod tests {
             let recording = network.record(&batch).unwrap();
             let weights = weights_of(&recording.outputs);
             let gradients = recording.backward(&weights).unwrap();
-            for (place, (name, parameter)) in network.parameters().into_iter().enumerate() {
+            for (place, named) in network.parameters().into_iter().enumerate() {
+                let (name, parameter) = (named.path, named.parameter);
                 let gradient = gradients.get(parameter).expect("a gradient");
                 assert_eq!(gradient.dims(), parameter.value.dims(), "{name}");
                 let gradient = values_of(gradient);
@@ -246,7 +247,7 @@ mod tests {
                         let mut values = values.clone();
                         values[index] += step;
                         let mut moved = network.clone();
-                        let parameter = moved.parameters_mut().swap_remove(place);
+                        let parameter = moved.parameters_mut().swap_remove(place).parameter;
                         let shape = parameter.value.shape();
                         parameter.value = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
                         objective(&moved.outputs(&batch).unwrap(), &weights)
@@ -295,9 +296,10 @@ mod tests {
         let logits = [&float, &short].map(|it| it.outputs.logits.value.clone());
         let [expected, found] = logits;
         let mut pairs = vec![("logits".to_owned(), expected, found)];
-        for (name, parameter) in network.parameters() {
-            let [expected, found] = [&in_float, &in_bf16].map(|it| it.get(parameter));
-            pairs.push((name, expected.unwrap().clone(), found.unwrap().clone()));
+        for named in network.parameters() {
+            let found = [&in_float, &in_bf16].map(|it| it.get(named.parameter).unwrap());
+            let [expected, found] = found.map(Tensor::clone);
+            pairs.push((named.path, expected, found));
         }
         let mut others = 0;
         for (name, expected, found) in pairs {

@@ -42,15 +42,18 @@ macro_rules! launch {
 }
 
 // Behind the macro, which they use.
+mod adamw;
 mod attention;
+mod choice;
 mod chunks;
 mod layer_norm;
 mod loss;
 mod product;
-pub(crate) mod removal;
 mod sums;
 
+pub(super) use adamw::adamw;
 pub(super) use attention::{attention, attention_backward};
+pub(super) use choice::keep_best;
 pub(super) use layer_norm::{add_and_normalize, layer_norm, layer_norm_backward};
 pub(super) use loss::{add_cross_entropy, add_squared_distance};
 pub(super) use product::product;
@@ -520,66 +523,4 @@ pub(super) fn mean_backward(
         &cols
     );
     wrap(grad_x, device, (sequences.tokens(), width))
-}
-
-/// One trained tensor for [`adamw`]; all of one shape.
-pub(crate) struct Slot<'t> {
-    /// Weight, moments, gradient; then mask and sensitivity where it is pruned.
-    pub(crate) tensors: [Option<&'t Tensor>; 6],
-    /// Whether its weights decay.
-    pub(crate) decays: bool,
-}
-
-/// What [`adamw`] does to all of them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AdamW {
-    pub(crate) rate: f32,
-    pub(crate) decay: f32,
-    pub(crate) first_correction: f32,
-    pub(crate) second_correction: f32,
-    pub(crate) score_memory: f32,
-    /// The score is −Σ w·g instead of a moving average of |w·g|.
-    pub(crate) is_movement: bool,
-}
-
-/// One step of the optimiser for every tensor, unless `loss` is not finite.
-///
-/// # Errors
-/// When a tensor is not contiguous `f32` on the GPU of `loss`.
-pub(crate) fn adamw(slots: &[Slot<'_>], loss: &Tensor, step: AdamW) -> Result<()> {
-    let (storage, layout) = loss.storage_and_layout();
-    let Storage::Cuda(loss) = &*storage else {
-        bail!("adamw: the loss is not on a GPU");
-    };
-    let device = loss.device();
-    let loss = values(loss, layout)?;
-    let (mut table, mut chunks) = (Vec::new(), Vec::new());
-    for (number, slot) in (0_u32..).zip(slots) {
-        let count = slot.tensors[0].map_or(0, Tensor::elem_count);
-        for tensor in slot.tensors {
-            table.push(tensor.map_or(Ok(0), |tensor| address(tensor, count))?);
-        }
-        table.extend([count as u64, u64::from(slot.decays)]);
-        for first in (0..count).step_by(CHUNK) {
-            chunks.extend([number, size(first)?]);
-        }
-    }
-    let is_movement = u32::from(step.is_movement);
-    let blocks = size(chunks.len() / 2)?;
-    let (table, chunks) = (device.clone_htod(&table)?, device.clone_htod(&chunks)?);
-    // The tensors outlive the launch: memory of a stream is freed in its order.
-    launch!(
-        kernel(device, Source::General, "adamw")?,
-        grid(blocks, 1, 1, (THREADS, 1), 0),
-        &table,
-        &chunks,
-        &loss,
-        &step.rate,
-        &step.decay,
-        &step.first_correction,
-        &step.second_correction,
-        &step.score_memory,
-        &is_movement
-    );
-    Ok(())
 }

@@ -14,18 +14,18 @@ use candle_core::{Result, Tensor};
 use super::heads::{HeadTest, KeptHead, MergedHead, keep_heads};
 use super::threshold::apply_mask;
 use crate::network::{Layer, Linear, Network};
-use crate::recipe::PruningRecipe;
 
-/// Removes the heads that another one dominates by the recipe's `theta`.
+/// Removes the heads that another one dominates: `theta` is the largest difference between
+/// weights of two heads that count as the same.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
-pub fn filter_heads(network: &mut Network, recipe: &PruningRecipe) -> Result<HeadTest> {
+pub fn filter_heads(network: &mut Network, theta: f32) -> Result<HeadTest> {
     let width = network.shape.head_width();
     let mut test = HeadTest::default();
     for (number, layer) in network.layers.iter_mut().enumerate() {
         let distances = distances(layer, width)?;
-        let survivors = survivors(&distances, recipe.theta);
+        let survivors = survivors(&distances, theta);
         let kept: Vec<usize> = (0..survivors.len())
             .filter(|&head| survivors[head].is_none())
             .collect();
@@ -143,7 +143,7 @@ fn move_columns(linear: &mut Linear, from: u16, to: u16, width: usize) -> Result
 mod tests {
     use super::*;
     use crate::network::Shape;
-    use crate::recipe::{Method, ModelRecipe};
+    use crate::recipe::ModelRecipe;
 
     #[test]
     fn a_head_goes_where_another_neighbourhood_contains_its_own() {
@@ -193,11 +193,7 @@ mod tests {
         let weights = Tensor::from_vec(weights, (12, 4), layer.projection.weight.value.device());
         layer.projection.weight.value = weights.unwrap();
         let before = layer.mlp_input.weight.value.to_vec2::<f32>().unwrap();
-        let recipe = PruningRecipe {
-            method: Method::Paper,
-            ..PruningRecipe::default()
-        };
-        let test = filter_heads(&mut network, &recipe).unwrap();
+        let test = filter_heads(&mut network, 0.15).unwrap();
         let [merged] = &test.merged[..] else {
             panic!("{test:?}")
         };

@@ -20,7 +20,7 @@ use candle_core::{Result, Tensor};
 use super::blocks::make_whole;
 use crate::network::parameter::Parameter;
 use crate::network::{Layer, Network};
-use crate::recipe::PruningRecipe;
+use crate::recipe::Blocks;
 use crate::text::batch::{Batch, EncodedExample};
 
 /// Share of its variance that a dimension must have for itself to be told from rounding.
@@ -80,15 +80,16 @@ pub struct HeadTest {
     pub kept: Vec<KeptHead>,
 }
 
-/// Merges heads that dominate each other on `examples`, at no more than the recipe's
-/// `head_distance`.
+/// Merges heads that dominate each other on `examples`, at no more than
+/// `head_distance`, and keeps `blocks` of W_O whole.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
 pub fn merge_heads<'e>(
     network: &mut Network,
     examples: impl Iterator<Item = &'e EncodedExample> + Clone,
-    recipe: &PruningRecipe,
+    head_distance: f32,
+    blocks: Blocks,
 ) -> Result<HeadTest> {
     let recording = network.record(&Batch::new(examples))?;
     let width = network.shape.head_width();
@@ -99,7 +100,7 @@ pub fn merge_heads<'e>(
         };
         let outputs = Outputs::new(context, layer, width)?;
         let fits = outputs.fits();
-        let staying = dominating_set(&fits, &outputs.importance, recipe.head_distance);
+        let staying = dominating_set(&fits, &outputs.importance, head_distance);
         let kept = |&head: &usize| {
             KeptHead::new(number, &layer.heads, head, |other| {
                 fits[head][other].distance
@@ -123,7 +124,7 @@ pub fn merge_heads<'e>(
         }
         if !going.is_empty() {
             keep_heads(layer, &staying, width)?;
-            make_whole(&mut layer.attention_output.weight, recipe.blocks.width())?;
+            make_whole(&mut layer.attention_output.weight, blocks.width())?;
         }
     }
     Ok(test)

@@ -19,8 +19,8 @@ use candle_core::{DType, Result, Tensor};
 
 use crate::network::parameter::Parameter;
 use crate::network::tape::Gradients;
-use crate::network::{Layer, Network};
-use crate::recipe::{Method, PruningRecipe};
+use crate::network::{LayerMatrix, Matrix, Network};
+use crate::recipe::Method;
 
 /// Size below which the paper counts a weight as gone.
 pub const EPSILON: f32 = 1e-4;
@@ -29,44 +29,33 @@ pub const EPSILON: f32 = 1e-4;
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
-pub fn add_gradients(
-    network: &Network,
-    gradients: &mut Gradients,
-    recipe: &PruningRecipe,
-) -> Result<()> {
-    let shape = &network.shape;
-    for layer in &network.layers {
-        let Layer {
-            projection,
-            attention_output,
-            mlp_input,
-            mlp_output,
-            ..
-        } = layer;
-        match recipe.method {
-            Method::L1 => {
-                for linear in [projection, attention_output, mlp_input, mlp_output] {
-                    let gradient = (signs(&linear.weight)? * recipe.alpha)?;
-                    gradients.add(&linear.weight, gradient)?;
+pub fn add_gradients(network: &Network, gradients: &mut Gradients, method: &Method) -> Result<()> {
+    for LayerMatrix {
+        matrix, parameter, ..
+    } in network.matrices()
+    {
+        let gradient = match method {
+            Method::L1 { alpha, .. } => (signs(parameter)? * *alpha)?,
+            Method::Paper(paper) => match matrix {
+                Matrix::Projection if paper.group_sparsity => {
+                    (group_gradient(parameter)? * paper.beta)?
                 }
-            }
-            Method::Paper => {
-                if recipe.group_sparsity {
-                    let gradient = group_gradient(&projection.weight)?;
-                    gradients.add(&projection.weight, (gradient * recipe.beta)?)?;
+                Matrix::MlpInput | Matrix::MlpOutput if paper.preferential_attachment => {
+                    let (_, inputs) = matrix.dims(&network.shape);
+                    let floor = f64::from(paper.cost_floor);
+                    (attachment_gradient(parameter, inputs, floor)? * paper.alpha)?
                 }
-                if recipe.preferential_attachment {
-                    for (linear, inputs) in
-                        [(mlp_input, shape.hidden), (mlp_output, shape.intermediate)]
-                    {
-                        let floor = f64::from(recipe.cost_floor);
-                        let gradient = attachment_gradient(&linear.weight, inputs, floor)?;
-                        gradients.add(&linear.weight, (gradient * recipe.alpha)?)?;
-                    }
-                }
-            }
-            _ => return Ok(()),
-        }
+                Matrix::Projection
+                | Matrix::AttentionOutput
+                | Matrix::MlpInput
+                | Matrix::MlpOutput => continue,
+            },
+            Method::Neuroprune(_)
+            | Method::Magnitude { .. }
+            | Method::Sensitivity { .. }
+            | Method::Movement { .. } => return Ok(()),
+        };
+        gradients.add(parameter, gradient)?;
     }
     Ok(())
 }
@@ -102,11 +91,9 @@ fn group_gradient(parameter: &Parameter) -> Result<Tensor> {
 /// When a tensor cannot be read.
 pub fn share_below_epsilon(network: &Network) -> Result<f64> {
     let mut left = 0_usize;
-    for (_, parameter) in network.parameters() {
-        if parameter.pruning.is_some() {
-            let weights = parameter.to_vec()?;
-            left += weights.iter().filter(|w| w.abs() >= EPSILON).count();
-        }
+    for it in network.matrices() {
+        let weights = it.parameter.to_vec()?;
+        left += weights.iter().filter(|w| w.abs() >= EPSILON).count();
     }
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     let share = left as f64 / network.shape.encoder_weights() as f64;

@@ -3,12 +3,12 @@
 
 use candle_core::{Result, Tensor};
 
-use super::choice::{Candidates, Choice, keep_best};
 use super::cost::costs;
 use super::cutting::{Cut, cut};
 use super::neurons;
-use crate::network::Network;
 use crate::network::parameter::Parameter;
+use crate::network::{LayerMatrix, Network};
+use crate::ops::{Candidates, Choice, keep_best};
 use crate::recipe::{PruningRecipe, ScoreKind};
 
 /// Encoder weights that stay at `sparsity`.
@@ -97,40 +97,40 @@ fn fewest_for(network: &Network, wanted: usize, recipe: &PruningRecipe) -> Resul
 }
 
 fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) -> Result<usize> {
-    let costs = costs(network, recipe)?;
-    let parameters = network.parameters();
-    let prunable = parameters.iter().filter_map(|(_, parameter)| {
-        let pruning = parameter.pruning.as_ref()?;
-        Some((*parameter, pruning))
-    });
-    let matrices = prunable.zip(costs).map(|((parameter, pruning), costs)| {
-        let scores = match recipe.score {
+    let costs = costs(network, &recipe.method)?;
+    let score = recipe.method.score();
+    let (mut matrices, mut roles) = (Vec::new(), Vec::new());
+    for (it, costs) in network.matrices().into_iter().zip(costs) {
+        let LayerMatrix {
+            parameter, pruning, ..
+        } = it;
+        let scores = match score {
             ScoreKind::Sensitivity | ScoreKind::Movement => &pruning.sensitivity,
             ScoreKind::Magnitude => &parameter.value,
         };
-        Candidates {
+        matrices.push(Candidates {
             scores: scores.clone(),
             mask: pruning.mask.clone(),
             costs,
-        }
-    });
+        });
+        roles.push(it.matrix);
+    }
     let choice = Choice {
         width: recipe.blocks.width(),
-        score: recipe.score,
+        score,
         staying,
     };
-    let mut matrices: Vec<Candidates> = matrices.collect();
     let Some(chosen) = keep_best(&matrices, choice)? else {
         return Ok(0);
     };
-    let with_neurons = neurons::remove_poor(&mut matrices, &chosen, recipe)?;
+    let with_neurons = neurons::remove_poor(&mut matrices, &roles, &chosen, recipe)?;
     if with_neurons == 0 {
         set_masks(network, chosen.masks)?;
         return Ok(chosen.gone);
     }
     // As many as must go are gone with their neurons, or the threshold is another now.
     let masks = match keep_best(&matrices, choice)? {
-        Some(anew) => anew.masks,
+        Some(again) => again.masks,
         None => matrices.into_iter().map(|it| it.mask).collect(),
     };
     set_masks(network, masks)?;
@@ -139,7 +139,7 @@ fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) 
 
 /// One for each prunable matrix.
 fn set_masks(network: &mut Network, masks: Vec<Tensor>) -> Result<()> {
-    let prunable = network.parameters_mut().into_iter();
+    let prunable = network.parameters_mut().into_iter().map(|it| it.parameter);
     let prunable = prunable.filter(|parameter| parameter.pruning.is_some());
     for (parameter, mask) in prunable.zip(masks) {
         if let Some(pruning) = &mut parameter.pruning {

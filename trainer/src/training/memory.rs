@@ -85,7 +85,9 @@ impl Needs {
         let outputs = recordings.each_ref().map(|it| it.outputs.count());
         let [short, long] = recordings.each_ref().map(|it| it.tape.gradients_by_scope());
         let values = network.parameters();
-        let values = values.iter().map(|(_, it)| it.value.elem_count() as u64);
+        let values = values
+            .iter()
+            .map(|it| it.parameter.value.elem_count() as u64);
         Ok(Self {
             held: held(network) + dense.map_or(0, held),
             gradients: values.sum(),
@@ -144,7 +146,7 @@ impl Lengths {
 
 fn held(network: &Network) -> u64 {
     let parameters = network.parameters();
-    let tensors = parameters.iter().flat_map(|(_, it)| it.tensors());
+    let tensors = parameters.iter().flat_map(|it| it.parameter.tensors());
     tensors.map(|(_, tensor)| tensor.elem_count() as u64).sum()
 }
 
@@ -152,8 +154,9 @@ fn held(network: &Network) -> u64 {
 /// weights: only sizes are read, and a GPU may have no room left.
 fn dry_run(network: &Network) -> Result<[Recording; 2]> {
     let mut empty = network.clone();
-    for parameter in empty.parameters_mut() {
-        parameter.value = Tensor::zeros(parameter.value.shape(), DType::F32, &Device::Cpu)?;
+    for it in empty.parameters_mut() {
+        let value = &mut it.parameter.value;
+        *value = Tensor::zeros(value.shape(), DType::F32, &Device::Cpu)?;
     }
     let record = |tokens| {
         let example = EncodedExample {
@@ -337,7 +340,7 @@ mod tests {
         let parameters = network.parameters();
         let gradients = parameters
             .iter()
-            .map(|(_, it)| gradients.get(it).unwrap().elem_count() as u64);
+            .map(|it| gradients.get(it.parameter).unwrap().elem_count() as u64);
         assert_eq!(gradients.sum::<u64>(), needs.gradients);
         // Gradients of everything that the widest layer makes, and what comes down to it.
         let widest = 30 * (6 * 12 + 4 * 12 + 2 * 20);

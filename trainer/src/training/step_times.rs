@@ -88,12 +88,7 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
         let gradients = recording.backward(&loss.gradients)?;
         device.synchronize()?;
         let backward = start.elapsed();
-        optimizer::step(
-            network.parameters_mut(),
-            &gradients,
-            &loss.value,
-            settings(),
-        )?;
+        optimizer::step(network, &gradients, &loss.value, settings())?;
         device.synchronize()?;
         let times = [forward, backward - forward, start.elapsed() - backward];
         for (phase, time) in phases.iter_mut().zip(times) {
@@ -104,12 +99,7 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
         let start = Instant::now();
         let (recording, loss) = forward(network)?;
         let gradients = recording.backward(&loss.gradients)?;
-        optimizer::step(
-            network.parameters_mut(),
-            &gradients,
-            &loss.value,
-            settings(),
-        )?;
+        optimizer::step(network, &gradients, &loss.value, settings())?;
         loss.value.to_scalar::<f32>()?;
         wholes.push(start.elapsed().as_secs_f64());
     }

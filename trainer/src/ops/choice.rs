@@ -1,7 +1,7 @@
 //! Which groups of weights stay: those with the best score for their cost, as many as
 //! have room.
 //!
-//! With blocks wider than 1 what goes is a group of weights (`super::blocks`). Its score
+//! With blocks wider than 1 what is removed is a group of weights. Its score
 //! is the root mean square of the scores of its weights, each for its cost: to second
 //! order, with the squares of the gradients for the curvature, that is what the loss
 //! loses, and a group of one has the score of its weight. Movements have signs: theirs is
@@ -9,8 +9,30 @@
 
 use candle_core::{Result, Tensor};
 
-use super::cost::Costs;
 use crate::recipe::ScoreKind;
+
+/// Costs of one matrix.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Costs {
+    /// 1 for every weight.
+    Even,
+    /// One a row.
+    Rows(Vec<f32>),
+    /// One a column.
+    Columns(Vec<f32>),
+}
+
+impl Costs {
+    /// Cost of the weight at `row` and `col`.
+    #[must_use]
+    pub fn at(&self, row: usize, col: usize) -> f32 {
+        match self {
+            Self::Even => 1.0,
+            Self::Rows(costs) => costs.get(row).copied().unwrap_or(1.0),
+            Self::Columns(costs) => costs.get(col).copied().unwrap_or(1.0),
+        }
+    }
+}
 
 /// A matrix whose weights are chosen among.
 #[derive(Debug)]
@@ -63,7 +85,7 @@ struct Group {
 pub(crate) fn keep_best(matrices: &[Candidates], choice: Choice) -> Result<Option<Chosen>> {
     #[cfg(feature = "cuda")]
     if matrices.iter().any(|it| it.mask.device().is_cuda()) {
-        return crate::ops::cuda::removal::keep_best(matrices, choice);
+        return super::cuda::keep_best(matrices, choice);
     }
     let Choice { width, staying, .. } = choice;
     let mut groups = groups(matrices, choice)?;
