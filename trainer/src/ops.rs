@@ -48,7 +48,7 @@ pub use rows::{RowIndex, rows, rows_backward};
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, Layout, Result, bail};
+use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, Tensor, bail};
 
 /// Where each sequence of a packed batch begins and ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +118,23 @@ enum Lifetime {
     Step,
     /// By the next operations, as the gradients on the way back.
     Moment,
+}
+
+/// A tensor of this shape on a CPU, `function` of the values of others there.
+fn on_cpu<const OPERANDS: usize>(
+    tensors: [&Tensor; OPERANDS],
+    shape: impl Into<Shape>,
+    function: impl FnOnce([&[f32]; OPERANDS]) -> Vec<f32>,
+) -> Result<Tensor> {
+    let storages = tensors.map(Tensor::storage_and_layout);
+    let mut operands = [&[][..]; OPERANDS];
+    for (operand, (storage, layout)) in operands.iter_mut().zip(&storages) {
+        let Storage::Cpu(storage) = &**storage else {
+            bail!("a tensor is not on the CPU");
+        };
+        *operand = values(storage, layout)?;
+    }
+    Tensor::from_vec(function(operands), shape.into(), &Device::Cpu)
 }
 
 /// The values of a contiguous `f32` tensor.

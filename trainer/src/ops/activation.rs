@@ -1,14 +1,14 @@
 //! The function between the two matrices of an MLP: the one that the runtime executes
 //! (`docs/format.md`), so that a network is trained as it will run.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::iter::{
     IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _,
 };
 
 use super::column_sums::{DeferredSums, column_sums};
 use super::linear::add_bias;
-use super::values;
+use super::on_cpu;
 use crate::recipe::ActivationKind;
 use neuroprune_runtime::math::GELU;
 
@@ -19,7 +19,14 @@ use neuroprune_runtime::math::GELU;
 /// # Errors
 /// When `x` is not a contiguous `f32` tensor.
 pub fn activation(x: &Tensor, kind: ActivationKind) -> Result<Tensor> {
-    x.apply_op1_no_bwd(&Activation(kind))
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return super::cuda::activation(x, kind);
+    }
+    on_cpu([x], x.shape(), |[x]| match kind {
+        ActivationKind::Relu => map(x, x, |x, _| rectify(x)),
+        ActivationKind::Gelu => map(x, x, |x, _| gelu(x)),
+    })
 }
 
 /// What is behind a matrix: `product` + `bias`, and `kind` of it, both `[tokens, features]`.
@@ -59,14 +66,13 @@ pub fn activation_backward(
         let [grad_x, grad_bias] = super::cuda::activation_backward(x, &gradient, kind, deferred)?;
         return Ok((grad_x, grad_bias));
     }
-    let grad_x = x.apply_op2_no_bwd(&gradient, &Backward(kind))?;
+    let grad_x = on_cpu([x, &gradient], x.shape(), |[x, gradient]| match kind {
+        ActivationKind::Relu => map(x, gradient, |x, g| if x > 0.0 { g } else { 0.0 }),
+        ActivationKind::Gelu => map(x, gradient, |x, g| g * gelu_slope(x)),
+    })?;
     let grad_bias = column_sums(&grad_x, deferred)?;
     Ok((grad_x, grad_bias))
 }
-
-struct Activation(ActivationKind);
-
-struct Backward(ActivationKind);
 
 /// max(0, x). Not `max`, which would hide what is not a number.
 fn rectify(x: f32) -> f32 {
@@ -118,51 +124,6 @@ fn map(a: &[f32], b: &[f32], function: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f
     let mut result = blocks.into_flattened();
     result.extend(a_rest.iter().zip(b_rest).map(|(&a, &b)| function(a, b)));
     result
-}
-
-impl CustomOp1 for Activation {
-    fn name(&self) -> &'static str {
-        "activation"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = values(x, layout)?;
-        let y = match self.0 {
-            ActivationKind::Relu => map(x, x, |x, _| rectify(x)),
-            ActivationKind::Gelu => map(x, x, |x, _| gelu(x)),
-        };
-        Ok((CpuStorage::F32(y), layout.shape().clone()))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        x: &candle_core::CudaStorage,
-        x_layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        super::cuda::activation(x, x_layout, self.0)
-    }
-}
-
-impl CustomOp2 for Backward {
-    fn name(&self) -> &'static str {
-        "activation-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, gradient) = (values(x, x_layout)?, values(gradient, gradient_layout)?);
-        let grad_x = match self.0 {
-            ActivationKind::Relu => map(x, gradient, |x, g| if x > 0.0 { g } else { 0.0 }),
-            ActivationKind::Gelu => map(x, gradient, |x, g| g * gelu_slope(x)),
-        };
-        Ok((CpuStorage::F32(grad_x), x_layout.shape().clone()))
-    }
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@
 
 use core::ops::Range;
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
 use super::exponential::exponential;
 use super::reduction::{largest, sum};
 use super::tile::{self, ROWS, Tile};
-use super::{Sequences, values};
+use super::{Sequences, on_cpu};
 
 /// Shape of the heads of one layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,14 +43,20 @@ pub fn attention(projected: &Tensor, heads: Heads, sequences: &Sequences) -> Res
     if width != 3 * heads.columns() || tokens != sequences.tokens() {
         bail!("attention: [{tokens}, {width}] for {heads:?}");
     }
-    let sequences = sequences.clone();
-    projected.apply_op1_no_bwd(&Attention { heads, sequences })
+    #[cfg(feature = "cuda")]
+    if projected.device().is_cuda() {
+        return super::cuda::attention(projected, heads, sequences);
+    }
+    on_cpu([projected], (tokens, heads.columns()), |[projected]| {
+        heads.mix(projected, sequences)
+    })
 }
 
 /// Gradient of `projected`, where `context` is the result and `gradient` that of it.
 ///
 /// # Errors
 /// When a tensor is not contiguous.
+#[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "for a GPU"))]
 pub fn attention_backward(
     projected: &Tensor,
     context: &Tensor,
@@ -63,19 +69,11 @@ pub fn attention_backward(
     if projected.device().is_cuda() {
         return super::cuda::attention_backward([projected, context, &gradient], heads, sequences);
     }
-    let sequences = sequences.clone();
-    let backward = Backward { heads, sequences };
-    projected.apply_op3_no_bwd(context, &gradient, &backward)
-}
-
-struct Attention {
-    heads: Heads,
-    sequences: Sequences,
-}
-
-struct Backward {
-    heads: Heads,
-    sequences: Sequences,
+    on_cpu(
+        [projected, &gradient],
+        projected.shape(),
+        |[projected, gradient]| heads.mix_backward(projected, gradient, sequences),
+    )
 }
 
 /// Which part of a projected row.
@@ -111,18 +109,14 @@ impl Heads {
     }
 }
 
-impl CustomOp1 for Attention {
-    fn name(&self) -> &'static str {
-        "attention"
-    }
-
-    fn cpu_fwd(&self, projected: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (tokens, width) = layout.shape().dims2()?;
-        let (heads, columns) = (self.heads, self.heads.columns());
-        let projected = values(projected, layout)?;
-        let mut context = vec![0.0; tokens * columns];
-        let starts: Vec<_> = self.sequences.lengths().collect();
-        let parts = self.sequences.split_mut(&mut context, columns);
+impl Heads {
+    /// Contexts of all sequences.
+    fn mix(self, projected: &[f32], sequences: &Sequences) -> Vec<f32> {
+        let (heads, columns) = (self, self.columns());
+        let width = 3 * columns;
+        let mut context = vec![0.0; sequences.tokens() * columns];
+        let starts: Vec<_> = sequences.lengths().collect();
+        let parts = sequences.split_mut(&mut context, columns);
         parts
             .into_par_iter()
             .zip(starts)
@@ -152,40 +146,16 @@ impl CustomOp1 for Attention {
                     }
                 }
             });
-        Ok((CpuStorage::F32(context), (tokens, columns).into()))
+        context
     }
 
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        projected: &candle_core::CudaStorage,
-        projected_layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        super::cuda::attention(projected, projected_layout, self.heads, &self.sequences)
-    }
-}
-
-impl CustomOp3 for Backward {
-    fn name(&self) -> &'static str {
-        "attention-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        projected: &CpuStorage,
-        layout: &Layout,
-        _context: &CpuStorage,
-        _: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (heads, columns) = (self.heads, self.heads.columns());
+    /// Gradients of all queries, keys and values.
+    fn mix_backward(self, projected: &[f32], gradient: &[f32], sequences: &Sequences) -> Vec<f32> {
+        let (heads, columns) = (self, self.columns());
         let width = 3 * columns;
-        let projected = values(projected, layout)?;
-        let gradient = values(gradient, gradient_layout)?;
         let mut result = vec![0.0; projected.len()];
-        let starts: Vec<_> = self.sequences.lengths().collect();
-        let parts = self.sequences.split_mut(&mut result, width);
+        let starts: Vec<_> = sequences.lengths().collect();
+        let parts = sequences.split_mut(&mut result, width);
         parts
             .into_par_iter()
             .zip(starts)
@@ -245,7 +215,7 @@ impl CustomOp3 for Backward {
                     write(Part::Value, &grad_part);
                 }
             });
-        Ok((CpuStorage::F32(result), layout.shape().clone()))
+        result
     }
 }
 

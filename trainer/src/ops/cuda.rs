@@ -9,7 +9,7 @@
 use core::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::CudaDevice;
@@ -22,11 +22,8 @@ use candle_core::op::BackpropOp;
 use candle_core::{CudaStorage, Device, Error, Layout, Result, Shape, Storage, Tensor, bail};
 
 use self::chunks::fresh;
-use self::sums::Parts;
-use super::{DeferredSums, Lifetime, RowIndex, Sequences};
+use self::rows::offsets;
 use neuroprune_runtime::math::GELU;
-
-use crate::recipe::ActivationKind;
 
 /// Launches a kernel with these arguments.
 macro_rules! launch {
@@ -46,17 +43,23 @@ mod adamw;
 mod attention;
 mod choice;
 mod chunks;
+mod elements;
 mod layer_norm;
 mod loss;
 mod product;
+mod rows;
 mod sums;
 
 pub(super) use adamw::adamw;
 pub(super) use attention::{attention, attention_backward};
 pub(super) use choice::keep_best;
+pub(super) use elements::{
+    activation, activation_backward, add_bias, bias_and_activate, fake_quantize,
+};
 pub(super) use layer_norm::{add_and_normalize, layer_norm, layer_norm_backward};
 pub(super) use loss::{add_cross_entropy, add_squared_distance};
 pub(super) use product::product;
+pub(super) use rows::{Uploaded, mean, mean_backward, rows, rows_backward};
 pub(super) use sums::{PartialSums, column_magnitudes, column_sums, finish};
 
 /// The oldest architecture the kernels are compiled for; the driver adapts them.
@@ -117,8 +120,6 @@ pub(crate) fn available(device: &CudaDevice) -> Result<u64> {
     }
     Ok(free as u64 + held)
 }
-
-type Output = Result<(CudaStorage, Shape)>;
 
 /// Where kernels are, with the sizes that are constants in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -255,6 +256,12 @@ fn address(tensor: &Tensor, count: usize) -> Result<u64> {
     Ok(address)
 }
 
+/// A tensor whose values a kernel is to write, all of them, in memory of its own.
+fn alone(device: &CudaDevice, shape: impl Into<Shape>) -> Result<Tensor> {
+    let shape = shape.into();
+    Ok(tensor(room(device, shape.elem_count())?, device, shape))
+}
+
 /// Room for values that a kernel writes, all of them.
 fn room(device: &CudaDevice, count: usize) -> Result<CudaSlice<f32>> {
     // SAFETY: each user launches a kernel that writes every value before any is read.
@@ -273,254 +280,4 @@ fn device_of(tensor: &Tensor) -> Result<&CudaDevice> {
         Device::Cuda(device) => Ok(device),
         _ => bail!("a tensor is not on a GPU"),
     }
-}
-
-fn wrap(values: CudaSlice<f32>, device: &CudaDevice, shape: impl Into<Shape>) -> Output {
-    let storage = CudaStorage::wrap_cuda_slice(values, device.clone());
-    Ok((storage, shape.into()))
-}
-
-/// See [`super::fake_quantize`].
-pub(super) fn fake_quantize(x: &CudaStorage, layout: &Layout) -> Output {
-    let (device, shape) = (x.device(), layout.shape());
-    let (rows, width) = shape.dims2()?;
-    let x = values(x, layout)?;
-    let mut y = room(device, rows * width)?;
-    let (rows, width) = (size(rows)?, size(width)?);
-    launch!(
-        kernel(device, Source::General, "fake_quantize")?,
-        for_each_row(rows),
-        &x,
-        &mut y,
-        &rows,
-        &width
-    );
-    wrap(y, device, shape)
-}
-
-/// Adds a bias to a product; see [`super::linear()`].
-pub(super) fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
-    let device = device_of(product)?;
-    let (tokens, width) = product.dims2()?;
-    let (product, bias) = (address(product, tokens * width)?, address(bias, width)?);
-    let (count, width) = (size(tokens * width)?, size(width)?);
-    launch!(
-        kernel(device, Source::General, "add_bias")?,
-        for_each(count),
-        &product,
-        &bias,
-        &count,
-        &width
-    );
-    Ok(())
-}
-
-/// As in `kernels.cu`.
-fn number_of(kind: ActivationKind) -> u32 {
-    match kind {
-        ActivationKind::Relu => 0,
-        ActivationKind::Gelu => 1,
-    }
-}
-
-/// See [`super::activation`].
-pub(super) fn activation(x: &CudaStorage, layout: &Layout, kind: ActivationKind) -> Output {
-    let device = x.device();
-    let x = values(x, layout)?;
-    let mut y = room(device, x.len())?;
-    let (count, kind) = (size(x.len())?, number_of(kind));
-    launch!(
-        kernel(device, Source::General, "activation")?,
-        for_each(count),
-        &x,
-        &mut y,
-        &count,
-        &kind
-    );
-    wrap(y, device, layout.shape())
-}
-
-/// See [`super::bias_and_activate`]; what `product` holds gets the bias.
-pub(super) fn bias_and_activate(
-    product: &Tensor,
-    bias: &Tensor,
-    kind: ActivationKind,
-) -> Result<Tensor> {
-    let device = device_of(product)?;
-    let (rows, width) = product.dims2()?;
-    let y = fresh(device, (rows, width), Lifetime::Step)?;
-    // Fresh from a product, nobody else has it.
-    let (x, bias) = (address(product, rows * width)?, address(bias, width)?);
-    let to = address(&y, rows * width)?;
-    let (count, cols) = (size(rows * width)?, size(width)?);
-    let kind = number_of(kind);
-    launch!(
-        kernel(device, Source::General, "bias_and_activate")?,
-        for_each(count),
-        &x,
-        &bias,
-        &to,
-        &count,
-        &cols,
-        &kind
-    );
-    Ok(y)
-}
-
-/// See [`super::activation_backward`]: gradients of x, and of a bias added to it.
-pub(super) fn activation_backward(
-    x: &Tensor,
-    gradient: &Tensor,
-    kind: ActivationKind,
-    deferred: &mut DeferredSums,
-) -> Result<[Tensor; 2]> {
-    let device = device_of(x)?;
-    let (rows, width) = x.dims2()?;
-    let grad_x = fresh(device, (rows, width), Lifetime::Moment)?;
-    let parts = Parts::new(rows, width)?;
-    let partial = PartialSums::new(device, parts.count, width)?;
-    let (x, gradient) = (address(x, rows * width)?, address(gradient, rows * width)?);
-    let (to_x, to_partial) = (address(&grad_x, rows * width)?, partial.address()?);
-    let (count, cols) = (size(rows)?, size(width)?);
-    let kind = number_of(kind);
-    launch!(
-        kernel(device, Source::General, "activation_backward")?,
-        parts.configuration,
-        &x,
-        &gradient,
-        &to_x,
-        &to_partial,
-        &count,
-        &cols,
-        &parts.rows_each,
-        &kind
-    );
-    Ok([grad_x, partial.sums(deferred)?])
-}
-
-/// See [`super::rows`].
-pub(super) fn rows(table: &CudaStorage, layout: &Layout, index: &RowIndex) -> Output {
-    let device = table.device();
-    let (_, width) = layout.shape().dims2()?;
-    let count = index.ids().len();
-    let table = values(table, layout)?;
-    let ids = device.clone_htod(index.ids())?;
-    let mut y = room(device, count * width)?;
-    let cols = size(width)?;
-    launch!(
-        kernel(device, Source::General, "gather_rows")?,
-        grid(size(count)?, 1, 1, (THREADS, 1), 0),
-        &table,
-        &ids,
-        &mut y,
-        &cols
-    );
-    wrap(y, device, (count, width))
-}
-
-/// Gradient of the table.
-pub(super) fn rows_backward(
-    gradient: &CudaStorage,
-    layout: &Layout,
-    index: &RowIndex,
-    table_rows: usize,
-) -> Output {
-    let device = gradient.device();
-    let (_, width) = layout.shape().dims2()?;
-    let gradient = values(gradient, layout)?;
-    let (distinct, starts, places) = index.grouped(table_rows);
-    let blocks = size(distinct.len())?;
-    let all = [distinct, starts, places];
-    let [after_distinct, after_starts] = [all[0].len(), all[0].len() + all[1].len()];
-    let all = device.clone_htod(&all.concat())?;
-    let (distinct, starts) = (
-        all.slice(..after_distinct),
-        all.slice(after_distinct..after_starts),
-    );
-    let places = all.slice(after_starts..);
-    let mut grad_table = device.alloc_zeros::<f32>(table_rows * width)?;
-    let cols = size(width)?;
-    launch!(
-        kernel(device, Source::General, "scatter_rows")?,
-        grid(blocks, 1, 1, (THREADS, 1), 0),
-        &gradient,
-        &distinct,
-        &starts,
-        &places,
-        &mut grad_table,
-        &cols
-    );
-    wrap(grad_table, device, (table_rows, width))
-}
-
-/// Offsets of [`Sequences`] on a GPU, once they are there, with its number: every layer reads
-/// them twice.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Uploaded(Arc<OnceLock<(usize, Arc<CudaSlice<u32>>)>>);
-
-/// Where sequences lie does not depend on it.
-impl PartialEq for Uploaded {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Uploaded {}
-
-fn offsets(device: &CudaDevice, sequences: &Sequences) -> Result<Arc<CudaSlice<u32>>> {
-    let gpu = device.cuda_stream().context().ordinal();
-    let Uploaded(uploaded) = &sequences.uploaded;
-    if let Some((there, offsets)) = uploaded.get()
-        && *there == gpu
-    {
-        return Ok(offsets.clone());
-    }
-    let offsets = sequences.offsets.iter().map(|&offset| size(offset));
-    let offsets = offsets.collect::<Result<Vec<u32>>>()?;
-    let offsets = Arc::new(device.clone_htod(&offsets)?);
-    // Another GPU's stay where they are.
-    let _ = uploaded.set((gpu, offsets.clone()));
-    Ok(offsets)
-}
-
-/// See [`super::mean`].
-pub(super) fn mean(x: &CudaStorage, layout: &Layout, sequences: &Sequences) -> Output {
-    let device = x.device();
-    let (_, width) = layout.shape().dims2()?;
-    let x = values(x, layout)?;
-    let offsets = offsets(device, sequences)?;
-    let mut y = room(device, sequences.count() * width)?;
-    let cols = size(width)?;
-    launch!(
-        kernel(device, Source::General, "mean_rows")?,
-        grid(size(sequences.count())?, 1, 1, (THREADS, 1), 0),
-        &x,
-        &*offsets,
-        &mut y,
-        &cols
-    );
-    wrap(y, device, (sequences.count(), width))
-}
-
-/// Gradient of the tokens.
-pub(super) fn mean_backward(
-    gradient: &CudaStorage,
-    layout: &Layout,
-    sequences: &Sequences,
-) -> Output {
-    let device = gradient.device();
-    let (_, width) = layout.shape().dims2()?;
-    let gradient = values(gradient, layout)?;
-    let offsets = offsets(device, sequences)?;
-    let mut grad_x = room(device, sequences.tokens() * width)?;
-    let cols = size(width)?;
-    launch!(
-        kernel(device, Source::General, "mean_rows_backward")?,
-        grid(size(sequences.count())?, 1, 1, (THREADS, 1), 0),
-        &gradient,
-        &*offsets,
-        &mut grad_x,
-        &cols
-    );
-    wrap(grad_x, device, (sequences.tokens(), width))
 }

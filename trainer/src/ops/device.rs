@@ -65,6 +65,13 @@ fn open_cuda(number: usize) -> candle_core::Result<Device> {
     Ok(device)
 }
 
+/// Whether products of matrices of odd sizes are slower there than somewhat larger ones of
+/// even sizes.
+#[must_use]
+pub fn multiplies_whole_lines(device: &Device) -> bool {
+    device.is_cuda()
+}
+
 /// Bytes that this program may have in all on a GPU: what is free, and what it holds; nothing
 /// where the device does not say.
 #[must_use]

@@ -4,8 +4,7 @@
 //! multiplied as such, and what comes out is in f32 all the same: sums of many small numbers
 //! do not fit into seven bits of fraction.
 
-use candle_core::backend::BackendStorage as _;
-use candle_core::{CpuStorage, CustomOp2, DType, InplaceOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Tensor, bail};
 
 use super::{Lifetime, values};
 
@@ -62,36 +61,18 @@ fn multiply(left: &Tensor, right: &Tensor, lifetime: Lifetime) -> Result<Tensor>
         return super::cuda::product([left, right], lifetime);
     }
     match left.dtype() {
-        DType::BF16 => left.apply_op2_no_bwd(right, &ProductOfBf16),
+        // candle would round the result to bf16 too.
+        DType::BF16 => widen(left)?.matmul(&widen(right)?),
         _ => left.matmul(right),
     }
 }
 
-/// What candle has for this rounds the result to bf16 too, and is not there on a CPU.
-struct ProductOfBf16;
-
-impl CustomOp2 for ProductOfBf16 {
-    fn name(&self) -> &'static str {
-        "product-of-bf16"
-    }
-
-    fn cpu_fwd(
-        &self,
-        left: &CpuStorage,
-        left_layout: &Layout,
-        right: &CpuStorage,
-        right_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (rows, inner) = left_layout.shape().dims2()?;
-        let (_, columns) = right_layout.shape().dims2()?;
-        let whole = |storage: &CpuStorage| {
-            let values = storage.as_slice::<half::bf16>()?.iter();
-            Ok(CpuStorage::F32(values.map(|x| x.to_f32()).collect()))
-        };
-        let (left, right): (Result<_>, Result<_>) = (whole(left), whole(right));
-        let sizes = (1, rows, columns, inner);
-        let product = left?.matmul(&right?, sizes, left_layout, right_layout)?;
-        Ok((product, (rows, columns).into()))
+/// A matrix of bf16 in f32, stored as it is or as its transpose is.
+fn widen(matrix: &Tensor) -> Result<Tensor> {
+    if matrix.is_contiguous() {
+        matrix.to_dtype(DType::F32)
+    } else {
+        matrix.t()?.to_dtype(DType::F32)?.t()
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 
-use super::values;
+use super::on_cpu;
 
 /// Which row of a table goes where.
 #[derive(Clone, Debug)]
@@ -75,8 +75,16 @@ impl RowIndex {
 /// # Errors
 /// When a number is outside the table, or the table is not contiguous.
 pub fn rows(table: &Tensor, index: &RowIndex) -> Result<Tensor> {
-    index.check(table.dim(0)?)?;
-    table.apply_op1_no_bwd(&Rows(index.clone()))
+    let (rows, width) = table.dims2()?;
+    index.check(rows)?;
+    #[cfg(feature = "cuda")]
+    if table.device().is_cuda() {
+        return super::cuda::rows(table, index);
+    }
+    on_cpu([table], (index.ids().len(), width), |[table]| {
+        let row = |&id: &u32| &table[id as usize * width..(id as usize + 1) * width];
+        index.ids().iter().flat_map(row).copied().collect()
+    })
 }
 
 /// Gradient of a table of `rows` rows, where `gradient` is that of the result: each row
@@ -86,68 +94,23 @@ pub fn rows(table: &Tensor, index: &RowIndex) -> Result<Tensor> {
 /// When a number is outside the table.
 pub fn rows_backward(index: &RowIndex, rows: usize, gradient: &Tensor) -> Result<Tensor> {
     index.check(rows)?;
-    let index = index.clone();
-    gradient
-        .contiguous()?
-        .apply_op1_no_bwd(&Backward { index, rows })
-}
-
-struct Rows(RowIndex);
-
-impl CustomOp1 for Rows {
-    fn name(&self) -> &'static str {
-        "rows"
-    }
-
-    fn cpu_fwd(&self, table: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (_, width) = layout.shape().dims2()?;
-        let table = values(table, layout)?;
-        let row = |&id: &u32| &table[id as usize * width..(id as usize + 1) * width];
-        let rows = self.0.ids().iter().flat_map(row).copied().collect();
-        Ok((CpuStorage::F32(rows), (self.0.ids().len(), width).into()))
-    }
-
+    let gradient = gradient.contiguous()?;
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        table: &candle_core::CudaStorage,
-        layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        super::cuda::rows(table, layout, &self.0)
+    if gradient.device().is_cuda() {
+        return super::cuda::rows_backward(&gradient, index, rows);
     }
-}
-
-struct Backward {
-    index: RowIndex,
-    rows: usize,
-}
-
-impl CustomOp1 for Backward {
-    fn name(&self) -> &'static str {
-        "rows-backward"
-    }
-
-    fn cpu_fwd(&self, gradient: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (_, width) = layout.shape().dims2()?;
-        let mut grad_table = vec![0.0; self.rows * width];
-        let gradient = values(gradient, layout)?.chunks_exact(width.max(1));
-        for (&id, gradient) in self.index.ids().iter().zip(gradient) {
+    let (_, width) = gradient.dims2()?;
+    on_cpu([&gradient], (rows, width), |[gradient]| {
+        let mut grad_table = vec![0.0; rows * width];
+        let gradients = gradient.chunks_exact(width.max(1));
+        for (&id, gradient) in index.ids().iter().zip(gradients) {
             let row = &mut grad_table[id as usize * width..(id as usize + 1) * width];
             for (sum, gradient) in row.iter_mut().zip(gradient) {
                 *sum += gradient;
             }
         }
-        Ok((CpuStorage::F32(grad_table), (self.rows, width).into()))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        gradient: &candle_core::CudaStorage,
-        layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        super::cuda::rows_backward(gradient, layout, &self.index, self.rows)
-    }
+        grad_table
+    })
 }
 
 #[cfg(test)]

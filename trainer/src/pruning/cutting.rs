@@ -20,6 +20,7 @@ use super::heads::keep_heads;
 use crate::network::parameter::Parameter;
 use crate::network::{Layer, Linear, Network};
 use crate::ops::activation;
+use crate::ops::device::multiplies_whole_lines;
 use crate::recipe::{ActivationKind, Blocks};
 
 /// What was cut.
@@ -65,7 +66,7 @@ impl Sizes {
 
     fn on(device: &Device, blocks: Blocks) -> Self {
         // Neurons that form blocks have an order of their own.
-        if device.is_cuda() && blocks == Blocks::One {
+        if multiplies_whole_lines(device) && blocks == Blocks::One {
             Self::GPU
         } else {
             Self::ANY

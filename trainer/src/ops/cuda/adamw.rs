@@ -1,18 +1,14 @@
 //! The launch of [`crate::ops::adamw`].
 
-use candle_core::{Result, Storage, Tensor, bail};
+use candle_core::{Result, Tensor};
 
-use super::{CHUNK, Kernel, Source, THREADS, address, grid, kernel, size, values};
+use super::{CHUNK, Kernel, Source, THREADS, address, device_of, grid, kernel, size};
 use crate::ops::{AdamW, Slot};
 
 /// See [`crate::ops::adamw`].
 pub(in crate::ops) fn adamw(slots: &[Slot<'_>], loss: &Tensor, step: AdamW) -> Result<()> {
-    let (storage, layout) = loss.storage_and_layout();
-    let Storage::Cuda(loss) = &*storage else {
-        bail!("adamw: the loss is not on a GPU");
-    };
-    let device = loss.device();
-    let loss = values(loss, layout)?;
+    let device = device_of(loss)?;
+    let loss = address(loss, 1)?;
     let (mut table, mut chunks) = (Vec::new(), Vec::new());
     for (number, slot) in (0_u32..).zip(slots) {
         let count = slot.value.elem_count();

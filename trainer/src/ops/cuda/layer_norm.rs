@@ -1,13 +1,10 @@
 //! Launches of `layer_norm.cu`.
 
-use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::cudarc::driver::{DeviceRepr, LaunchConfig};
-use candle_core::{CudaStorage, Layout, Result, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 
 use super::sums::PartialSums;
-use super::{
-    Kernel, Output, Source, WARP, address, device_of, fresh, grid, kernel, room, size, values, wrap,
-};
+use super::{Kernel, Source, WARP, address, alone, device_of, fresh, grid, kernel, size};
 use crate::ops::{DeferredSums, Lifetime};
 
 /// Values of shared memory that every GPU gives to a block: a row of sums for each warp.
@@ -56,29 +53,28 @@ impl Rows {
 
 /// See [`crate::ops::layer_norm`].
 pub(in crate::ops) fn layer_norm(
-    [x, gain, shift]: [(&CudaStorage, &Layout); 3],
+    x: &Tensor,
+    gain: &Tensor,
+    shift: &Tensor,
     epsilon: f32,
-) -> Output {
-    let (device, shape) = (x.0.device(), x.1.shape());
-    let (count, width) = shape.dims2()?;
+) -> Result<Tensor> {
+    let device = device_of(x)?;
+    let (count, width) = x.dims2()?;
     let rows = Rows::new(count, width)?;
-    let mut y = room(device, count * width)?;
-    let (x, gain, shift) = (
-        values(x.0, x.1)?,
-        values(gain.0, gain.1)?,
-        values(shift.0, shift.1)?,
-    );
+    let y = alone(device, (count, width))?;
+    let (x, to) = (address(x, count * width)?, address(&y, count * width)?);
+    let (gain, shift) = (address(gain, width)?, address(shift, width)?);
     launch!(
         kernel(device, rows.source, "layer_norm")?,
         rows.grid(rows.blocks())?,
         &x,
         &gain,
         &shift,
-        &mut y,
+        &to,
         &rows.count,
         &epsilon
     );
-    wrap(y, device, shape)
+    Ok(y)
 }
 
 /// See [`crate::ops::add_and_normalize`]; what `product` holds becomes the sum.

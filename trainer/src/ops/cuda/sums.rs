@@ -4,7 +4,7 @@ use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::LaunchConfig;
 use candle_core::{Result, Tensor};
 
-use super::{Kernel, Source, WARP, address, device_of, fresh, grid, kernel, room, size, tensor};
+use super::{Kernel, Source, WARP, address, alone, device_of, fresh, grid, kernel, size};
 use crate::ops::{DeferredSums, Lifetime};
 
 /// Threads of a block: columns by rows.
@@ -125,16 +125,16 @@ pub(in crate::ops) fn column_sums(x: &Tensor, deferred: &mut DeferredSums) -> Re
 pub(in crate::ops) fn column_magnitudes(x: &Tensor) -> Result<Tensor> {
     let device = device_of(x)?;
     let (rows, width) = x.dims2()?;
-    let mut sums = room(device, width)?;
-    let x = address(x, rows * width)?;
+    let sums = alone(device, width)?;
+    let (x, to) = (address(x, rows * width)?, address(&sums, width)?);
     let (rows, cols) = (size(rows)?, size(width)?);
     launch!(
         kernel(device, Source::General, "column_magnitudes")?,
         grid(cols.div_ceil(WARP), 1, 1, (WARP, 1), 0),
         &x,
-        &mut sums,
+        &to,
         &rows,
         &cols
     );
-    Ok(tensor(sums, device, width))
+    Ok(sums)
 }
