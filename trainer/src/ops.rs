@@ -48,7 +48,7 @@ pub use rows::{RowIndex, rows, rows_backward};
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, Device, InplaceOp3, Layout, Result, Shape, Storage, Tensor, bail};
 
 /// Where each sequence of a packed batch begins and ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub struct Sequences {
 }
 
 impl Sequences {
-    /// Sequences of these lengths, one behind the other.
+    /// Sequences of these lengths, one after the other.
     #[must_use]
     pub fn of_lengths(lengths: impl IntoIterator<Item = usize>) -> Self {
         let mut end = 0;
@@ -135,6 +135,55 @@ fn on_cpu<const OPERANDS: usize>(
         *operand = values(storage, layout)?;
     }
     Tensor::from_vec(function(operands), shape.into(), &Device::Cpu)
+}
+
+/// Each value of `target` becomes `function` of it and of those of two tensors of its shape,
+/// on a CPU.
+fn in_place(
+    target: &Tensor,
+    operands: [&Tensor; 2],
+    function: impl Fn(f32, f32, f32) -> f32,
+) -> Result<()> {
+    change(target, operands, |target, a, b| {
+        for (target, (&a, &b)) in target.iter_mut().zip(a.iter().zip(b)) {
+            *target = function(*target, a, b);
+        }
+    })
+}
+
+/// Lets `function` change the values of `target`, which nobody else reads meanwhile, on a CPU.
+fn change<F: Fn(&mut [f32], &[f32], &[f32])>(
+    target: &Tensor,
+    [a, b]: [&Tensor; 2],
+    function: F,
+) -> Result<()> {
+    target.inplace_op3(a, b, &Change(function))
+}
+
+struct Change<F>(F);
+
+impl<F: Fn(&mut [f32], &[f32], &[f32])> InplaceOp3 for Change<F> {
+    fn name(&self) -> &'static str {
+        "change"
+    }
+
+    fn cpu_fwd(
+        &self,
+        target: &mut CpuStorage,
+        layout: &Layout,
+        a: &CpuStorage,
+        a_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
+    ) -> Result<()> {
+        let (CpuStorage::F32(target), Some((start, end))) = (target, layout.contiguous_offsets())
+        else {
+            bail!("a tensor that is changed is contiguous and f32");
+        };
+        let (a, b) = (values(a, a_layout)?, values(b, b_layout)?);
+        (self.0)(&mut target[start..end], a, b);
+        Ok(())
+    }
 }
 
 /// The values of a contiguous `f32` tensor.

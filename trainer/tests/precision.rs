@@ -66,7 +66,7 @@ fn bf16_learns_what_f32_learns() {
     );
 }
 
-/// The teacher's precision as well as the network's is that of the recipe behind a resume.
+/// The teacher's precision as well as the network's is that of the recipe after a resume.
 #[test]
 fn a_resumed_run_ends_with_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();

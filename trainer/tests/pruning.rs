@@ -395,7 +395,7 @@ fn prices_of_neurons_leave_the_sparsity_as_it_is() {
         let wanted = weights_at(&network, 0.9);
         prune_and_cut(&mut network, 0.9, &recipe).unwrap();
         let left = network.living_weights().unwrap();
-        // As behind any cut: less than a neuron.
+        // As after any cut: less than a neuron.
         assert!((wanted - 32..=wanted).contains(&left), "{left} of {wanted}");
         assert!(network.layers.iter().all(|layer| !layer.heads.is_empty()));
         let neurons = |layer: &Layer| layer.mlp_input.bias.value.elem_count();
@@ -403,9 +403,9 @@ fn prices_of_neurons_leave_the_sparsity_as_it_is() {
     }
 }
 
-/// Cutting takes weights along that nobody can hear; the count holds behind it.
+/// Cutting takes weights along that nobody can hear; the count holds after it.
 #[test]
-fn sparsity_holds_behind_the_cut() {
+fn sparsity_holds_after_the_cut() {
     let recipe = PruningRecipe::default();
     for sparsity in [0.5, 0.8, 0.9, 0.95] {
         let mut network = network(ActivationKind::Relu);
@@ -430,7 +430,7 @@ fn sparsity_holds_behind_the_cut() {
     }
 }
 
-/// Every group of every matrix lives or is gone, and what is gone is zero.
+/// Every group of every matrix is kept or pruned, and what is pruned is zero.
 #[track_caller]
 fn assert_whole(network: &Network, blocks: Blocks) {
     for Named {
@@ -458,8 +458,8 @@ fn assert_whole(network: &Network, blocks: Blocks) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// Whatever dies and in which order: blocks stay whole, the target is met to less than
-    /// a block by a removal and, without blocks, to less than a neuron behind the last cut, and
+    /// Whatever is pruned and in which order: blocks remain whole, the target is met to less than
+    /// a block by a removal and, without blocks, to less than a neuron after the last cut, and
     /// each cut leaves the answers.
     #[test]
     fn blocks_stay_whole(

@@ -1,4 +1,4 @@
-//! A trained tensor with everything that must stay beside it.
+//! A trained tensor with everything that belongs to it.
 //!
 //! Weight, optimiser moments, mask and sensitivity have one shape and are cut
 //! together, so that a network may shrink in the middle of training.
@@ -19,7 +19,7 @@ pub struct Parameter {
 /// What decides over the weights of a matrix.
 #[derive(Clone, Debug)]
 pub struct Pruning {
-    /// 1 for weights that live, 0 for those that are gone for good.
+    /// 1 for weights that are kept, 0 for those that were pruned.
     pub mask: Tensor,
     /// Moving average of |w·∂L/∂w|, or the sum of −w·∂L/∂w where movement decides.
     pub sensitivity: Tensor,
@@ -116,7 +116,7 @@ impl Parameter {
         Ok(())
     }
 
-    /// Weights are gone where `mask`, which is broadcast, is 0; it is 1 elsewhere.
+    /// Prunes the weights where `mask`, which is broadcast, is 0; it is 1 elsewhere.
     ///
     /// # Errors
     /// When it does not fit.

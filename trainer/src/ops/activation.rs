@@ -29,7 +29,7 @@ pub fn activation(x: &Tensor, kind: ActivationKind) -> Result<Tensor> {
     })
 }
 
-/// What is behind a matrix: `product` + `bias`, and `kind` of it, both `[tokens, features]`.
+/// What comes after a matrix: `product` + `bias`, and `kind` of it, both `[tokens, features]`.
 /// `product` is one of [`super::product`] that nobody else has.
 ///
 /// # Errors

@@ -1,7 +1,9 @@
 //! One step of AdamW (Loshchilov & Hutter 2019) for many tensors, with what is noted of a
 //! weight and its gradient for pruning. On a GPU it is one launch.
 
-use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, Tensor, bail};
+use candle_core::{Result, Tensor};
+
+use super::in_place;
 
 const FIRST_DECAY: f32 = 0.9;
 const SECOND_DECAY: f32 = 0.999;
@@ -55,35 +57,34 @@ pub fn adamw(slots: &[Slot<'_>], loss: &Tensor, step: AdamW) -> Result<()> {
         let mut gradient = slot.gradient.clone();
         if let Some([mask, sensitivity]) = slot.pruning {
             gradient = (gradient * mask)?;
-            let noted = Sensitivity {
-                memory: step.score_memory,
-                is_movement: step.is_movement,
-            };
-            sensitivity.inplace_op3(slot.value, &gradient, &noted)?;
+            in_place(sensitivity, [slot.value, &gradient], |sensitivity, w, g| {
+                if step.is_movement {
+                    sensitivity - w * g
+                } else {
+                    average(step.score_memory, sensitivity, (w * g).abs())
+                }
+            })?;
         }
         let [first, second] = slot.moments;
-        first.inplace_op2(
-            &gradient,
-            &Average {
-                memory: FIRST_DECAY,
-                squared: false,
-            },
-        )?;
-        second.inplace_op2(
-            &gradient,
-            &Average {
-                memory: SECOND_DECAY,
-                squared: true,
-            },
-        )?;
-        let update = Update {
-            rate: step.learning_rate,
-            decay: if slot.decays { step.weight_decay } else { 0.0 },
-            corrections: step.corrections(),
-        };
-        slot.value.inplace_op3(first, second, &update)?;
+        in_place(first, [&gradient; 2], |first, g, _| {
+            average(FIRST_DECAY, first, g)
+        })?;
+        in_place(second, [&gradient; 2], |second, g, _| {
+            average(SECOND_DECAY, second, g * g)
+        })?;
+        let (rate, [first_correction, second_correction]) =
+            (step.learning_rate, step.corrections());
+        let decay = if slot.decays { step.weight_decay } else { 0.0 };
+        in_place(slot.value, [first, second], |weight, first, second| {
+            let (first, second) = (first * first_correction, second * second_correction);
+            weight - rate * (first / (second.sqrt() + EPSILON) + decay * weight)
+        })?;
     }
     Ok(())
+}
+
+fn average(memory: f32, average: f32, sample: f32) -> f32 {
+    memory * average + (1.0 - memory) * sample
 }
 
 impl AdamW {
@@ -91,116 +92,6 @@ impl AdamW {
     pub(super) fn corrections(self) -> [f32; 2] {
         let power = i32::try_from(self.number).unwrap_or(i32::MAX);
         [FIRST_DECAY, SECOND_DECAY].map(|decay| (1.0 - decay.powi(power)).recip())
-    }
-}
-
-/// average ← memory·average + (1 − memory)·gradient, or its square.
-struct Average {
-    memory: f32,
-    squared: bool,
-}
-
-impl InplaceOp2 for Average {
-    fn name(&self) -> &'static str {
-        "moving-average"
-    }
-
-    fn cpu_fwd(
-        &self,
-        average: &mut CpuStorage,
-        _: &Layout,
-        gradient: &CpuStorage,
-        _: &Layout,
-    ) -> Result<()> {
-        let (average, gradient) = (slice_mut(average)?, gradient.as_slice::<f32>()?);
-        for (average, &gradient) in average.iter_mut().zip(gradient) {
-            let sample = if self.squared {
-                gradient * gradient
-            } else {
-                gradient
-            };
-            *average = self.memory * *average + (1.0 - self.memory) * sample;
-        }
-        Ok(())
-    }
-}
-
-/// sensitivity ← memory·sensitivity + (1 − memory)·|w·g|, or sensitivity − w·g.
-struct Sensitivity {
-    memory: f32,
-    is_movement: bool,
-}
-
-impl InplaceOp3 for Sensitivity {
-    fn name(&self) -> &'static str {
-        "sensitivity"
-    }
-
-    fn cpu_fwd(
-        &self,
-        sensitivity: &mut CpuStorage,
-        _: &Layout,
-        weights: &CpuStorage,
-        _: &Layout,
-        gradient: &CpuStorage,
-        _: &Layout,
-    ) -> Result<()> {
-        let pairs = weights
-            .as_slice::<f32>()?
-            .iter()
-            .zip(gradient.as_slice::<f32>()?);
-        for (sensitivity, (weight, gradient)) in slice_mut(sensitivity)?.iter_mut().zip(pairs) {
-            let product = weight * gradient;
-            *sensitivity = if self.is_movement {
-                *sensitivity - product
-            } else {
-                self.memory * *sensitivity + (1.0 - self.memory) * product.abs()
-            };
-        }
-        Ok(())
-    }
-}
-
-/// w ← w − rate·(m̂/(√v̂ + ε) + decay·w).
-struct Update {
-    rate: f32,
-    decay: f32,
-    corrections: [f32; 2],
-}
-
-impl InplaceOp3 for Update {
-    fn name(&self) -> &'static str {
-        "adamw"
-    }
-
-    fn cpu_fwd(
-        &self,
-        weights: &mut CpuStorage,
-        _: &Layout,
-        first: &CpuStorage,
-        _: &Layout,
-        second: &CpuStorage,
-        _: &Layout,
-    ) -> Result<()> {
-        let [first_correction, second_correction] = self.corrections;
-        let moments = first
-            .as_slice::<f32>()?
-            .iter()
-            .zip(second.as_slice::<f32>()?);
-        for (weight, (first, second)) in slice_mut(weights)?.iter_mut().zip(moments) {
-            let first = first * first_correction;
-            let second = second * second_correction;
-            *weight -= self.rate * (first / (second.sqrt() + EPSILON) + self.decay * *weight);
-        }
-        Ok(())
-    }
-}
-
-/// Parameters and their state are whole tensors, so their storage is theirs alone.
-fn slice_mut(storage: &mut CpuStorage) -> Result<&mut [f32]> {
-    match storage {
-        CpuStorage::F32(values) => Ok(values),
-        _ => bail!("parameters are f32"),
     }
 }
 

@@ -13,7 +13,7 @@
 //   result [16, 8]   (g, 2t) (g, 2t + 1) (g + 8, 2t) (g + 8, 2t + 1)
 
 #define W HEAD_WIDTH
-// Products over a head's width; what is behind it is zero.
+// Products over a head's width; what is after it is zero.
 #define STEPS ((W + 7) / 8)
 #define TILE 64
 #define THREADS 128
@@ -133,7 +133,7 @@ __device__ __forceinline__ void soften(float scores[EIGHTS][4], const u32 querie
     }
 }
 
-// What every kernel begins with: its tile, or nothing behind the end of a sequence.
+// What every kernel begins with: its tile, or nothing after the end of a sequence.
 #define BEGIN(offsets) \
     u32 begin = offsets[blockIdx.z], length = offsets[blockIdx.z + 1] - begin, head = blockIdx.y; \
     if (blockIdx.x * TILE >= length) return; \

@@ -1,4 +1,4 @@
-//! Which groups of weights stay: those with the best score for their cost, as many as
+//! Which groups of weights are kept: those with the best score for their cost, as many as
 //! have room.
 //!
 //! With blocks wider than 1 what is removed is a group of weights. Its score
@@ -56,14 +56,14 @@ pub(crate) struct Choice {
     pub(crate) staying: usize,
 }
 
-/// What stays.
+/// What is kept.
 #[derive(Debug)]
 pub(crate) struct Chosen {
     /// The mask of each matrix.
     pub(crate) masks: Vec<Tensor>,
     /// How many weights went.
     pub(crate) gone: usize,
-    /// Score for its cost of the last group to stay; infinite where none does.
+    /// Score for its cost of the last group that is kept; infinite where none is.
     pub(crate) last: f32,
 }
 
@@ -78,7 +78,7 @@ struct Group {
 }
 
 /// Chooses; nothing where no more weights are there than those to leave. Among equal
-/// scores the first stay.
+/// scores the first are kept.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
@@ -159,7 +159,7 @@ fn groups(matrices: &[Candidates], choice: Choice) -> Result<Vec<Group>> {
     Ok(groups)
 }
 
-/// What is dear goes earlier, also where a score is below zero.
+/// What is dear is pruned earlier, also where a score is below zero.
 fn for_cost(score: f32, cost: f32) -> f32 {
     if score < 0.0 {
         score * cost

@@ -38,7 +38,7 @@ macro_rules! launch {
     }};
 }
 
-// Behind the macro, which they use.
+// After the macro, which they use.
 mod adamw;
 mod attention;
 mod choice;
@@ -76,7 +76,7 @@ const CHUNK: usize = 8192;
 
 /// Makes a fresh device fit for many small operations.
 ///
-/// Memory that was freed stays with the program: by default the driver takes it back
+/// Memory that was freed is kept by the program: by default the driver takes it back
 /// whenever the host waits, once a step, and every allocation after that is a slow one.
 ///
 /// # Errors

@@ -145,7 +145,7 @@ extern "C" __global__ void activation(const float* __restrict__ x, float* __rest
     for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) y[i] = activated(x[i], kind);
 }
 
-// Behind a product without its bias: x gets it, y is the function of that.
+// After a product without its bias: x gets it, y is the function of that.
 extern "C" __global__ void bias_and_activate(float* __restrict__ x, const float* __restrict__ bias, float* __restrict__ y, u32 count, u32 width, u32 kind) {
     with_bias(x, bias, count, width, [=](size_t i, float sum) { x[i] = sum; y[i] = activated(sum, kind); });
 }
@@ -317,7 +317,7 @@ __device__ __forceinline__ u32 weights_of_group(const Groups& it, u32 group, u32
 }
 
 // A group that is gone has key 0; others that of their score, with the order of
-// f32::total_cmp. Among equal keys the first stays longest.
+// f32::total_cmp. Among equal keys the first is kept longest.
 __device__ __forceinline__ u64 place_of(u32 key, u32 position) { return (u64)key << 32 | (u32)~position; }
 
 // chunks holds (matrix, first group) pairs; a block takes CHUNK groups. Every operation
@@ -369,7 +369,7 @@ extern "C" __global__ void group_histogram(const Groups* matrices, const u32* ch
     for (u32 i = threadIdx.x; i < values; i += blockDim.x) if (sums[i]) atomicAdd(&weights[i], sums[i]);
 }
 
-// Zeroes the mask of groups behind the last that stays.
+// Zeroes the mask of groups after the last that is kept.
 extern "C" __global__ void remove_groups(const Groups* matrices, const u32* chunks, const u32* keys, u32 width, u64 last) {
     const Groups& it = matrices[chunks[blockIdx.x * 2]];
     u32 begin = chunks[blockIdx.x * 2 + 1], end = min((u64)it.count, (u64)begin + CHUNK), before = it.first;

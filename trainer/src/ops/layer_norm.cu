@@ -39,7 +39,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) layer_norm(const floa
     normalize(own, gain, shift, y + start, epsilon);
 }
 
-// Behind a product without its bias, where a residual is: x becomes their sum, y is normalised.
+// After a product without its bias, where a residual is: x becomes their sum, y is normalised.
 extern "C" __global__ void __launch_bounds__(WARPS * WARP) add_and_normalize(float* __restrict__ x, const float* __restrict__ bias, const float* __restrict__ residual, const float* __restrict__ gain, const float* __restrict__ shift, float* __restrict__ y, u32 rows, float epsilon) {
     u32 row = blockIdx.x * WARPS + threadIdx.x / WARP;
     if (row >= rows) return;

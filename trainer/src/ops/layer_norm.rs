@@ -36,7 +36,7 @@ pub fn layer_norm(x: &Tensor, gain: &Tensor, shift: &Tensor, epsilon: f32) -> Re
     })
 }
 
-/// What is behind a matrix and its residual: the sum `residual` + (`product` + `bias`), and that
+/// What comes after a matrix and its residual: the sum `residual` + (`product` + `bias`), and that
 /// sum's LayerNorm, all `[tokens, features]`. `product` is one of [`super::product`] that
 /// nobody else has; it becomes the sum.
 ///
@@ -73,7 +73,7 @@ pub struct NormGradients {
     pub grad_bias: Tensor,
 }
 
-/// Gradients behind [`layer_norm`], where the sum of `gradients`, one to three, is that of the
+/// Gradients of [`layer_norm`], where the sum of `gradients`, one to three, is that of the
 /// result; all sums but that of `x` are deferred.
 ///
 /// # Errors

@@ -4,9 +4,9 @@
 //! multiplied as such, and what comes out is in f32 all the same: sums of many small numbers
 //! do not fit into seven bits of fraction.
 
-use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 
-use super::{Lifetime, values};
+use super::{Lifetime, change};
 
 /// x·Wᵀ: `x` `[tokens, cols]`, `weight` `[rows, cols]`, both f32 or both bf16 →
 /// `[tokens, rows]` in f32.
@@ -30,7 +30,13 @@ pub fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
     if product.device().is_cuda() {
         return super::cuda::add_bias(product, bias);
     }
-    product.inplace_op2(bias, &AddBias)
+    change(product, [bias; 2], |product, bias, _| {
+        for row in product.chunks_exact_mut(bias.len().max(1)) {
+            for (y, b) in row.iter_mut().zip(bias) {
+                *y += b;
+            }
+        }
+    })
 }
 
 /// Gradients of `x` and `weight` in f32, where `gradient` is that of the result; that of the
@@ -73,39 +79,6 @@ fn widen(matrix: &Tensor) -> Result<Tensor> {
         matrix.to_dtype(DType::F32)
     } else {
         matrix.t()?.to_dtype(DType::F32)?.t()
-    }
-}
-
-struct AddBias;
-
-impl InplaceOp2 for AddBias {
-    fn name(&self) -> &'static str {
-        "add-bias"
-    }
-
-    fn cpu_fwd(
-        &self,
-        product: &mut CpuStorage,
-        layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<()> {
-        let bias = values(bias, bias_layout)?;
-        match (product, layout.contiguous_offsets()) {
-            (CpuStorage::F32(product), Some((start, end))) => {
-                add_to_rows(&mut product[start..end], bias);
-                Ok(())
-            }
-            _ => bail!("a product is contiguous and f32"),
-        }
-    }
-}
-
-fn add_to_rows(product: &mut [f32], bias: &[f32]) {
-    for row in product.chunks_exact_mut(bias.len().max(1)) {
-        for (y, b) in row.iter_mut().zip(bias) {
-            *y += b;
-        }
     }
 }
 

@@ -28,7 +28,7 @@ impl RowIndex {
     }
 
     /// The places of each number that occurs, all below `rows`, in the order of the batch:
-    /// numbers, first of its places (and one behind the last), places.
+    /// numbers, first of its places (and one after the last), places.
     ///
     /// Counted, not sorted: a batch has thousands, and a GPU waits.
     #[cfg(any(feature = "cuda", test))]

@@ -5,11 +5,11 @@
 //! first.
 //!
 //! - **MLP, preferential attachment** (the weighted l1 of the paper): a row of L_in or
-//!   L_out with degree δ, the share of its weights that live, costs 1 − δ + floor. The
-//!   well-connected stay cheap and connected; the poor die out as whole neurons.
+//!   L_out with degree δ, the share of its weights that are kept, costs 1 − δ + floor. The
+//!   well-connected remain cheap and connected; the poor are pruned as whole neurons.
 //! - **Attention, group sparsity** (l_{1,0.5}): an input dimension whose weights over
 //!   all heads sum to n = Σ|A_ij| pulls with 1/√n, relative to the mean dimension. Weak
-//!   input dimensions die as a group.
+//!   input dimensions are pruned as a group.
 //! - **W_O** belongs to neither penalty and costs 1.
 
 use candle_core::Result;

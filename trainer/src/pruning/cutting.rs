@@ -2,15 +2,15 @@
 //!
 //! Every cut leaves the function as it is:
 //! - a neuron without inputs says the same for every token, act(b): L_out's bias takes
-//!   that over; one that nobody reads goes;
+//!   that over; one that nobody reads is cut;
 //! - a head whose values are empty says the same for every token, its value bias: W_O's
-//!   bias takes that over; one that W_O does not read goes;
+//!   bias takes that over; one that W_O does not read is cut;
 //! - an input dimension that no row of a matrix reads is not gathered.
 //!
 //! A GPU multiplies matrices of odd sizes several times slower than somewhat larger ones of
-//! even sizes. There some empty neurons and inputs stay for the time being (`Sizes`).
+//! even sizes. There some empty neurons and inputs are kept for the time being (`Sizes`).
 //!
-//! With blocks wider than 1 neurons change places so that blocks of L_out stay whole
+//! With blocks wider than 1 neurons change places so that blocks of L_out remain whole
 //! (`super::blocks`); that leaves the function as it is too.
 
 use candle_core::{Device, Result, Tensor};
@@ -45,7 +45,7 @@ impl Cut {
 /// Which sizes matrices may be cut to.
 #[derive(Clone, Copy, Debug)]
 struct Sizes {
-    /// Neurons and gathered inputs come to a multiple of it.
+    /// Neurons and gathered inputs are a multiple of it.
     multiple: usize,
     /// Share of the inputs, one in so many, that must be empty for the rest to be gathered.
     gathered_from: usize,
@@ -73,7 +73,7 @@ impl Sizes {
         }
     }
 
-    /// Lets as many stay that need not as make the number even.
+    /// Keeps as many that need not be kept as make the number even.
     fn fill(self, stays: &mut [bool]) {
         let staying = stays.iter().filter(|&&stays| stays).count();
         let missing = staying.next_multiple_of(self.multiple) - staying;
@@ -296,7 +296,7 @@ mod tests {
                 assert!((before - after).abs() < 1e-4, "{before} {after}");
             }
         }
-        // What stayed for its size alone goes at the end.
+        // What was kept for its size alone is cut at the end.
         cut_all(&mut even, Blocks::One).unwrap();
         for (even, exact) in even.layers.iter().zip(&exact.layers) {
             let [even, exact] = [even, exact].map(|layer| layer.mlp_output.weight.to_vec());

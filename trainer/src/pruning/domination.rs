@@ -2,7 +2,7 @@
 //!
 //! Heads i and j of a layer are neighbours where no weight of their rows of Q, K and V
 //! differs by more than θ. A head is removed when the closed neighbourhood of another
-//! contains its own; of heads with equal neighbourhoods the last stays. That approximates a
+//! contains its own; of heads with equal neighbourhoods the last is kept. That approximates a
 //! minimum dominating set: what a head says, and how much it matters, play no part.
 //!
 //! What becomes of a removed head is **reconstructed**: the columns of L_in with its
@@ -73,7 +73,7 @@ fn distances(layer: &Layer, width: usize) -> Result<Vec<Vec<f32>>> {
     Ok((0..heads).map(row).collect())
 }
 
-/// For each head the one that takes over from it, or nothing if it stays.
+/// For each head the one that takes over from it, or nothing if it is kept.
 fn survivors(distances: &[Vec<f32>], theta: f32) -> Vec<Option<usize>> {
     let heads = distances.len();
     let neighbourhoods: Vec<u32> = distances
@@ -160,7 +160,7 @@ mod tests {
         // A star: its middle stands for all.
         let star = near(&[(1, 0), (1, 2), (1, 3)]);
         assert_eq!(survivors(&star, 0.15), [Some(1), None, Some(1), Some(1)]);
-        // Equal neighbourhoods: the later one stays.
+        // Equal neighbourhoods: the later one is kept.
         let pair = near(&[(0, 2)]);
         assert_eq!(survivors(&pair, 0.15), [Some(2), None, None, None]);
         // A path 0–1–2–3: its ends go, though 1 and 2 could not stand for one another.

@@ -10,9 +10,9 @@
 //! ```
 //!
 //! C the covariance of the heads' outputs. Head j dominates head i where the distance
-//! is at most the recipe's. The heads that stay are an exact minimum dominating set,
+//! is at most the recipe's. The heads that are kept are an exact minimum dominating set,
 //! the most important one where several are equally small (the paper's filter is an
-//! approximation without importance). A head that goes is merged into its nearest
+//! approximation without importance). A removed head is merged into its nearest
 //! survivor on W_O, `W_j += W_i·Mᵀ`: exact where the map is.
 
 use candle_core::{Result, Tensor};
@@ -406,7 +406,7 @@ mod tests {
             &[0.9, 0.9, 0.9, 0.0],
         ]);
         assert_eq!(dominating_set(&fits, &[9.0, 1.0, 9.0, 1.0], 0.25), [1, 3]);
-        // Each predicts the other: the important one stays.
+        // Each predicts the other: the important one is kept.
         let fits = fits_of(&[&[0.0, 0.1], &[0.1, 0.0]]);
         assert_eq!(dominating_set(&fits, &[1.0, 2.0], 0.25), [1]);
         assert_eq!(dominating_set(&fits, &[1.0, 2.0], 0.05), [0, 1]);

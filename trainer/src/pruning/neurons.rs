@@ -1,10 +1,10 @@
 //! Which neurons are not worth what they cost besides their weights.
 //!
-//! Weights go one by one, so a neuron lives on as long as one of its connections does. But
+//! Weights go one by one, so a neuron is kept as long as one of its connections does. But
 //! it has a price of its own: an activation for every token, rows to find, a place in
 //! scratch memory, and in training a row and a column of dense products. With τ the score
-//! for its cost of the last weight to stay, a weight that stays is worth its score less τ.
-//! A neuron goes as a whole where all of its weights are together worth less than
+//! for its cost of the last weight that is kept, a kept weight is worth its score less τ.
+//! A neuron is pruned as a whole where all of its weights are together worth less than
 //! `neuron_cost` · τ; what it leaves is room for better ones elsewhere.
 
 use candle_core::{Result, Tensor};
@@ -24,11 +24,11 @@ struct Poor {
 }
 
 /// Takes neurons out of the masks of `matrices`, all of a network and what `roles` says, that are not worth
-/// `neuron_cost` times the last weight to stay in `chosen`: the poorest first, and no more
+/// `neuron_cost` times the last weight that `chosen` keeps: the poorest first, and no more
 /// weights than went there. Returns how many weights that were.
 ///
 /// For weights that go one by one: a column of L_out would tear the groups of its rows.
-/// Where a movement below zero stays, so is the price below zero, and every neuron worth it.
+/// Where a movement below zero is kept, so is the price below zero, and every neuron worth it.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
@@ -101,7 +101,7 @@ pub(super) fn remove_poor(
     Ok(gone)
 }
 
-/// Scores of single weights, each for its cost; what has a sign and stays is above zero.
+/// Scores of single weights, each for its cost; what has a sign and is kept is above zero.
 fn for_cost(matrix: &Candidates) -> Result<Tensor> {
     let scores = matrix.scores.abs()?;
     let (costs, dimension) = match &matrix.costs {

@@ -22,7 +22,7 @@ use crate::network::tape::Gradients;
 use crate::network::{LayerMatrix, Matrix, Network};
 use crate::recipe::Method;
 
-/// Size below which the paper counts a weight as gone.
+/// Size below which the paper counts a weight as pruned.
 pub const EPSILON: f32 = 1e-4;
 
 /// Adds the gradients of the method's penalties to those of the loss.

@@ -7,7 +7,7 @@ fn watching_steps(recipe: &PruningRecipe, last: f64) -> f64 {
     ((1.0 - recipe.method.score_memory()).max(1e-6).recip()).min(last / 4.0)
 }
 
-/// Whether the schedule is over behind step `step` of `steps`, from 0.
+/// Whether the schedule is over after step `step` of `steps`, from 0.
 #[must_use]
 pub fn has_ended(recipe: &PruningRecipe, step: u64, steps: u64) -> bool {
     real(step + 1) >= last_step(recipe, steps)
@@ -28,7 +28,7 @@ fn real(steps: u64) -> f64 {
     steps as f64
 }
 
-/// Share of encoder weights that are zero behind step `step` of `steps`, from 0.
+/// Share of encoder weights that are zero after step `step` of `steps`, from 0.
 ///
 /// Zero until the score has seen enough, then s·(1 − (1 − t)³) until the end of the
 /// schedule, then exactly the recipe's sparsity. The published method has no exact zeros
@@ -47,7 +47,7 @@ pub fn scheduled_sparsity(recipe: &PruningRecipe, step: u64, steps: u64) -> f64 
     recipe.sparsity * (1.0 - (1.0 - time).powi(3))
 }
 
-/// Whether weights are removed behind step `step` of `steps`.
+/// Whether weights are removed after step `step` of `steps`.
 #[must_use]
 pub fn is_due(recipe: &PruningRecipe, step: u64, steps: u64) -> bool {
     if has_ended(recipe, step, steps) {

@@ -1,5 +1,5 @@
 //! Which: one threshold over all encoder matrices, solved so that exactly the wanted
-//! number of weights stays.
+//! number of weights is kept.
 
 use candle_core::{Result, Tensor};
 
@@ -11,7 +11,7 @@ use crate::network::{LayerMatrix, Network};
 use crate::ops::{Candidates, Choice, keep_best};
 use crate::recipe::{PruningRecipe, ScoreKind};
 
-/// Encoder weights that stay at `sparsity`.
+/// Encoder weights that are kept at `sparsity`.
 #[must_use]
 #[expect(
     clippy::cast_precision_loss,
@@ -29,7 +29,7 @@ pub fn weights_at(network: &Network, sparsity: f64) -> usize {
 ///
 /// Weights that only a neuron or head without the other half of its weights still has
 /// are counted as there; [`prune_and_cut`] sees to them. Among equal scores the first in
-/// the order of [`Network::parameters`] stay. Where the network is already sparser
+/// the order of [`Network::parameters`] are kept. Where the network is already sparser
 /// nothing happens.
 ///
 /// # Errors
@@ -39,7 +39,7 @@ pub fn prune_to(network: &mut Network, sparsity: f64, recipe: &PruningRecipe) ->
     prune_down_to(network, staying, recipe)
 }
 
-/// [`prune_to`] and [`cut`] such that `sparsity` holds behind both, as nearly as whole
+/// [`prune_to`] and [`cut`] such that `sparsity` holds after both, as nearly as whole
 /// neurons and heads allow: cutting takes living weights along that nobody can hear any
 /// more, and those make room for others.
 ///
@@ -59,7 +59,7 @@ pub fn prune_and_cut(network: &mut Network, sparsity: f64, recipe: &PruningRecip
             break;
         }
     }
-    // One neuron more or less is many weights; the surplus goes group by group.
+    // One neuron more or less is many weights; the surplus is pruned group by group.
     loop {
         prune_down_to(network, wanted, recipe)?;
         let more = cut(network, recipe.blocks)?;
@@ -70,10 +70,10 @@ pub fn prune_and_cut(network: &mut Network, sparsity: f64, recipe: &PruningRecip
     }
 }
 
-/// The fewest weights to leave such that at least `wanted` are left behind the cut.
+/// The fewest weights to leave such that at least `wanted` are left after the cut.
 fn fewest_for(network: &Network, wanted: usize, recipe: &PruningRecipe) -> Result<usize> {
     let (mut low, mut high) = (wanted, network.living_weights()?);
-    // The more stay, the fewer are lost with what is empty: what was lost last tells where
+    // The more are kept, the fewer are lost with what is empty: what was lost last tells where
     // to look next, and from both sides.
     let mut next = low;
     while low < high {
@@ -128,7 +128,7 @@ fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) 
         set_masks(network, chosen.masks)?;
         return Ok(chosen.gone);
     }
-    // As many as must go are gone with their neurons, or the threshold is another now.
+    // As many as must be pruned are gone with their neurons, or the threshold is another now.
     let masks = match keep_best(&matrices, choice)? {
         Some(again) => again.masks,
         None => matrices.into_iter().map(|it| it.mask).collect(),
@@ -150,7 +150,7 @@ fn set_masks(network: &mut Network, masks: Vec<Tensor>) -> Result<()> {
     Ok(())
 }
 
-/// Zeroes everything that belongs to weights that are gone.
+/// Zeroes everything that belongs to pruned weights.
 ///
 /// # Errors
 /// When a tensor cannot be made.

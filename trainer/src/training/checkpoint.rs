@@ -101,7 +101,7 @@ struct LayerState {
 /// Writes `run` to `path`.
 ///
 /// # Errors
-/// When the file cannot be written; what stood there before stays.
+/// When the file cannot be written; what was there before is kept.
 pub fn save(run: &Run, path: &Path) -> Result<(), CheckpointError> {
     encode(run)
         .and_then(|bytes| Ok(atomic_file::write(path, &bytes)?))

@@ -18,13 +18,13 @@ pub struct EpochRecord {
     pub phase: Phase,
     /// Number of the epoch in its phase, from 1.
     pub epoch: usize,
-    /// Steps of the phase behind it.
+    /// Steps of the phase after it.
     pub step: u64,
     /// Mean loss over its steps.
     pub loss: f64,
-    /// Accuracy on the dev set behind it, in per cent.
+    /// Accuracy on the dev set after it, in per cent.
     pub dev_accuracy: f64,
-    /// Share of encoder weights that are zero behind it.
+    /// Share of encoder weights that are zero after it.
     pub sparsity: f64,
     /// Heads that are left, all layers together.
     pub heads: usize,
@@ -42,7 +42,7 @@ impl Run {
         let mut sparsity = pruning::scheduled_sparsity(recipe, self.step, steps);
         if schedule::has_ended(recipe, self.step, steps) {
             if matches!(recipe.method, Method::Paper(_)) {
-                // What the penalties brought down has the smallest weights: it goes first.
+                // What the penalties brought down has the smallest weights: it is pruned first.
                 let reached = penalty::share_below_epsilon(&self.network)?;
                 #[expect(clippy::cast_possible_truncation, reason = "a share")]
                 let noted = reached as f32;
@@ -52,7 +52,7 @@ impl Run {
             pruning::prune_and_cut(&mut self.network, sparsity, recipe)?;
         } else {
             pruning::prune_to(&mut self.network, sparsity, recipe)?;
-            // Rows of few blocks die in numbers. What only they needed must not count as
+            // Rows of few blocks are emptied in numbers. What only they needed must not count as
             // living until the epoch ends, or that cut would overshoot the schedule.
             if recipe.blocks != Blocks::One {
                 pruning::cut(&mut self.network, recipe.blocks)?;

@@ -13,11 +13,11 @@ const CURVE_POINTS: u64 = 120;
 pub struct CurvePoint {
     /// Which network.
     pub phase: Phase,
-    /// Steps of the phase behind them.
+    /// Steps of the phase after them.
     pub step: u64,
     /// Their mean loss.
     pub loss: f32,
-    /// Share of encoder weights that are zero behind them.
+    /// Share of encoder weights that are zero after them.
     pub sparsity: f32,
 }
 
@@ -27,7 +27,7 @@ pub struct CurvePoint {
 pub struct Journal {
     /// Loss and sparsity over steps.
     pub curve: Vec<CurvePoint>,
-    /// Sum of the losses behind the last point.
+    /// Sum of the losses after the last point.
     pub pending_loss: f32,
     /// Heads that stayed when heads were last compared.
     pub kept: Vec<KeptHead>,

@@ -23,7 +23,7 @@ const FLOAT: u64 = 4;
 /// What is taken beside the tensors: by libraries, cuBLAS alone 32 MiB on a Hopper, and by the
 /// chunks that tensors are cut from.
 const WORKSPACE: u64 = 192 << 20;
-/// One part in so many of what is free stays free in advice: a pool of memory has gaps.
+/// Advice leaves one part in this many of what is free: a pool of memory has gaps.
 const RESERVE: u64 = 10;
 /// How a driver or library says it, whatever candle puts around it.
 const SIGNS: [&str; 2] = ["CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED"];
@@ -375,7 +375,7 @@ mod tests {
         );
     }
 
-    /// With the tenth that stays free.
+    /// With the tenth that advice leaves free.
     fn room_for(bytes: u64) -> u64 {
         (bytes * RESERVE).div_ceil(RESERVE - 1)
     }

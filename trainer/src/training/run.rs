@@ -20,7 +20,7 @@ use crate::training::journal::Journal;
 pub enum Phase {
     /// Every weight there.
     Dense,
-    /// From the dense network to its sparse twin.
+    /// From the dense network to its sparse form.
     Sparse,
     /// Nothing is left to train.
     Finished,
@@ -65,7 +65,7 @@ impl Examples {
     }
 }
 
-/// Why a run cannot go on.
+/// Why a run cannot continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainingError {
@@ -147,7 +147,7 @@ pub struct StepReport {
     pub loss: f32,
     /// Tokens of the batch.
     pub tokens: usize,
-    /// Share of encoder weights that are zero behind it.
+    /// Share of encoder weights that are zero after it.
     pub sparsity: f64,
     /// The epoch, if this step ended one.
     pub epoch: Option<EpochRecord>,
@@ -238,7 +238,7 @@ impl Run {
         examples.train.len().div_ceil(self.recipe.training.batch) as u64
     }
 
-    /// Runs to the end of the phase, or until `watch` returns false behind a step.
+    /// Runs to the end of the phase, or until `watch` returns false after a step.
     /// Returns whether the phase came to its end; then [`Run::phase`] is the next one.
     ///
     /// # Errors

@@ -67,7 +67,7 @@ impl Run {
             score_memory: pruning.method.score_memory() as f32,
         };
         optimizer::step(&mut self.network, &gradients, &loss.value, settings)?;
-        // Behind the step, so that a GPU has work while this waits; a loss that is not
+        // After the step, so that a GPU has work while this waits; a loss that is not
         // finite has changed nothing.
         let value = loss.value.to_scalar::<f32>()?;
         if !value.is_finite() {

@@ -27,7 +27,7 @@ pub struct StepTimes {
     pub backward: f64,
     /// The optimiser.
     pub optimizer: f64,
-    /// One removal of weights with everything around it: costs, masks, the sparsity behind
+    /// One removal of weights with everything around it: costs, masks, the sparsity after
     /// it. It happens once in many steps.
     pub pruning: f64,
     /// A step without removal, as training does it: phases overlap on a GPU.

@@ -1,8 +1,8 @@
 //! Which groups of weights go, chosen on the GPU: the choice of [`crate::ops::keep_best`], to
 //! the weight.
 //!
-//! Scores, masks and the choice stay on the device; histograms of
-//! [`crate::ops::selection`] come to the host.
+//! Scores, masks and the choice remain on the device; histograms of
+//! [`crate::ops::selection`] go to the host.
 
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr as _};
 use candle_core::{Device, Result, bail};
@@ -125,7 +125,7 @@ pub(in crate::ops) fn keep_best(matrices: &[Candidates], choice: Choice) -> Resu
     }))
 }
 
-/// The costs of all matrices one behind the other, and where those of each begin.
+/// The costs of all matrices one after the other, and where those of each begin.
 fn all_costs(matrices: &[Candidates]) -> (Vec<f32>, Vec<usize>) {
     // Not empty: an allocation of nothing has no address.
     let mut all = vec![1.0];
