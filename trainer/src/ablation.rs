@@ -8,10 +8,20 @@
 //! A cell is a folder with a model and its `outcome.json`, which appears last: a cell that
 //! has one is done. A grid that stops goes on where it stopped, a cell at its checkpoint.
 
-pub mod grid;
-pub mod running;
-pub mod summary;
+mod comparison;
+mod finished;
+mod grid;
+mod names;
+pub(crate) mod page;
+mod peer;
+mod running;
+mod spread;
+mod summary;
+mod table;
 
-pub use grid::{Cell, Grid, GridError};
-pub use running::{Ablation, CellError, Finished, Stage};
-pub use summary::{Peer, Row, Spread, Summary};
+pub(crate) use finished::Finished;
+pub(crate) use grid::{Cell, Grid, GridError};
+pub(crate) use names::names;
+pub(crate) use peer::Peer;
+pub(crate) use running::{Ablation, Stage};
+pub(crate) use summary::Summary;

@@ -12,8 +12,9 @@
 // Only launches of GPU kernels lift it.
 #![deny(unsafe_code)]
 
-pub mod ablation;
-pub mod atomic_file;
+mod ablation;
+mod atomic_file;
+mod charts;
 pub mod cli;
 pub mod data;
 pub mod model_file;

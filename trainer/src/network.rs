@@ -1,21 +1,25 @@
 //! The encoder in floats, as it is trained: its parameters. What it does with a batch is in
-//! [`recording`].
-//!
-//! Every parameter has a name; [`Network::parameters`] lists them in one fixed order,
-//! which is that of the optimiser, of checkpoints and of the pruning threshold.
+//! `encoder.rs`, layer by layer in `layer.rs`, on a [`tape`].
+//! What it consists of is listed by [`Network::parameters`].
 
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::network::parameter::Parameter;
-use crate::ops::Heads;
 use crate::random::{Purpose, initial_values, stream};
-use crate::recipe::{ActivationKind, FloatPrecision, ModelRecipe, PoolingKind};
+use crate::recipe::{ActivationKind, ModelRecipe, PoolingKind};
 
+mod encoder;
+mod layer;
 pub mod parameter;
-pub mod recording;
+mod parameters;
+mod precision;
+pub mod tape;
 
-pub use recording::{LayerRecording, Recording};
+pub use encoder::{OutputGradients, Outputs, Recording};
+pub use layer::{Layer, Linear, Norm};
+pub use parameters::{LayerMatrix, Matrix, Named, Role};
+pub use precision::Precision;
 
 /// Standard deviation of fresh embeddings (BERT's).
 const EMBEDDING_DEVIATION: f32 = 0.02;
@@ -80,66 +84,6 @@ impl Shape {
     }
 }
 
-/// Gain and shift of a LayerNorm.
-#[derive(Clone, Debug)]
-pub struct Norm {
-    /// `[hidden]`.
-    pub gain: Parameter,
-    /// `[hidden]`.
-    pub shift: Parameter,
-}
-
-/// A matrix with its bias.
-#[derive(Clone, Debug)]
-pub struct Linear {
-    /// `[rows, columns that are left]`.
-    pub weight: Parameter,
-    /// `[rows]`.
-    pub bias: Parameter,
-    /// Which columns are left, where some were cut.
-    pub columns: Option<Vec<u32>>,
-}
-
-/// One layer. Rows of the projection: all queries, all keys, all values.
-#[derive(Clone, Debug)]
-pub struct Layer {
-    /// Numbers of the heads that are left, as counted before pruning.
-    pub heads: Vec<u16>,
-    /// `[3 · heads · head width, hidden]`.
-    pub projection: Linear,
-    /// `[hidden, heads · head width]`: W_O.
-    pub attention_output: Linear,
-    /// LayerNorm behind attention and residual.
-    pub attention_norm: Norm,
-    /// `[neurons, hidden]`: L_in.
-    pub mlp_input: Linear,
-    /// `[hidden, neurons]`: L_out.
-    pub mlp_output: Linear,
-    /// LayerNorm behind MLP and residual.
-    pub mlp_norm: Norm,
-}
-
-/// What products read, and tables give.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// The floats that are trained.
-    #[default]
-    Float,
-    /// For products these floats rounded to bfloat16, as a GPU multiplies fastest.
-    Bf16,
-    /// These floats rounded as the exported file's int8 are.
-    Int8,
-}
-
-impl From<FloatPrecision> for Precision {
-    fn from(precision: FloatPrecision) -> Self {
-        match precision {
-            FloatPrecision::F32 => Self::Float,
-            FloatPrecision::Bf16 => Self::Bf16,
-        }
-    }
-}
-
 /// The whole network.
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -153,7 +97,7 @@ pub struct Network {
     pub position_embedding: Parameter,
     /// `[2, hidden]`, for pairs.
     pub segment_embedding: Option<Parameter>,
-    /// LayerNorm behind the embeddings.
+    /// LayerNorm after the embeddings.
     pub embedding_norm: Norm,
     /// The layers.
     pub layers: Vec<Layer>,
@@ -249,58 +193,14 @@ impl Network {
         })
     }
 
-    /// Every parameter with its name, in the one fixed order.
-    pub fn parameters(&self) -> Vec<(String, &Parameter)> {
-        let mut list = vec![
-            ("embedding.token".to_owned(), &self.token_embedding),
-            ("embedding.position".to_owned(), &self.position_embedding),
-        ];
-        if let Some(segment) = &self.segment_embedding {
-            list.push(("embedding.segment".to_owned(), segment));
-        }
-        push_norm(&mut list, "embedding.norm", &self.embedding_norm);
-        for (index, layer) in self.layers.iter().enumerate() {
-            let name = |part: &str| format!("layer.{index}.{part}");
-            push_linear(&mut list, &name("projection"), &layer.projection);
-            push_linear(
-                &mut list,
-                &name("attention_output"),
-                &layer.attention_output,
-            );
-            push_norm(&mut list, &name("attention_norm"), &layer.attention_norm);
-            push_linear(&mut list, &name("mlp_input"), &layer.mlp_input);
-            push_linear(&mut list, &name("mlp_output"), &layer.mlp_output);
-            push_norm(&mut list, &name("mlp_norm"), &layer.mlp_norm);
-        }
-        push_linear(&mut list, "classifier", &self.classifier);
-        list
-    }
-
-    /// The parameters of [`Network::parameters`], to be changed.
-    pub fn parameters_mut(&mut self) -> Vec<&mut Parameter> {
-        let mut list = vec![&mut self.token_embedding, &mut self.position_embedding];
-        list.extend(self.segment_embedding.as_mut());
-        list.extend(norm_mut(&mut self.embedding_norm));
-        for layer in &mut self.layers {
-            list.extend(linear_mut(&mut layer.projection));
-            list.extend(linear_mut(&mut layer.attention_output));
-            list.extend(norm_mut(&mut layer.attention_norm));
-            list.extend(linear_mut(&mut layer.mlp_input));
-            list.extend(linear_mut(&mut layer.mlp_output));
-            list.extend(norm_mut(&mut layer.mlp_norm));
-        }
-        list.extend(linear_mut(&mut self.classifier));
-        list
-    }
-
     /// The same weights with a fresh optimiser.
     ///
     /// # Errors
     /// When memory cannot be had.
     pub fn restarted(&self) -> Result<Self> {
         let mut network = self.clone();
-        for parameter in network.parameters_mut() {
-            *parameter = parameter.restarted()?;
+        for it in network.parameters_mut() {
+            *it.parameter = it.parameter.restarted()?;
         }
         Ok(network)
     }
@@ -311,8 +211,8 @@ impl Network {
     /// When memory cannot be had there.
     pub fn to_device(&self, device: &Device) -> Result<Self> {
         let mut network = self.clone();
-        for parameter in network.parameters_mut() {
-            *parameter = parameter.to_device(device)?;
+        for it in network.parameters_mut() {
+            *it.parameter = it.parameter.to_device(device)?;
         }
         Ok(network)
     }
@@ -330,9 +230,8 @@ impl Network {
     pub fn living_weights(&self) -> Result<usize> {
         // Row by row: f32 counts exactly up to 2²⁴. One answer for all matrices: each is a
         // wait for a GPU.
-        let parameters = self.parameters();
-        let prunable = parameters.iter().filter_map(|(_, it)| it.pruning.as_ref());
-        let rows = prunable.map(|pruning| pruning.mask.sum(1));
+        let rows = self.matrices().into_iter();
+        let rows = rows.map(|it| it.pruning.mask.sum(1));
         let rows = Tensor::cat(&rows.collect::<Result<Vec<_>>>()?, 0)?.to_vec1::<f32>()?;
         let count = rows.into_iter().map(f64::from).sum::<f64>();
         #[expect(
@@ -347,8 +246,7 @@ impl Network {
     /// Neurons that are left, all layers together.
     #[must_use]
     pub fn neurons(&self) -> usize {
-        let neurons = |layer: &Layer| layer.mlp_input.bias.value.elem_count();
-        self.layers.iter().map(neurons).sum()
+        self.layers.iter().map(Layer::neurons).sum()
     }
 
     /// Share of the encoder weights that are zero, those that were cut included.
@@ -359,35 +257,4 @@ impl Network {
     pub fn sparsity(&self) -> Result<f64> {
         Ok(1.0 - self.living_weights()? as f64 / self.shape.encoder_weights() as f64)
     }
-
-    /// Shape of the heads that are left in `layer`.
-    #[must_use]
-    pub fn heads_of(&self, layer: &Layer) -> Heads {
-        let width = self.shape.head_width();
-        #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
-        let scale = (width as f32).sqrt().recip();
-        Heads {
-            count: layer.heads.len(),
-            width,
-            scale,
-        }
-    }
-}
-
-fn push_linear<'n>(list: &mut Vec<(String, &'n Parameter)>, name: &str, linear: &'n Linear) {
-    list.push((format!("{name}.weight"), &linear.weight));
-    list.push((format!("{name}.bias"), &linear.bias));
-}
-
-fn push_norm<'n>(list: &mut Vec<(String, &'n Parameter)>, name: &str, norm: &'n Norm) {
-    list.push((format!("{name}.gain"), &norm.gain));
-    list.push((format!("{name}.shift"), &norm.shift));
-}
-
-fn linear_mut(linear: &mut Linear) -> [&mut Parameter; 2] {
-    [&mut linear.weight, &mut linear.bias]
-}
-
-fn norm_mut(norm: &mut Norm) -> [&mut Parameter; 2] {
-    [&mut norm.gain, &mut norm.shift]
 }

@@ -66,6 +66,12 @@ pub(crate) fn signed(difference: f64) -> String {
     format!("{sign}{digits}")
 }
 
+/// `1 layer`, `2 layers`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(count))
+}
+
 /// `41.2 s`, `2 min 31 s`, `3 h 12 min`.
 pub(crate) fn duration(seconds: f64) -> String {
     let space = NO_BREAK;

@@ -6,13 +6,14 @@
 //! with [`Sequences`] telling where each sequence begins.
 //!
 //! Each operation is in a file of its own, with its formula, its backward and a check of
-//! the gradient against differences; most are candle custom ops. What stands beside one in a
-//! network can come in the same call, [`add_and_normalize`], [`bias_and_activate`]: on a GPU
-//! that is one kernel. Of those and of [`linear()`] candle's backward does not know. The same
-//! on a GPU is in `cuda.rs`, with kernels in the `.cu` files.
+//! the gradient against differences. What stands beside one in a network can come in the same
+//! call, [`add_and_normalize`], [`bias_and_activate`]: on a GPU that is one kernel. The same on
+//! a GPU is in `cuda.rs`, with kernels in the `.cu` files.
 
 mod activation;
+mod adamw;
 mod attention;
+mod choice;
 mod column_sums;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
@@ -21,26 +22,33 @@ mod exponential;
 mod fake_quantize;
 mod layer_norm;
 mod linear;
+mod loss;
 mod mean;
 mod reduction;
 mod rows;
+#[cfg(any(feature = "cuda", test))]
+mod selection;
 mod tile;
 
 pub use activation::{activation, activation_backward, bias_and_activate};
+pub use adamw::{AdamW, Slot, adamw};
 pub use attention::{Heads, attention, attention_backward};
-pub use column_sums::LateSums;
+pub use choice::Costs;
+pub(crate) use choice::{Candidates, Choice, Chosen, keep_best};
+pub use column_sums::DeferredSums;
 pub(crate) use column_sums::{column_magnitudes, column_sums};
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::prepare;
 pub use fake_quantize::fake_quantize;
 pub use layer_norm::{NormGradients, add_and_normalize, layer_norm, layer_norm_backward};
-pub use linear::{linear, linear_backward, product};
+pub use linear::{add_bias, linear_backward, product};
+pub use loss::LossSum;
 pub use mean::{mean, mean_backward};
 pub use rows::{RowIndex, rows, rows_backward};
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, Layout, Result, bail};
+use candle_core::{CpuStorage, Device, InplaceOp3, Layout, Result, Shape, Storage, Tensor, bail};
 
 /// Where each sequence of a packed batch begins and ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +60,7 @@ pub struct Sequences {
 }
 
 impl Sequences {
-    /// Sequences of these lengths, one behind the other.
+    /// Sequences of these lengths, one after the other.
     #[must_use]
     pub fn of_lengths(lengths: impl IntoIterator<Item = usize>) -> Self {
         let mut end = 0;
@@ -112,6 +120,72 @@ enum Lifetime {
     Moment,
 }
 
+/// A tensor of this shape on a CPU, `function` of the values of others there.
+fn on_cpu<const OPERANDS: usize>(
+    tensors: [&Tensor; OPERANDS],
+    shape: impl Into<Shape>,
+    function: impl FnOnce([&[f32]; OPERANDS]) -> Vec<f32>,
+) -> Result<Tensor> {
+    let storages = tensors.map(Tensor::storage_and_layout);
+    let mut operands = [&[][..]; OPERANDS];
+    for (operand, (storage, layout)) in operands.iter_mut().zip(&storages) {
+        let Storage::Cpu(storage) = &**storage else {
+            bail!("a tensor is not on the CPU");
+        };
+        *operand = values(storage, layout)?;
+    }
+    Tensor::from_vec(function(operands), shape.into(), &Device::Cpu)
+}
+
+/// Each value of `target` becomes `function` of it and of those of two tensors of its shape,
+/// on a CPU.
+fn in_place(
+    target: &Tensor,
+    operands: [&Tensor; 2],
+    function: impl Fn(f32, f32, f32) -> f32,
+) -> Result<()> {
+    change(target, operands, |target, a, b| {
+        for (target, (&a, &b)) in target.iter_mut().zip(a.iter().zip(b)) {
+            *target = function(*target, a, b);
+        }
+    })
+}
+
+/// Lets `function` change the values of `target`, which nobody else reads meanwhile, on a CPU.
+fn change<F: Fn(&mut [f32], &[f32], &[f32])>(
+    target: &Tensor,
+    [a, b]: [&Tensor; 2],
+    function: F,
+) -> Result<()> {
+    target.inplace_op3(a, b, &Change(function))
+}
+
+struct Change<F>(F);
+
+impl<F: Fn(&mut [f32], &[f32], &[f32])> InplaceOp3 for Change<F> {
+    fn name(&self) -> &'static str {
+        "change"
+    }
+
+    fn cpu_fwd(
+        &self,
+        target: &mut CpuStorage,
+        layout: &Layout,
+        a: &CpuStorage,
+        a_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
+    ) -> Result<()> {
+        let (CpuStorage::F32(target), Some((start, end))) = (target, layout.contiguous_offsets())
+        else {
+            bail!("a tensor that is changed is contiguous and f32");
+        };
+        let (a, b) = (values(a, a_layout)?, values(b, b_layout)?);
+        (self.0)(&mut target[start..end], a, b);
+        Ok(())
+    }
+}
+
 /// The values of a contiguous `f32` tensor.
 fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match layout.contiguous_offsets() {
@@ -125,45 +199,51 @@ fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
 
 #[cfg(test)]
 mod gradient_check {
-    use candle_core::{Device, Result, Tensor, Var};
+    use candle_core::{Device, Result, Tensor};
 
     use crate::random::{Purpose, initial_values, stream};
 
-    /// A variable of the given shape with reproducible values of deviation 1.
-    pub(super) fn variable(shape: (usize, usize), index: u64) -> Var {
+    /// Reproducible values of deviation 1.
+    pub(super) fn values(shape: &[usize], index: u64) -> Tensor {
         let mut generator = stream(7, Purpose::Initialization, index);
-        let values = initial_values(&mut generator, shape.0 * shape.1, 1.0);
-        Var::from_vec(values, shape, &Device::Cpu).unwrap()
+        let values = initial_values(&mut generator, shape.iter().product(), 1.0);
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
     }
 
-    /// Compares the gradient of Σ weights·function(variables) with differences.
-    pub(super) fn check(variables: &[Var], function: impl Fn() -> Result<Tensor>) {
-        let weights = {
-            let result = function().unwrap();
-            let mut generator = stream(8, Purpose::Initialization, 0);
-            let values = initial_values(&mut generator, result.elem_count(), 1.0);
-            Tensor::from_vec(values, result.shape(), &Device::Cpu).unwrap()
+    fn numbers(tensor: &Tensor) -> Vec<f32> {
+        tensor.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    /// Compares the gradients of Σ weights·forward(inputs), which `backward` makes from the
+    /// inputs and the weights, with differences.
+    pub(super) fn check<const INPUTS: usize>(
+        inputs: [Tensor; INPUTS],
+        forward: impl Fn(&[Tensor; INPUTS]) -> Result<Tensor>,
+        backward: impl Fn(&[Tensor; INPUTS], &Tensor) -> Result<[Tensor; INPUTS]>,
+    ) {
+        let weights = values(forward(&inputs).unwrap().dims(), 99);
+        let objective = |inputs: &[Tensor; INPUTS]| {
+            let result = numbers(&forward(inputs).unwrap());
+            let terms = result.iter().zip(numbers(&weights));
+            terms.map(|(x, weight)| f64::from(x * weight)).sum::<f64>()
         };
-        let objective = || (function()? * &weights)?.sum_all();
-        let gradients = objective().unwrap().backward().unwrap();
-        for (number, variable) in variables.iter().enumerate() {
-            let gradient = gradients.get(variable).expect("a gradient");
-            let gradient = gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            let values = variable.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            for (index, &gradient) in gradient.iter().enumerate() {
+        let gradients = backward(&inputs, &weights).unwrap();
+        for (number, gradient) in gradients.iter().enumerate() {
+            assert_eq!(gradient.dims(), inputs[number].dims(), "input {number}");
+            let values = numbers(&inputs[number]);
+            for (index, gradient) in numbers(gradient).into_iter().enumerate() {
                 let at = |step: f32| {
-                    let mut moved = values.clone();
-                    moved[index] += step;
-                    let moved = Tensor::from_vec(moved, variable.shape(), &Device::Cpu).unwrap();
-                    variable.set(&moved).unwrap();
-                    f64::from(objective().unwrap().to_scalar::<f32>().unwrap())
+                    let (mut moved, mut values) = (inputs.clone(), values.clone());
+                    values[index] += step;
+                    let shape = inputs[number].shape();
+                    moved[number] = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+                    objective(&moved)
                 };
                 let difference = (at(1e-2) - at(-1e-2)) / 2e-2;
-                at(0.0);
                 let error = (difference - f64::from(gradient)).abs();
                 assert!(
                     error < 1e-2 * (1.0 + difference.abs()),
-                    "variable {number}, element {index}: {gradient}, differences say {difference}"
+                    "input {number}, element {index}: {gradient}, differences say {difference}"
                 );
             }
         }

@@ -148,9 +148,9 @@ impl Pretrained {
         }
         let Chosen { vocabulary, rows } = self.vocabulary.choose(texts, recipe.vocabulary)?;
         let shape = Shape::new(recipe, vocabulary.len(), labels, pair);
-        let network =
+        let mut network =
             Network::new(shape, seed).map_err(|error| self.tensors.error(error.into()))?;
-        self.fill(&network, &rows)?;
+        self.fill(&mut network, &rows)?;
         Ok(Beginning {
             vocabulary,
             network,
@@ -172,23 +172,27 @@ impl Pretrained {
 
     /// Writes the pretrained weights over the fresh ones; `rows` are those of the token
     /// embedding that stay.
-    fn fill(&self, network: &Network, rows: &[usize]) -> Result<(), PretrainedError> {
+    fn fill(&self, network: &mut Network, rows: &[usize]) -> Result<(), PretrainedError> {
         let hidden = network.shape.hidden;
         let all = self.matrix(TOKENS, self.config.vocabulary, hidden)?;
         let kept = rows.iter().flat_map(|row| &all[row * hidden..][..hidden]);
-        self.set(&network.token_embedding, kept.copied().collect())?;
+        self.set(&mut network.token_embedding, kept.copied().collect())?;
         self.fill_positions(network)?;
-        self.fill_norm(&network.embedding_norm, &self.name("embeddings.LayerNorm"))?;
-        for (index, layer) in network.layers.iter().enumerate() {
+        self.fill_norm(
+            &mut network.embedding_norm,
+            &self.name("embeddings.LayerNorm"),
+        )?;
+        let shape = &network.shape;
+        for (index, layer) in network.layers.iter_mut().enumerate() {
             let names = LayerNames::new(self.config.family, self.prefix, index);
-            self.fill_layer(layer, &names, network)?;
+            self.fill_layer(layer, &names, shape)?;
         }
         Ok(())
     }
 
     /// Positions and segments. Without pairs every token is in segment 0, whose vector
     /// then belongs to each position.
-    fn fill_positions(&self, network: &Network) -> Result<(), PretrainedError> {
+    fn fill_positions(&self, network: &mut Network) -> Result<(), PretrainedError> {
         let hidden = network.shape.hidden;
         let mut positions = self.matrix(
             "embeddings.position_embeddings.weight",
@@ -200,7 +204,7 @@ impl Pretrained {
             0 => vec![0.0; hidden],
             rows => self.matrix("embeddings.token_type_embeddings.weight", rows, hidden)?,
         };
-        match &network.segment_embedding {
+        match &mut network.segment_embedding {
             Some(embedding) => {
                 // A checkpoint of one segment, or none, has the same vector for both.
                 let second = segments.get(hidden..2 * hidden).unwrap_or(&segments);
@@ -214,46 +218,54 @@ impl Pretrained {
                 }
             }
         }
-        self.set(&network.position_embedding, positions)
+        self.set(&mut network.position_embedding, positions)
     }
 
     fn fill_layer(
         &self,
-        layer: &Layer,
+        layer: &mut Layer,
         names: &LayerNames,
-        network: &Network,
+        shape: &Shape,
     ) -> Result<(), PretrainedError> {
-        let (hidden, intermediate) = (network.shape.hidden, network.shape.intermediate);
+        let (hidden, intermediate) = (shape.hidden, shape.intermediate);
         // Rows of the projection: all queries, all keys, all values.
         let (mut weight, mut bias) = (Vec::new(), Vec::new());
         for name in [&names.query, &names.key, &names.value] {
             weight.extend(self.values(&format!("{name}.weight"), &[hidden, hidden])?);
             bias.extend(self.values(&format!("{name}.bias"), &[hidden])?);
         }
-        self.set(&layer.projection.weight, weight)?;
-        self.set(&layer.projection.bias, bias)?;
-        let linear = |linear: &Linear, name: &str, shape: [usize; 2]| {
+        self.set(&mut layer.projection.weight, weight)?;
+        self.set(&mut layer.projection.bias, bias)?;
+        let linear = |linear: &mut Linear, name: &str, shape: [usize; 2]| {
             self.set(
-                &linear.weight,
+                &mut linear.weight,
                 self.values(&format!("{name}.weight"), &shape)?,
             )?;
             self.set(
-                &linear.bias,
+                &mut linear.bias,
                 self.values(&format!("{name}.bias"), &shape[..1])?,
             )
         };
         linear(
-            &layer.attention_output,
+            &mut layer.attention_output,
             &names.attention_output,
             [hidden, hidden],
         )?;
-        linear(&layer.mlp_input, &names.mlp_input, [intermediate, hidden])?;
-        linear(&layer.mlp_output, &names.mlp_output, [hidden, intermediate])?;
-        self.fill_norm(&layer.attention_norm, &names.attention_norm)?;
-        self.fill_norm(&layer.mlp_norm, &names.mlp_norm)
+        linear(
+            &mut layer.mlp_input,
+            &names.mlp_input,
+            [intermediate, hidden],
+        )?;
+        linear(
+            &mut layer.mlp_output,
+            &names.mlp_output,
+            [hidden, intermediate],
+        )?;
+        self.fill_norm(&mut layer.attention_norm, &names.attention_norm)?;
+        self.fill_norm(&mut layer.mlp_norm, &names.mlp_norm)
     }
 
-    fn fill_norm(&self, norm: &Norm, name: &str) -> Result<(), PretrainedError> {
+    fn fill_norm(&self, norm: &mut Norm, name: &str) -> Result<(), PretrainedError> {
         // Checkpoints converted from TensorFlow have other words for the same.
         let has_greek = self.tensors.has(&format!("{name}.gamma"));
         let [gain, shift] = if has_greek {
@@ -261,9 +273,9 @@ impl Pretrained {
         } else {
             ["weight", "bias"]
         };
-        for (parameter, part) in [(&norm.gain, gain), (&norm.shift, shift)] {
-            let shape = parameter.value.dims();
-            self.set(parameter, self.values(&format!("{name}.{part}"), shape)?)?;
+        for (parameter, part) in [(&mut norm.gain, gain), (&mut norm.shift, shift)] {
+            let values = self.values(&format!("{name}.{part}"), parameter.value.dims())?;
+            self.set(parameter, values)?;
         }
         Ok(())
     }
@@ -281,10 +293,10 @@ impl Pretrained {
         self.tensors.values(name, shape)
     }
 
-    fn set(&self, parameter: &Parameter, values: Vec<f32>) -> Result<(), PretrainedError> {
-        let variable = &parameter.value;
-        Tensor::from_vec(values, variable.shape(), variable.device())
-            .and_then(|tensor| variable.set(&tensor))
-            .map_err(|error| self.tensors.error(error.into()))
+    fn set(&self, parameter: &mut Parameter, values: Vec<f32>) -> Result<(), PretrainedError> {
+        let old = &parameter.value;
+        parameter.value = Tensor::from_vec(values, old.shape(), old.device())
+            .map_err(|error| self.tensors.error(error.into()))?;
+        Ok(())
     }
 }

@@ -6,21 +6,19 @@
 //! | what does a weight cost? preferential attachment, group sparsity | [`cost`] |
 //! | the same as penalties, as published | [`penalty`] |
 //! | which weights go? exactly so many | [`threshold`] |
-//! | those with the lowest score for their cost | `choice` |
-//! | the same on a GPU, without sorting | `selection` |
+//! | those with the lowest score for their cost | [`crate::ops`], `choice.rs` |
 //! | which neurons are not worth their price? | `neurons` |
-//! | what lives and dies together? | `blocks` |
+//! | what is kept or pruned together? | `blocks` |
 //! | which heads say the same? | [`heads`] |
 //! | which heads have the same weights, as published? | [`domination`] |
 //! | what is empty and can be cut out of the network? | [`cutting`] |
 //! | how uneven have connections become? | [`degrees`] |
 //!
-//! A weight that is gone stays gone: its mask is zero, and with it its value, its
+//! A pruned weight remains pruned: its mask is zero, and with it its value, its
 //! moments and its sensitivity. Two things give weights back: a head that is merged into
 //! another, and a group of weights that must be whole.
 
 mod blocks;
-pub(crate) mod choice;
 pub mod cost;
 pub mod cutting;
 pub mod degrees;
@@ -29,8 +27,6 @@ pub mod heads;
 mod neurons;
 pub mod penalty;
 pub mod schedule;
-#[cfg(any(feature = "cuda", test))]
-pub(crate) mod selection;
 pub mod threshold;
 
 pub use cutting::{Cut, cut, cut_all};

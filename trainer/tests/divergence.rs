@@ -28,12 +28,11 @@ fn small_run(folder: &Path) -> (Run, Examples) {
 }
 
 /// One value of L_in of the second layer becomes NaN.
-fn spoil(run: &Run) {
-    let weight = &run.network.layers[1].mlp_input.weight.value;
+fn spoil(run: &mut Run) {
+    let weight = &mut run.network.layers[1].mlp_input.weight.value;
     let mut values = weight.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     values[3] = f32::NAN;
-    let spoiled = Tensor::from_vec(values, weight.shape(), &Device::Cpu).unwrap();
-    weight.set(&spoiled).unwrap();
+    *weight = Tensor::from_vec(values, weight.shape(), &Device::Cpu).unwrap();
 }
 
 #[test]
@@ -44,7 +43,7 @@ fn names_step_tensor_and_last_good_checkpoint() {
     let never = AtomicBool::new(false);
 
     // Nothing good yet.
-    spoil(&run);
+    spoil(&mut run);
     let error = train_phase(&mut run, &examples, &path, &mut Silent, &never).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("dense training diverged"), "{text}");
@@ -61,7 +60,7 @@ fn names_step_tensor_and_last_good_checkpoint() {
     assert!(train_phase(&mut run, &examples, &path, &mut Silent, &never).unwrap());
     assert_eq!(run.phase, Phase::Sparse);
     let good = std::fs::read(&path).unwrap();
-    spoil(&run);
+    spoil(&mut run);
     let text = train_phase(&mut run, &examples, &path, &mut Silent, &never)
         .unwrap_err()
         .to_string();

@@ -6,18 +6,19 @@
 
 mod home_run;
 
-use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor};
 use neuroprune_trainer::network::{Network, Shape};
 use neuroprune_trainer::ops::device::DeviceName;
 use neuroprune_trainer::ops::{
-    Heads, LateSums, RowIndex, Sequences, activation, activation_backward, add_and_normalize,
-    attention, bias_and_activate, fake_quantize, layer_norm, layer_norm_backward, linear,
-    linear_backward, mean, rows,
+    DeferredSums, Heads, RowIndex, Sequences, activation, activation_backward, add_and_normalize,
+    add_bias, attention, attention_backward, bias_and_activate, fake_quantize, layer_norm,
+    layer_norm_backward, linear_backward, mean, mean_backward, product, rows, rows_backward,
 };
 use neuroprune_trainer::pruning::{cut_all, prune_and_cut, prune_to};
 use neuroprune_trainer::random::{Purpose, initial_values, stream};
 use neuroprune_trainer::recipe::{
-    ActivationKind, Blocks, FloatPrecision, ModelRecipe, PruningRecipe, Recipe, ScoreKind,
+    ActivationKind, Blocks, FloatPrecision, ModelRecipe, Neuroprune, PruningRecipe, Recipe,
+    ScoreKind,
 };
 use neuroprune_trainer::text::batch::{Batch, EncodedExample};
 use neuroprune_trainer::training::loss::Loss;
@@ -54,28 +55,18 @@ fn assert_near(name: &str, expected: &Tensor, actual: &Tensor) {
     }
 }
 
-/// Values and gradients of Σ weights·function(inputs) on both devices.
-fn compare(
+/// What `function` makes of `inputs` on both devices.
+fn compare<const INPUTS: usize, const MADE: usize>(
     name: &str,
     gpu: &Device,
-    inputs: &[Tensor],
-    function: impl Fn(&[Var]) -> Result<Tensor>,
+    inputs: [Tensor; INPUTS],
+    function: impl Fn(&[Tensor; INPUTS]) -> Result<[Tensor; MADE]>,
 ) {
-    let run = |device: &Device| {
-        let on_device = inputs.iter().map(|input| input.to_device(device).unwrap());
-        let variables: Vec<Var> = on_device.map(|x| Var::from_tensor(&x).unwrap()).collect();
-        let result = function(&variables).unwrap();
-        let weights = random(result.dims(), 99).to_device(device).unwrap();
-        let objective = (&result * weights).unwrap().sum_all().unwrap();
-        let gradients = objective.backward().unwrap();
-        let gradients = variables.iter().map(|x| gradients.get(x).unwrap().clone());
-        (result.clone(), gradients.collect::<Vec<_>>())
-    };
-    let (expected, expected_gradients) = run(&Device::Cpu);
-    let (actual, gradients) = run(gpu);
-    assert_near(name, &expected, &actual);
-    for (number, (expected, actual)) in expected_gradients.iter().zip(&gradients).enumerate() {
-        assert_near(&format!("{name}, gradient {number}"), expected, actual);
+    let expected = function(&inputs).unwrap();
+    let there = inputs.map(|input| input.to_device(gpu).unwrap());
+    let actual = function(&there).unwrap();
+    for (number, (expected, actual)) in expected.iter().zip(&actual).enumerate() {
+        assert_near(&format!("{name}: {number}"), expected, actual);
     }
 }
 
@@ -83,33 +74,32 @@ fn compare(
 fn operations_agree() {
     let gpu = gpu();
     for (tokens, width) in [(1, 1), (3, 33), (700, 384)] {
-        let inputs = [
-            random(&[tokens, width], 0),
-            random(&[width], 1),
-            random(&[width], 2),
-        ];
         // A row of one value has no variance.
         if width > 1 {
-            compare("layer norm", &gpu, &inputs, |x| {
-                layer_norm(&x[0], &x[1], &x[2], 1e-5)
+            let [gain, shift] = [1, 2].map(|index| random(&[width], index));
+            let inputs = [random(&[tokens, width], 0), gain, shift];
+            compare("layer norm", &gpu, inputs, |[x, gain, shift]| {
+                Ok([layer_norm(x, gain, shift, 1e-5)?])
             });
         }
         for kind in [ActivationKind::Gelu, ActivationKind::Relu] {
             let inputs = [random(&[tokens, width], 6)];
-            compare("activation", &gpu, &inputs, |x| activation(&x[0], kind));
+            compare("activation", &gpu, inputs, |[x]| Ok([activation(x, kind)?]));
         }
     }
-    let wide = random(&[700, 384], 10);
-    let on_gpu = fake_quantize(&wide.to_device(&gpu).unwrap()).unwrap();
-    assert_near("fake quantize", &fake_quantize(&wide).unwrap(), &on_gpu);
+    let wide = [random(&[700, 384], 10)];
+    compare("fake quantize", &gpu, wide, |[x]| Ok([fake_quantize(x)?]));
     let index: RowIndex = [4, 0, 4, 4, 2, 1, 0].into_iter().collect();
-    compare("rows", &gpu, &[random(&[6, 300], 7)], |x| {
-        rows(&x[0], &index)
+    let inputs = [random(&[6, 300], 7), random(&[7, 300], 8)];
+    compare("rows", &gpu, inputs, |[table, gradient]| {
+        Ok([rows(table, &index)?, rows_backward(&index, 6, gradient)?])
     });
     let sequences = Sequences::of_lengths([5, 1, 64, 65, 130]);
     let tokens = sequences.tokens();
-    compare("mean", &gpu, &[random(&[tokens, 40], 8)], |x| {
-        mean(&x[0], &sequences)
+    let inputs = [random(&[tokens, 40], 8), random(&[5, 40], 9)];
+    compare("mean", &gpu, inputs, |[x, gradient]| {
+        let grad_x = mean_backward(&sequences, gradient)?;
+        Ok([mean(x, &sequences)?, grad_x])
     });
     for (count, width) in [(1, 16), (2, 32), (3, 64), (2, 24), (1, 6), (1, 128)] {
         #[expect(clippy::cast_precision_loss, reason = "a width")]
@@ -119,9 +109,15 @@ fn operations_agree() {
             width,
             scale,
         };
-        let projected = random(&[tokens, 3 * heads.columns()], 9);
-        compare("attention", &gpu, &[projected], |x| {
-            attention(&x[0], heads, &sequences)
+        let columns = heads.columns();
+        let inputs = [
+            random(&[tokens, 3 * columns], 9),
+            random(&[tokens, columns], 11),
+        ];
+        compare("attention", &gpu, inputs, |[projected, gradient]| {
+            let context = attention(projected, heads, &sequences)?;
+            let gradient = attention_backward(projected, &context, heads, &sequences, gradient)?;
+            Ok([context, gradient])
         });
     }
 }
@@ -145,10 +141,11 @@ fn products_agree() {
                 let x = operand(random(&[tokens + 2, columns], 3));
                 let x = x.narrow(0, 2, tokens).unwrap();
                 let weight = operand(random(&[rows, columns], 4));
-                let y = linear(&x, &weight, &there(random(&[rows], 5))).unwrap();
+                let y = product(&x, &weight).unwrap();
+                add_bias(&y, &there(random(&[rows], 5))).unwrap();
                 let gradient = there(random(&[tokens, rows], 6));
-                let (of_x, of_weight) = linear_backward(&x, &weight, &gradient).unwrap();
-                [y, of_x, of_weight]
+                let (grad_x, grad_weight) = linear_backward(&x, &weight, &gradient).unwrap();
+                [y, grad_x, grad_weight]
             };
             for (number, (expected, actual)) in run(&Device::Cpu).iter().zip(run(&gpu)).enumerate()
             {
@@ -160,7 +157,7 @@ fn products_agree() {
     }
 }
 
-/// Operations that training does in one, and that candle's backward does not see.
+/// Operations that training does in one.
 #[test]
 fn joint_operations_agree() {
     let gpu = gpu();
@@ -172,7 +169,7 @@ fn joint_operations_agree() {
             let there = |x: &Tensor| x.to_device(device).unwrap();
             let matrices: Vec<Tensor> = matrices.iter().map(there).collect();
             let rows: Vec<Tensor> = rows.iter().map(there).collect();
-            let (mut made, mut late) = (Vec::new(), LateSums::default());
+            let (mut made, mut deferred) = (Vec::new(), DeferredSums::default());
             // What is used up is a copy.
             let product = matrices[0].copy().unwrap();
             let both = [&rows[0], &matrices[1]];
@@ -180,19 +177,24 @@ fn joint_operations_agree() {
                 add_and_normalize(product, both, [&rows[1], &rows[2]], 1e-5).unwrap();
             made.extend([sum.clone(), normalized]);
             for count in 1..=3 {
-                let gradients: Vec<&Tensor> = matrices[2..].iter().take(count).collect();
-                let found = layer_norm_backward(&sum, &rows[1], 1e-5, &gradients, &mut late);
+                let gradients = &matrices[2..2 + count];
+                let found = layer_norm_backward(&sum, &rows[1], 1e-5, gradients, &mut deferred);
                 let found = found.unwrap();
-                made.extend([found.of_x, found.of_gain, found.of_shift, found.of_bias]);
+                made.extend([
+                    found.grad_x,
+                    found.grad_gain,
+                    found.grad_shift,
+                    found.grad_bias,
+                ]);
             }
             for kind in kinds {
                 let product = matrices[0].copy().unwrap();
                 let (sum, activated) = bias_and_activate(product, &rows[0], kind).unwrap();
-                let found = activation_backward(&sum, kind, &matrices[1], &mut late);
-                let (of_x, of_bias) = found.unwrap();
-                made.extend([sum, activated, of_x, of_bias]);
+                let found = activation_backward(&sum, kind, &matrices[1], &mut deferred);
+                let (grad_x, grad_bias) = found.unwrap();
+                made.extend([sum, activated, grad_x, grad_bias]);
             }
-            late.finish().unwrap();
+            deferred.finish().unwrap();
             made
         };
         for (number, (expected, actual)) in run(&Device::Cpu).iter().zip(run(&gpu)).enumerate() {
@@ -228,16 +230,21 @@ fn losses_agree() {
         .collect();
     let batch = Batch::new(examples.iter());
     let run = |device: &Device| {
-        let record = |seed| {
+        let outputs = |seed| {
             let network = Network::new(shape.clone(), seed).unwrap();
-            network.to_device(device).unwrap().record(&batch).unwrap()
+            network.to_device(device).unwrap().outputs(&batch).unwrap()
         };
         let targets = batch.targets(77, 0.1, device).unwrap();
-        let (student, teacher) = (record(1), record(2));
+        let (student, teacher) = (outputs(1), outputs(2));
         let alone = Loss::of_classes(&student, &targets).unwrap();
         let taught = Loss::taught(&student, &teacher, &targets, &pruning).unwrap();
-        let mut made = vec![alone.value, alone.of_logits, taught.value, taught.of_logits];
-        made.extend(taught.of_outputs);
+        let mut made = vec![
+            alone.value,
+            alone.gradients.logits,
+            taught.value,
+            taught.gradients.logits,
+        ];
+        made.extend(taught.gradients.layers);
         made
     };
     for (number, (expected, actual)) in run(&Device::Cpu).iter().zip(run(&gpu)).enumerate() {
@@ -256,11 +263,12 @@ fn attention_gives_the_same_bits_again() {
         scale: 0.2,
     };
     let projected = random(&[sequences.tokens(), 3 * heads.columns()], 10);
-    let projected = Var::from_tensor(&projected.to_device(&gpu).unwrap()).unwrap();
+    let projected = projected.to_device(&gpu).unwrap();
     let run = || {
         let context = attention(&projected, heads, &sequences).unwrap();
-        let gradients = context.sqr().unwrap().sum_all().unwrap().backward();
-        let gradient = numbers(gradients.unwrap().get(&projected).unwrap());
+        let gradient = (&context * 2.0).unwrap();
+        let gradient = attention_backward(&projected, &context, heads, &sequences, &gradient);
+        let gradient = numbers(&gradient.unwrap());
         [numbers(&context), gradient].map(|values| {
             let bits = values.into_iter().map(f32::to_bits);
             bits.collect::<Vec<_>>()
@@ -280,8 +288,8 @@ fn scored_network() -> Network {
         ..ModelRecipe::default()
     };
     let mut network = Network::new(Shape::new(&recipe, 50, 3, false), 5).unwrap();
-    for (index, parameter) in (200..).zip(network.parameters_mut()) {
-        if let Some(pruning) = &mut parameter.pruning {
+    for (index, it) in (200..).zip(network.parameters_mut()) {
+        if let Some(pruning) = &mut it.parameter.pruning {
             let scores = random(pruning.sensitivity.dims(), index);
             let coarse = (scores * 20.0).unwrap().round().unwrap();
             pruning.sensitivity = (coarse / 20.0).unwrap();
@@ -295,13 +303,11 @@ fn scored_network() -> Network {
 fn removals_agree_to_the_weight() {
     let gpu = gpu();
     let masks = |network: &Network| -> Vec<Vec<f32>> {
-        let parameters = network.parameters().into_iter();
-        let prunable = parameters.filter_map(|(_, parameter)| parameter.pruning.as_ref());
+        let prunable = network.matrices().into_iter().map(|it| it.pruning);
         prunable.map(|pruning| numbers(&pruning.mask)).collect()
     };
     let living_by_row = |network: &Network| -> Vec<Vec<f32>> {
-        let parameters = network.parameters().into_iter();
-        let prunable = parameters.filter_map(|(_, parameter)| parameter.pruning.as_ref());
+        let prunable = network.matrices().into_iter().map(|it| it.pruning);
         prunable
             .map(|pruning| numbers(&pruning.mask.sum(1).unwrap()))
             .collect()
@@ -321,9 +327,13 @@ fn removals_agree_to_the_weight() {
     for (blocks, neuron_cost) in kinds {
         for score in scores {
             let recipe = PruningRecipe {
+                method: Neuroprune {
+                    score,
+                    neuron_cost,
+                    ..Neuroprune::default()
+                }
+                .into(),
                 blocks,
-                score,
-                neuron_cost,
                 ..PruningRecipe::default()
             };
             let name = format!("{score:?} {blocks:?} {neuron_cost}");

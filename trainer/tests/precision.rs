@@ -33,7 +33,9 @@ fn finish(run: &mut Run, examples: &Examples) -> Vec<f32> {
 
 fn weights(run: &Run) -> Vec<Vec<f32>> {
     let parameters = run.network.parameters().into_iter();
-    parameters.map(|(_, it)| it.to_vec().unwrap()).collect()
+    parameters
+        .map(|it| it.parameter.to_vec().unwrap())
+        .collect()
 }
 
 #[test]
@@ -48,7 +50,7 @@ fn bf16_learns_what_f32_learns() {
             assert!(
                 parameters
                     .iter()
-                    .all(|(_, it)| it.value.dtype() == DType::F32)
+                    .all(|it| it.parameter.value.dtype() == DType::F32)
             );
             assert_eq!(run.network.precision, Precision::Float);
             assert_eq!(run.dense.as_ref().unwrap().precision, Precision::Float);
@@ -64,7 +66,7 @@ fn bf16_learns_what_f32_learns() {
     );
 }
 
-/// The teacher's precision as well as the network's is that of the recipe behind a resume.
+/// The teacher's precision as well as the network's is that of the recipe after a resume.
 #[test]
 fn a_resumed_run_ends_with_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();

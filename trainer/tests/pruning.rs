@@ -1,13 +1,15 @@
 //! NeuroPrune's promises: exact counts, exact zeros, cuts and merges that leave the
 //! answers as they are.
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use neuroprune_trainer::network::parameter::Parameter;
-use neuroprune_trainer::network::{Layer, Network, Shape};
+use neuroprune_trainer::network::{Layer, Named, Network, Shape};
 use neuroprune_trainer::pruning::threshold::weights_at;
 use neuroprune_trainer::pruning::{cut, merge_heads, prune_and_cut, prune_to};
 use neuroprune_trainer::random::{Purpose, initial_values, stream};
-use neuroprune_trainer::recipe::{ActivationKind, Blocks, ModelRecipe, PruningRecipe, ScoreKind};
+use neuroprune_trainer::recipe::{
+    ActivationKind, Blocks, ModelRecipe, Neuroprune, PruningRecipe, ScoreKind,
+};
 use neuroprune_trainer::text::batch::{Batch, EncodedExample};
 
 use proptest::prelude::*;
@@ -26,13 +28,13 @@ fn network(activation: ActivationKind) -> Network {
     };
     let mut network = Network::new(Shape::new(&recipe, 50, 3, false), 5).unwrap();
     // Biases and sensitivities as training leaves them, not zero.
-    for (index, parameter) in (100..).zip(network.parameters_mut()) {
+    for (index, it) in (100..).zip(network.parameters_mut()) {
+        let parameter = it.parameter;
         let count = parameter.value.elem_count();
         let values = initial_values(&mut stream(1, Purpose::Initialization, index), count, 0.5);
         if parameter.value.rank() == 1 {
             let moved = Tensor::from_vec(values.clone(), count, &Device::Cpu).unwrap();
-            let moved = (parameter.value.as_tensor() + moved).unwrap();
-            parameter.value.set(&moved).unwrap();
+            parameter.value = (&parameter.value + moved).unwrap();
         }
         let shape = parameter.value.shape().clone();
         if let Some(pruning) = &mut parameter.pruning {
@@ -43,10 +45,19 @@ fn network(activation: ActivationKind) -> Network {
     network
 }
 
-fn merging(head_distance: f32) -> PruningRecipe {
+fn neuroprune(settings: Neuroprune) -> PruningRecipe {
     PruningRecipe {
-        head_distance,
+        method: settings.into(),
         ..PruningRecipe::default()
+    }
+}
+
+/// Every weight costs the same.
+fn without_costs() -> Neuroprune {
+    Neuroprune {
+        preferential_attachment: false,
+        group_sparsity: false,
+        ..Neuroprune::default()
     }
 }
 
@@ -84,8 +95,7 @@ fn kill(parameter: &mut Parameter, dies: impl Fn(usize, usize) -> bool) {
         .map(|(row, col)| f32::from(!dies(row, col)))
         .collect();
     let mask = Tensor::from_vec(mask, (rows, cols), &Device::Cpu).unwrap();
-    let value = (parameter.value.as_tensor() * &mask).unwrap();
-    parameter.value = Var::from_tensor(&value).unwrap();
+    parameter.value = (&parameter.value * &mask).unwrap();
     let pruning = parameter.pruning.as_mut().unwrap();
     pruning.mask = (&pruning.mask * mask).unwrap();
 }
@@ -93,10 +103,10 @@ fn kill(parameter: &mut Parameter, dies: impl Fn(usize, usize) -> bool) {
 #[test]
 fn sparsity_is_exact_and_zeros_are_zero() {
     for score in [ScoreKind::Sensitivity, ScoreKind::Magnitude] {
-        let recipe = PruningRecipe {
+        let recipe = neuroprune(Neuroprune {
             score,
-            ..PruningRecipe::default()
-        };
+            ..Neuroprune::default()
+        });
         let mut network = network(ActivationKind::Relu);
         let total = network.shape.encoder_weights();
         for sparsity in [0.0, 0.1, 0.5, 0.5, 0.777, 0.9, 0.99] {
@@ -113,7 +123,12 @@ fn sparsity_is_exact_and_zeros_are_zero() {
                 "{score:?} at {sparsity}"
             );
         }
-        for (name, parameter) in network.parameters() {
+        for Named {
+            path: name,
+            parameter,
+            ..
+        } in network.parameters()
+        {
             let Some(pruning) = &parameter.pruning else {
                 continue;
             };
@@ -137,15 +152,10 @@ fn sparsity_is_exact_and_zeros_are_zero() {
 
 #[test]
 fn the_lowest_scores_for_their_cost_go_first() {
-    let recipe = PruningRecipe {
-        preferential_attachment: false,
-        group_sparsity: false,
-        ..PruningRecipe::default()
-    };
+    let recipe = neuroprune(without_costs());
     let mut network = network(ActivationKind::Relu);
     let scores = |network: &Network| -> Vec<(f32, f32)> {
-        let parameters = network.parameters().into_iter();
-        let prunable = parameters.filter_map(|(_, parameter)| parameter.pruning.as_ref());
+        let prunable = network.matrices().into_iter().map(|it| it.pruning);
         prunable
             .flat_map(|pruning| {
                 let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1().unwrap();
@@ -177,10 +187,10 @@ fn the_lowest_scores_for_their_cost_go_first() {
 #[test]
 fn attachment_makes_degrees_uneven() {
     let spread = |preferential_attachment: bool| {
-        let recipe = PruningRecipe {
+        let recipe = neuroprune(Neuroprune {
             preferential_attachment,
-            ..PruningRecipe::default()
-        };
+            ..Neuroprune::default()
+        });
         let mut network = network(ActivationKind::Relu);
         for step in 1..=18 {
             prune_to(&mut network, 0.05 * f64::from(step), &recipe).unwrap();
@@ -280,14 +290,14 @@ fn a_head_that_says_the_same_is_merged_without_a_trace() {
         }
     }
     let set = |parameter: &mut Parameter, values: Vec<f32>| {
-        let tensor = Tensor::from_vec(values, parameter.value.shape(), &Device::Cpu).unwrap();
-        parameter.value.set(&tensor).unwrap();
+        let shape = parameter.value.shape();
+        parameter.value = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
     };
     set(&mut layer.projection.weight, weight);
     set(&mut layer.projection.bias, bias);
 
     let before = logits(&network);
-    let test = merge_heads(&mut network, examples().iter(), &merging(0.01)).unwrap();
+    let test = merge_heads(&mut network, examples().iter(), 0.01, Blocks::One).unwrap();
     let merged = test.merged;
     assert_eq!(merged.len(), 1, "{merged:?}");
     let (went, into) = (merged[0].head, merged[0].into);
@@ -302,7 +312,7 @@ fn a_head_that_says_the_same_is_merged_without_a_trace() {
 #[test]
 fn different_heads_stay() {
     let mut network = network(ActivationKind::Relu);
-    let test = merge_heads(&mut network, examples().iter(), &merging(0.01)).unwrap();
+    let test = merge_heads(&mut network, examples().iter(), 0.01, Blocks::One).unwrap();
     assert_eq!(test.merged, []);
     assert_eq!(test.kept.len(), 8);
     assert!(
@@ -311,7 +321,7 @@ fn different_heads_stay() {
             .all(|kept| kept.distance > 0.01 && kept.nearest.is_some_and(|near| near != kept.head))
     );
     // Everything is predicted within its own size: one head a layer is left.
-    let test = merge_heads(&mut network, examples().iter(), &merging(1.01)).unwrap();
+    let test = merge_heads(&mut network, examples().iter(), 1.01, Blocks::One).unwrap();
     assert_eq!((test.merged.len(), test.kept.len()), (6, 2));
     assert!(network.layers.iter().all(|layer| layer.heads.len() == 1));
 }
@@ -342,12 +352,10 @@ fn network_with_poor_neurons() -> Network {
 fn a_neuron_below_its_price_goes_as_a_whole() {
     let pruned = |neuron_cost| {
         let mut network = network_with_poor_neurons();
-        let recipe = PruningRecipe {
+        let recipe = neuroprune(Neuroprune {
             neuron_cost,
-            preferential_attachment: false,
-            group_sparsity: false,
-            ..PruningRecipe::default()
-        };
+            ..without_costs()
+        });
         prune_to(&mut network, 0.5, &recipe).unwrap();
         let left = network.living_weights().unwrap();
         assert_eq!(
@@ -374,10 +382,10 @@ fn a_neuron_below_its_price_goes_as_a_whole() {
 #[test]
 fn prices_of_neurons_leave_the_sparsity_as_it_is() {
     for neuron_cost in [1.0, 30.0, 3000.0] {
-        let recipe = PruningRecipe {
+        let recipe = neuroprune(Neuroprune {
             neuron_cost,
-            ..PruningRecipe::default()
-        };
+            ..Neuroprune::default()
+        });
         let mut network = network_with_poor_neurons();
         for sparsity in [0.2, 0.5, 0.8] {
             prune_to(&mut network, sparsity, &recipe).unwrap();
@@ -387,7 +395,7 @@ fn prices_of_neurons_leave_the_sparsity_as_it_is() {
         let wanted = weights_at(&network, 0.9);
         prune_and_cut(&mut network, 0.9, &recipe).unwrap();
         let left = network.living_weights().unwrap();
-        // As behind any cut: less than a neuron.
+        // As after any cut: less than a neuron.
         assert!((wanted - 32..=wanted).contains(&left), "{left} of {wanted}");
         assert!(network.layers.iter().all(|layer| !layer.heads.is_empty()));
         let neurons = |layer: &Layer| layer.mlp_input.bias.value.elem_count();
@@ -395,9 +403,9 @@ fn prices_of_neurons_leave_the_sparsity_as_it_is() {
     }
 }
 
-/// Cutting takes weights along that nobody can hear; the count holds behind it.
+/// Cutting takes weights along that nobody can hear; the count holds after it.
 #[test]
-fn sparsity_holds_behind_the_cut() {
+fn sparsity_holds_after_the_cut() {
     let recipe = PruningRecipe::default();
     for sparsity in [0.5, 0.8, 0.9, 0.95] {
         let mut network = network(ActivationKind::Relu);
@@ -422,10 +430,15 @@ fn sparsity_holds_behind_the_cut() {
     }
 }
 
-/// Every group of every matrix lives or is gone, and what is gone is zero.
+/// Every group of every matrix is kept or pruned, and what is pruned is zero.
 #[track_caller]
 fn assert_whole(network: &Network, blocks: Blocks) {
-    for (name, parameter) in network.parameters() {
+    for Named {
+        path: name,
+        parameter,
+        ..
+    } in network.parameters()
+    {
         let Some(pruning) = &parameter.pruning else {
             continue;
         };
@@ -445,8 +458,8 @@ fn assert_whole(network: &Network, blocks: Blocks) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// Whatever dies and in which order: blocks stay whole, the target is met to less than
-    /// a block by a removal and, without blocks, to less than a neuron behind the last cut, and
+    /// Whatever is pruned and in which order: blocks remain whole, the target is met to less than
+    /// a block by a removal and, without blocks, to less than a neuron after the last cut, and
     /// each cut leaves the answers.
     #[test]
     fn blocks_stay_whole(
@@ -456,7 +469,7 @@ proptest! {
         dying in proptest::collection::vec(any::<bool>(), 24),
         head in 0..4_usize,
     ) {
-        let recipe = PruningRecipe { blocks, head_distance: 0.9, ..PruningRecipe::default() };
+        let recipe = PruningRecipe { blocks, ..PruningRecipe::default() };
         let width = blocks.width();
         let mut network = network(ActivationKind::Relu);
         kill(&mut network.layers[0].mlp_input.weight, |row, _| dying[row]);
@@ -475,7 +488,7 @@ proptest! {
             assert_whole(&network, blocks);
             assert_same_answers(&answers, &network, 1e-3);
             prop_assert_eq!(cut(&mut network, blocks).unwrap(), Default::default());
-            merge_heads(&mut network, examples().iter(), &recipe).unwrap();
+            merge_heads(&mut network, examples().iter(), 0.9, blocks).unwrap();
             assert_whole(&network, blocks);
         }
         let before = network.living_weights().unwrap();
@@ -499,14 +512,11 @@ proptest! {
 fn the_lowest_blocks_go_first() {
     let recipe = PruningRecipe {
         blocks: Blocks::Two,
-        preferential_attachment: false,
-        group_sparsity: false,
-        ..PruningRecipe::default()
+        ..neuroprune(without_costs())
     };
     let mut network = network(ActivationKind::Relu);
     let blocks = |network: &Network| -> Vec<(f32, bool)> {
-        let parameters = network.parameters().into_iter();
-        let prunable = parameters.filter_map(|(_, parameter)| parameter.pruning.as_ref());
+        let prunable = network.matrices().into_iter().map(|it| it.pruning);
         let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         prunable
             .flat_map(|pruning| {

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use toml::{Table, Value};
+use toml::Table;
 
-use super::summary::Peer;
-use crate::recipe::{Method, Recipe, RecipeError};
+use super::peer::Peer;
+use crate::recipe::keys::flat;
+use crate::recipe::{MethodKind, Recipe, RecipeError};
 
 /// A grid of runs.
 #[derive(Clone, Debug)]
-pub struct Grid {
+pub(crate) struct Grid {
     /// Name, for the table: that of the file.
     pub name: String,
     /// What is learned from; nothing for the smart-home commands that the program makes.
@@ -24,7 +25,7 @@ pub struct Grid {
 /// Data files of a grid and how to read them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DataFiles {
+pub(crate) struct DataFiles {
     /// To learn from.
     pub train: PathBuf,
     /// To watch; without it every tenth training text.
@@ -44,7 +45,7 @@ pub struct DataFiles {
 
 /// One run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Cell {
+pub(crate) struct Cell {
     /// Its variant.
     pub variant: String,
     /// Everything that shapes it, sparsity and seed included.
@@ -54,7 +55,7 @@ pub struct Cell {
 impl Cell {
     /// Name of its folder: `without-heads-0.9-0`.
     #[must_use]
-    pub fn folder(&self) -> String {
+    pub(crate) fn folder(&self) -> String {
         let Recipe { seed, pruning, .. } = &self.recipe;
         format!("{}-{}-{seed}", slug(&self.variant), pruning.sparsity)
     }
@@ -68,7 +69,7 @@ struct GridFile {
     set: Table,
     data: Option<DataFiles>,
     #[serde(default)]
-    methods: Vec<Method>,
+    methods: Vec<MethodKind>,
     #[serde(default)]
     variants: Vec<VariantFile>,
     #[serde(default)]
@@ -87,7 +88,7 @@ struct VariantFile {
 /// Why a grid cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {problem}")]
-pub struct GridError {
+pub(crate) struct GridError {
     path: String,
     problem: Problem,
 }
@@ -115,7 +116,7 @@ impl Grid {
     ///
     /// # Errors
     /// [`GridError`], with file, and line or variant.
-    pub fn read(path: &Path) -> Result<Self, GridError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, GridError> {
         let at = |problem| GridError {
             path: path.display().to_string(),
             problem,
@@ -136,10 +137,10 @@ impl Grid {
             },
         };
         let base = changed(&base, &file.set, "set")?;
-        let of_method = |method: &Method| {
+        let of_method = |kind: &MethodKind| {
             let mut recipe = base.clone();
-            recipe.pruning.method = *method;
-            (method.name().to_owned(), recipe)
+            recipe.pruning.method = recipe.pruning.method.changed_to(*kind);
+            (kind.name().to_owned(), recipe)
         };
         let mut variants: Vec<(String, Recipe)> = file.methods.iter().map(of_method).collect();
         for variant in file.variants {
@@ -163,7 +164,6 @@ impl Grid {
                     let mut recipe = recipe.clone();
                     recipe.pruning.sparsity = sparsity;
                     recipe.seed = seed;
-                    recipe.settle();
                     recipe.check()?;
                     let cell = Cell {
                         variant: variant.clone(),
@@ -195,25 +195,16 @@ impl Grid {
 
 /// `recipe` with the keys of `changes` in place of its own.
 fn changed(recipe: &Recipe, changes: &Table, of: &str) -> Result<Recipe, Problem> {
-    let mut recipe = recipe.clone();
-    for (key, value) in flat(changes, "") {
-        recipe = recipe
-            .with(&key, &value.to_string())
-            .map_err(|problem| Problem::Change {
-                of: format!("{of}, `{key}`"),
-                problem,
-            })?;
-    }
-    Ok(recipe)
-}
-
-/// `pruning.sparsity` and its value, for every value of a table of tables.
-pub(super) fn flat(table: &Table, prefix: &str) -> Vec<(String, Value)> {
-    let pairs = table.iter().flat_map(|(key, value)| match value {
-        Value::Table(inner) => flat(inner, &format!("{prefix}{key}.")),
-        value => vec![(format!("{prefix}{key}"), value.clone())],
-    });
-    pairs.collect()
+    let changes = flat(changes, "").into_iter();
+    let changes: Vec<_> = changes
+        .map(|(key, value)| (key, value.to_string()))
+        .collect();
+    recipe
+        .with_all(&changes)
+        .map_err(|(at, problem)| Problem::Change {
+            of: format!("{of}, `{}`", changes[at].0),
+            problem,
+        })
 }
 
 /// Letters, digits and dots as they are, dashes for the rest.
@@ -260,7 +251,7 @@ mod tests {
         assert_eq!(names[11], "no-teacher-0.9-3");
         assert!(grid.cells.iter().all(|c| c.recipe.training.epochs == 2));
         let magnitude = &grid.cells[4].recipe;
-        assert!(!magnitude.pruning.preferential_attachment, "settled");
+        assert_eq!(magnitude.pruning.method.kind(), MethodKind::Magnitude);
         assert_eq!(grid.cells[8].recipe.pruning.distillation, 0.0);
         // A dense twin for each seed and each shape.
         let twin = |index: usize| grid.cells[index].recipe.dense_part();

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::finished::Finished;
 use super::grid::{Cell, Grid};
 use crate::numbers::hex;
 use crate::ops::device::{DeviceError, DeviceName};
@@ -17,7 +18,7 @@ use crate::training::{Examples, Phase, Run};
 
 /// A grid, its data, and where its cells lie.
 #[derive(Clone, Copy)]
-pub struct Ablation<'a> {
+pub(crate) struct Ablation<'a> {
     /// What is compared.
     pub grid: &'a Grid,
     /// What every cell learns from.
@@ -32,30 +33,17 @@ pub struct Ablation<'a> {
 
 /// What is being trained.
 #[derive(Clone, Copy, Debug)]
-pub enum Stage<'a> {
+pub(crate) enum Stage<'a> {
     /// The dense network that this cell and others of its seed begin with.
     Dense(&'a Cell),
     /// A cell.
     Cell(&'a Cell),
 }
 
-/// A cell that is done.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    /// Its variant.
-    pub variant: String,
-    /// Its model.
-    pub model: PathBuf,
-    /// What it came to.
-    pub run: RunOutcome,
-    /// Bytes of the model.
-    pub bytes: u64,
-}
-
 /// Why a cell is not there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum CellError {
+pub(crate) enum CellError {
     /// Training.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
@@ -90,7 +78,7 @@ pub enum CellError {
 impl Ablation<'_> {
     /// The files of a cell.
     #[must_use]
-    pub fn files(&self, cell: &Cell) -> Files {
+    pub(crate) fn files(&self, cell: &Cell) -> Files {
         Files {
             model: self.out.join(cell.folder()).join("model.neuro"),
         }
@@ -100,7 +88,7 @@ impl Ablation<'_> {
     ///
     /// # Errors
     /// When what lies there is not this cell.
-    pub fn finished(&self, cell: &Cell) -> Result<Option<Finished>, CellError> {
+    pub(crate) fn finished(&self, cell: &Cell) -> Result<Option<Finished>, CellError> {
         let files = self.files(cell);
         let path = files.outcome();
         if !path.exists() {
@@ -122,7 +110,7 @@ impl Ablation<'_> {
     ///
     /// `observer` makes what watches a stage; with `stop` every run saves its checkpoint.
     /// Neither the order nor `jobs` changes what comes out.
-    pub fn run(
+    pub(crate) fn run(
         &self,
         jobs: usize,
         observer: &(dyn Fn(Stage<'_>) -> Box<dyn Observer> + Sync),
@@ -233,30 +221,6 @@ impl Ablation<'_> {
             // Its outcome is on disk; the table reads it from there.
             End::Finished(_) | End::Stopped => Ok(()),
         }
-    }
-}
-
-impl Finished {
-    /// The model at `model`, as part of a variant.
-    ///
-    /// # Errors
-    /// When the model is not there.
-    pub fn new(variant: &str, model: PathBuf, run: RunOutcome) -> Result<Self, CellError> {
-        let bytes = match std::fs::metadata(&model) {
-            Ok(data) => data.len(),
-            Err(source) => {
-                return Err(CellError::File {
-                    path: model,
-                    source,
-                });
-            }
-        };
-        Ok(Self {
-            variant: variant.to_owned(),
-            model,
-            run,
-            bytes,
-        })
     }
 }
 

@@ -1,18 +1,16 @@
-//! Cells put together: means and deviations over seeds, as a table.
+//! Cells put together: means and deviations over seeds.
 
-use core::fmt::Write as _;
-use core::str::FromStr;
+use serde::Serialize;
 
-use serde::{Deserialize, Serialize};
-
-use super::grid::flat;
-use super::running::Finished;
-use crate::numbers::{real, thousands};
+use super::finished::Finished;
+use super::peer::Peer;
+use super::spread::Spread;
+use crate::numbers::real;
 use crate::recipe::Recipe;
 
 /// Finished cells, row by row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// What it is called.
     pub name: String,
     /// What accuracies were measured on: `test` or `dev`.
@@ -27,67 +25,9 @@ pub struct Summary {
     pub peers: Vec<Peer>,
 }
 
-/// What another model reached on the same set, to compare with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Peer {
-    /// Its name, and where the number is from.
-    pub name: String,
-    /// Its accuracy in per cent.
-    pub accuracy: f64,
-    /// Share of its weights that is zero; left out for dense models.
-    pub sparsity: Option<f64>,
-}
-
-/// `BERT-mini=83.69`, or `Prune OFA=91.0@0.9` for a sparse one.
-impl FromStr for Peer {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let expected = "expected NAME=ACCURACY or NAME=ACCURACY@SPARSITY, such as fastText=76.1";
-        let (name, numbers) = text.rsplit_once('=').ok_or(expected)?;
-        let (accuracy, sparsity) = match numbers.split_once('@') {
-            None => (numbers, None),
-            Some((accuracy, sparsity)) => (accuracy, Some(sparsity)),
-        };
-        let number = |text: &str| text.trim().parse::<f64>().map_err(|_| expected);
-        Self {
-            name: name.trim().to_owned(),
-            accuracy: number(accuracy)?,
-            sparsity: sparsity.map(number).transpose()?,
-        }
-        .checked()
-    }
-}
-
-impl Peer {
-    /// The peer, if its numbers are what they are called.
-    ///
-    /// # Errors
-    /// A message that names it, and what was expected.
-    pub fn checked(self) -> Result<Self, String> {
-        let Self {
-            name,
-            accuracy,
-            sparsity,
-        } = &self;
-        if !(0.0..=100.0).contains(accuracy) {
-            return Err(format!(
-                "peer `{name}`: accuracy {accuracy}, expected per cent, 0 to 100"
-            ));
-        }
-        match sparsity {
-            Some(share) if !(0.0..1.0).contains(share) => Err(format!(
-                "peer `{name}`: sparsity {share}, expected a share below 1"
-            )),
-            _ => Ok(self),
-        }
-    }
-}
-
 /// Dense networks of one shape and training, all seeds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct DenseRow {
+pub(crate) struct DenseRow {
     /// `dense`, and of which variant where there are several.
     pub name: String,
     /// Accuracy in floats, per cent.
@@ -100,7 +40,7 @@ pub struct DenseRow {
 
 /// One variant at one sparsity, all seeds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     /// The variant.
     pub variant: String,
     /// Share of encoder weights that were to be zero.
@@ -125,49 +65,10 @@ pub struct Row {
     pub penalties_reached: Option<Spread>,
 }
 
-/// Mean and sample standard deviation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Spread {
-    /// Mean.
-    pub mean: f64,
-    /// Standard deviation; 0 for one value.
-    pub deviation: f64,
-    /// Values.
-    pub count: usize,
-}
-
-impl Spread {
-    /// Of these values.
-    #[must_use]
-    pub fn of(values: &[f64]) -> Self {
-        let count = real(values.len());
-        let mean = values.iter().sum::<f64>() / count.max(1.0);
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        Self {
-            mean,
-            deviation: (squares / (count - 1.0).max(1.0)).sqrt(),
-            count: values.len(),
-        }
-    }
-
-    /// `92.37 ± 0.41`, or the one value.
-    #[must_use]
-    pub fn show(&self, decimals: usize) -> String {
-        let Self {
-            mean, deviation, ..
-        } = self;
-        match self.count {
-            0 => "–".to_owned(),
-            1 => format!("{mean:.decimals$}"),
-            _ => format!("{mean:.decimals$} ± {deviation:.decimals$}"),
-        }
-    }
-}
-
 impl Summary {
     /// Of these cells: rows in the order in which a variant and a sparsity come first.
     #[must_use]
-    pub fn new(name: &str, cells: &[Finished], peers: &[Peer]) -> Self {
+    pub(crate) fn new(name: &str, cells: &[Finished], peers: &[Peer]) -> Self {
         let rows = grouped(cells, |cell| {
             let target = cell.run.target_sparsity;
             (cell.variant.clone(), target.to_bits())
@@ -190,94 +91,6 @@ impl Summary {
             rows: rows.iter().map(|cells| Row::new(cells)).collect(),
             peers: peers.to_vec(),
         }
-    }
-
-    /// The table, as Markdown; nothing in it depends on how long anything took.
-    #[must_use]
-    pub fn markdown(&self) -> String {
-        let mut text = format!(
-            "# Ablation `{}`\n\n\
-             Accuracies in per cent on the {} set, {} examples, mean ± standard deviation over \
-             seeds. int8 is the file in the runtime; of dense is that in per cent of the dense \
-             float network of the same seed. L_in is the standard deviation of the connections \
-             of a neuron.\n\n\
-             | variant | zeros asked | zeros | int8 | of dense | float | file, bytes | heads | \
-             neurons | L_in | seeds |\n\
-             |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
-            self.name,
-            self.scored_on,
-            thousands(self.examples),
-        );
-        for line in self.lines() {
-            // A string takes everything.
-            let _ = writeln!(text, "| {} |", line.join(" | "));
-        }
-        let reached: Vec<String> = self
-            .rows
-            .iter()
-            .filter_map(|row| {
-                let reached = row.penalties_reached.as_ref()?;
-                let (name, target) = (&row.variant, 100.0 * row.target_sparsity);
-                Some(format!(
-                    "{name} at {target:.1} %: {} %",
-                    scaled(reached, 100.0).show(2)
-                ))
-            })
-            .collect();
-        if !reached.is_empty() {
-            let _ = write!(
-                text,
-                "\nWhat the published penalties alone brought below 1e-4, before the threshold: \
-                 {}.\n",
-                reached.join("; ")
-            );
-        }
-        text
-    }
-
-    /// The cells of the table, line by line, dense networks first.
-    pub(crate) fn lines(&self) -> Vec<[String; 11]> {
-        let none = String::new;
-        let dense = self.dense.iter().map(|row| {
-            [
-                row.name.clone(),
-                none(),
-                none(),
-                row.int8.show(2),
-                none(),
-                row.float.show(2),
-                none(),
-                none(),
-                none(),
-                row.degrees.show(2),
-                row.float.count.to_string(),
-            ]
-        });
-        let rows = self.rows.iter().map(|row| {
-            [
-                row.variant.clone(),
-                format!("{:.1} %", 100.0 * row.target_sparsity),
-                format!("{:.2} %", 100.0 * row.sparsity.mean),
-                row.int8.show(2),
-                row.of_dense.show(2),
-                row.float.show(2),
-                whole(row.bytes.mean),
-                format!("{:.1}", row.heads.mean),
-                format!("{:.1}", row.neurons.mean),
-                row.degrees.show(2),
-                row.int8.count.to_string(),
-            ]
-        });
-        let peers = self.peers.iter().map(|peer| {
-            let mut line = [const { String::new() }; 11];
-            line[0] = format!("peer: {}", peer.name);
-            line[2] = peer
-                .sparsity
-                .map_or(none(), |share| format!("{:.2} %", 100.0 * share));
-            line[5] = format!("{:.2}", peer.accuracy);
-            line
-        });
-        dense.chain(rows).chain(peers).collect()
     }
 }
 
@@ -339,65 +152,6 @@ impl Row {
     }
 }
 
-/// A name for each recipe: its method, and what tells it from others of that method, as far
-/// as it is not the default. Seeds and sparsities tell nothing.
-#[must_use]
-pub fn names(recipes: &[&Recipe]) -> Vec<String> {
-    let plain = |recipe: &Recipe| {
-        let mut recipe = recipe.clone();
-        recipe.seed = 0;
-        recipe.pruning.sparsity = 0.0;
-        recipe
-    };
-    let plain: Vec<Recipe> = recipes.iter().map(|recipe| plain(recipe)).collect();
-    let keys = |recipe: &Recipe| {
-        let table = toml::Table::try_from(recipe).unwrap_or_default();
-        flat(&table, "")
-    };
-    let usual = keys(&Recipe::default());
-    let name = |recipe: &Recipe| {
-        let method = recipe.pruning.method;
-        let others = plain.iter().filter(|other| other.pruning.method == method);
-        let others: Vec<_> = others.map(keys).collect();
-        let unusual = keys(recipe)
-            .into_iter()
-            .filter(|pair| !usual.contains(pair));
-        let telling = unusual.filter(|(key, value)| {
-            let differs =
-                |(other_key, other): &(String, toml::Value)| other_key == key && other != value;
-            others.iter().flatten().any(differs)
-        });
-        let parts = telling.map(|(key, value)| {
-            let key = key.rsplit('.').next().unwrap_or_default();
-            format!("{key} = {value}").replace('"', "")
-        });
-        let parts: Vec<String> = core::iter::once(method.name().to_owned())
-            .chain(parts)
-            .collect();
-        parts.join(", ")
-    };
-    plain.iter().map(name).collect()
-}
-
-/// A mean of counts, rounded.
-fn whole(mean: f64) -> String {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "bytes of a file"
-    )]
-    let rounded = mean.round() as usize;
-    thousands(rounded)
-}
-
-fn scaled(spread: &Spread, factor: f64) -> Spread {
-    Spread {
-        mean: spread.mean * factor,
-        deviation: spread.deviation * factor,
-        ..*spread
-    }
-}
-
 /// Cells with the same key, in the order in which keys come first.
 fn grouped<K: PartialEq>(cells: &[Finished], key: impl Fn(&Finished) -> K) -> Vec<Vec<&Finished>> {
     let mut groups: Vec<(K, Vec<&Finished>)> = Vec::new();
@@ -414,7 +168,6 @@ fn grouped<K: PartialEq>(cells: &[Finished], key: impl Fn(&Finished) -> K) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::Method;
     use crate::report::outcome_of_golden;
 
     /// A cell whose dense twin answers 90 + seed per cent, and it itself `accuracy`.
@@ -432,15 +185,6 @@ mod tests {
             run,
             bytes: 1_000,
         }
-    }
-
-    #[test]
-    fn deviation_is_that_of_a_sample() {
-        let spread = Spread::of(&[1.0, 2.0, 3.0]);
-        assert!((spread.mean - 2.0).abs() < 1e-12 && (spread.deviation - 1.0).abs() < 1e-12);
-        assert_eq!(spread.show(1), "2.0 ± 1.0");
-        assert_eq!(Spread::of(&[5.0]).show(2), "5.00");
-        assert_eq!(Spread::of(&[]).show(2), "–");
     }
 
     #[test]
@@ -489,40 +233,8 @@ mod tests {
     }
 
     #[test]
-    fn recipes_of_one_method_are_told_apart_by_what_differs() {
-        let of = |method, heads, seed| {
-            let mut recipe = Recipe::default();
-            recipe.pruning.method = method;
-            recipe.pruning.head_redundancy = heads;
-            recipe.seed = seed;
-            recipe
-        };
-        let recipes = [
-            of(Method::Neuroprune, true, 0),
-            of(Method::Neuroprune, false, 1),
-            of(Method::Paper, true, 2),
-        ];
-        assert_eq!(
-            names(&recipes.iter().collect::<Vec<_>>()),
-            ["neuroprune", "neuroprune, head_redundancy = false", "paper"]
-        );
-    }
-
-    #[test]
-    fn a_peer_has_an_accuracy_and_perhaps_a_sparsity() {
-        let peer = |text: &str| text.parse::<Peer>();
-        let sparse = peer("a=b=81.5@0.9").unwrap();
-        assert_eq!((sparse.name.as_str(), sparse.accuracy), ("a=b", 81.5));
-        assert_eq!(sparse.sparsity, Some(0.9));
-        assert_eq!(peer("fastText = 76.1").unwrap().sparsity, None);
-        for (text, message) in [
-            ("fastText", "expected NAME=ACCURACY"),
-            ("fastText=good", "expected NAME=ACCURACY"),
-            ("fastText=761", "accuracy 761, expected per cent"),
-            ("fastText=76@90", "sparsity 90, expected a share"),
-        ] {
-            assert!(peer(text).unwrap_err().contains(message), "{text}");
-        }
+    fn a_peer_is_a_line_of_the_table() {
+        let sparse = "a=b=81.5@0.9".parse().unwrap();
         let cells = [cell("a", 0.8, 0, 90.0)];
         let text = Summary::new("x", &cells, &[sparse]).markdown();
         assert!(

@@ -12,11 +12,10 @@ use super::inputs::{DataOptions, print, print_json};
 use super::progress::{Fetching, Progress};
 use super::quickstart::smart_home_data;
 use super::train::stop_on_ctrl_c;
-use crate::ablation::{Ablation, Cell, Finished, Grid, Stage, Summary};
+use crate::ablation::{Ablation, Cell, Finished, Grid, Stage, Summary, page};
 use crate::atomic_file;
 use crate::ops::device::DeviceName;
 use crate::pretrained::Pretrained;
-use crate::report;
 use crate::run::outcome::Accuracies;
 use crate::run::pipeline::{Data, Observer};
 use crate::training::{Phase, StepReport};
@@ -169,7 +168,7 @@ impl Ablate {
         let table = summary.markdown();
         for (name, text) in [
             ("ablation.md", &table),
-            ("ablation.html", &report::render_summary(&summary)?),
+            ("ablation.html", &page::render(&summary)?),
             ("ablation.json", &serde_json::to_string_pretty(&shown)?),
         ] {
             let path = out.join(name);

@@ -108,9 +108,9 @@ struct Report {
     /// Milliseconds.
     times: StepTimes,
     /// Steps from one removal to the next.
-    interval: usize,
+    interval: Option<usize>,
     /// What removals add to a step, in per cent.
-    added: f64,
+    added: Option<f64>,
     /// The same of the dense twin of a checkpoint's network.
     dense: Option<StepTimes>,
 }
@@ -166,6 +166,7 @@ impl Train {
         };
         let times = measure(&mut network, load, &recipe)?;
         let dense = dense.map(|mut dense| measure(&mut dense, load, &recipe));
+        let interval = recipe.method.interval();
         let report = Report {
             device: self.device.to_string(),
             batch: load.batch,
@@ -173,8 +174,8 @@ impl Train {
             precision,
             sparsity,
             times,
-            interval: recipe.interval,
-            added: times.added_by_removals(recipe.interval),
+            interval,
+            added: interval.map(|interval| times.added_by_removals(interval)),
             dense: dense.transpose()?,
         };
         if self.json {
@@ -205,11 +206,12 @@ fn describe(report: &Report) -> String {
         line("step", times.step),
         line("one removal", times.pruning),
     );
-    text += &format!(
-        "NeuroPrune adds {} % to a step: a removal every {} steps\n",
-        significant(report.added),
-        report.interval
-    );
+    if let (Some(added), Some(interval)) = (report.added, report.interval) {
+        text += &format!(
+            "pruning adds {} % to a step: a removal every {interval} steps\n",
+            significant(added)
+        );
+    }
     if let Some(dense) = &report.dense {
         text += &format!(
             "{} times as fast as its dense twin, whose step takes {} ms\n",

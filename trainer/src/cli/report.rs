@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::inputs::{print, print_json};
-use crate::ablation::{Finished, Peer, Summary, summary};
+use crate::ablation::{self, Finished, Peer, Summary};
 use crate::atomic_file;
 use crate::report;
 use crate::run::files::Files;
@@ -72,7 +72,7 @@ impl Report {
             }
             models => {
                 let summary = compare(models, &self.peers)?;
-                let page = report::render_summary(&summary)?;
+                let page = ablation::page::render(&summary)?;
                 let usual = PathBuf::from("comparison.html");
                 (page, usual, serde_json::to_value(&summary)?)
             }
@@ -98,7 +98,7 @@ fn compare(models: &[PathBuf], peers: &[Peer]) -> anyhow::Result<Summary> {
         runs.push(RunOutcome::read(&files.outcome())?);
     }
     let recipes: Vec<_> = runs.iter().map(|run| &run.recipe).collect();
-    let names = summary::names(&recipes);
+    let names = ablation::names(&recipes);
     if let [first, others @ ..] = runs.as_slice()
         && let Some(at) = others
             .iter()

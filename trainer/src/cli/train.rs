@@ -15,7 +15,7 @@ use crate::numbers::thousands;
 use crate::ops::device::DeviceName;
 use crate::pretrained::Pretrained;
 use crate::recipe::target::Target;
-use crate::recipe::{Blocks, Method, Recipe, VocabularySize};
+use crate::recipe::{Blocks, MethodKind, Recipe, VocabularySize};
 use crate::run::files::Files;
 use crate::run::outcome::Outcome;
 use crate::run::pipeline::{self, Data, End};
@@ -100,7 +100,7 @@ pub(super) struct RecipeOptions {
     vocabulary: Option<VocabularySize>,
     /// How weights are chosen [default: neuroprune]
     #[arg(long, value_name = "METHOD")]
-    method: Option<Method>,
+    method: Option<MethodKind>,
     /// Share of the encoder's weights that end as zero, 0 to 0.999 [default: 0.9]
     #[arg(long, value_name = "SHARE")]
     sparsity: Option<f64>,
@@ -139,28 +139,32 @@ impl RecipeOptions {
         if let Some(from) = &self.from {
             recipe.model.from.clone_from(from);
         }
+        let mut changes = Vec::new();
         for set in &self.sets {
             let (key, value) = set.split_once('=').ok_or_else(|| {
                 WrongUse(format!(
                     "--set {set}: expected KEY=VALUE, such as model.hidden=64"
                 ))
             })?;
-            recipe = recipe
-                .with(key.trim(), value.trim())
-                .map_err(|error| WrongUse(format!("--set {set}: {error}")))?;
-            named.extend(key.trim().strip_prefix("model.").map(str::to_owned));
+            let (key, value) = (key.trim(), value.trim());
+            changes.push((key.to_owned(), value.to_owned()));
+            named.extend(key.strip_prefix("model.").map(str::to_owned));
         }
+        // Options come after --set and so override it.
+        let method = self.method.map(MethodKind::name);
+        let blocks = self.blocks.map(Blocks::name);
+        for (key, value) in [("pruning.method", method), ("pruning.blocks", blocks)] {
+            changes.extend(value.map(|value| (key.to_owned(), value.to_owned())));
+        }
+        recipe = recipe.with_all(&changes).map_err(|(at, problem)| {
+            let (key, value) = &changes[at];
+            WrongUse(format!("--set {key}={value}: {problem}"))
+        })?;
         if let Some(vocabulary) = self.vocabulary {
             recipe.model.vocabulary = vocabulary;
         }
-        if let Some(method) = self.method {
-            recipe.pruning.method = method;
-        }
         if let Some(sparsity) = self.sparsity {
             recipe.pruning.sparsity = sparsity;
-        }
-        if let Some(blocks) = self.blocks {
-            recipe.pruning.blocks = blocks;
         }
         if let Some(target) = self.target {
             recipe.target = target;
@@ -172,7 +176,6 @@ impl RecipeOptions {
             recipe.training.epochs = epochs;
             recipe.pruning.epochs = epochs;
         }
-        recipe.settle();
         recipe.check()?;
         Ok(Asked { recipe, named })
     }

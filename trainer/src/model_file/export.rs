@@ -1,6 +1,6 @@
 //! From a trained network to a `.neuro` file.
 //!
-//! Quantises, cuts what is empty behind quantisation, and hands the rest to the
+//! Quantises, cuts what is empty after quantisation, and hands the rest to the
 //! format's writer. Each cut leaves the answers as they are:
 //! - the bias of a key adds the same to every score, so softmax does not see it;
 //! - the bias of a value comes out of the attention as it went in: W_O's bias has it;
@@ -150,7 +150,7 @@ impl QuantizedLayer {
         grams: Option<&LayerGrams>,
     ) -> candle_core::Result<Self> {
         let hidden = network.shape.hidden;
-        let shape = network.heads_of(layer);
+        let shape = layer.heads_in(&network.shape);
         let (width, columns) = (shape.width, shape.columns());
         let weights = all_columns(&layer.projection, hidden)?;
         let bias = layer.projection.bias.to_vec()?;

@@ -11,7 +11,8 @@ use rayon::iter::{
     IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _,
 };
 
-use crate::network::{Layer, LayerRecording, Network, Recording};
+use crate::network::tape::Tape;
+use crate::network::{Layer, Linear, Network};
 use crate::text::batch::spread;
 use crate::text::batch::{Batch, EncodedExample};
 
@@ -72,36 +73,38 @@ impl Calibration {
         let mut calibration = Self::default();
         for part in chosen.chunks(BATCH) {
             let recording = network.record(&Batch::new(part.iter().copied()))?;
-            calibration.add(network, &recording)?;
+            calibration.add(network, &recording.tape)?;
         }
         Ok(calibration)
     }
 
-    fn add(&mut self, network: &Network, recording: &Recording) -> candle_core::Result<()> {
-        let gram = |x: &candle_core::Tensor| -> candle_core::Result<Vec<f32>> {
-            x.t()?.matmul(x)?.flatten_all()?.to_vec1()
+    fn add(&mut self, network: &Network, tape: &Tape) -> candle_core::Result<()> {
+        let input_of = |linear: &Linear| {
+            let input = tape.input_of(&linear.weight).cloned();
+            input.ok_or_else(|| candle_core::Error::msg("a matrix without an input"))
         };
-        let layer_grams = |(layer, made): (&Layer, &LayerRecording)| {
-            // The exporter moves the bias of the values behind W_O.
-            let columns = network.heads_of(layer).columns();
+        let gram = |x: candle_core::Tensor| -> candle_core::Result<Vec<f32>> {
+            x.t()?.matmul(&x)?.flatten_all()?.to_vec1()
+        };
+        let layer_grams = |layer: &Layer| {
+            // The exporter moves the bias of the values into that of W_O.
+            let columns = layer.heads_in(&network.shape).columns();
             let bias = layer
                 .projection
                 .bias
                 .value
                 .narrow(0, 2 * columns, columns)?;
-            let context = made.context.broadcast_sub(&bias.detach())?;
+            let context = input_of(&layer.attention_output)?;
             Ok(LayerGrams {
-                projection: gram(&made.input)?,
-                attention_output: gram(&context)?,
-                mlp_input: gram(&made.attended)?,
-                mlp_output: gram(&made.neurons)?,
+                projection: gram(input_of(&layer.projection)?)?,
+                attention_output: gram(context.broadcast_sub(&bias)?)?,
+                mlp_input: gram(input_of(&layer.mlp_input)?)?,
+                mlp_output: gram(input_of(&layer.mlp_output)?)?,
             })
         };
-        let layers = network.layers.iter().zip(&recording.layers);
-        let layers = layers
-            .map(layer_grams)
-            .collect::<candle_core::Result<Vec<_>>>()?;
-        let pooled = gram(&recording.pooled)?;
+        let layers = network.layers.iter().map(layer_grams);
+        let layers = layers.collect::<candle_core::Result<Vec<_>>>()?;
+        let pooled = gram(input_of(&network.classifier)?)?;
         if self.layers.is_empty() {
             self.layers = layers;
             self.classifier = pooled;

@@ -1,15 +1,15 @@
-//! A trained tensor with everything that must stay beside it.
+//! A trained tensor with everything that belongs to it.
 //!
 //! Weight, optimiser moments, mask and sensitivity have one shape and are cut
 //! together, so that a network may shrink in the middle of training.
 
-use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor};
 
 /// One trained tensor.
 #[derive(Clone, Debug)]
 pub struct Parameter {
-    /// The weights; a leaf of the graph.
-    pub value: Var,
+    /// The weights.
+    pub value: Tensor,
     /// Moving averages of the gradient and of its square.
     pub moments: [Tensor; 2],
     /// Present in matrices of the encoder, which may lose weights.
@@ -19,7 +19,7 @@ pub struct Parameter {
 /// What decides over the weights of a matrix.
 #[derive(Clone, Debug)]
 pub struct Pruning {
-    /// 1 for weights that live, 0 for those that are gone for good.
+    /// 1 for weights that are kept, 0 for those that were pruned.
     pub mask: Tensor,
     /// Moving average of |w·∂L/∂w|, or the sum of −w·∂L/∂w where movement decides.
     pub sensitivity: Tensor,
@@ -31,7 +31,7 @@ impl Parameter {
     /// # Errors
     /// When the number of values is not that of the shape.
     pub fn new(values: Vec<f32>, shape: &[usize]) -> Result<Self> {
-        let value = Var::from_vec(values, shape, &Device::Cpu)?;
+        let value = Tensor::from_vec(values, shape, &Device::Cpu)?;
         let zeros = || Tensor::zeros(shape, DType::F32, &Device::Cpu);
         Ok(Self {
             moments: [zeros()?, zeros()?],
@@ -53,7 +53,7 @@ impl Parameter {
         Ok(parameter)
     }
 
-    /// Same weights and mask; moments and sensitivity begin anew.
+    /// Same weights and mask; moments and sensitivity begin again.
     ///
     /// # Errors
     /// When memory cannot be had.
@@ -65,7 +65,7 @@ impl Parameter {
             })
         };
         Ok(Self {
-            value: Var::from_tensor(&self.value.copy()?)?,
+            value: self.value.copy()?,
             moments: [self.value.zeros_like()?, self.value.zeros_like()?],
             pruning: self.pruning.as_ref().map(restart).transpose()?,
         })
@@ -84,16 +84,10 @@ impl Parameter {
         };
         let [first, second] = &self.moments;
         Ok(Self {
-            value: Var::from_tensor(&self.value.to_device(device)?)?,
+            value: self.value.to_device(device)?,
             moments: [first.to_device(device)?, second.to_device(device)?],
             pruning: self.pruning.as_ref().map(pruning).transpose()?,
         })
-    }
-
-    /// The weights, without the memory that candle keeps of what is made of a variable.
-    #[must_use]
-    pub fn values(&self) -> Tensor {
-        self.value.as_detached_tensor()
     }
 
     /// The weights as numbers, row by row.
@@ -111,7 +105,7 @@ impl Parameter {
     pub fn select(&mut self, kept: &[u32], dimension: usize) -> Result<()> {
         let kept = Tensor::new(kept, self.value.device())?;
         let select = |tensor: &Tensor| tensor.index_select(&kept, dimension)?.contiguous();
-        self.value = Var::from_tensor(&select(self.value.as_tensor())?)?;
+        self.value = select(&self.value)?;
         for moment in &mut self.moments {
             *moment = select(moment)?;
         }
@@ -122,13 +116,12 @@ impl Parameter {
         Ok(())
     }
 
-    /// Weights are gone where `mask`, which is broadcast, is 0; it is 1 elsewhere.
+    /// Prunes the weights where `mask`, which is broadcast, is 0; it is 1 elsewhere.
     ///
     /// # Errors
     /// When it does not fit.
     pub fn mask_with(&mut self, mask: &Tensor) -> Result<()> {
-        let value = self.value.detach().broadcast_mul(mask)?;
-        self.value = Var::from_tensor(&value)?;
+        self.value = self.value.broadcast_mul(mask)?;
         for moment in &mut self.moments {
             *moment = moment.broadcast_mul(mask)?;
         }
@@ -143,7 +136,7 @@ impl Parameter {
     pub fn tensors(&self) -> impl Iterator<Item = (&'static str, &Tensor)> {
         let pruning = self.pruning.as_ref();
         [
-            ("value", Some(self.value.as_tensor())),
+            ("value", Some(&self.value)),
             ("first_moment", self.moments.first()),
             ("second_moment", self.moments.last()),
             ("mask", pruning.map(|pruning| &pruning.mask)),

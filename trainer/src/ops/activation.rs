@@ -1,14 +1,14 @@
 //! The function between the two matrices of an MLP: the one that the runtime executes
 //! (`docs/format.md`), so that a network is trained as it will run.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::iter::{
     IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _,
 };
 
-use super::column_sums::{LateSums, column_sums};
+use super::column_sums::{DeferredSums, column_sums};
 use super::linear::add_bias;
-use super::values;
+use super::on_cpu;
 use crate::recipe::ActivationKind;
 use neuroprune_runtime::math::GELU;
 
@@ -19,10 +19,17 @@ use neuroprune_runtime::math::GELU;
 /// # Errors
 /// When `x` is not a contiguous `f32` tensor.
 pub fn activation(x: &Tensor, kind: ActivationKind) -> Result<Tensor> {
-    x.apply_op1(Activation(kind))
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return super::cuda::activation(x, kind);
+    }
+    on_cpu([x], x.shape(), |[x]| match kind {
+        ActivationKind::Relu => map(x, x, |x, _| rectify(x)),
+        ActivationKind::Gelu => map(x, x, |x, _| gelu(x)),
+    })
 }
 
-/// What is behind a matrix: `product` + `bias`, and `kind` of it, both `[tokens, features]`.
+/// What comes after a matrix: `product` + `bias`, and `kind` of it, both `[tokens, features]`.
 /// `product` is one of [`super::product`] that nobody else has.
 ///
 /// # Errors
@@ -43,7 +50,7 @@ pub fn bias_and_activate(
 }
 
 /// Gradients of `x` `[tokens, features]` and of a bias that was added to each of its rows,
-/// where `gradient` is that of the result; the second is `late`.
+/// where `gradient` is that of the result; the sums of the second are deferred.
 ///
 /// # Errors
 /// When a tensor is no contiguous `f32` matrix.
@@ -51,22 +58,21 @@ pub fn activation_backward(
     x: &Tensor,
     kind: ActivationKind,
     gradient: &Tensor,
-    late: &mut LateSums,
+    deferred: &mut DeferredSums,
 ) -> Result<(Tensor, Tensor)> {
     let gradient = gradient.contiguous()?;
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        let [of_x, of_bias] = super::cuda::activation_backward(x, &gradient, kind, late)?;
-        return Ok((of_x, of_bias));
+        let [grad_x, grad_bias] = super::cuda::activation_backward(x, &gradient, kind, deferred)?;
+        return Ok((grad_x, grad_bias));
     }
-    let of_x = x.apply_op2_no_bwd(&gradient, &Backward(kind))?;
-    let of_bias = column_sums(&of_x, late)?;
-    Ok((of_x, of_bias))
+    let grad_x = on_cpu([x, &gradient], x.shape(), |[x, gradient]| match kind {
+        ActivationKind::Relu => map(x, gradient, |x, g| if x > 0.0 { g } else { 0.0 }),
+        ActivationKind::Gelu => map(x, gradient, |x, g| g * gelu_slope(x)),
+    })?;
+    let grad_bias = column_sums(&grad_x, deferred)?;
+    Ok((grad_x, grad_bias))
 }
-
-struct Activation(ActivationKind);
-
-struct Backward(ActivationKind);
 
 /// max(0, x). Not `max`, which would hide what is not a number.
 fn rectify(x: f32) -> f32 {
@@ -120,74 +126,29 @@ fn map(a: &[f32], b: &[f32], function: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f
     result
 }
 
-impl CustomOp1 for Activation {
-    fn name(&self) -> &'static str {
-        "activation"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = values(x, layout)?;
-        let y = match self.0 {
-            ActivationKind::Relu => map(x, x, |x, _| rectify(x)),
-            ActivationKind::Gelu => map(x, x, |x, _| gelu(x)),
-        };
-        Ok((CpuStorage::F32(y), layout.shape().clone()))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        x: &candle_core::CudaStorage,
-        x_layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        super::cuda::activation(x, x_layout, self.0)
-    }
-
-    fn bwd(&self, x: &Tensor, _result: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let mut late = LateSums::default();
-        let (of_x, _) = activation_backward(x, self.0, gradient, &mut late)?;
-        late.finish()?;
-        Ok(Some(of_x))
-    }
-}
-
-impl CustomOp2 for Backward {
-    fn name(&self) -> &'static str {
-        "activation-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, gradient) = (values(x, x_layout)?, values(gradient, gradient_layout)?);
-        let of_x = match self.0 {
-            ActivationKind::Relu => map(x, gradient, |x, g| if x > 0.0 { g } else { 0.0 }),
-            ActivationKind::Gelu => map(x, gradient, |x, g| g * gelu_slope(x)),
-        };
-        Ok((CpuStorage::F32(of_x), x_layout.shape().clone()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::gradient_check::{check, variable};
+    use super::super::gradient_check::{check, values};
     use super::*;
 
     #[test]
     fn gradient_is_that_of_differences() {
-        let x = variable((7, 9), 3);
-        check(core::slice::from_ref(&x), || {
-            activation(&x, ActivationKind::Gelu)
-        });
+        let x = values(&[7, 9], 3);
         // Differences mislead across ReLU's corner; stay away from it.
-        let shifted = || x.affine(1.0, 3.0)?.contiguous();
-        check(core::slice::from_ref(&x), || {
-            activation(&shifted()?, ActivationKind::Relu)
-        });
+        let shifted = x.affine(1.0, 3.0).unwrap();
+        let cases = [(&x, ActivationKind::Gelu), (&shifted, ActivationKind::Relu)];
+        for (x, kind) in cases {
+            check(
+                [x.clone()],
+                |[x]| activation(x, kind),
+                |[x], gradient| {
+                    let mut deferred = DeferredSums::default();
+                    let (grad_x, _) = activation_backward(x, kind, gradient, &mut deferred)?;
+                    deferred.finish()?;
+                    Ok([grad_x])
+                },
+            );
+        }
         let negative = activation(&x.affine(1.0, -3.0).unwrap(), ActivationKind::Relu).unwrap();
         assert_eq!(negative.sum_all().unwrap().to_scalar::<f32>().unwrap(), 0.0);
     }

@@ -13,7 +13,7 @@
 //   result [16, 8]   (g, 2t) (g, 2t + 1) (g + 8, 2t) (g + 8, 2t + 1)
 
 #define W HEAD_WIDTH
-// Products over a head's width; what is behind it is zero.
+// Products over a head's width; what is after it is zero.
 #define STEPS ((W + 7) / 8)
 #define TILE 64
 #define THREADS 128
@@ -133,7 +133,7 @@ __device__ __forceinline__ void soften(float scores[EIGHTS][4], const u32 querie
     }
 }
 
-// What every kernel begins with: its tile, or nothing behind the end of a sequence.
+// What every kernel begins with: its tile, or nothing after the end of a sequence.
 #define BEGIN(offsets) \
     u32 begin = offsets[blockIdx.z], length = offsets[blockIdx.z + 1] - begin, head = blockIdx.y; \
     if (blockIdx.x * TILE >= length) return; \
@@ -178,11 +178,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention(const float* pro
 extern "C" __global__ void __launch_bounds__(THREADS) attention_backward_queries(const float* projected, const float* context, const float* gradient, const u32* offsets, float* result, float* stats, u32 heads, float scale) {
     BEGIN(offsets)
     const float* base = projected + begin * step + head * W;
-    const float* of_context = gradient + begin * columns + head * W;
-    const float* of_result = context + begin * columns + head * W;
+    const float* grad_context = gradient + begin * columns + head * W;
+    const float* grad_result = context + begin * columns + head * W;
     u32 queries[STEPS][4], slopes[STEPS][4];
     load_left(queries, base, step, mine, length);
-    load_left(slopes, of_context, columns, mine, length);
+    load_left(slopes, grad_context, columns, mine, length);
     float largest[2] = { BELOW_ALL, BELOW_ALL }, sum[2] = { 0.f, 0.f }, mean[2] = { 0.f, 0.f };
     for (u32 from = 0; from < length; from += TILE) {
         __syncthreads();
@@ -196,7 +196,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention_backward_queries
     #pragma unroll
     for (int r = 0; r < 2; r++) {
         u32 row = mine + g() + r * 8;
-        if (row < length) for (u32 w = t(); w < W; w += 4) mean[r] += of_context[row * columns + w] * of_result[row * columns + w];
+        if (row < length) for (u32 w = t(); w < W; w += 4) mean[r] += grad_context[row * columns + w] * grad_result[row * columns + w];
         mean[r] = row_sum(mean[r]);
         log_sum[r] = largest[r] + logf(row_sum(sum[r]));
         if (row < length && t() == 0) {
@@ -234,7 +234,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention_backward_keys(co
     BEGIN(offsets)
     __shared__ float log_sums[TILE], means[TILE];
     const float* base = projected + begin * step + head * W;
-    const float* of_context = gradient + begin * columns + head * W;
+    const float* grad_context = gradient + begin * columns + head * W;
     u32 keys[STEPS][4], values[STEPS][4];
     load_left(keys, base + columns, step, mine, length);
     load_left(values, base + 2 * columns, step, mine, length);
@@ -244,7 +244,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention_backward_keys(co
     for (u32 from = 0; from < length; from += TILE) {
         __syncthreads();
         load(tiles[0], base, step, from, length);
-        load(tiles[1], of_context, columns, from, length);
+        load(tiles[1], grad_context, columns, from, length);
         if (threadIdx.x < TILE && from + threadIdx.x < length) {
             size_t at = ((size_t)(begin + from + threadIdx.x) * heads + head) * 2;
             log_sums[threadIdx.x] = stats[at];

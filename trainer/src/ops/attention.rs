@@ -7,13 +7,13 @@
 
 use core::ops::Range;
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
 use super::exponential::exponential;
 use super::reduction::{largest, sum};
 use super::tile::{self, ROWS, Tile};
-use super::{Sequences, values};
+use super::{Sequences, on_cpu};
 
 /// Shape of the heads of one layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,14 +43,20 @@ pub fn attention(projected: &Tensor, heads: Heads, sequences: &Sequences) -> Res
     if width != 3 * heads.columns() || tokens != sequences.tokens() {
         bail!("attention: [{tokens}, {width}] for {heads:?}");
     }
-    let sequences = sequences.clone();
-    projected.apply_op1(Attention { heads, sequences })
+    #[cfg(feature = "cuda")]
+    if projected.device().is_cuda() {
+        return super::cuda::attention(projected, heads, sequences);
+    }
+    on_cpu([projected], (tokens, heads.columns()), |[projected]| {
+        heads.mix(projected, sequences)
+    })
 }
 
 /// Gradient of `projected`, where `context` is the result and `gradient` that of it.
 ///
 /// # Errors
 /// When a tensor is not contiguous.
+#[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "for a GPU"))]
 pub fn attention_backward(
     projected: &Tensor,
     context: &Tensor,
@@ -63,19 +69,11 @@ pub fn attention_backward(
     if projected.device().is_cuda() {
         return super::cuda::attention_backward([projected, context, &gradient], heads, sequences);
     }
-    let sequences = sequences.clone();
-    let backward = Backward { heads, sequences };
-    projected.apply_op3_no_bwd(context, &gradient, &backward)
-}
-
-struct Attention {
-    heads: Heads,
-    sequences: Sequences,
-}
-
-struct Backward {
-    heads: Heads,
-    sequences: Sequences,
+    on_cpu(
+        [projected, &gradient],
+        projected.shape(),
+        |[projected, gradient]| heads.mix_backward(projected, gradient, sequences),
+    )
 }
 
 /// Which part of a projected row.
@@ -111,18 +109,14 @@ impl Heads {
     }
 }
 
-impl CustomOp1 for Attention {
-    fn name(&self) -> &'static str {
-        "attention"
-    }
-
-    fn cpu_fwd(&self, projected: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (tokens, width) = layout.shape().dims2()?;
-        let (heads, columns) = (self.heads, self.heads.columns());
-        let projected = values(projected, layout)?;
-        let mut context = vec![0.0; tokens * columns];
-        let starts: Vec<_> = self.sequences.lengths().collect();
-        let parts = self.sequences.split_mut(&mut context, columns);
+impl Heads {
+    /// Contexts of all sequences.
+    fn mix(self, projected: &[f32], sequences: &Sequences) -> Vec<f32> {
+        let (heads, columns) = (self, self.columns());
+        let width = 3 * columns;
+        let mut context = vec![0.0; sequences.tokens() * columns];
+        let starts: Vec<_> = sequences.lengths().collect();
+        let parts = sequences.split_mut(&mut context, columns);
         parts
             .into_par_iter()
             .zip(starts)
@@ -152,49 +146,16 @@ impl CustomOp1 for Attention {
                     }
                 }
             });
-        Ok((CpuStorage::F32(context), (tokens, columns).into()))
+        context
     }
 
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        projected: &candle_core::CudaStorage,
-        projected_layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        super::cuda::attention(projected, projected_layout, self.heads, &self.sequences)
-    }
-
-    fn bwd(
-        &self,
-        projected: &Tensor,
-        context: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<Option<Tensor>> {
-        attention_backward(projected, context, self.heads, &self.sequences, gradient).map(Some)
-    }
-}
-
-impl CustomOp3 for Backward {
-    fn name(&self) -> &'static str {
-        "attention-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        projected: &CpuStorage,
-        layout: &Layout,
-        _context: &CpuStorage,
-        _: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (heads, columns) = (self.heads, self.heads.columns());
+    /// Gradients of all queries, keys and values.
+    fn mix_backward(self, projected: &[f32], gradient: &[f32], sequences: &Sequences) -> Vec<f32> {
+        let (heads, columns) = (self, self.columns());
         let width = 3 * columns;
-        let projected = values(projected, layout)?;
-        let gradient = values(gradient, gradient_layout)?;
         let mut result = vec![0.0; projected.len()];
-        let starts: Vec<_> = self.sequences.lengths().collect();
-        let parts = self.sequences.split_mut(&mut result, width);
+        let starts: Vec<_> = sequences.lengths().collect();
+        let parts = sequences.split_mut(&mut result, width);
         parts
             .into_par_iter()
             .zip(starts)
@@ -202,12 +163,12 @@ impl CustomOp3 for Backward {
                 let rows = &projected[start * width..(start + length) * width];
                 let gradient = &gradient[start * columns..(start + length) * columns];
                 let tile = || Tile::new(length, heads.width);
-                let (mut queries, mut keys, mut of_contexts) = (tile(), tile(), tile());
-                let mut of_part = tile();
+                let (mut queries, mut keys, mut grad_contexts) = (tile(), tile(), tile());
+                let mut grad_part = tile();
                 let turned = || Tile::new(heads.width, length);
                 let (mut turned_keys, mut turned_values) = (turned(), turned());
                 let square = || Tile::new(length, length);
-                let (mut weights, mut of_scores) = (square(), square());
+                let (mut weights, mut grad_scores) = (square(), square());
                 let blocks = length.div_ceil(ROWS);
                 for head in 0..heads.count {
                     let place = |part| heads.place(head, part);
@@ -216,20 +177,20 @@ impl CustomOp3 for Backward {
                     keys.fill(part(Part::Key));
                     turned_keys.fill_transposed(part(Part::Key));
                     turned_values.fill_transposed(part(Part::Value));
-                    let of_context = gradient.chunks_exact(columns);
-                    of_contexts.fill(of_context.map(|row| &row[place(Part::Query)]));
+                    let grad_context = gradient.chunks_exact(columns);
+                    grad_contexts.fill(grad_context.map(|row| &row[place(Part::Query)]));
                     for block in 0..blocks {
                         let rows = queries.factors(block, heads.width);
                         tile::multiply(rows, &turned_keys, &mut weights, block);
-                        let rows = of_contexts.factors(block, heads.width);
-                        tile::multiply(rows, &turned_values, &mut of_scores, block);
+                        let rows = grad_contexts.factors(block, heads.width);
+                        tile::multiply(rows, &turned_values, &mut grad_scores, block);
                     }
                     heads.softmax(&mut weights, 0..length, length);
                     for row in 0..length {
-                        let (weights, of_scores) = (weights.row(row), of_scores.row_mut(row));
-                        let mean = sum(weights, of_scores, |a, b| a * b);
-                        for (of_score, weight) in of_scores.iter_mut().zip(weights) {
-                            *of_score = weight * (*of_score - mean) * heads.scale;
+                        let (weights, grad_scores) = (weights.row(row), grad_scores.row_mut(row));
+                        let mean = sum(weights, grad_scores, |a, b| a * b);
+                        for (grad_score, weight) in grad_scores.iter_mut().zip(weights) {
+                            *grad_score = weight * (*grad_score - mean) * heads.scale;
                         }
                     }
                     let mut write = |part, made: &Tile| {
@@ -238,29 +199,29 @@ impl CustomOp3 for Backward {
                         }
                     };
                     for block in 0..blocks {
-                        let rows = of_scores.factors(block, length);
-                        tile::multiply(rows, &keys, &mut of_part, block);
+                        let rows = grad_scores.factors(block, length);
+                        tile::multiply(rows, &keys, &mut grad_part, block);
                     }
-                    write(Part::Query, &of_part);
+                    write(Part::Query, &grad_part);
                     for block in 0..blocks {
-                        let columns = of_scores.factors_transposed(block, length);
-                        tile::multiply(columns, &queries, &mut of_part, block);
+                        let columns = grad_scores.factors_transposed(block, length);
+                        tile::multiply(columns, &queries, &mut grad_part, block);
                     }
-                    write(Part::Key, &of_part);
+                    write(Part::Key, &grad_part);
                     for block in 0..blocks {
                         let columns = weights.factors_transposed(block, length);
-                        tile::multiply(columns, &of_contexts, &mut of_part, block);
+                        tile::multiply(columns, &grad_contexts, &mut grad_part, block);
                     }
-                    write(Part::Value, &of_part);
+                    write(Part::Value, &grad_part);
                 }
             });
-        Ok((CpuStorage::F32(result), layout.shape().clone()))
+        result
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::gradient_check::{check, variable};
+    use super::super::gradient_check::{check, values};
     use super::*;
 
     const HEADS: Heads = Heads {
@@ -271,24 +232,31 @@ mod tests {
 
     #[test]
     fn gradient_is_that_of_differences() {
-        let sequences = Sequences::of_lengths([3, 1, 2]);
-        let projected = variable((6, 18), 9);
-        check(core::slice::from_ref(&projected), || {
-            attention(&projected, HEADS, &sequences)
-        });
-        // More than a register's width, and none.
-        let sequences = Sequences::of_lengths([18, 0, 2]);
-        let heads = Heads { width: 17, ..HEADS };
-        let projected = variable((20, 6 * 17), 13);
-        check(core::slice::from_ref(&projected), || {
-            let scaled = projected.affine(0.3, 0.0)?;
-            attention(&scaled, heads, &sequences)
-        });
+        let wide = Heads { width: 17, ..HEADS };
+        let scaled = values(&[20, 6 * 17], 13).affine(0.3, 0.0).unwrap();
+        let cases = [
+            ([3, 1, 2], HEADS, values(&[6, 18], 9)),
+            // More than a register's width, and none.
+            ([18, 0, 2], wide, scaled),
+        ];
+        for (lengths, heads, projected) in cases {
+            let sequences = Sequences::of_lengths(lengths);
+            check(
+                [projected],
+                |[projected]| attention(projected, heads, &sequences),
+                |[projected], gradient| {
+                    let context = attention(projected, heads, &sequences)?;
+                    let gradient =
+                        attention_backward(projected, &context, heads, &sequences, gradient)?;
+                    Ok([gradient])
+                },
+            );
+        }
     }
 
     #[test]
     fn sequences_do_not_see_each_other() {
-        let projected = variable((5, 18), 10);
+        let projected = values(&[5, 18], 10);
         let together = Sequences::of_lengths([2, 3]);
         let together = attention(&projected, HEADS, &together).unwrap();
         for (start, length) in [(0, 2), (2, 3)] {

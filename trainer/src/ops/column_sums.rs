@@ -2,22 +2,22 @@
 //! input dimension weighs.
 //!
 //! A GPU adds up parts of the rows, then the parts. A backward has two dozen such sums of parts,
-//! each too small for a GPU: [`LateSums`] makes them in one launch.
+//! each too small for a GPU: [`DeferredSums`] makes them in one launch.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 
-use super::values;
+use super::on_cpu;
 
-/// Sums that wait for their last pass, [`LateSums::finish`], before which they must not be read.
+/// Sums that wait for their last pass, [`DeferredSums::finish`], before which they must not be read.
 /// On a CPU none waits.
 #[derive(Debug, Default)]
 #[must_use = "sums that nobody finishes hold anything"]
-pub struct LateSums {
+pub struct DeferredSums {
     #[cfg(feature = "cuda")]
     pub(super) waiting: Vec<super::cuda::PartialSums>,
 }
 
-impl LateSums {
+impl DeferredSums {
     /// Makes all of them.
     ///
     /// # Errors
@@ -29,20 +29,20 @@ impl LateSums {
     }
 }
 
-/// `x` `[rows, width]` → `[width]`, without a backward.
+/// `x` `[rows, width]` → `[width]`.
 ///
 /// # Errors
 /// When `x` is not a contiguous matrix.
 #[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "for a GPU"))]
-pub(crate) fn column_sums(x: &Tensor, late: &mut LateSums) -> Result<Tensor> {
+pub(crate) fn column_sums(x: &Tensor, deferred: &mut DeferredSums) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        return super::cuda::column_sums(x, late);
+        return super::cuda::column_sums(x, deferred);
     }
-    x.apply_op1_no_bwd(&ColumnSums::OfValues)
+    sums(x, |x| x)
 }
 
-/// Σ|x| of each column, `[rows, width]` → `[width]`, without a backward. Rows are added
+/// Σ|x| of each column, `[rows, width]` → `[width]`. Rows are added
 /// one by one on every device: what is pruned does not depend on it.
 ///
 /// # Errors
@@ -52,42 +52,19 @@ pub(crate) fn column_magnitudes(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cuda() {
         return super::cuda::column_magnitudes(x);
     }
-    x.apply_op1_no_bwd(&ColumnSums::OfMagnitudes)
+    sums(x, f32::abs)
 }
 
 /// A copy for each summand, so that the inner loop has no call.
-fn sums(
-    x: &CpuStorage,
-    layout: &Layout,
-    summand: impl Fn(f32) -> f32,
-) -> Result<(CpuStorage, Shape)> {
-    let (_, width) = layout.shape().dims2()?;
-    let mut sums = vec![0.0; width];
-    for row in values(x, layout)?.chunks_exact(width.max(1)) {
-        for (sum, &x) in sums.iter_mut().zip(row) {
-            *sum += summand(x);
+fn sums(x: &Tensor, summand: impl Fn(f32) -> f32) -> Result<Tensor> {
+    let (_, width) = x.dims2()?;
+    on_cpu([x], width, |[x]| {
+        let mut sums = vec![0.0; width];
+        for row in x.chunks_exact(width.max(1)) {
+            for (sum, &x) in sums.iter_mut().zip(row) {
+                *sum += summand(x);
+            }
         }
-    }
-    Ok((CpuStorage::F32(sums), width.into()))
-}
-
-enum ColumnSums {
-    OfValues,
-    OfMagnitudes,
-}
-
-impl CustomOp1 for ColumnSums {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::OfValues => "column-sums",
-            Self::OfMagnitudes => "column-magnitudes",
-        }
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        match self {
-            Self::OfValues => sums(x, layout, |x| x),
-            Self::OfMagnitudes => sums(x, layout, f32::abs),
-        }
-    }
+        sums
+    })
 }

@@ -9,7 +9,7 @@
 use core::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::CudaDevice;
@@ -22,11 +22,8 @@ use candle_core::op::BackpropOp;
 use candle_core::{CudaStorage, Device, Error, Layout, Result, Shape, Storage, Tensor, bail};
 
 use self::chunks::fresh;
-use self::sums::Parts;
-use super::{LateSums, Lifetime, RowIndex, Sequences};
+use self::rows::offsets;
 use neuroprune_runtime::math::GELU;
-
-use crate::recipe::ActivationKind;
 
 /// Launches a kernel with these arguments.
 macro_rules! launch {
@@ -41,17 +38,28 @@ macro_rules! launch {
     }};
 }
 
-// Behind the macro, which they use.
+// After the macro, which they use.
+mod adamw;
 mod attention;
+mod choice;
 mod chunks;
+mod elements;
 mod layer_norm;
+mod loss;
 mod product;
-pub(crate) mod removal;
+mod rows;
 mod sums;
 
+pub(super) use adamw::adamw;
 pub(super) use attention::{attention, attention_backward};
+pub(super) use choice::keep_best;
+pub(super) use elements::{
+    activation, activation_backward, add_bias, bias_and_activate, fake_quantize,
+};
 pub(super) use layer_norm::{add_and_normalize, layer_norm, layer_norm_backward};
+pub(super) use loss::{add_cross_entropy, add_squared_distance};
 pub(super) use product::product;
+pub(super) use rows::{Uploaded, mean, mean_backward, rows, rows_backward};
 pub(super) use sums::{PartialSums, column_magnitudes, column_sums, finish};
 
 /// The oldest architecture the kernels are compiled for; the driver adapts them.
@@ -68,7 +76,7 @@ const CHUNK: usize = 8192;
 
 /// Makes a fresh device fit for many small operations.
 ///
-/// Memory that was freed stays with the program: by default the driver takes it back
+/// Memory that was freed is kept by the program: by default the driver takes it back
 /// whenever the host waits, once a step, and every allocation after that is a slow one.
 ///
 /// # Errors
@@ -112,8 +120,6 @@ pub(crate) fn available(device: &CudaDevice) -> Result<u64> {
     }
     Ok(free as u64 + held)
 }
-
-type Output = Result<(CudaStorage, Shape)>;
 
 /// Where kernels are, with the sizes that are constants in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -250,6 +256,12 @@ fn address(tensor: &Tensor, count: usize) -> Result<u64> {
     Ok(address)
 }
 
+/// A tensor whose values a kernel is to write, all of them, in memory of its own.
+fn alone(device: &CudaDevice, shape: impl Into<Shape>) -> Result<Tensor> {
+    let shape = shape.into();
+    Ok(tensor(room(device, shape.elem_count())?, device, shape))
+}
+
 /// Room for values that a kernel writes, all of them.
 fn room(device: &CudaDevice, count: usize) -> Result<CudaSlice<f32>> {
     // SAFETY: each user launches a kernel that writes every value before any is read.
@@ -268,422 +280,4 @@ fn device_of(tensor: &Tensor) -> Result<&CudaDevice> {
         Device::Cuda(device) => Ok(device),
         _ => bail!("a tensor is not on a GPU"),
     }
-}
-
-fn wrap(values: CudaSlice<f32>, device: &CudaDevice, shape: impl Into<Shape>) -> Output {
-    let storage = CudaStorage::wrap_cuda_slice(values, device.clone());
-    Ok((storage, shape.into()))
-}
-
-/// See [`super::fake_quantize`].
-pub(super) fn fake_quantize(x: &CudaStorage, layout: &Layout) -> Output {
-    let (device, shape) = (x.device(), layout.shape());
-    let (rows, width) = shape.dims2()?;
-    let x = values(x, layout)?;
-    let mut y = room(device, rows * width)?;
-    let (rows, width) = (size(rows)?, size(width)?);
-    launch!(
-        kernel(device, Source::General, "fake_quantize")?,
-        for_each_row(rows),
-        &x,
-        &mut y,
-        &rows,
-        &width
-    );
-    wrap(y, device, shape)
-}
-
-/// Adds a bias to a product; see [`super::linear()`].
-pub(super) fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
-    let device = device_of(product)?;
-    let (tokens, width) = product.dims2()?;
-    let (product, bias) = (address(product, tokens * width)?, address(bias, width)?);
-    let (count, width) = (size(tokens * width)?, size(width)?);
-    launch!(
-        kernel(device, Source::General, "add_bias")?,
-        for_each(count),
-        &product,
-        &bias,
-        &count,
-        &width
-    );
-    Ok(())
-}
-
-/// As in `kernels.cu`.
-fn number_of(kind: ActivationKind) -> u32 {
-    match kind {
-        ActivationKind::Relu => 0,
-        ActivationKind::Gelu => 1,
-    }
-}
-
-/// See [`super::activation`].
-pub(super) fn activation(x: &CudaStorage, layout: &Layout, kind: ActivationKind) -> Output {
-    let device = x.device();
-    let x = values(x, layout)?;
-    let mut y = room(device, x.len())?;
-    let (count, kind) = (size(x.len())?, number_of(kind));
-    launch!(
-        kernel(device, Source::General, "activation")?,
-        for_each(count),
-        &x,
-        &mut y,
-        &count,
-        &kind
-    );
-    wrap(y, device, layout.shape())
-}
-
-/// See [`super::bias_and_activate`]; what `product` holds gets the bias.
-pub(super) fn bias_and_activate(
-    product: &Tensor,
-    bias: &Tensor,
-    kind: ActivationKind,
-) -> Result<Tensor> {
-    let device = device_of(product)?;
-    let (rows, width) = product.dims2()?;
-    let y = fresh(device, (rows, width), Lifetime::Step)?;
-    // Fresh from a product, nobody else has it.
-    let (x, bias) = (address(product, rows * width)?, address(bias, width)?);
-    let to = address(&y, rows * width)?;
-    let (count, cols) = (size(rows * width)?, size(width)?);
-    let kind = number_of(kind);
-    launch!(
-        kernel(device, Source::General, "bias_and_activate")?,
-        for_each(count),
-        &x,
-        &bias,
-        &to,
-        &count,
-        &cols,
-        &kind
-    );
-    Ok(y)
-}
-
-/// See [`super::activation_backward`]: gradients of x, and of a bias added to it.
-pub(super) fn activation_backward(
-    x: &Tensor,
-    gradient: &Tensor,
-    kind: ActivationKind,
-    late: &mut LateSums,
-) -> Result<[Tensor; 2]> {
-    let device = device_of(x)?;
-    let (rows, width) = x.dims2()?;
-    let of_x = fresh(device, (rows, width), Lifetime::Moment)?;
-    let parts = Parts::new(rows, width)?;
-    let partial = PartialSums::new(device, parts.count, width)?;
-    let (x, gradient) = (address(x, rows * width)?, address(gradient, rows * width)?);
-    let (to_x, to_partial) = (address(&of_x, rows * width)?, partial.address()?);
-    let (count, cols) = (size(rows)?, size(width)?);
-    let kind = number_of(kind);
-    launch!(
-        kernel(device, Source::General, "activation_backward")?,
-        parts.configuration,
-        &x,
-        &gradient,
-        &to_x,
-        &to_partial,
-        &count,
-        &cols,
-        &parts.rows_each,
-        &kind
-    );
-    Ok([of_x, partial.sums(late)?])
-}
-
-/// See [`super::rows`].
-pub(super) fn rows(table: &CudaStorage, layout: &Layout, index: &RowIndex) -> Output {
-    let device = table.device();
-    let (_, width) = layout.shape().dims2()?;
-    let count = index.ids().len();
-    let table = values(table, layout)?;
-    let ids = device.clone_htod(index.ids())?;
-    let mut y = room(device, count * width)?;
-    let cols = size(width)?;
-    launch!(
-        kernel(device, Source::General, "gather_rows")?,
-        grid(size(count)?, 1, 1, (THREADS, 1), 0),
-        &table,
-        &ids,
-        &mut y,
-        &cols
-    );
-    wrap(y, device, (count, width))
-}
-
-/// Gradient of the table.
-pub(super) fn rows_backward(
-    gradient: &CudaStorage,
-    layout: &Layout,
-    index: &RowIndex,
-    table_rows: usize,
-) -> Output {
-    let device = gradient.device();
-    let (_, width) = layout.shape().dims2()?;
-    let gradient = values(gradient, layout)?;
-    let (distinct, starts, places) = index.grouped(table_rows);
-    let blocks = size(distinct.len())?;
-    let all = [distinct, starts, places];
-    let [after_distinct, after_starts] = [all[0].len(), all[0].len() + all[1].len()];
-    let all = device.clone_htod(&all.concat())?;
-    let (distinct, starts) = (
-        all.slice(..after_distinct),
-        all.slice(after_distinct..after_starts),
-    );
-    let places = all.slice(after_starts..);
-    let mut of_table = device.alloc_zeros::<f32>(table_rows * width)?;
-    let cols = size(width)?;
-    launch!(
-        kernel(device, Source::General, "scatter_rows")?,
-        grid(blocks, 1, 1, (THREADS, 1), 0),
-        &gradient,
-        &distinct,
-        &starts,
-        &places,
-        &mut of_table,
-        &cols
-    );
-    wrap(of_table, device, (table_rows, width))
-}
-
-/// Offsets of [`Sequences`] on a GPU, once they are there, with its number: every layer reads
-/// them twice.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Uploaded(Arc<OnceLock<(usize, Arc<CudaSlice<u32>>)>>);
-
-/// Where sequences lie does not depend on it.
-impl PartialEq for Uploaded {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Uploaded {}
-
-fn offsets(device: &CudaDevice, sequences: &Sequences) -> Result<Arc<CudaSlice<u32>>> {
-    let gpu = device.cuda_stream().context().ordinal();
-    let Uploaded(uploaded) = &sequences.uploaded;
-    if let Some((there, offsets)) = uploaded.get()
-        && *there == gpu
-    {
-        return Ok(offsets.clone());
-    }
-    let offsets = sequences.offsets.iter().map(|&offset| size(offset));
-    let offsets = offsets.collect::<Result<Vec<u32>>>()?;
-    let offsets = Arc::new(device.clone_htod(&offsets)?);
-    // Another GPU's stay where they are.
-    let _ = uploaded.set((gpu, offsets.clone()));
-    Ok(offsets)
-}
-
-/// See [`super::mean`].
-pub(super) fn mean(x: &CudaStorage, layout: &Layout, sequences: &Sequences) -> Output {
-    let device = x.device();
-    let (_, width) = layout.shape().dims2()?;
-    let x = values(x, layout)?;
-    let offsets = offsets(device, sequences)?;
-    let mut y = room(device, sequences.count() * width)?;
-    let cols = size(width)?;
-    launch!(
-        kernel(device, Source::General, "mean_rows")?,
-        grid(size(sequences.count())?, 1, 1, (THREADS, 1), 0),
-        &x,
-        &*offsets,
-        &mut y,
-        &cols
-    );
-    wrap(y, device, (sequences.count(), width))
-}
-
-/// Gradient of the tokens.
-pub(super) fn mean_backward(
-    gradient: &CudaStorage,
-    layout: &Layout,
-    sequences: &Sequences,
-) -> Output {
-    let device = gradient.device();
-    let (_, width) = layout.shape().dims2()?;
-    let gradient = values(gradient, layout)?;
-    let offsets = offsets(device, sequences)?;
-    let mut of_x = room(device, sequences.tokens() * width)?;
-    let cols = size(width)?;
-    launch!(
-        kernel(device, Source::General, "mean_rows_backward")?,
-        grid(size(sequences.count())?, 1, 1, (THREADS, 1), 0),
-        &gradient,
-        &*offsets,
-        &mut of_x,
-        &cols
-    );
-    wrap(of_x, device, (sequences.tokens(), width))
-}
-
-/// A loss and the gradient of its logits, which grow by what is added to them; see
-/// `crate::training::loss`.
-pub(crate) struct Losses {
-    /// One number.
-    pub(crate) value: Tensor,
-    /// `[sequences, labels]`.
-    pub(crate) of_logits: Tensor,
-}
-
-impl Losses {
-    /// Zeros for these logits.
-    ///
-    /// # Errors
-    /// When memory cannot be had.
-    pub(crate) fn new(logits: &Tensor) -> Result<Self> {
-        let device = device_of(logits)?;
-        Ok(Self {
-            value: tensor(device.alloc_zeros::<f32>(1)?, device, ()),
-            of_logits: logits.zeros_like()?,
-        })
-    }
-
-    /// Adds `weight`·CE(`scale`·logits, targets); or, where `targets` are the logits of a
-    /// teacher, softmax(`scale`·targets) is what is aimed at.
-    ///
-    /// # Errors
-    /// When the shapes do not fit.
-    pub(crate) fn add_cross_entropy(
-        &self,
-        [logits, targets]: [&Tensor; 2],
-        is_taught: bool,
-        scale: f32,
-        weight: f32,
-    ) -> Result<()> {
-        let device = device_of(logits)?;
-        let (rows, width) = logits.dims2()?;
-        let places = [logits, targets, &self.of_logits].map(|it| address(it, rows * width));
-        let [logits, targets, of_logits] = places;
-        let (logits, targets, of_logits) = (logits?, targets?, of_logits?);
-        let value = address(&self.value, 1)?;
-        let (count, cols) = (size(rows)?, size(width)?);
-        let answers = u32::from(is_taught);
-        launch!(
-            kernel(device, Source::General, "cross_entropy")?,
-            grid(1, 1, 1, (LOSS_THREADS, 1), 0),
-            &logits,
-            &targets,
-            &value,
-            &of_logits,
-            &count,
-            &cols,
-            &scale,
-            &weight,
-            &answers
-        );
-        Ok(())
-    }
-
-    /// Adds `weight`·Σ(own − shown)²; returns the gradient of `own`.
-    ///
-    /// # Errors
-    /// When the shapes do not fit.
-    pub(crate) fn add_squared_distance(
-        &self,
-        own: &Tensor,
-        shown: &Tensor,
-        weight: f32,
-    ) -> Result<Tensor> {
-        let device = device_of(own)?;
-        let count = own.elem_count();
-        let gradient = fresh(device, own.shape(), Lifetime::Step)?;
-        let configuration = for_each(size(count)?);
-        let blocks = configuration.grid_dim.0;
-        let partial = fresh(device, blocks as usize, Lifetime::Moment)?;
-        let (to, partial) = (
-            address(&gradient, count)?,
-            address(&partial, blocks as usize)?,
-        );
-        let (own_place, shown) = (address(own, count)?, address(shown, count)?);
-        let value = address(&self.value, 1)?;
-        let values = size(count)?;
-        launch!(
-            kernel(device, Source::General, "squared_distance")?,
-            configuration,
-            &own_place,
-            &shown,
-            &to,
-            &partial,
-            &values,
-            &weight
-        );
-        launch!(
-            kernel(device, Source::General, "add_up")?,
-            grid(1, 1, 1, (WARP, 1), 0),
-            &partial,
-            &value,
-            &blocks,
-            &weight
-        );
-        Ok(gradient)
-    }
-}
-
-/// Threads of the one block that adds up a loss.
-const LOSS_THREADS: u32 = 1024;
-
-/// One trained tensor for [`adamw`]; all of one shape.
-pub(crate) struct Slot<'t> {
-    /// Weight, moments, gradient; then mask and sensitivity where it is pruned.
-    pub(crate) tensors: [Option<&'t Tensor>; 6],
-    /// Whether its weights decay.
-    pub(crate) decays: bool,
-}
-
-/// What [`adamw`] does to all of them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AdamW {
-    pub(crate) rate: f32,
-    pub(crate) decay: f32,
-    pub(crate) first_correction: f32,
-    pub(crate) second_correction: f32,
-    pub(crate) score_memory: f32,
-    /// The score is −Σ w·g instead of a moving average of |w·g|.
-    pub(crate) is_movement: bool,
-}
-
-/// One step of the optimiser for every tensor, unless `loss` is not finite.
-///
-/// # Errors
-/// When a tensor is not contiguous `f32` on the GPU of `loss`.
-pub(crate) fn adamw(slots: &[Slot<'_>], loss: &Tensor, step: AdamW) -> Result<()> {
-    let (storage, layout) = loss.storage_and_layout();
-    let Storage::Cuda(loss) = &*storage else {
-        bail!("adamw: the loss is not on a GPU");
-    };
-    let device = loss.device();
-    let loss = values(loss, layout)?;
-    let (mut table, mut chunks) = (Vec::new(), Vec::new());
-    for (number, slot) in (0_u32..).zip(slots) {
-        let count = slot.tensors[0].map_or(0, Tensor::elem_count);
-        for tensor in slot.tensors {
-            table.push(tensor.map_or(Ok(0), |tensor| address(tensor, count))?);
-        }
-        table.extend([count as u64, u64::from(slot.decays)]);
-        for first in (0..count).step_by(CHUNK) {
-            chunks.extend([number, size(first)?]);
-        }
-    }
-    let is_movement = u32::from(step.is_movement);
-    let blocks = size(chunks.len() / 2)?;
-    let (table, chunks) = (device.clone_htod(&table)?, device.clone_htod(&chunks)?);
-    // The tensors outlive the launch: memory of a stream is freed in its order.
-    launch!(
-        kernel(device, Source::General, "adamw")?,
-        grid(blocks, 1, 1, (THREADS, 1), 0),
-        &table,
-        &chunks,
-        &loss,
-        &step.rate,
-        &step.decay,
-        &step.first_correction,
-        &step.second_correction,
-        &step.score_memory,
-        &is_movement
-    );
-    Ok(())
 }

@@ -65,6 +65,24 @@ fn open_cuda(number: usize) -> candle_core::Result<Device> {
     Ok(device)
 }
 
+/// Whether products of matrices of odd sizes are slower there than somewhat larger ones of
+/// even sizes.
+#[must_use]
+pub fn multiplies_whole_lines(device: &Device) -> bool {
+    device.is_cuda()
+}
+
+/// Bytes that this program may have in all on a GPU: what is free, and what it holds; nothing
+/// where the device does not say.
+#[must_use]
+pub fn available(device: &Device) -> Option<u64> {
+    match device {
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => super::cuda::available(device).ok(),
+        _ => None,
+    }
+}
+
 impl fmt::Display for DeviceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -6,9 +6,9 @@
 //! been rounded (straight-through estimator: Bengio et al. 2013, Jacob et al. 2018), so there is
 //! nothing to do in a backward but to use what the forward read.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 
-use super::values;
+use super::on_cpu;
 
 /// Steps to the largest magnitude.
 const LARGEST: f32 = 127.0;
@@ -18,38 +18,25 @@ const LARGEST: f32 = 127.0;
 /// # Errors
 /// When `x` is not a contiguous matrix.
 pub fn fake_quantize(x: &Tensor) -> Result<Tensor> {
-    x.apply_op1_no_bwd(&FakeQuantize)
+    let (_, width) = x.dims2()?;
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return super::cuda::fake_quantize(x);
+    }
+    on_cpu([x], x.shape(), |[x]| {
+        let mut y = x.to_vec();
+        y.chunks_exact_mut(width.max(1)).for_each(round);
+        y
+    })
 }
 
-struct FakeQuantize;
-
-impl CustomOp1 for FakeQuantize {
-    fn name(&self) -> &'static str {
-        "fake-quantize"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (_, width) = layout.shape().dims2()?;
-        let mut y = values(x, layout)?.to_vec();
-        for row in y.chunks_exact_mut(width.max(1)) {
-            let largest = row.iter().fold(0.0, |largest: f32, x| largest.max(x.abs()));
-            if largest > 0.0 {
-                let (step, inverse) = (largest / LARGEST, LARGEST / largest);
-                for x in row {
-                    *x = (*x * inverse).round_ties_even() * step;
-                }
-            }
+fn round(row: &mut [f32]) {
+    let largest = row.iter().fold(0.0, |largest: f32, x| largest.max(x.abs()));
+    if largest > 0.0 {
+        let (step, inverse) = (largest / LARGEST, LARGEST / largest);
+        for x in row {
+            *x = (*x * inverse).round_ties_even() * step;
         }
-        Ok((CpuStorage::F32(y), layout.shape().clone()))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        x: &candle_core::CudaStorage,
-        layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        super::cuda::fake_quantize(x, layout)
     }
 }
 

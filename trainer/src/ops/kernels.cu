@@ -145,13 +145,13 @@ extern "C" __global__ void activation(const float* __restrict__ x, float* __rest
     for (u32 i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) y[i] = activated(x[i], kind);
 }
 
-// Behind a product without its bias: x gets it, y is the function of that.
+// After a product without its bias: x gets it, y is the function of that.
 extern "C" __global__ void bias_and_activate(float* __restrict__ x, const float* __restrict__ bias, float* __restrict__ y, u32 count, u32 width, u32 kind) {
     with_bias(x, bias, count, width, [=](size_t i, float sum) { x[i] = sum; y[i] = activated(sum, kind); });
 }
 
 // The gradient of x, and of each part of the rows the sums of its columns: as column_sums.
-extern "C" __global__ void activation_backward(const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ of_x, float* __restrict__ partial, u32 rows, u32 width, u32 rows_each, u32 kind) {
+extern "C" __global__ void activation_backward(const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ grad_x, float* __restrict__ partial, u32 rows, u32 width, u32 rows_each, u32 kind) {
     u32 column = blockIdx.x * WARP + threadIdx.x;
     u32 end = min(rows, (blockIdx.y + 1) * rows_each);
     float sum = 0.f;
@@ -160,7 +160,7 @@ extern "C" __global__ void activation_backward(const float* __restrict__ x, cons
         for (u32 row = blockIdx.y * rows_each + threadIdx.y; row < end; row += 8) {
             size_t at = (size_t)row * width + column;
             float of = gradient[at] * slope(x[at], kind);
-            of_x[at] = of;
+            grad_x[at] = of;
             sum += of;
         }
     }
@@ -177,8 +177,8 @@ extern "C" __global__ void gather_rows(const float* table, const u32* ids, float
 
 // Rows of the gradient that belong to one row of the table, in the order of the batch.
 // The others of the table are zero before.
-extern "C" __global__ void scatter_rows(const float* gradient, const u32* distinct, const u32* starts, const u32* places, float* of_table, u32 width) {
-    float* to = of_table + (size_t)distinct[blockIdx.x] * width;
+extern "C" __global__ void scatter_rows(const float* gradient, const u32* distinct, const u32* starts, const u32* places, float* grad_table, u32 width) {
+    float* to = grad_table + (size_t)distinct[blockIdx.x] * width;
     u32 begin = starts[blockIdx.x], end = starts[blockIdx.x + 1];
     for (u32 i = threadIdx.x; i < width; i += blockDim.x) {
         float sum = 0.f;
@@ -198,12 +198,12 @@ extern "C" __global__ void mean_rows(const float* x, const u32* offsets, float* 
     }
 }
 
-extern "C" __global__ void mean_rows_backward(const float* gradient, const u32* offsets, float* of_x, u32 width) {
+extern "C" __global__ void mean_rows_backward(const float* gradient, const u32* offsets, float* grad_x, u32 width) {
     u32 begin = offsets[blockIdx.x], end = offsets[blockIdx.x + 1];
     float inverse = 1.f / (end - begin);
     for (u32 i = threadIdx.x; i < width; i += blockDim.x) {
         float g = gradient[(size_t)blockIdx.x * width + i] * inverse;
-        for (u32 row = begin; row < end; row++) of_x[(size_t)row * width + i] = g;
+        for (u32 row = begin; row < end; row++) grad_x[(size_t)row * width + i] = g;
     }
 }
 
@@ -218,10 +218,10 @@ __device__ __forceinline__ float normalizer(const float* x, u32 width, float sca
     return largest + logf(warp_sum(sum));
 }
 
-// value[0] += weight·mean of −Σ targets·log softmax(scale·logits), of_logits += its gradient; where
+// value[0] += weight·mean of −Σ targets·log softmax(scale·logits), grad_logits += its gradient; where
 // answers are asked for, targets are logits too, and softmax(scale·targets) is what is aimed at.
 // One block for all rows: there are few.
-extern "C" __global__ void cross_entropy(const float* logits, const float* targets, float* value, float* of_logits, u32 rows, u32 width, float scale, float weight, u32 answers) {
+extern "C" __global__ void cross_entropy(const float* logits, const float* targets, float* value, float* grad_logits, u32 rows, u32 width, float scale, float weight, u32 answers) {
     __shared__ float losses[WARP];
     u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
     float loss = 0.f;
@@ -235,7 +235,7 @@ extern "C" __global__ void cross_entropy(const float* logits, const float* targe
             if (answers) target = expf(target * scale - shown);
             float logarithm = logits[start + i] * scale - own;
             sum -= target * logarithm;
-            of_logits[start + i] += weight * scale / rows * (expf(logarithm) - target);
+            grad_logits[start + i] += weight * scale / rows * (expf(logarithm) - target);
         }
         loss += warp_sum(sum);
     }
@@ -317,7 +317,7 @@ __device__ __forceinline__ u32 weights_of_group(const Groups& it, u32 group, u32
 }
 
 // A group that is gone has key 0; others that of their score, with the order of
-// f32::total_cmp. Among equal keys the first stays longest.
+// f32::total_cmp. Among equal keys the first is kept longest.
 __device__ __forceinline__ u64 place_of(u32 key, u32 position) { return (u64)key << 32 | (u32)~position; }
 
 // chunks holds (matrix, first group) pairs; a block takes CHUNK groups. Every operation
@@ -369,7 +369,7 @@ extern "C" __global__ void group_histogram(const Groups* matrices, const u32* ch
     for (u32 i = threadIdx.x; i < values; i += blockDim.x) if (sums[i]) atomicAdd(&weights[i], sums[i]);
 }
 
-// Zeroes the mask of groups behind the last that stays.
+// Zeroes the mask of groups after the last that is kept.
 extern "C" __global__ void remove_groups(const Groups* matrices, const u32* chunks, const u32* keys, u32 width, u64 last) {
     const Groups& it = matrices[chunks[blockIdx.x * 2]];
     u32 begin = chunks[blockIdx.x * 2 + 1], end = min((u64)it.count, (u64)begin + CHUNK), before = it.first;

@@ -39,7 +39,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) layer_norm(const floa
     normalize(own, gain, shift, y + start, epsilon);
 }
 
-// Behind a product without its bias, where a residual is: x becomes their sum, y is normalised.
+// After a product without its bias, where a residual is: x becomes their sum, y is normalised.
 extern "C" __global__ void __launch_bounds__(WARPS * WARP) add_and_normalize(float* __restrict__ x, const float* __restrict__ bias, const float* __restrict__ residual, const float* __restrict__ gain, const float* __restrict__ shift, float* __restrict__ y, u32 rows, float epsilon) {
     u32 row = blockIdx.x * WARPS + threadIdx.x / WARP;
     if (row >= rows) return;
@@ -69,21 +69,21 @@ __device__ __forceinline__ void add_up(const float of[VALUES], float* sums) {
 
 // The gradient of x, and of each block of threads the sums of the columns of its rows:
 // partial is [blocks, 3, WIDTH], for gain, shift, and a bias that was added to x.
-extern "C" __global__ void __launch_bounds__(WARPS * WARP) layer_norm_backward(const float* __restrict__ x, const float* __restrict__ gain, Addends of_y, float* __restrict__ of_x, float* __restrict__ partial, u32 rows, float epsilon) {
-    float of_gain[VALUES] = {}, of_shift[VALUES] = {}, of_bias[VALUES] = {};
+extern "C" __global__ void __launch_bounds__(WARPS * WARP) layer_norm_backward(const float* __restrict__ x, const float* __restrict__ gain, Addends grad_y, float* __restrict__ grad_x, float* __restrict__ partial, u32 rows, float epsilon) {
+    float grad_gain[VALUES] = {}, grad_shift[VALUES] = {}, grad_bias[VALUES] = {};
     for (u32 row = blockIdx.x * WARPS + threadIdx.x / WARP; row < rows; row += gridDim.x * WARPS) {
         size_t start = (size_t)row * WIDTH;
         float own[VALUES], g[VALUES];
         EACH(k, i) own[k] = x[start + i];
-        EACH(k, i) g[k] = of_y.a[start + i];
-        if (of_y.b) EACH(k, i) g[k] += of_y.b[start + i];
-        if (of_y.c) EACH(k, i) g[k] += of_y.c[start + i];
+        EACH(k, i) g[k] = grad_y.a[start + i];
+        if (grad_y.b) EACH(k, i) g[k] += grad_y.b[start + i];
+        if (grad_y.c) EACH(k, i) g[k] += grad_y.c[start + i];
         float mean, inverse, sum = 0.f, product = 0.f;
         moments(own, epsilon, &mean, &inverse);
         EACH(k, i) {
             own[k] = (own[k] - mean) * inverse;
-            of_gain[k] += g[k] * own[k];
-            of_shift[k] += g[k];
+            grad_gain[k] += g[k] * own[k];
+            grad_shift[k] += g[k];
             g[k] *= gain[i];
             sum += g[k];
             product += g[k] * own[k];
@@ -92,12 +92,12 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) layer_norm_backward(c
         product = warp_sum(product) / WIDTH;
         EACH(k, i) {
             float of = inverse * (g[k] - sum - own[k] * product);
-            of_x[start + i] = of;
-            of_bias[k] += of;
+            grad_x[start + i] = of;
+            grad_bias[k] += of;
         }
     }
     partial += (size_t)blockIdx.x * 3 * WIDTH;
-    add_up(of_gain, partial);
-    add_up(of_shift, partial + WIDTH);
-    add_up(of_bias, partial + 2 * WIDTH);
+    add_up(grad_gain, partial);
+    add_up(grad_shift, partial + WIDTH);
+    add_up(grad_bias, partial + 2 * WIDTH);
 }

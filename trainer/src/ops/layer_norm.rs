@@ -1,11 +1,11 @@
 //! LayerNorm (Ba et al. 2016): (x − mean)/√(variance + ε)·gain + shift, row by row.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 
-use super::column_sums::{LateSums, column_sums};
+use super::column_sums::{DeferredSums, column_sums};
 use super::linear::add_bias;
+use super::on_cpu;
 use super::reduction::sum;
-use super::values;
 
 /// `x` `[tokens, features]`, `gain` and `shift` `[features]`.
 ///
@@ -20,10 +20,23 @@ pub fn layer_norm(x: &Tensor, gain: &Tensor, shift: &Tensor, epsilon: f32) -> Re
             shift.dims()
         );
     }
-    x.apply_op3(gain, shift, LayerNorm { epsilon })
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return super::cuda::layer_norm(x, gain, shift, epsilon);
+    }
+    on_cpu([x, gain, shift], x.shape(), |[x, gain, shift]| {
+        let mut y = Vec::with_capacity(x.len());
+        for x in x.chunks_exact(width) {
+            let (mean, inverse) = moments(x, epsilon);
+            let weights = gain.iter().zip(shift);
+            let terms = x.iter().zip(weights);
+            y.extend(terms.map(|(x, (g, b))| (x - mean) * inverse * g + b));
+        }
+        y
+    })
 }
 
-/// What is behind a matrix and its residual: the sum `residual` + (`product` + `bias`), and that
+/// What comes after a matrix and its residual: the sum `residual` + (`product` + `bias`), and that
 /// sum's LayerNorm, all `[tokens, features]`. `product` is one of [`super::product`] that
 /// nobody else has; it becomes the sum.
 ///
@@ -51,17 +64,17 @@ pub fn add_and_normalize(
 #[derive(Clone, Debug)]
 pub struct NormGradients {
     /// `[tokens, features]`.
-    pub of_x: Tensor,
+    pub grad_x: Tensor,
     /// `[features]`.
-    pub of_gain: Tensor,
+    pub grad_gain: Tensor,
     /// `[features]`.
-    pub of_shift: Tensor,
+    pub grad_shift: Tensor,
     /// Of a bias that was added to each row of `x`, `[features]`.
-    pub of_bias: Tensor,
+    pub grad_bias: Tensor,
 }
 
-/// Gradients behind [`layer_norm`], where the sum of `gradients`, one to three, is that of the
-/// result; all but that of `x` are `late`.
+/// Gradients of [`layer_norm`], where the sum of `gradients`, one to three, is that of the
+/// result; all sums but that of `x` are deferred.
 ///
 /// # Errors
 /// When the shapes do not fit, or a tensor is not contiguous.
@@ -69,18 +82,18 @@ pub fn layer_norm_backward(
     x: &Tensor,
     gain: &Tensor,
     epsilon: f32,
-    gradients: &[&Tensor],
-    late: &mut LateSums,
+    gradients: &[Tensor],
+    deferred: &mut DeferredSums,
 ) -> Result<NormGradients> {
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        let made = super::cuda::layer_norm_backward(x, gain, epsilon, gradients, late)?;
-        let [of_x, of_gain, of_shift, of_bias] = made;
+        let made = super::cuda::layer_norm_backward(x, gain, epsilon, gradients, deferred)?;
+        let [grad_x, grad_gain, grad_shift, grad_bias] = made;
         return Ok(NormGradients {
-            of_x,
-            of_gain,
-            of_shift,
-            of_bias,
+            grad_x,
+            grad_gain,
+            grad_shift,
+            grad_bias,
         });
     }
     let Some((first, others)) = gradients.split_first() else {
@@ -88,20 +101,20 @@ pub fn layer_norm_backward(
     };
     let gradient = others
         .iter()
-        .try_fold((*first).clone(), |sum, other| sum + *other)?;
+        .try_fold(first.clone(), |sum, other| sum + other)?;
     let gradient = gradient.contiguous()?;
-    let of_x = x.apply_op3_no_bwd(gain, &gradient, &Backward { epsilon })?;
-    let of_gain = x.apply_op3_no_bwd(gain, &gradient, &WeightsBackward { epsilon })?;
+    let grad_x = on_cpu([x, gain, &gradient], x.shape(), |[x, gain, gradient]| {
+        x_backward(x, gain, gradient, epsilon)
+    })?;
+    let grad_gain = on_cpu([x, &gradient], gain.shape(), |[x, gradient]| {
+        gain_backward(x, gradient, gain.elem_count(), epsilon)
+    })?;
     Ok(NormGradients {
-        of_bias: column_sums(&of_x, late)?,
-        of_x,
-        of_gain,
-        of_shift: column_sums(&gradient, late)?,
+        grad_bias: column_sums(&grad_x, deferred)?,
+        grad_x,
+        grad_gain,
+        grad_shift: column_sums(&gradient, deferred)?,
     })
-}
-
-struct LayerNorm {
-    epsilon: f32,
 }
 
 /// Mean and 1/√(variance + ε) of a row.
@@ -113,153 +126,55 @@ fn moments(x: &[f32], epsilon: f32) -> (f32, f32) {
     (mean, (variance + epsilon).sqrt().recip())
 }
 
-impl CustomOp3 for LayerNorm {
-    fn name(&self) -> &'static str {
-        "layer-norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        layout: &Layout,
-        gain: &CpuStorage,
-        gain_layout: &Layout,
-        shift: &CpuStorage,
-        shift_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, gain) = (values(x, layout)?, values(gain, gain_layout)?);
-        let shift = values(shift, shift_layout)?;
-        let (_, width) = layout.shape().dims2()?;
-        let mut y = Vec::with_capacity(x.len());
-        for x in x.chunks_exact(width) {
-            let (mean, inverse) = moments(x, self.epsilon);
-            let weights = gain.iter().zip(shift);
-            y.extend(
-                x.iter()
-                    .zip(weights)
-                    .map(|(x, (g, b))| (x - mean) * inverse * g + b),
-            );
-        }
-        Ok((CpuStorage::F32(y), layout.shape().clone()))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        x: &candle_core::CudaStorage,
-        x_layout: &Layout,
-        gain: &candle_core::CudaStorage,
-        gain_layout: &Layout,
-        shift: &candle_core::CudaStorage,
-        shift_layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        let operands = [(x, x_layout), (gain, gain_layout), (shift, shift_layout)];
-        super::cuda::layer_norm(operands, self.epsilon)
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        gain: &Tensor,
-        _shift: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
-        let mut late = LateSums::default();
-        let found = layer_norm_backward(x, gain, self.epsilon, &[&gradient], &mut late)?;
-        late.finish()?;
-        Ok((Some(found.of_x), Some(found.of_gain), Some(found.of_shift)))
-    }
-}
-
 /// Gradient of x: with x̂ the normalised row and h = gradient·gain,
 /// (h − mean(h) − x̂·mean(h·x̂)) / √(variance + ε).
-struct Backward {
-    epsilon: f32,
-}
-
-impl CustomOp3 for Backward {
-    fn name(&self) -> &'static str {
-        "layer-norm-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        layout: &Layout,
-        gain: &CpuStorage,
-        gain_layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let gain = values(gain, gain_layout)?;
-        let width = gain.len();
-        let rows = values(x, layout)?.chunks_exact(width);
-        let mut of_x = Vec::with_capacity(layout.shape().elem_count());
-        let mut scaled = vec![0.0; width];
-        for (x, gradient) in rows.zip(values(gradient, gradient_layout)?.chunks_exact(width)) {
-            let (mean, inverse) = moments(x, self.epsilon);
-            for ((scaled, gradient), gain) in scaled.iter_mut().zip(gradient).zip(gain) {
-                *scaled = gradient * gain;
-            }
-            #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
-            let count = width as f32;
-            let constant = sum(&scaled, &scaled, |h, _| h) / count;
-            let slope = sum(&scaled, x, |h, x| h * (x - mean) * inverse) / count;
-            let terms = scaled.iter().zip(x);
-            of_x.extend(
-                terms.map(|(h, x)| inverse * (h - constant - (x - mean) * inverse * slope)),
-            );
+fn x_backward(x: &[f32], gain: &[f32], gradient: &[f32], epsilon: f32) -> Vec<f32> {
+    let width = gain.len();
+    let mut grad_x = Vec::with_capacity(x.len());
+    let mut scaled = vec![0.0; width];
+    for (x, gradient) in x.chunks_exact(width).zip(gradient.chunks_exact(width)) {
+        let (mean, inverse) = moments(x, epsilon);
+        for ((scaled, gradient), gain) in scaled.iter_mut().zip(gradient).zip(gain) {
+            *scaled = gradient * gain;
         }
-        Ok((CpuStorage::F32(of_x), layout.shape().clone()))
+        #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
+        let count = width as f32;
+        let constant = sum(&scaled, &scaled, |h, _| h) / count;
+        let slope = sum(&scaled, x, |h, x| h * (x - mean) * inverse) / count;
+        let terms = scaled.iter().zip(x);
+        grad_x.extend(terms.map(|(h, x)| inverse * (h - constant - (x - mean) * inverse * slope)));
     }
+    grad_x
 }
 
 /// Gradient of the gain: Σ over rows of gradient·x̂.
-struct WeightsBackward {
-    epsilon: f32,
-}
-
-impl CustomOp3 for WeightsBackward {
-    fn name(&self) -> &'static str {
-        "layer-norm-weights-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        layout: &Layout,
-        _gain: &CpuStorage,
-        gain_layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let width = gain_layout.shape().elem_count();
-        let rows = values(x, layout)?.chunks_exact(width);
-        let mut of_gain = vec![0.0; width];
-        for (x, gradient) in rows.zip(values(gradient, gradient_layout)?.chunks_exact(width)) {
-            let (mean, inverse) = moments(x, self.epsilon);
-            for ((sum, x), gradient) in of_gain.iter_mut().zip(x).zip(gradient) {
-                *sum += gradient * (x - mean) * inverse;
-            }
+fn gain_backward(x: &[f32], gradient: &[f32], width: usize, epsilon: f32) -> Vec<f32> {
+    let mut grad_gain = vec![0.0; width];
+    for (x, gradient) in x.chunks_exact(width).zip(gradient.chunks_exact(width)) {
+        let (mean, inverse) = moments(x, epsilon);
+        for ((sum, x), gradient) in grad_gain.iter_mut().zip(x).zip(gradient) {
+            *sum += gradient * (x - mean) * inverse;
         }
-        Ok((CpuStorage::F32(of_gain), gain_layout.shape().clone()))
     }
+    grad_gain
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::gradient_check::{check, variable};
+    use super::super::gradient_check::{check, values};
     use super::*;
 
     #[test]
     fn gradient_is_that_of_differences() {
-        let x = variable((4, 6), 4);
-        let gain = variable((1, 6), 5);
-        let shift = variable((1, 6), 6);
-        check(&[x.clone(), gain.clone(), shift.clone()], || {
-            layer_norm(&x, &gain.flatten_all()?, &shift.flatten_all()?, 1e-5)
-        });
+        check(
+            [values(&[4, 6], 4), values(&[6], 5), values(&[6], 6)],
+            |[x, gain, shift]| layer_norm(x, gain, shift, 1e-5),
+            |[x, gain, _], gradient| {
+                let mut deferred = DeferredSums::default();
+                let found = layer_norm_backward(x, gain, 1e-5, &[gradient.clone()], &mut deferred)?;
+                deferred.finish()?;
+                Ok([found.grad_x, found.grad_gain, found.grad_shift])
+            },
+        );
     }
 }

@@ -2,26 +2,14 @@
 //!
 //! The gradient of W comes out as `[rows, cols]`, as W is stored. Operands in bf16 are
 //! multiplied as such, and what comes out is in f32 all the same: sums of many small numbers
-//! do not fit into seven bits of fraction. candle's backward does not see any of it: the
-//! gradients are [`linear_backward`]'s.
+//! do not fit into seven bits of fraction.
 
-use candle_core::backend::BackendStorage as _;
-use candle_core::{CpuStorage, CustomOp2, DType, InplaceOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 
-use super::{Lifetime, values};
+use super::{Lifetime, change};
 
-/// `x` `[tokens, cols]`, `weight` `[rows, cols]`, both f32 or both bf16, `bias` `[rows]` in
-/// f32 → `[tokens, rows]` in f32.
-///
-/// # Errors
-/// When the shapes do not fit.
-pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    let y = product(x, weight)?;
-    add_bias(&y, bias)?;
-    Ok(y)
-}
-
-/// x·Wᵀ alone: a bias comes with what is next.
+/// x·Wᵀ: `x` `[tokens, cols]`, `weight` `[rows, cols]`, both f32 or both bf16 →
+/// `[tokens, rows]` in f32.
 ///
 /// # Errors
 /// When the shapes do not fit.
@@ -30,7 +18,10 @@ pub fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
 }
 
 /// Adds `bias` `[rows]` to what [`product`] made, which nobody else has yet.
-pub(super) fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
     let (_, rows) = product.dims2()?;
     if bias.dims() != [rows] {
         bail!("a bias of {:?} for {rows} columns", bias.dims());
@@ -39,7 +30,13 @@ pub(super) fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
     if product.device().is_cuda() {
         return super::cuda::add_bias(product, bias);
     }
-    product.inplace_op2(bias, &AddBias)
+    change(product, [bias; 2], |product, bias, _| {
+        for row in product.chunks_exact_mut(bias.len().max(1)) {
+            for (y, b) in row.iter_mut().zip(bias) {
+                *y += b;
+            }
+        }
+    })
 }
 
 /// Gradients of `x` and `weight` in f32, where `gradient` is that of the result; that of the
@@ -49,9 +46,9 @@ pub(super) fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
 /// When the shapes do not fit.
 pub fn linear_backward(x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<(Tensor, Tensor)> {
     let gradient = gradient.contiguous()?.to_dtype(x.dtype())?;
-    let of_x = multiply(&gradient, weight, Lifetime::Moment)?;
-    let of_weight = multiply(&gradient.t()?, x, Lifetime::Step)?;
-    Ok((of_x, of_weight))
+    let grad_x = multiply(&gradient, weight, Lifetime::Moment)?;
+    let grad_weight = multiply(&gradient.t()?, x, Lifetime::Step)?;
+    Ok((grad_x, grad_weight))
 }
 
 /// `left` `[m, k]` · `right` `[k, n]` → `[m, n]` in f32; each may be the transpose of a matrix.
@@ -70,69 +67,18 @@ fn multiply(left: &Tensor, right: &Tensor, lifetime: Lifetime) -> Result<Tensor>
         return super::cuda::product([left, right], lifetime);
     }
     match left.dtype() {
-        DType::BF16 => left.apply_op2_no_bwd(right, &ProductOfBf16),
+        // candle would round the result to bf16 too.
+        DType::BF16 => widen(left)?.matmul(&widen(right)?),
         _ => left.matmul(right),
     }
 }
 
-/// What candle has for this rounds the result to bf16 too, and is not there on a CPU.
-struct ProductOfBf16;
-
-impl CustomOp2 for ProductOfBf16 {
-    fn name(&self) -> &'static str {
-        "product-of-bf16"
-    }
-
-    fn cpu_fwd(
-        &self,
-        left: &CpuStorage,
-        left_layout: &Layout,
-        right: &CpuStorage,
-        right_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (rows, inner) = left_layout.shape().dims2()?;
-        let (_, columns) = right_layout.shape().dims2()?;
-        let whole = |storage: &CpuStorage| {
-            let values = storage.as_slice::<half::bf16>()?.iter();
-            Ok(CpuStorage::F32(values.map(|x| x.to_f32()).collect()))
-        };
-        let (left, right): (Result<_>, Result<_>) = (whole(left), whole(right));
-        let sizes = (1, rows, columns, inner);
-        let product = left?.matmul(&right?, sizes, left_layout, right_layout)?;
-        Ok((product, (rows, columns).into()))
-    }
-}
-
-struct AddBias;
-
-impl InplaceOp2 for AddBias {
-    fn name(&self) -> &'static str {
-        "add-bias"
-    }
-
-    fn cpu_fwd(
-        &self,
-        product: &mut CpuStorage,
-        layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<()> {
-        let bias = values(bias, bias_layout)?;
-        match (product, layout.contiguous_offsets()) {
-            (CpuStorage::F32(product), Some((start, end))) => {
-                add_to_rows(&mut product[start..end], bias);
-                Ok(())
-            }
-            _ => bail!("a product is contiguous and f32"),
-        }
-    }
-}
-
-fn add_to_rows(product: &mut [f32], bias: &[f32]) {
-    for row in product.chunks_exact_mut(bias.len().max(1)) {
-        for (y, b) in row.iter_mut().zip(bias) {
-            *y += b;
-        }
+/// A matrix of bf16 in f32, stored as it is or as its transpose is.
+fn widen(matrix: &Tensor) -> Result<Tensor> {
+    if matrix.is_contiguous() {
+        matrix.to_dtype(DType::F32)
+    } else {
+        matrix.t()?.to_dtype(DType::F32)?.t()
     }
 }
 
@@ -140,32 +86,23 @@ fn add_to_rows(product: &mut [f32], bias: &[f32]) {
 mod tests {
     use candle_core::Device;
 
-    use super::super::gradient_check::variable;
+    use super::super::gradient_check::{check, values};
     use super::*;
 
     fn matrix(rows: usize, columns: usize, index: u64) -> Tensor {
-        variable((rows, columns), index).as_detached_tensor()
+        values(&[rows, columns], index)
     }
 
-    fn sum(x: &Tensor) -> f32 {
-        x.sum_all().unwrap().to_scalar().unwrap()
-    }
-
-    /// Σ gradient·(x·Wᵀ) has the slope that the backward says, along any direction.
     #[test]
     fn gradients_are_those_of_differences() {
-        let (x, weight) = (matrix(3, 4, 0), matrix(5, 4, 1));
-        let gradient = matrix(3, 5, 2);
-        let objective =
-            |x: &Tensor, weight: &Tensor| sum(&(product(x, weight).unwrap() * &gradient).unwrap());
-        let (of_x, of_weight) = linear_backward(&x, &weight, &gradient).unwrap();
-        // The objective is linear in each: one whole step tells.
-        let step = matrix(3, 4, 3);
-        let difference = objective(&(&x + &step).unwrap(), &weight) - objective(&x, &weight);
-        assert!((difference - sum(&(of_x * step).unwrap())).abs() < 1e-4);
-        let step = matrix(5, 4, 4);
-        let difference = objective(&x, &(&weight + &step).unwrap()) - objective(&x, &weight);
-        assert!((difference - sum(&(of_weight * step).unwrap())).abs() < 1e-4);
+        check(
+            [matrix(3, 4, 0), matrix(5, 4, 1)],
+            |[x, weight]| product(x, weight),
+            |[x, weight], gradient| {
+                let (grad_x, grad_weight) = linear_backward(x, weight, gradient)?;
+                Ok([grad_x, grad_weight])
+            },
+        );
     }
 
     /// The same in bf16 as in f32 where bf16 holds every operand, with sums that it cannot hold.
@@ -189,10 +126,10 @@ mod tests {
                 .flatten()
                 .any(|&y| half::bf16::from_f32(y).to_f32() != y)
         );
-        let (of_x, of_weight) = linear_backward(&x, &weight, &gradient).unwrap();
+        let (grad_x, grad_weight) = linear_backward(&x, &weight, &gradient).unwrap();
         let short = linear_backward(&short_x, &short_weight, &gradient).unwrap();
-        assert_eq!(rows(short.0), rows(of_x));
-        assert_eq!(rows(short.1), rows(of_weight));
+        assert_eq!(rows(short.0), rows(grad_x));
+        assert_eq!(rows(short.1), rows(grad_weight));
     }
 
     #[test]
@@ -204,7 +141,8 @@ mod tests {
         let error = product(&x, &weight).unwrap_err().to_string();
         assert!(error.contains("BF16"), "{error}");
         let bias = matrix(1, 4, 2).flatten_all().unwrap();
-        let error = linear(&x, &matrix(5, 4, 1), &bias).unwrap_err().to_string();
+        let y = product(&x, &matrix(5, 4, 1)).unwrap();
+        let error = add_bias(&y, &bias).unwrap_err().to_string();
         assert!(error.contains("bias of [4]"), "{error}");
     }
 }

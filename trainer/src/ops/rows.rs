@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 
-use super::values;
+use super::on_cpu;
 
 /// Which row of a table goes where.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ impl RowIndex {
     }
 
     /// The places of each number that occurs, all below `rows`, in the order of the batch:
-    /// numbers, first of its places (and one behind the last), places.
+    /// numbers, first of its places (and one after the last), places.
     ///
     /// Counted, not sorted: a batch has thousands, and a GPU waits.
     #[cfg(any(feature = "cuda", test))]
@@ -75,8 +75,16 @@ impl RowIndex {
 /// # Errors
 /// When a number is outside the table, or the table is not contiguous.
 pub fn rows(table: &Tensor, index: &RowIndex) -> Result<Tensor> {
-    index.check(table.dim(0)?)?;
-    table.apply_op1(Rows(index.clone()))
+    let (rows, width) = table.dims2()?;
+    index.check(rows)?;
+    #[cfg(feature = "cuda")]
+    if table.device().is_cuda() {
+        return super::cuda::rows(table, index);
+    }
+    on_cpu([table], (index.ids().len(), width), |[table]| {
+        let row = |&id: &u32| &table[id as usize * width..(id as usize + 1) * width];
+        index.ids().iter().flat_map(row).copied().collect()
+    })
 }
 
 /// Gradient of a table of `rows` rows, where `gradient` is that of the result: each row
@@ -86,84 +94,38 @@ pub fn rows(table: &Tensor, index: &RowIndex) -> Result<Tensor> {
 /// When a number is outside the table.
 pub fn rows_backward(index: &RowIndex, rows: usize, gradient: &Tensor) -> Result<Tensor> {
     index.check(rows)?;
-    let index = index.clone();
-    gradient
-        .contiguous()?
-        .apply_op1_no_bwd(&Backward { index, rows })
-}
-
-struct Rows(RowIndex);
-
-impl CustomOp1 for Rows {
-    fn name(&self) -> &'static str {
-        "rows"
-    }
-
-    fn cpu_fwd(&self, table: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (_, width) = layout.shape().dims2()?;
-        let table = values(table, layout)?;
-        let row = |&id: &u32| &table[id as usize * width..(id as usize + 1) * width];
-        let rows = self.0.ids().iter().flat_map(row).copied().collect();
-        Ok((CpuStorage::F32(rows), (self.0.ids().len(), width).into()))
-    }
-
+    let gradient = gradient.contiguous()?;
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        table: &candle_core::CudaStorage,
-        layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        super::cuda::rows(table, layout, &self.0)
+    if gradient.device().is_cuda() {
+        return super::cuda::rows_backward(&gradient, index, rows);
     }
-
-    fn bwd(&self, table: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        rows_backward(&self.0, table.dim(0)?, gradient).map(Some)
-    }
-}
-
-struct Backward {
-    index: RowIndex,
-    rows: usize,
-}
-
-impl CustomOp1 for Backward {
-    fn name(&self) -> &'static str {
-        "rows-backward"
-    }
-
-    fn cpu_fwd(&self, gradient: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (_, width) = layout.shape().dims2()?;
-        let mut of_table = vec![0.0; self.rows * width];
-        let gradient = values(gradient, layout)?.chunks_exact(width.max(1));
-        for (&id, gradient) in self.index.ids().iter().zip(gradient) {
-            let row = &mut of_table[id as usize * width..(id as usize + 1) * width];
+    let (_, width) = gradient.dims2()?;
+    on_cpu([&gradient], (rows, width), |[gradient]| {
+        let mut grad_table = vec![0.0; rows * width];
+        let gradients = gradient.chunks_exact(width.max(1));
+        for (&id, gradient) in index.ids().iter().zip(gradients) {
+            let row = &mut grad_table[id as usize * width..(id as usize + 1) * width];
             for (sum, gradient) in row.iter_mut().zip(gradient) {
                 *sum += gradient;
             }
         }
-        Ok((CpuStorage::F32(of_table), (self.rows, width).into()))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        gradient: &candle_core::CudaStorage,
-        layout: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        super::cuda::rows_backward(gradient, layout, &self.index, self.rows)
-    }
+        grad_table
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::gradient_check::{check, variable};
+    use super::super::gradient_check::{check, values};
     use super::*;
 
     #[test]
     fn gradient_is_that_of_differences() {
-        let table = variable((4, 3), 11);
         let index = [2, 0, 2, 3, 2].into_iter().collect();
-        check(core::slice::from_ref(&table), || rows(&table, &index));
+        check(
+            [values(&[4, 3], 11)],
+            |[table]| rows(table, &index),
+            |_, gradient| Ok([rows_backward(&index, 4, gradient)?]),
+        );
     }
 
     #[test]
@@ -179,7 +141,7 @@ mod tests {
 
     #[test]
     fn numbers_outside_the_table_are_refused() {
-        let table = variable((4, 3), 11);
+        let table = values(&[4, 3], 11);
         let error = rows(&table, &[1, 4].into_iter().collect()).unwrap_err();
         assert!(
             error.to_string().contains("row 4 of a table of 4"),

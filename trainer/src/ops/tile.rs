@@ -1,4 +1,4 @@
-//! Small matrices that stay in the cache, and their products.
+//! Small matrices that fit the cache, and their products.
 //!
 //! Rows are filled up with zeros to whole vector registers, and there are enough rows for
 //! whole blocks, so that loops have sizes that the compiler knows.
@@ -35,14 +35,14 @@ impl Tile {
         self.values[row * self.blocks..(row + 1) * self.blocks].as_flattened_mut()
     }
 
-    /// Takes these rows; the filling stays.
+    /// Takes these rows; the filling is kept.
     pub(super) fn fill<'a>(&mut self, rows: impl Iterator<Item = &'a [f32]>) {
         for (number, row) in rows.enumerate() {
             self.row_mut(number)[..row.len()].copy_from_slice(row);
         }
     }
 
-    /// Takes these columns; the filling stays.
+    /// Takes these columns; the filling is kept.
     pub(super) fn fill_transposed<'a>(&mut self, columns: impl Iterator<Item = &'a [f32]>) {
         let stride = self.blocks * LANES;
         let values = self.values.as_flattened_mut();

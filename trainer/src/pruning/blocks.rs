@@ -1,24 +1,24 @@
-//! Groups of neighbouring inputs of one output, which live and die together.
+//! Groups of neighbouring inputs of one output, which are kept or pruned together.
 //!
 //! A row of a matrix as it stands is split from its first column into groups as wide as
 //! the recipe's blocks; where the width does not divide the columns, the last group is
-//! shorter. Between two operations of pruning every group is whole: it lives or it is
-//! gone. What keeps it so:
+//! shorter. Between two operations of pruning every group is whole: all of it is kept, or
+//! none. What sees to it:
 //!
 //! - a removal takes groups ([`super::threshold`]);
-//! - input dimensions die in groups, since no row has half of one, and heads are a whole
+//! - input dimensions are pruned in groups, since no row has half of one, and heads are a whole
 //!   number of groups wide (the recipe is checked for that);
-//! - neurons die alone, by their rows of L_in. [`regroup`] fills the place of one that is
-//!   cut with one from a group that is dissolved, and [`make_whole`] lets that group live
-//!   in each row where one of its members does. Merged heads go through it too.
+//! - neurons are pruned alone, by their rows of L_in. [`regroup`] fills the place of one that is
+//!   cut with one from a group that is dissolved, and [`make_whole`] keeps that group
+//!   in each row where one of its members is kept. Merged heads go through it too.
 //!
-//! A weight that lives again begins at zero and is on trial until the next removal.
+//! A weight that comes back begins at zero and is on trial until the next removal.
 
 use candle_core::Result;
 
 use crate::network::parameter::Parameter;
 
-/// Lets every group live of which a weight does. With a width of 1 nothing changes.
+/// Keeps every group of which a weight is kept. With a width of 1 nothing changes.
 ///
 /// # Errors
 /// When the mask cannot be read or made.
@@ -42,7 +42,7 @@ pub(super) fn make_whole(parameter: &mut Parameter, width: usize) -> Result<()> 
 
 /// The kept columns in an order that leaves most of them where they are.
 ///
-/// As many groups as the kept columns can fill stay, those with the most kept columns;
+/// As many groups as the kept columns can fill are kept, those with the most kept columns;
 /// those that are kept of the other groups fill their gaps, and what is over makes the
 /// last, shorter group. With a width of 1 the order is the old one.
 pub(super) fn regroup(keeps: &[bool], width: usize) -> Vec<u32> {

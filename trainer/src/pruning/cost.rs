@@ -5,83 +5,59 @@
 //! first.
 //!
 //! - **MLP, preferential attachment** (the weighted l1 of the paper): a row of L_in or
-//!   L_out with degree δ, the share of its weights that live, costs 1 − δ + floor. The
-//!   well-connected stay cheap and connected; the poor die out as whole neurons.
+//!   L_out with degree δ, the share of its weights that are kept, costs 1 − δ + floor. The
+//!   well-connected remain cheap and connected; the poor are pruned as whole neurons.
 //! - **Attention, group sparsity** (l_{1,0.5}): an input dimension whose weights over
 //!   all heads sum to n = Σ|A_ij| pulls with 1/√n, relative to the mean dimension. Weak
-//!   input dimensions die as a group.
+//!   input dimensions are pruned as a group.
 //! - **W_O** belongs to neither penalty and costs 1.
 
 use candle_core::Result;
 
-use crate::network::{Layer, Linear, Network};
-use crate::ops::column_magnitudes;
-use crate::recipe::{Method, PruningRecipe};
+use crate::network::parameter::{Parameter, Pruning};
+use crate::network::{LayerMatrix, Matrix, Network};
+use crate::ops::{Costs, column_magnitudes};
+use crate::recipe::{Method, Neuroprune};
 
 /// Dimensions whose weights almost vanished would cost without limit.
 const LARGEST_GROUP_COST: f32 = 4.0;
-
-/// Costs of one matrix.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Costs {
-    /// 1 for every weight.
-    Even,
-    /// One a row.
-    Rows(Vec<f32>),
-    /// One a column.
-    Columns(Vec<f32>),
-}
-
-impl Costs {
-    /// Cost of the weight at `row` and `col`.
-    #[must_use]
-    pub fn at(&self, row: usize, col: usize) -> f32 {
-        match self {
-            Self::Even => 1.0,
-            Self::Rows(costs) => costs.get(row).copied().unwrap_or(1.0),
-            Self::Columns(costs) => costs.get(col).copied().unwrap_or(1.0),
-        }
-    }
-}
 
 /// Costs of every prunable matrix, in the order of [`Network::parameters`]. In other
 /// methods than NeuroPrune's default every weight costs the same: there a penalty is one.
 ///
 /// # Errors
 /// When a tensor cannot be read.
-pub fn costs(network: &Network, recipe: &PruningRecipe) -> Result<Vec<Costs>> {
-    let mut list = Vec::new();
-    let has_costs = recipe.method == Method::Neuroprune;
-    for layer in &network.layers {
-        let Layer {
-            projection,
-            mlp_input,
-            mlp_output,
-            ..
-        } = layer;
-        list.push(if has_costs && recipe.group_sparsity {
-            Costs::Columns(group_costs(projection, recipe)?)
-        } else {
-            Costs::Even
-        });
-        list.push(Costs::Even);
-        let shape = &network.shape;
-        for (linear, inputs) in [(mlp_input, shape.hidden), (mlp_output, shape.intermediate)] {
-            list.push(if has_costs && recipe.preferential_attachment {
-                Costs::Rows(attachment_costs(linear, inputs, recipe)?)
-            } else {
-                Costs::Even
-            });
-        }
-    }
-    Ok(list)
+pub fn costs(network: &Network, method: &Method) -> Result<Vec<Costs>> {
+    let (attachment, groups) = match method {
+        Method::Neuroprune(recipe) => (
+            recipe.preferential_attachment.then_some(recipe),
+            recipe.group_sparsity.then_some(recipe),
+        ),
+        Method::Paper(_)
+        | Method::L1 { .. }
+        | Method::Magnitude { .. }
+        | Method::Sensitivity { .. }
+        | Method::Movement { .. } => (None, None),
+    };
+    let cost = |it: LayerMatrix| {
+        Ok(match (it.matrix, groups, attachment) {
+            (Matrix::Projection, Some(recipe), _) => {
+                Costs::Columns(group_costs(it.parameter, recipe)?)
+            }
+            (Matrix::MlpInput | Matrix::MlpOutput, _, Some(recipe)) => {
+                let (_, inputs) = it.matrix.dims(&network.shape);
+                Costs::Rows(attachment_costs(it.pruning, inputs, recipe)?)
+            }
+            (Matrix::Projection, None, _)
+            | (Matrix::AttentionOutput, _, _)
+            | (Matrix::MlpInput | Matrix::MlpOutput, _, None) => Costs::Even,
+        })
+    };
+    network.matrices().into_iter().map(cost).collect()
 }
 
 /// floor + 1 − degree of each row; `inputs` counts columns before any were cut.
-fn attachment_costs(linear: &Linear, inputs: usize, recipe: &PruningRecipe) -> Result<Vec<f32>> {
-    let Some(pruning) = &linear.weight.pruning else {
-        return Ok(Vec::new());
-    };
+fn attachment_costs(pruning: &Pruning, inputs: usize, recipe: &Neuroprune) -> Result<Vec<f32>> {
     #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
     let inputs = inputs as f32;
     let living = pruning.mask.sum(1)?.to_vec1::<f32>()?;
@@ -90,8 +66,8 @@ fn attachment_costs(linear: &Linear, inputs: usize, recipe: &PruningRecipe) -> R
 }
 
 /// √(mean / n) of each column, n the sum of its absolute weights.
-fn group_costs(linear: &Linear, recipe: &PruningRecipe) -> Result<Vec<f32>> {
-    let sums = column_magnitudes(&linear.weight.value)?.to_vec1::<f32>()?;
+fn group_costs(parameter: &Parameter, recipe: &Neuroprune) -> Result<Vec<f32>> {
+    let sums = column_magnitudes(&parameter.value)?.to_vec1::<f32>()?;
     let living = sums.iter().filter(|&&sum| sum > 0.0);
     #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
     let mean = living.clone().sum::<f32>() / living.count().max(1) as f32;

@@ -2,24 +2,25 @@
 //!
 //! Every cut leaves the function as it is:
 //! - a neuron without inputs says the same for every token, act(b): L_out's bias takes
-//!   that over; one that nobody reads goes;
+//!   that over; one that nobody reads is cut;
 //! - a head whose values are empty says the same for every token, its value bias: W_O's
-//!   bias takes that over; one that W_O does not read goes;
+//!   bias takes that over; one that W_O does not read is cut;
 //! - an input dimension that no row of a matrix reads is not gathered.
 //!
 //! A GPU multiplies matrices of odd sizes several times slower than somewhat larger ones of
-//! even sizes. There some empty neurons and inputs stay for the time being (`Sizes`).
+//! even sizes. There some empty neurons and inputs are kept for the time being (`Sizes`).
 //!
-//! With blocks wider than 1 neurons change places so that blocks of L_out stay whole
+//! With blocks wider than 1 neurons change places so that blocks of L_out remain whole
 //! (`super::blocks`); that leaves the function as it is too.
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{Device, Result, Tensor};
 
 use super::blocks::{make_whole, regroup};
 use super::heads::keep_heads;
 use crate::network::parameter::Parameter;
 use crate::network::{Layer, Linear, Network};
 use crate::ops::activation;
+use crate::ops::device::multiplies_whole_lines;
 use crate::recipe::{ActivationKind, Blocks};
 
 /// What was cut.
@@ -44,7 +45,7 @@ impl Cut {
 /// Which sizes matrices may be cut to.
 #[derive(Clone, Copy, Debug)]
 struct Sizes {
-    /// Neurons and gathered inputs come to a multiple of it.
+    /// Neurons and gathered inputs are a multiple of it.
     multiple: usize,
     /// Share of the inputs, one in so many, that must be empty for the rest to be gathered.
     gathered_from: usize,
@@ -65,14 +66,14 @@ impl Sizes {
 
     fn on(device: &Device, blocks: Blocks) -> Self {
         // Neurons that form blocks have an order of their own.
-        if device.is_cuda() && blocks == Blocks::One {
+        if multiplies_whole_lines(device) && blocks == Blocks::One {
             Self::GPU
         } else {
             Self::ANY
         }
     }
 
-    /// Lets as many stay that need not as make the number even.
+    /// Keeps as many that need not be kept as make the number even.
     fn fill(self, stays: &mut [bool]) {
         let staying = stays.iter().filter(|&&stays| stays).count();
         let missing = staying.next_multiple_of(self.multiple) - staying;
@@ -177,7 +178,7 @@ fn cut_neurons(
         return Ok(0);
     }
     let going: Vec<f32> = keeps.iter().map(|&keep| f32::from(!keep)).collect();
-    let constant = activation(&layer.mlp_input.bias.value.detach(), kind)?;
+    let constant = activation(&layer.mlp_input.bias.value, kind)?;
     let going = Tensor::new(going, constant.device())?;
     let constant = (constant * &going)?;
     add_constant(&mut layer.mlp_output, &constant)?;
@@ -195,10 +196,9 @@ fn cut_neurons(
 
 /// bias += W·input, for inputs that are the same for every token.
 fn add_constant(linear: &mut Linear, input: &Tensor) -> Result<()> {
-    let weight = linear.weight.value.as_tensor();
-    let added = weight.matmul(&input.detach().unsqueeze(1)?)?.squeeze(1)?;
-    let bias = (linear.bias.value.as_tensor() + added)?;
-    linear.bias.value = Var::from_tensor(&bias.detach())?;
+    let weight = &linear.weight.value;
+    let added = weight.matmul(&input.unsqueeze(1)?)?.squeeze(1)?;
+    linear.bias.value = (&linear.bias.value + added)?;
     Ok(())
 }
 
@@ -248,7 +248,7 @@ mod tests {
         let mut network = Network::new(Shape::new(&recipe, 9, 3, false), 5).unwrap();
         for layer in &mut network.layers {
             let biases: Vec<f32> = (0..40_u8).map(|i| f32::from(i) / 40.0).collect();
-            layer.mlp_input.bias.value = Var::new(biases, &Device::Cpu).unwrap();
+            layer.mlp_input.bias.value = Tensor::new(biases, &Device::Cpu).unwrap();
             // Every third neuron reads nothing, every fifth is not read; inputs from the
             // 20th on are empty.
             let mask = |rows: usize, cols: usize, lives: fn(usize, usize) -> bool| {
@@ -296,7 +296,7 @@ mod tests {
                 assert!((before - after).abs() < 1e-4, "{before} {after}");
             }
         }
-        // What stayed for its size alone goes at the end.
+        // What was kept for its size alone is cut at the end.
         cut_all(&mut even, Blocks::One).unwrap();
         for (even, exact) in even.layers.iter().zip(&exact.layers) {
             let [even, exact] = [even, exact].map(|layer| layer.mlp_output.weight.to_vec());

@@ -3,7 +3,7 @@
 use candle_core::Result;
 
 use super::penalty::EPSILON;
-use crate::network::{Layer, Linear, Network};
+use crate::network::{Matrix, Network};
 
 /// Spread of the degrees of one kind of MLP matrix, over the rows of all layers.
 ///
@@ -24,20 +24,20 @@ pub struct DegreeSpread {
 /// When a tensor cannot be read.
 pub fn degree_spreads(network: &Network) -> Result<[DegreeSpread; 2]> {
     let shape = &network.shape;
-    let spread = |of: fn(&Layer) -> &Linear, rows: usize| -> Result<DegreeSpread> {
+    let spread = |matrix: Matrix| -> Result<DegreeSpread> {
         let mut degrees = Vec::new();
-        for layer in &network.layers {
-            let weight = of(layer).weight.value.to_vec2::<f32>()?;
-            let living = |row: &Vec<f32>| row.iter().filter(|w| w.abs() >= EPSILON).count();
-            degrees.extend(weight.iter().map(living));
+        for it in network.matrices() {
+            if it.matrix == matrix {
+                let weight = it.parameter.value.to_vec2::<f32>()?;
+                let living = |row: &Vec<f32>| row.iter().filter(|w| w.abs() >= EPSILON).count();
+                degrees.extend(weight.iter().map(living));
+            }
         }
+        let (rows, _) = matrix.dims(shape);
         degrees.resize(rows * shape.layers, 0);
         Ok(of_degrees(&degrees))
     };
-    Ok([
-        spread(|layer| &layer.mlp_input, shape.intermediate)?,
-        spread(|layer| &layer.mlp_output, shape.hidden)?,
-    ])
+    Ok([spread(Matrix::MlpInput)?, spread(Matrix::MlpOutput)?])
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵²")]

@@ -2,30 +2,30 @@
 //!
 //! Heads i and j of a layer are neighbours where no weight of their rows of Q, K and V
 //! differs by more than θ. A head is removed when the closed neighbourhood of another
-//! contains its own; of heads with equal neighbourhoods the last stays. That approximates a
+//! contains its own; of heads with equal neighbourhoods the last is kept. That approximates a
 //! minimum dominating set: what a head says, and how much it matters, play no part.
 //!
 //! What becomes of a removed head is **reconstructed**: the columns of L_in with its
 //! dimensions are added to those of the survivor. In a network with W_O these are not the
 //! head's outputs, so the answers change; the default method merges on W_O instead.
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Result, Tensor};
 
 use super::heads::{HeadTest, KeptHead, MergedHead, keep_heads};
 use super::threshold::apply_mask;
 use crate::network::{Layer, Linear, Network};
-use crate::recipe::PruningRecipe;
 
-/// Removes the heads that another one dominates by the recipe's `theta`.
+/// Removes the heads that another one dominates: `theta` is the largest difference between
+/// weights of two heads that count as the same.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
-pub fn filter_heads(network: &mut Network, recipe: &PruningRecipe) -> Result<HeadTest> {
+pub fn filter_heads(network: &mut Network, theta: f32) -> Result<HeadTest> {
     let width = network.shape.head_width();
     let mut test = HeadTest::default();
     for (number, layer) in network.layers.iter_mut().enumerate() {
         let distances = distances(layer, width)?;
-        let survivors = survivors(&distances, recipe.theta);
+        let survivors = survivors(&distances, theta);
         let kept: Vec<usize> = (0..survivors.len())
             .filter(|&head| survivors[head].is_none())
             .collect();
@@ -61,7 +61,7 @@ pub fn filter_heads(network: &mut Network, recipe: &PruningRecipe) -> Result<Hea
 /// Largest difference of the weights of Q, K and V of any two heads.
 fn distances(layer: &Layer, width: usize) -> Result<Vec<Vec<f32>>> {
     let heads = layer.heads.len();
-    let weight = layer.projection.weight.value.detach();
+    let weight = &layer.projection.weight.value;
     let cols = weight.dim(1)?;
     // [3, heads, width · cols]
     let parts = weight.reshape((3, heads, width * cols))?.to_vec3::<f32>()?;
@@ -73,7 +73,7 @@ fn distances(layer: &Layer, width: usize) -> Result<Vec<Vec<f32>>> {
     Ok((0..heads).map(row).collect())
 }
 
-/// For each head the one that takes over from it, or nothing if it stays.
+/// For each head the one that takes over from it, or nothing if it is kept.
 fn survivors(distances: &[Vec<f32>], theta: f32) -> Vec<Option<usize>> {
     let heads = distances.len();
     let neighbourhoods: Vec<u32> = distances
@@ -135,7 +135,7 @@ fn move_columns(linear: &mut Linear, from: u16, to: u16, width: usize) -> Result
         }
     }
     pruning.mask = Tensor::from_vec(mask, &shape, &device)?;
-    linear.weight.value = Var::from_tensor(&Tensor::from_vec(weights, &shape, &device)?)?;
+    linear.weight.value = Tensor::from_vec(weights, &shape, &device)?;
     apply_mask(&mut linear.weight)
 }
 
@@ -143,7 +143,7 @@ fn move_columns(linear: &mut Linear, from: u16, to: u16, width: usize) -> Result
 mod tests {
     use super::*;
     use crate::network::Shape;
-    use crate::recipe::{Method, ModelRecipe};
+    use crate::recipe::ModelRecipe;
 
     #[test]
     fn a_head_goes_where_another_neighbourhood_contains_its_own() {
@@ -160,7 +160,7 @@ mod tests {
         // A star: its middle stands for all.
         let star = near(&[(1, 0), (1, 2), (1, 3)]);
         assert_eq!(survivors(&star, 0.15), [Some(1), None, Some(1), Some(1)]);
-        // Equal neighbourhoods: the later one stays.
+        // Equal neighbourhoods: the later one is kept.
         let pair = near(&[(0, 2)]);
         assert_eq!(survivors(&pair, 0.15), [Some(2), None, None, None]);
         // A path 0–1–2–3: its ends go, though 1 and 2 could not stand for one another.
@@ -191,18 +191,9 @@ mod tests {
             }
         }
         let weights = Tensor::from_vec(weights, (12, 4), layer.projection.weight.value.device());
-        layer
-            .projection
-            .weight
-            .value
-            .set(&weights.unwrap())
-            .unwrap();
+        layer.projection.weight.value = weights.unwrap();
         let before = layer.mlp_input.weight.value.to_vec2::<f32>().unwrap();
-        let recipe = PruningRecipe {
-            method: Method::Paper,
-            ..PruningRecipe::default()
-        };
-        let test = filter_heads(&mut network, &recipe).unwrap();
+        let test = filter_heads(&mut network, 0.15).unwrap();
         let [merged] = &test.merged[..] else {
             panic!("{test:?}")
         };

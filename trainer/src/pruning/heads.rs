@@ -10,17 +10,17 @@
 //! ```
 //!
 //! C the covariance of the heads' outputs. Head j dominates head i where the distance
-//! is at most the recipe's. The heads that stay are an exact minimum dominating set,
+//! is at most the recipe's. The heads that are kept are an exact minimum dominating set,
 //! the most important one where several are equally small (the paper's filter is an
-//! approximation without importance). A head that goes is merged into its nearest
+//! approximation without importance). A removed head is merged into its nearest
 //! survivor on W_O, `W_j += W_i·Mᵀ`: exact where the map is.
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Result, Tensor};
 
 use super::blocks::make_whole;
 use crate::network::parameter::Parameter;
 use crate::network::{Layer, Network};
-use crate::recipe::PruningRecipe;
+use crate::recipe::Blocks;
 use crate::text::batch::{Batch, EncodedExample};
 
 /// Share of its variance that a dimension must have for itself to be told from rounding.
@@ -80,26 +80,27 @@ pub struct HeadTest {
     pub kept: Vec<KeptHead>,
 }
 
-/// Merges heads that dominate each other on `examples`, at no more than the recipe's
-/// `head_distance`.
+/// Merges heads that dominate each other on `examples`, at no more than
+/// `head_distance`, and keeps `blocks` of W_O whole.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
 pub fn merge_heads<'e>(
     network: &mut Network,
     examples: impl Iterator<Item = &'e EncodedExample> + Clone,
-    recipe: &PruningRecipe,
+    head_distance: f32,
+    blocks: Blocks,
 ) -> Result<HeadTest> {
     let recording = network.record(&Batch::new(examples))?;
     let width = network.shape.head_width();
     let mut test = HeadTest::default();
-    for (number, made) in recording.layers.iter().enumerate() {
-        let Some(layer) = network.layers.get_mut(number) else {
+    for (number, layer) in network.layers.iter_mut().enumerate() {
+        let Some(context) = recording.tape.input_of(&layer.attention_output.weight) else {
             continue;
         };
-        let outputs = Outputs::new(&made.context, layer, width)?;
+        let outputs = Outputs::new(context, layer, width)?;
         let fits = outputs.fits();
-        let staying = dominating_set(&fits, &outputs.importance, recipe.head_distance);
+        let staying = dominating_set(&fits, &outputs.importance, head_distance);
         let kept = |&head: &usize| {
             KeptHead::new(number, &layer.heads, head, |other| {
                 fits[head][other].distance
@@ -123,7 +124,7 @@ pub fn merge_heads<'e>(
         }
         if !going.is_empty() {
             keep_heads(layer, &staying, width)?;
-            make_whole(&mut layer.attention_output.weight, recipe.blocks.width())?;
+            make_whole(&mut layer.attention_output.weight, blocks.width())?;
         }
     }
     Ok(test)
@@ -182,7 +183,7 @@ impl Outputs {
         let centred = context.broadcast_sub(&mean)?;
         #[expect(clippy::cast_precision_loss, reason = "a count of tokens")]
         let covariance = (centred.t()?.matmul(&centred)? / count as f64)?;
-        let weight = layer.attention_output.weight.value.as_tensor();
+        let weight = &layer.attention_output.weight.value;
         let wide = |tensor: Tensor| -> Result<Vec<f64>> {
             let values = tensor.flatten_all()?.to_vec1::<f32>()?;
             Ok(values.into_iter().map(f64::from).collect())
@@ -287,7 +288,7 @@ impl Outputs {
             let constant = constant as f32;
             *bias += constant;
         }
-        output.bias.value = Var::from_tensor(&Tensor::new(bias, output.bias.value.device())?)?;
+        output.bias.value = Tensor::new(bias, output.bias.value.device())?;
         revive(&mut output.weight, weight)
     }
 }
@@ -314,7 +315,7 @@ fn revive(parameter: &mut Parameter, weights: Vec<f32>) -> Result<()> {
         pruning.mask = Tensor::from_vec(mask, &shape, device)?;
         pruning.sensitivity = Tensor::from_vec(sensitivity, &shape, device)?;
     }
-    parameter.value = Var::from_tensor(&Tensor::from_vec(weights, &shape, device)?)?;
+    parameter.value = Tensor::from_vec(weights, &shape, device)?;
     Ok(())
 }
 
@@ -405,7 +406,7 @@ mod tests {
             &[0.9, 0.9, 0.9, 0.0],
         ]);
         assert_eq!(dominating_set(&fits, &[9.0, 1.0, 9.0, 1.0], 0.25), [1, 3]);
-        // Each predicts the other: the important one stays.
+        // Each predicts the other: the important one is kept.
         let fits = fits_of(&[&[0.0, 0.1], &[0.1, 0.0]]);
         assert_eq!(dominating_set(&fits, &[1.0, 2.0], 0.25), [1]);
         assert_eq!(dominating_set(&fits, &[1.0, 2.0], 0.05), [0, 1]);

@@ -1,20 +1,17 @@
 //! Which neurons are not worth what they cost besides their weights.
 //!
-//! Weights go one by one, so a neuron lives on as long as one of its connections does. But
+//! Weights go one by one, so a neuron is kept as long as one of its connections does. But
 //! it has a price of its own: an activation for every token, rows to find, a place in
 //! scratch memory, and in training a row and a column of dense products. With τ the score
-//! for its cost of the last weight to stay, a weight that stays is worth its score less τ.
-//! A neuron goes as a whole where all of its weights are together worth less than
+//! for its cost of the last weight that is kept, a kept weight is worth its score less τ.
+//! A neuron is pruned as a whole where all of its weights are together worth less than
 //! `neuron_cost` · τ; what it leaves is room for better ones elsewhere.
 
 use candle_core::{Result, Tensor};
 
-use super::choice::{Candidates, Chosen};
-use super::cost::Costs;
+use crate::network::Matrix;
+use crate::ops::{Candidates, Chosen, Costs};
 use crate::recipe::{Blocks, PruningRecipe};
-
-/// Prunable matrices of a layer: A, W_O, L_in, L_out.
-const MATRICES: usize = 4;
 
 /// A neuron below its price.
 struct Poor {
@@ -26,31 +23,33 @@ struct Poor {
     weights: usize,
 }
 
-/// Takes neurons out of the masks of `matrices`, all of a network, that are not worth
-/// `neuron_cost` times the last weight to stay in `chosen`: the poorest first, and no more
+/// Takes neurons out of the masks of `matrices`, all of a network and what `roles` says, that are not worth
+/// `neuron_cost` times the last weight that `chosen` keeps: the poorest first, and no more
 /// weights than went there. Returns how many weights that were.
 ///
 /// For weights that go one by one: a column of L_out would tear the groups of its rows.
-/// Where a movement below zero stays, so is the price below zero, and every neuron worth it.
+/// Where a movement below zero is kept, so is the price below zero, and every neuron worth it.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
 pub(super) fn remove_poor(
     matrices: &mut [Candidates],
+    roles: &[Matrix],
     chosen: &Chosen,
     recipe: &PruningRecipe,
 ) -> Result<usize> {
-    if recipe.neuron_cost == 0.0 || recipe.blocks != Blocks::One || !chosen.last.is_finite() {
+    let neuron_cost = recipe.method.neuron_cost();
+    if neuron_cost == 0.0 || recipe.blocks != Blocks::One || !chosen.last.is_finite() {
         return Ok(0);
     }
-    let price = recipe.neuron_cost * chosen.last;
+    let price = neuron_cost * chosen.last;
     let (mut worths, mut weights, mut places) = (Vec::new(), Vec::new(), Vec::new());
-    let layers = matrices.chunks_exact(MATRICES);
-    let stays = chosen.masks.chunks_exact(MATRICES);
-    for (layer, (matrices, stays)) in layers.zip(stays).enumerate() {
-        let ([_, _, input, output], [_, _, input_stays, output_stays]) = (matrices, stays) else {
-            continue;
-        };
+    let of_role = |role| (0..roles.len()).filter(move |&place| roles[place] == role);
+    let mlps = of_role(Matrix::MlpInput).zip(of_role(Matrix::MlpOutput));
+    let mlps: Vec<_> = mlps.collect();
+    for (layer, &(input, output)) in mlps.iter().enumerate() {
+        let (input_stays, output_stays) = (&chosen.masks[input], &chosen.masks[output]);
+        let (input, output) = (&matrices[input], &matrices[output]);
         let above = |it: &Candidates, stays: &Tensor, dimension| {
             let above = for_cost(it)?.affine(1.0, -f64::from(chosen.last))?;
             (above * stays)?.sum(dimension)
@@ -81,30 +80,30 @@ pub(super) fn remove_poor(
     }
     poor.sort_by(|a, b| a.worth.total_cmp(&b.worth));
     let mut gone = 0;
-    let mut lives: Vec<Option<Vec<f32>>> = vec![None; matrices.len() / MATRICES];
+    let mut lives: Vec<Option<Vec<f32>>> = vec![None; mlps.len()];
     for neuron in poor {
         if gone + neuron.weights > chosen.gone {
             break;
         }
         gone += neuron.weights;
-        let neurons = matrices[MATRICES * neuron.layer + 2].mask.dim(0)?;
+        let neurons = matrices[mlps[neuron.layer].0].mask.dim(0)?;
         let lives = lives[neuron.layer].get_or_insert_with(|| vec![1.0; neurons]);
         lives[neuron.index] = 0.0;
     }
-    for (matrices, lives) in matrices.chunks_exact_mut(MATRICES).zip(lives) {
-        let ([_, _, input, output], Some(lives)) = (matrices, lives) else {
-            continue;
-        };
-        let lives = Tensor::new(lives, input.mask.device())?;
-        input.mask = input.mask.broadcast_mul(&lives.unsqueeze(1)?)?;
-        output.mask = output.mask.broadcast_mul(&lives.unsqueeze(0)?)?;
+    for ((input, output), lives) in mlps.into_iter().zip(lives) {
+        let Some(lives) = lives else { continue };
+        let lives = Tensor::new(lives, matrices[input].mask.device())?;
+        for (place, dimension) in [(input, 1), (output, 0)] {
+            let mask = &mut matrices[place].mask;
+            *mask = mask.broadcast_mul(&lives.unsqueeze(dimension)?)?;
+        }
     }
     Ok(gone)
 }
 
-/// Scores of single weights, each for its cost; what has a sign and stays is above zero.
+/// Scores of single weights, each for its cost; what has a sign and is kept is above zero.
 fn for_cost(matrix: &Candidates) -> Result<Tensor> {
-    let scores = matrix.scores.detach().abs()?;
+    let scores = matrix.scores.abs()?;
     let (costs, dimension) = match &matrix.costs {
         Costs::Even => return Ok(scores),
         Costs::Rows(costs) => (costs, 1),

@@ -15,80 +15,59 @@
 //!
 //! `l1` is the baseline without topology: α·Σ|w| over all encoder matrices.
 
-use candle_core::backprop::GradStore;
 use candle_core::{DType, Result, Tensor};
 
 use crate::network::parameter::Parameter;
-use crate::network::{Layer, Network};
-use crate::recipe::{Method, PruningRecipe};
+use crate::network::tape::Gradients;
+use crate::network::{LayerMatrix, Matrix, Network};
+use crate::recipe::Method;
 
-/// Size below which the paper counts a weight as gone.
+/// Size below which the paper counts a weight as pruned.
 pub const EPSILON: f32 = 1e-4;
 
 /// Adds the gradients of the method's penalties to those of the loss.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
-pub fn add_gradients(
-    network: &Network,
-    gradients: &mut GradStore,
-    recipe: &PruningRecipe,
-) -> Result<()> {
-    let shape = &network.shape;
-    for layer in &network.layers {
-        let Layer {
-            projection,
-            attention_output,
-            mlp_input,
-            mlp_output,
-            ..
-        } = layer;
-        match recipe.method {
-            Method::L1 => {
-                for linear in [projection, attention_output, mlp_input, mlp_output] {
-                    let gradient = (signs(&linear.weight)? * recipe.alpha)?;
-                    add(gradients, &linear.weight, &gradient)?;
+pub fn add_gradients(network: &Network, gradients: &mut Gradients, method: &Method) -> Result<()> {
+    for LayerMatrix {
+        matrix, parameter, ..
+    } in network.matrices()
+    {
+        let gradient = match method {
+            Method::L1 { alpha, .. } => (signs(parameter)? * *alpha)?,
+            Method::Paper(paper) => match matrix {
+                Matrix::Projection if paper.group_sparsity => {
+                    (group_gradient(parameter)? * paper.beta)?
                 }
-            }
-            Method::Paper => {
-                if recipe.group_sparsity {
-                    let gradient = group_gradient(&projection.weight)?;
-                    add(gradients, &projection.weight, &(gradient * recipe.beta)?)?;
+                Matrix::MlpInput | Matrix::MlpOutput if paper.preferential_attachment => {
+                    let (_, inputs) = matrix.dims(&network.shape);
+                    let floor = f64::from(paper.cost_floor);
+                    (attachment_gradient(parameter, inputs, floor)? * paper.alpha)?
                 }
-                if recipe.preferential_attachment {
-                    for (linear, inputs) in
-                        [(mlp_input, shape.hidden), (mlp_output, shape.intermediate)]
-                    {
-                        let floor = f64::from(recipe.cost_floor);
-                        let gradient = attachment_gradient(&linear.weight, inputs, floor)?;
-                        add(gradients, &linear.weight, &(gradient * recipe.alpha)?)?;
-                    }
-                }
-            }
-            _ => return Ok(()),
-        }
+                Matrix::Projection
+                | Matrix::AttentionOutput
+                | Matrix::MlpInput
+                | Matrix::MlpOutput => continue,
+            },
+            Method::Neuroprune(_)
+            | Method::Magnitude { .. }
+            | Method::Sensitivity { .. }
+            | Method::Movement { .. } => return Ok(()),
+        };
+        gradients.add(parameter, gradient)?;
     }
-    Ok(())
-}
-
-fn add(gradients: &mut GradStore, parameter: &Parameter, more: &Tensor) -> Result<()> {
-    let value = parameter.value.as_tensor();
-    let sum = match gradients.get(value) {
-        Some(gradient) => (gradient + more)?,
-        None => more.clone(),
-    };
-    gradients.insert(value, sum);
     Ok(())
 }
 
 /// The derivative of Σ|w|; 0 where the weight is.
 fn signs(parameter: &Parameter) -> Result<Tensor> {
-    parameter.value.detach().sign()
+    parameter.value.sign()
 }
 
 /// (floor + 1 − degree)·sign(w); `inputs` counts columns before any were cut.
 fn attachment_gradient(parameter: &Parameter, inputs: usize, floor: f64) -> Result<Tensor> {
-    let sizes = parameter.value.detach().abs()?;
+    let sizes = parameter.value.abs()?;
     let living = sizes.ge(EPSILON)?.to_dtype(DType::F32)?.sum_keepdim(1)?;
     #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
     let cost = living.affine(-1.0 / inputs as f64, floor + 1.0)?;
@@ -97,7 +76,7 @@ fn attachment_gradient(parameter: &Parameter, inputs: usize, floor: f64) -> Resu
 
 /// sign(w) / (2·√n), n the sum of the column's sizes.
 fn group_gradient(parameter: &Parameter) -> Result<Tensor> {
-    let sizes = parameter.value.detach().abs()?;
+    let sizes = parameter.value.abs()?;
     #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
     let least = EPSILON * sizes.dim(0)? as f32;
     let sums = sizes.sum_keepdim(0)?.maximum(least)?;
@@ -112,11 +91,9 @@ fn group_gradient(parameter: &Parameter) -> Result<Tensor> {
 /// When a tensor cannot be read.
 pub fn share_below_epsilon(network: &Network) -> Result<f64> {
     let mut left = 0_usize;
-    for (_, parameter) in network.parameters() {
-        if parameter.pruning.is_some() {
-            let weights = parameter.to_vec()?;
-            left += weights.iter().filter(|w| w.abs() >= EPSILON).count();
-        }
+    for it in network.matrices() {
+        let weights = it.parameter.to_vec()?;
+        left += weights.iter().filter(|w| w.abs() >= EPSILON).count();
     }
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     let share = left as f64 / network.shape.encoder_weights() as f64;

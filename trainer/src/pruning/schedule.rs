@@ -1,13 +1,13 @@
 //! When: cubic in time (Zhu & Gupta 2017), fast while there is much to choose from.
 
-use crate::recipe::{Method, PruningRecipe, QuantizationRecipe};
+use crate::recipe::{PruningRecipe, QuantizationRecipe};
 
 /// Steps in which the sensitivity is only watched: the memory of its average.
 fn watching_steps(recipe: &PruningRecipe, last: f64) -> f64 {
-    ((1.0 - recipe.score_memory).max(1e-6).recip()).min(last / 4.0)
+    ((1.0 - recipe.method.score_memory()).max(1e-6).recip()).min(last / 4.0)
 }
 
-/// Whether the schedule is over behind step `step` of `steps`, from 0.
+/// Whether the schedule is over after step `step` of `steps`, from 0.
 #[must_use]
 pub fn has_ended(recipe: &PruningRecipe, step: u64, steps: u64) -> bool {
     real(step + 1) >= last_step(recipe, steps)
@@ -28,7 +28,7 @@ fn real(steps: u64) -> f64 {
     steps as f64
 }
 
-/// Share of encoder weights that are zero behind step `step` of `steps`, from 0.
+/// Share of encoder weights that are zero after step `step` of `steps`, from 0.
 ///
 /// Zero until the score has seen enough, then s·(1 − (1 − t)³) until the end of the
 /// schedule, then exactly the recipe's sparsity. The published method has no exact zeros
@@ -38,7 +38,7 @@ pub fn scheduled_sparsity(recipe: &PruningRecipe, step: u64, steps: u64) -> f64 
     if has_ended(recipe, step, steps) {
         return recipe.sparsity;
     }
-    if recipe.method == Method::Paper {
+    if recipe.method.interval().is_none() {
         return 0.0;
     }
     let (step, last) = (real(step + 1), last_step(recipe, steps));
@@ -47,19 +47,21 @@ pub fn scheduled_sparsity(recipe: &PruningRecipe, step: u64, steps: u64) -> f64 
     recipe.sparsity * (1.0 - (1.0 - time).powi(3))
 }
 
-/// Whether weights are removed behind step `step` of `steps`.
+/// Whether weights are removed after step `step` of `steps`.
 #[must_use]
 pub fn is_due(recipe: &PruningRecipe, step: u64, steps: u64) -> bool {
     if has_ended(recipe, step, steps) {
         // Once at the end of the schedule, wherever the interval stands.
         return step == 0 || !has_ended(recipe, step - 1, steps);
     }
-    recipe.method != Method::Paper && (step + 1).is_multiple_of(recipe.interval as u64)
+    let interval = recipe.method.interval();
+    interval.is_some_and(|interval| (step + 1).is_multiple_of(interval as u64))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::{Method, MethodKind};
 
     #[test]
     fn rises_to_exactly_the_target_and_stays() {
@@ -78,7 +80,7 @@ mod tests {
     #[test]
     fn last_removal_is_at_the_end_of_the_schedule_and_only_there() {
         let recipe = PruningRecipe {
-            interval: 7,
+            method: Method::Magnitude { interval: 7 },
             schedule_end: 0.5,
             ..PruningRecipe::default()
         };
@@ -94,7 +96,7 @@ mod tests {
     #[test]
     fn the_published_method_removes_once() {
         let recipe = PruningRecipe {
-            method: Method::Paper,
+            method: Method::new(MethodKind::Paper),
             schedule_end: 0.5,
             ..PruningRecipe::default()
         };

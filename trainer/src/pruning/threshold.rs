@@ -1,17 +1,17 @@
 //! Which: one threshold over all encoder matrices, solved so that exactly the wanted
-//! number of weights stays.
+//! number of weights is kept.
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Result, Tensor};
 
-use super::choice::{Candidates, Choice, keep_best};
 use super::cost::costs;
 use super::cutting::{Cut, cut};
 use super::neurons;
-use crate::network::Network;
 use crate::network::parameter::Parameter;
+use crate::network::{LayerMatrix, Network};
+use crate::ops::{Candidates, Choice, keep_best};
 use crate::recipe::{PruningRecipe, ScoreKind};
 
-/// Encoder weights that stay at `sparsity`.
+/// Encoder weights that are kept at `sparsity`.
 #[must_use]
 #[expect(
     clippy::cast_precision_loss,
@@ -29,7 +29,7 @@ pub fn weights_at(network: &Network, sparsity: f64) -> usize {
 ///
 /// Weights that only a neuron or head without the other half of its weights still has
 /// are counted as there; [`prune_and_cut`] sees to them. Among equal scores the first in
-/// the order of [`Network::parameters`] stay. Where the network is already sparser
+/// the order of [`Network::parameters`] are kept. Where the network is already sparser
 /// nothing happens.
 ///
 /// # Errors
@@ -39,7 +39,7 @@ pub fn prune_to(network: &mut Network, sparsity: f64, recipe: &PruningRecipe) ->
     prune_down_to(network, staying, recipe)
 }
 
-/// [`prune_to`] and [`cut`] such that `sparsity` holds behind both, as nearly as whole
+/// [`prune_to`] and [`cut`] such that `sparsity` holds after both, as nearly as whole
 /// neurons and heads allow: cutting takes living weights along that nobody can hear any
 /// more, and those make room for others.
 ///
@@ -59,7 +59,7 @@ pub fn prune_and_cut(network: &mut Network, sparsity: f64, recipe: &PruningRecip
             break;
         }
     }
-    // One neuron more or less is many weights; the surplus goes group by group.
+    // One neuron more or less is many weights; the surplus is pruned group by group.
     loop {
         prune_down_to(network, wanted, recipe)?;
         let more = cut(network, recipe.blocks)?;
@@ -70,10 +70,10 @@ pub fn prune_and_cut(network: &mut Network, sparsity: f64, recipe: &PruningRecip
     }
 }
 
-/// The fewest weights to leave such that at least `wanted` are left behind the cut.
+/// The fewest weights to leave such that at least `wanted` are left after the cut.
 fn fewest_for(network: &Network, wanted: usize, recipe: &PruningRecipe) -> Result<usize> {
     let (mut low, mut high) = (wanted, network.living_weights()?);
-    // The more stay, the fewer are lost with what is empty: what was lost last tells where
+    // The more are kept, the fewer are lost with what is empty: what was lost last tells where
     // to look next, and from both sides.
     let mut next = low;
     while low < high {
@@ -97,40 +97,40 @@ fn fewest_for(network: &Network, wanted: usize, recipe: &PruningRecipe) -> Resul
 }
 
 fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) -> Result<usize> {
-    let costs = costs(network, recipe)?;
-    let parameters = network.parameters();
-    let prunable = parameters.iter().filter_map(|(_, parameter)| {
-        let pruning = parameter.pruning.as_ref()?;
-        Some((*parameter, pruning))
-    });
-    let matrices = prunable.zip(costs).map(|((parameter, pruning), costs)| {
-        let scores = match recipe.score {
+    let costs = costs(network, &recipe.method)?;
+    let score = recipe.method.score();
+    let (mut matrices, mut roles) = (Vec::new(), Vec::new());
+    for (it, costs) in network.matrices().into_iter().zip(costs) {
+        let LayerMatrix {
+            parameter, pruning, ..
+        } = it;
+        let scores = match score {
             ScoreKind::Sensitivity | ScoreKind::Movement => &pruning.sensitivity,
-            ScoreKind::Magnitude => parameter.value.as_tensor(),
+            ScoreKind::Magnitude => &parameter.value,
         };
-        Candidates {
+        matrices.push(Candidates {
             scores: scores.clone(),
             mask: pruning.mask.clone(),
             costs,
-        }
-    });
+        });
+        roles.push(it.matrix);
+    }
     let choice = Choice {
         width: recipe.blocks.width(),
-        score: recipe.score,
+        score,
         staying,
     };
-    let mut matrices: Vec<Candidates> = matrices.collect();
     let Some(chosen) = keep_best(&matrices, choice)? else {
         return Ok(0);
     };
-    let with_neurons = neurons::remove_poor(&mut matrices, &chosen, recipe)?;
+    let with_neurons = neurons::remove_poor(&mut matrices, &roles, &chosen, recipe)?;
     if with_neurons == 0 {
         set_masks(network, chosen.masks)?;
         return Ok(chosen.gone);
     }
-    // As many as must go are gone with their neurons, or the threshold is another now.
+    // As many as must be pruned are gone with their neurons, or the threshold is another now.
     let masks = match keep_best(&matrices, choice)? {
-        Some(anew) => anew.masks,
+        Some(again) => again.masks,
         None => matrices.into_iter().map(|it| it.mask).collect(),
     };
     set_masks(network, masks)?;
@@ -139,7 +139,7 @@ fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) 
 
 /// One for each prunable matrix.
 fn set_masks(network: &mut Network, masks: Vec<Tensor>) -> Result<()> {
-    let prunable = network.parameters_mut().into_iter();
+    let prunable = network.parameters_mut().into_iter().map(|it| it.parameter);
     let prunable = prunable.filter(|parameter| parameter.pruning.is_some());
     for (parameter, mask) in prunable.zip(masks) {
         if let Some(pruning) = &mut parameter.pruning {
@@ -150,15 +150,15 @@ fn set_masks(network: &mut Network, masks: Vec<Tensor>) -> Result<()> {
     Ok(())
 }
 
-/// Zeroes everything that belongs to weights that are gone.
+/// Zeroes everything that belongs to pruned weights.
 ///
 /// # Errors
 /// When a tensor cannot be made.
 pub(super) fn apply_mask(parameter: &mut Parameter) -> Result<()> {
     if let Some(pruning) = &mut parameter.pruning {
         let mask = &pruning.mask;
-        // A new variable: networks that were cloned share the old one.
-        parameter.value = Var::from_tensor(&(parameter.value.as_tensor() * mask)?)?;
+        // A new tensor: networks that were cloned share the old one.
+        parameter.value = (&parameter.value * mask)?;
         for moment in &mut parameter.moments {
             *moment = (&*moment * mask)?;
         }

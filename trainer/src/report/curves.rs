@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::axis::Axis;
+use crate::charts::axis::Axis;
 use crate::numbers::{percent, significant, thousands};
 use crate::run::outcome::RunOutcome;
 use crate::training::Phase;
@@ -252,8 +252,8 @@ fn write_step_labels(f: &mut fmt::Formatter<'_>, axis: Axis, from: f64, to: f64)
 #[cfg(test)]
 mod tests {
     use super::super::outcome_of_golden;
-    use super::super::svg_check::{assert_balanced, assert_inside};
     use super::*;
+    use crate::charts::svg_check::{assert_balanced, assert_inside};
     use crate::training::CurvePoint;
 
     /// A run with these (phase, steps, loss of the last).

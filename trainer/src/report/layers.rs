@@ -3,8 +3,8 @@
 use neuroprune_format::tensor::Role;
 use neuroprune_format::{Limits, Model};
 
-use super::histogram::Histogram;
-use super::topology::TopologyMap;
+use crate::charts::histogram::Histogram;
+use crate::charts::topology::TopologyMap;
 use crate::model_file::inspection::{Inspection, TensorFacts};
 use crate::numbers::{percent, share, significant, thousands};
 use crate::pruning::{KeptHead, MergedHead};

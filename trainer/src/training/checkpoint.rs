@@ -7,14 +7,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file;
 use crate::data::Dataset;
-use crate::network::parameter::Pruning;
-use crate::network::{Network, Shape};
+use crate::network::parameter::{Parameter, Pruning};
+use crate::network::{Layer, Matrix, Named, Network, Role, Shape};
 use crate::pretrained::is_same_source;
 use crate::pruning::MergedHead;
 use crate::recipe::{Recipe, RecipeError};
@@ -48,7 +48,7 @@ enum Problem {
     Foreign,
     #[error("version {0}; this program reads version {VERSION}")]
     Version(u32),
-    #[error("not written: parameter `{0}` is not finite any more; what stood there stays")]
+    #[error("not written: parameter `{0}` is not finite any more; what stood there is kept")]
     NotFinite(String),
     #[error("tensor `{0}` is missing")]
     Missing(String),
@@ -62,7 +62,7 @@ enum Problem {
     Recipe(#[from] RecipeError),
     #[error("the shape of its network is not that of its recipe")]
     RecipeShape,
-    #[error("the {0} differ from those it was made with; start anew without --resume")]
+    #[error("the {0} differ from those it was made with; start again without --resume")]
     Differs(&'static str),
 }
 
@@ -101,7 +101,7 @@ struct LayerState {
 /// Writes `run` to `path`.
 ///
 /// # Errors
-/// When the file cannot be written; what stood there before stays.
+/// When the file cannot be written; what was there before is kept.
 pub fn save(run: &Run, path: &Path) -> Result<(), CheckpointError> {
     encode(run)
         .and_then(|bytes| Ok(atomic_file::write(path, &bytes)?))
@@ -132,7 +132,6 @@ pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, Chec
         let adopted = recipe.model.adopt(&run.recipe.model, |_| false);
         adopted.map_err(|error| at(path, error.into()))?;
     }
-    recipe.settle();
     let differs = if run.recipe != recipe {
         Some("recipe and options")
     } else if run.examples != train.fingerprint() {
@@ -154,12 +153,7 @@ fn at(path: &Path, problem: Problem) -> CheckpointError {
 }
 
 fn encode(run: &Run) -> Result<Vec<u8>, Problem> {
-    let layers = run.network.layers.iter().map(|layer| LayerState {
-        heads: layer.heads.clone(),
-        neurons: layer.mlp_input.bias.value.elem_count(),
-        projection_columns: layer.projection.columns.clone(),
-        mlp_columns: layer.mlp_input.columns.clone(),
-    });
+    let layers = run.network.layers.iter().map(LayerState::new);
     let state = State {
         version: VERSION,
         recipe: run.recipe.clone(),
@@ -177,17 +171,20 @@ fn encode(run: &Run) -> Result<Vec<u8>, Problem> {
         journal: run.journal.clone(),
     };
     let mut tensors = Vec::new();
-    for (name, parameter) in run.network.parameters() {
-        if !is_finite(&parameter.values())? {
-            return Err(Problem::NotFinite(name));
+    for Named {
+        path, parameter, ..
+    } in run.network.parameters()
+    {
+        if !is_finite(&parameter.value)? {
+            return Err(Problem::NotFinite(path));
         }
         for (suffix, tensor) in parameter.tensors() {
-            tensors.push((format!("network/{name}/{suffix}"), tensor));
+            tensors.push((format!("network/{path}/{suffix}"), tensor));
         }
     }
     if let Some(dense) = &run.dense {
-        for (name, parameter) in dense.parameters() {
-            tensors.push((format!("dense/{name}/value"), parameter.value.as_tensor()));
+        for it in dense.parameters() {
+            tensors.push((format!("dense/{}/value", it.path), &it.parameter.value));
         }
     }
     let description = HashMap::from([(KEY.to_owned(), serde_json::to_string(&state)?)]);
@@ -256,16 +253,16 @@ fn fill(
     prefix: &str,
     left: Option<&[LayerState]>,
 ) -> Result<(), Problem> {
-    let expected = shapes(network, left);
-    let names: Vec<String> = network
-        .parameters()
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
-    let parameters = network.parameters_mut().into_iter();
-    for ((name, expected), parameter) in names.iter().zip(expected).zip(parameters) {
+    let shape = network.shape.clone();
+    for it in network.parameters_mut() {
+        let state = it.layer.and_then(|layer| left?.get(layer));
+        let parameter = it.parameter;
+        let expected = match state {
+            Some(state) => state.dims(it.role, parameter, &shape),
+            None => parameter.value.dims().to_vec(),
+        };
         let mut take = |suffix: &str| {
-            let name = format!("{prefix}/{name}/{suffix}");
+            let name = format!("{prefix}/{}/{suffix}", it.path);
             match tensors.remove(&name) {
                 Some(tensor) if tensor.dims() == expected => Ok(tensor),
                 Some(tensor) => Err(Problem::Shape {
@@ -276,7 +273,7 @@ fn fill(
                 None => Err(Problem::Missing(name)),
             }
         };
-        parameter.value = Var::from_tensor(&take("value")?)?;
+        parameter.value = take("value")?;
         if left.is_some() {
             parameter.moments = [take("first_moment")?, take("second_moment")?];
             if parameter.pruning.is_some() {
@@ -290,39 +287,38 @@ fn fill(
     Ok(())
 }
 
-/// Shape of every parameter, as far as the layers are cut.
-fn shapes(network: &Network, left: Option<&[LayerState]>) -> Vec<Vec<usize>> {
-    let full = network.parameters();
-    let full = full.iter().map(|(name, parameter)| {
-        let mut dims = parameter.value.dims().to_vec();
-        let part = name
-            .strip_prefix("layer.")
-            .and_then(|rest| rest.split_once('.'));
-        let Some((layer, part)) = part else {
-            return dims;
-        };
-        let state = layer.parse().ok().and_then(|index: usize| left?.get(index));
-        let Some(state) = state else {
-            return dims;
-        };
-        let context = state.heads.len() * network.shape.head_width();
-        let columns =
-            |columns: &Option<Vec<u32>>| columns.as_ref().map_or(network.shape.hidden, Vec::len);
-        let (rows, cols) = match part {
-            "projection.weight" => (Some(3 * context), Some(columns(&state.projection_columns))),
-            "projection.bias" => (Some(3 * context), None),
-            "attention_output.weight" => (None, Some(context)),
-            "mlp_input.weight" => (Some(state.neurons), Some(columns(&state.mlp_columns))),
-            "mlp_input.bias" => (Some(state.neurons), None),
-            "mlp_output.weight" => (None, Some(state.neurons)),
-            _ => (None, None),
-        };
-        for (dim, new) in dims.iter_mut().zip([rows, cols]) {
-            *dim = new.unwrap_or(*dim);
+impl LayerState {
+    fn new(layer: &Layer) -> Self {
+        Self {
+            heads: layer.heads.clone(),
+            neurons: layer.neurons(),
+            projection_columns: layer.projection.columns.clone(),
+            mlp_columns: layer.mlp_input.columns.clone(),
         }
-        dims
-    });
-    full.collect()
+    }
+
+    /// Shape of one of the layer's parameters, `uncut` before anything was cut.
+    fn dims(&self, role: Role, uncut: &Parameter, shape: &Shape) -> Vec<usize> {
+        let context = self.heads.len() * shape.head_width();
+        let columns = |columns: &Option<Vec<u32>>| columns.as_ref().map_or(shape.hidden, Vec::len);
+        match role {
+            Role::Weight(Matrix::Projection) => {
+                vec![3 * context, columns(&self.projection_columns)]
+            }
+            Role::Bias(Matrix::Projection) => vec![3 * context],
+            Role::Weight(Matrix::AttentionOutput) => vec![shape.hidden, context],
+            Role::Weight(Matrix::MlpInput) => vec![self.neurons, columns(&self.mlp_columns)],
+            Role::Bias(Matrix::MlpInput) => vec![self.neurons],
+            Role::Weight(Matrix::MlpOutput) => vec![shape.hidden, self.neurons],
+            Role::Bias(Matrix::AttentionOutput | Matrix::MlpOutput)
+            | Role::Norm
+            | Role::TokenEmbedding
+            | Role::PositionEmbedding
+            | Role::SegmentEmbedding
+            | Role::ClassifierWeight
+            | Role::ClassifierBias => uncut.value.dims().to_vec(),
+        }
+    }
 }
 
 #[cfg(test)]

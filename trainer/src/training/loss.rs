@@ -5,22 +5,19 @@
 //! (Jiao et al. 2020, "TinyBERT"). Sparse and dense network have the same layers of the same
 //! width, and one began as the other: what each layer makes can be compared as it is.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
 
-use crate::network::Recording;
-#[cfg(feature = "cuda")]
-use crate::ops::cuda::Losses;
+use crate::network::{OutputGradients, Outputs};
+use crate::ops::LossSum;
 use crate::recipe::PruningRecipe;
 
-/// A loss and its gradients, as [`crate::network::Network::backward`] takes them.
+/// A loss and its gradients.
 #[derive(Clone, Debug)]
 pub struct Loss {
     /// One number.
     pub value: Tensor,
-    /// Of the logits, `[sequences, labels]`.
-    pub of_logits: Tensor,
-    /// Of each layer's output, `[tokens, hidden]`; empty where nothing compares them.
-    pub of_outputs: Vec<Tensor>,
+    /// As [`crate::network::Recording::backward`] takes them.
+    pub gradients: OutputGradients,
 }
 
 /// Whether the dense network has a part in the loss.
@@ -34,19 +31,11 @@ impl Loss {
     ///
     /// # Errors
     /// When the shapes do not fit.
-    pub fn of_classes(student: &Recording, targets: &Tensor) -> Result<Self> {
-        #[cfg(feature = "cuda")]
-        if student.logits.device().is_cuda() {
-            let losses = Losses::new(&student.logits)?;
-            losses.add_cross_entropy([&student.logits, targets], false, 1.0, 1.0)?;
-            return Ok(Self::on_gpu(losses, Vec::new()));
-        }
-        let (value, of_logits) = cross_entropy(&student.logits, targets)?;
-        Ok(Self {
-            value,
-            of_logits,
-            of_outputs: Vec::new(),
-        })
+    pub fn of_classes(student: &Outputs, targets: &Tensor) -> Result<Self> {
+        let logits = &student.logits.value;
+        let mut sum = LossSum::new(logits)?;
+        sum.add_cross_entropy(logits, targets, 1.0)?;
+        Ok(Self::new(sum, Vec::new()))
     }
 
     /// (1 − λ)·CE(z, targets) + λ·τ²·CE(z / τ, softmax(z* / τ)) + μ·mean (h − h*)²: with the
@@ -54,111 +43,47 @@ impl Loss {
     /// over layers, tokens and dimensions.
     ///
     /// # Errors
-    /// When the two are not recordings of the same batch.
+    /// When the two are not outputs for the same batch.
     pub fn taught(
-        student: &Recording,
-        teacher: &Recording,
+        student: &Outputs,
+        teacher: &Outputs,
         targets: &Tensor,
         recipe: &PruningRecipe,
     ) -> Result<Self> {
-        #[cfg(feature = "cuda")]
-        if student.logits.device().is_cuda() {
-            return Self::taught_on_gpu(student, teacher, targets, recipe);
+        let logits = &student.logits.value;
+        let mut sum = LossSum::new(logits)?;
+        sum.add_cross_entropy(logits, targets, 1.0 - recipe.distillation)?;
+        if recipe.distillation > 0.0 {
+            let shown = &teacher.logits.value;
+            sum.add_distillation(logits, shown, recipe.temperature, recipe.distillation)?;
         }
-        let (share, temperature) = (recipe.distillation, recipe.temperature);
-        let own = Self::of_classes(student, targets)?;
-        let mut value = (own.value * (1.0 - share))?;
-        let mut of_logits = (own.of_logits * (1.0 - share))?;
-        if share > 0.0 {
-            let answers = softmax(&(&teacher.logits / temperature)?)?;
-            let softened = (&student.logits / temperature)?;
-            let (distilled, of_softened) = cross_entropy(&softened, &answers)?;
-            value = (value + (distilled * (share * temperature * temperature))?)?;
-            of_logits = (of_logits + (of_softened * (share * temperature))?)?;
-        }
-        let mut of_outputs = Vec::new();
+        let mut layers = Vec::new();
         if recipe.hidden_distillation > 0.0 {
+            let weight = weight_of_distance(student, recipe);
             for (own, shown) in student.layers.iter().zip(&teacher.layers) {
-                let distance = own.output.sub(&shown.output)?;
-                let weight = weight_of_distance(student, recipe);
-                value = (value + (distance.sqr()?.sum_all()? * weight)?)?;
-                of_outputs.push((distance * (2.0 * weight))?);
+                layers.push(sum.add_squared_distance(&own.value, &shown.value, weight)?);
             }
         }
-        Ok(Self {
-            value,
-            of_logits,
-            of_outputs,
-        })
+        Ok(Self::new(sum, layers))
     }
 
-    /// The same in a few launches.
-    #[cfg(feature = "cuda")]
-    #[expect(clippy::cast_possible_truncation, reason = "f32 is what is trained")]
-    fn taught_on_gpu(
-        student: &Recording,
-        teacher: &Recording,
-        targets: &Tensor,
-        recipe: &PruningRecipe,
-    ) -> Result<Self> {
-        let (share, temperature) = (recipe.distillation, recipe.temperature);
-        let losses = Losses::new(&student.logits)?;
-        let own = (1.0 - share) as f32;
-        losses.add_cross_entropy([&student.logits, targets], false, 1.0, own)?;
-        if share > 0.0 {
-            let pair = [&student.logits, &teacher.logits];
-            let weight = (share * temperature * temperature) as f32;
-            losses.add_cross_entropy(pair, true, temperature.recip() as f32, weight)?;
-        }
-        let mut of_outputs = Vec::new();
-        if recipe.hidden_distillation > 0.0 {
-            let weight = weight_of_distance(student, recipe) as f32;
-            for (own, shown) in student.layers.iter().zip(&teacher.layers) {
-                of_outputs.push(losses.add_squared_distance(&own.output, &shown.output, weight)?);
-            }
-        }
-        Ok(Self::on_gpu(losses, of_outputs))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn on_gpu(losses: Losses, of_outputs: Vec<Tensor>) -> Self {
-        let Losses { value, of_logits } = losses;
+    fn new(sum: LossSum, layers: Vec<Tensor>) -> Self {
         Self {
-            value,
-            of_logits,
-            of_outputs,
+            value: sum.value,
+            gradients: OutputGradients {
+                logits: sum.grad_logits,
+                layers,
+            },
         }
     }
 }
 
 /// What each square of a distance weighs: layers have the same share, whatever is in them.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵²")]
-fn weight_of_distance(student: &Recording, recipe: &PruningRecipe) -> f64 {
+fn weight_of_distance(student: &Outputs, recipe: &PruningRecipe) -> f64 {
     let values = student.layers.first();
-    let values = values.map_or(0, |layer| layer.output.elem_count());
+    let values = values.map_or(0, |layer| layer.value.elem_count());
     recipe.hidden_distillation / (student.layers.len() * values).max(1) as f64
-}
-
-/// −Σ targets·log softmax(logits), mean over rows, and its gradient
-/// (softmax(logits) − targets) / rows, where the targets of a row sum to 1.
-fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<(Tensor, Tensor)> {
-    #[expect(clippy::cast_precision_loss, reason = "a batch")]
-    let rows = logits.dim(0)? as f64;
-    let logarithms = log_softmax(logits)?;
-    let value = ((&logarithms * targets)?.sum_all()? / -rows)?;
-    let of_logits = ((logarithms.exp()? - targets)? / rows)?;
-    Ok((value, of_logits))
-}
-
-/// log of softmax, row by row.
-fn log_softmax(logits: &Tensor) -> Result<Tensor> {
-    let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?;
-    let sums = shifted.exp()?.sum_keepdim(D::Minus1)?;
-    shifted.broadcast_sub(&sums.log()?)
-}
-
-fn softmax(logits: &Tensor) -> Result<Tensor> {
-    log_softmax(logits)?.exp()
 }
 
 #[cfg(test)]
@@ -170,7 +95,7 @@ mod tests {
     use crate::recipe::ModelRecipe;
     use crate::text::batch::{Batch, EncodedExample};
 
-    fn recording(seed: u64) -> Recording {
+    fn outputs(seed: u64) -> Outputs {
         let recipe = ModelRecipe {
             hidden: 8,
             layers: 2,
@@ -186,7 +111,7 @@ mod tests {
             label: 0,
         };
         let batch = Batch::new([example(&[0, 5, 6, 1]), example(&[0, 9, 1])].iter());
-        network.record(&batch).unwrap()
+        network.outputs(&batch).unwrap()
     }
 
     fn targets() -> Tensor {
@@ -205,8 +130,8 @@ mod tests {
             hidden_distillation: 3.0,
             ..PruningRecipe::default()
         };
-        let (student, teacher) = (recording(1), recording(2));
-        let value = |student: &Recording| {
+        let (student, teacher) = (outputs(1), outputs(2));
+        let value = |student: &Outputs| {
             let loss = Loss::taught(student, &teacher, &targets(), &recipe).unwrap();
             f64::from(loss.value.to_scalar::<f32>().unwrap())
         };
@@ -218,8 +143,8 @@ mod tests {
             row.map(|z| z - sum).collect::<Vec<_>>()
         };
         let mut expected = 0.0;
-        let rows = numbers(&student.logits);
-        let shown = numbers(&teacher.logits);
+        let rows = numbers(&student.logits.value);
+        let shown = numbers(&teacher.logits.value);
         let wanted = numbers(&targets());
         for row in 0..2 {
             let at = row * 3..row * 3 + 3;
@@ -232,7 +157,7 @@ mod tests {
             }
         }
         for (own, shown) in student.layers.iter().zip(&teacher.layers) {
-            let (own, shown) = (numbers(&own.output), numbers(&shown.output));
+            let (own, shown) = (numbers(&own.value), numbers(&shown.value));
             let squares = own
                 .iter()
                 .zip(&shown)
@@ -245,12 +170,12 @@ mod tests {
             "{found} {expected}"
         );
 
-        // Steps along one value of one tensor, which `place` finds in a recording.
-        type Place = fn(&mut Recording) -> &mut Tensor;
+        // Steps along one value of one tensor, which `place` finds in the outputs.
+        type Place = fn(&mut Outputs) -> &mut Tensor;
         let places: [(Place, &Tensor); 3] = [
-            (|it| &mut it.logits, &loss.of_logits),
-            (|it| &mut it.layers[0].output, &loss.of_outputs[0]),
-            (|it| &mut it.layers[1].output, &loss.of_outputs[1]),
+            (|it| &mut it.logits.value, &loss.gradients.logits),
+            (|it| &mut it.layers[0].value, &loss.gradients.layers[0]),
+            (|it| &mut it.layers[1].value, &loss.gradients.layers[1]),
         ];
         for (place, gradient) in places {
             let gradient = numbers(gradient);
@@ -277,9 +202,9 @@ mod tests {
             hidden_distillation: 1.0,
             ..PruningRecipe::default()
         };
-        let (student, teacher) = (recording(1), recording(1));
+        let (student, teacher) = (outputs(1), outputs(1));
         let loss = Loss::taught(&student, &teacher, &targets(), &recipe).unwrap();
-        let gradients = core::iter::once(&loss.of_logits).chain(&loss.of_outputs);
+        let gradients = core::iter::once(&loss.gradients.logits).chain(&loss.gradients.layers);
         assert!(
             gradients
                 .flat_map(numbers)

@@ -1,19 +1,20 @@
 //! How much memory a training step takes, and the batch that fits where there is less.
 //!
-//! What a step holds follows from the shapes: weights and what stays beside them, what the
-//! forward pass keeps for the backward, gradients, what the teacher makes. The count is that of
-//! `f32` tensors at the moment when most of them live; copies in bf16, which live for one
-//! product, are not counted.
+//! What a forward pass keeps, and what gradients take on the way back, is asked of the tapes
+//! of two tiny batches: everything on them is so many numbers a token and so many a sequence.
+//! Weights and what stands beside them are counted as they are. Copies in bf16, which are
+//! there for one product, are not counted.
 
 use core::fmt;
 
-use candle_core::Device;
+use candle_core::{DType, Device, Result, Tensor};
 use indicatif::HumanBytes;
 
-use crate::network::{Layer, Network};
+use crate::network::{Network, Recording};
 use crate::numbers::thousands;
+use crate::ops::device::available;
 use crate::recipe::PruningRecipe;
-use crate::text::batch::EncodedExample;
+use crate::text::batch::{Batch, EncodedExample};
 use crate::training::loss::has_teacher;
 use crate::training::{Examples, Run};
 
@@ -22,7 +23,7 @@ const FLOAT: u64 = 4;
 /// What is taken beside the tensors: by libraries, cuBLAS alone 32 MiB on a Hopper, and by the
 /// chunks that tensors are cut from.
 const WORKSPACE: u64 = 192 << 20;
-/// One part in so many of what is free stays free in advice: a pool of memory has gaps.
+/// Advice leaves one part in this many of what is free: a pool of memory has gaps.
 const RESERVE: u64 = 10;
 /// How a driver or library says it, whatever candle puts around it.
 const SIGNS: [&str; 2] = ["CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED"];
@@ -32,6 +33,17 @@ const SIGNS: [&str; 2] = ["CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILE
 struct Numbers {
     token: u64,
     sequence: u64,
+}
+
+/// From those of one sequence of one token, and of one of two.
+impl From<[u64; 2]> for Numbers {
+    fn from([short, long]: [u64; 2]) -> Self {
+        let token = long - short;
+        Self {
+            token,
+            sequence: short - token,
+        }
+    }
 }
 
 impl Numbers {
@@ -48,7 +60,7 @@ struct Load {
 }
 
 /// What training steps hold, in numbers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Needs {
     /// Weights, moments, masks and scores of all networks.
     held: u64,
@@ -58,45 +70,47 @@ struct Needs {
     taught: Numbers,
     /// Gradients of the layers' outputs, which the teacher gives.
     given: Numbers,
-    /// What the backward pass of the widest layer holds at its end.
-    backward: Numbers,
+    /// Gradients on the way back, by part of the network.
+    backward: Vec<Numbers>,
 }
 
 impl Needs {
-    fn new(network: &Network, dense: Option<&Network>, recipe: &PruningRecipe) -> Self {
-        let hidden = network.shape.hidden as u64;
+    fn new(network: &Network, dense: Option<&Network>, recipe: &PruningRecipe) -> Result<Self> {
+        let recordings = dry_run(network)?;
+        let kept = |recordings: &[Recording; 2]| {
+            Numbers::from(recordings.each_ref().map(Recording::count))
+        };
         let teacher = dense.filter(|_| has_teacher(recipe));
-        let shows_layers = teacher.is_some() && recipe.hidden_distillation > 0.0;
-        let backward = network.layers.iter().map(|layer| {
-            let (context, neurons) = widths(network, layer);
-            6 * hidden + 4 * context + 2 * neurons
-        });
+        let taught = teacher.map(dry_run).transpose()?;
+        let outputs = recordings.each_ref().map(|it| it.outputs.count());
+        let [short, long] = recordings.each_ref().map(|it| it.tape.gradients_by_scope());
         let values = network.parameters();
-        let values = values.iter().map(|(_, it)| it.value.elem_count() as u64);
-        Self {
+        let values = values
+            .iter()
+            .map(|it| it.parameter.value.elem_count() as u64);
+        Ok(Self {
             held: held(network) + dense.map_or(0, held),
             gradients: values.sum(),
-            recorded: recorded(network),
-            taught: teacher.map_or_else(Numbers::default, recorded),
-            given: Numbers {
-                token: if shows_layers {
-                    hidden * network.layers.len() as u64
-                } else {
-                    0
-                },
-                sequence: 0,
+            recorded: kept(&recordings),
+            taught: taught.as_ref().map_or_else(Numbers::default, kept),
+            given: if teacher.is_some() && recipe.hidden_distillation > 0.0 {
+                Numbers::from(outputs)
+            } else {
+                Numbers::default()
             },
-            backward: Numbers {
-                token: backward.max().unwrap_or(0),
-                sequence: hidden,
-            },
-        }
+            backward: short
+                .into_iter()
+                .zip(long)
+                .map(|(a, b)| Numbers::from([a, b]))
+                .collect(),
+        })
     }
 
     /// Bytes when a step holds most.
     fn bytes(&self, load: Load) -> u64 {
         let at_the_loss = self.taught.of(load);
-        let at_the_end = self.gradients + self.backward.of(load);
+        let backward = self.backward.iter().map(|part| part.of(load)).max();
+        let at_the_end = self.gradients + backward.unwrap_or(0);
         let step = self.recorded.of(load) + self.given.of(load) + at_the_loss.max(at_the_end);
         FLOAT * (self.held + step) + WORKSPACE
     }
@@ -130,30 +144,29 @@ impl Lengths {
     }
 }
 
-/// Inputs of W_O, and neurons: what is left of a layer.
-fn widths(network: &Network, layer: &Layer) -> (u64, u64) {
-    let context = layer.heads.len() * network.shape.head_width();
-    let neurons = layer.mlp_input.bias.value.elem_count();
-    (context as u64, neurons as u64)
-}
-
 fn held(network: &Network) -> u64 {
     let parameters = network.parameters();
-    let tensors = parameters.iter().flat_map(|(_, it)| it.tensors());
+    let tensors = parameters.iter().flat_map(|it| it.parameter.tensors());
     tensors.map(|(_, tensor)| tensor.elem_count() as u64).sum()
 }
 
-/// What [`crate::network::Recording`] keeps.
-fn recorded(network: &Network) -> Numbers {
-    let hidden = network.shape.hidden as u64;
-    let layers = network.layers.iter().map(|layer| {
-        let (context, neurons) = widths(network, layer);
-        4 * context + 4 * hidden + 2 * neurons
-    });
-    Numbers {
-        token: 2 * hidden + layers.sum::<u64>(),
-        sequence: hidden + network.shape.labels as u64,
+/// Recordings of one sequence of one token, and of one of two. On a CPU and with empty
+/// weights: only sizes are read, and a GPU may have no room left.
+fn dry_run(network: &Network) -> Result<[Recording; 2]> {
+    let mut empty = network.clone();
+    for it in empty.parameters_mut() {
+        let value = &mut it.parameter.value;
+        *value = Tensor::zeros(value.shape(), DType::F32, &Device::Cpu)?;
     }
+    let record = |tokens| {
+        let example = EncodedExample {
+            ids: vec![0; tokens],
+            first: tokens,
+            label: 0,
+        };
+        empty.record(&Batch::new([example].iter()))
+    };
+    Ok([record(1)?, record(2)?])
 }
 
 /// A step needs more than there is.
@@ -179,22 +192,22 @@ impl Shortage {
     #[must_use]
     pub fn foreseen(run: &Run, examples: &Examples) -> Option<Self> {
         let available = available(run.network.device())?;
-        let shortage = Self::new(run, &examples.train, available);
+        let shortage = Self::new(run, &examples.train, available).ok()?;
         (shortage.needed > shortage.available).then_some(shortage)
     }
 
-    fn new(run: &Run, examples: &[EncodedExample], available: u64) -> Self {
-        let needs = Needs::new(&run.network, run.dense.as_ref(), &run.recipe.pruning);
+    fn new(run: &Run, examples: &[EncodedExample], available: u64) -> Result<Self> {
+        let needs = Needs::new(&run.network, run.dense.as_ref(), &run.recipe.pruning)?;
         let lengths = Lengths::new(examples);
         let batch = run.recipe.training.batch.min(lengths.0.len());
         let load = lengths.load(batch);
-        Self {
+        Ok(Self {
             batch,
             tokens: load.tokens,
             needed: needs.bytes(load),
             available,
             fitting: needs.fitting(&lengths, available),
-        }
+        })
     }
 }
 
@@ -204,22 +217,16 @@ impl OutOfMemory {
     #[must_use]
     pub fn of_step(error: &candle_core::Error, run: &Run, examples: &Examples) -> Option<Self> {
         let available = available(run.network.device())?;
-        is_out_of_memory(error).then(|| Self(Shortage::new(run, &examples.train, available)))
+        is_out_of_memory(error).then_some(())?;
+        Shortage::new(run, &examples.train, available)
+            .ok()
+            .map(Self)
     }
 }
 
 fn is_out_of_memory(error: &candle_core::Error) -> bool {
     let error = error.to_string();
     SIGNS.iter().any(|sign| error.contains(sign))
-}
-
-/// Bytes that this program may have in all on a GPU: what is free, and what it holds.
-fn available(device: &Device) -> Option<u64> {
-    match device {
-        #[cfg(feature = "cuda")]
-        Device::Cuda(device) => crate::ops::cuda::available(device).ok(),
-        _ => None,
-    }
 }
 
 impl fmt::Display for Shortage {
@@ -243,14 +250,14 @@ impl fmt::Display for Shortage {
         } else if fitting < batch {
             write!(
                 f,
-                "{fitting} texts would fit: start anew with --set training.batch={fitting}"
+                "{fitting} texts would fit: start again with --set training.batch={fitting}"
             )
         } else {
             // The estimate was too low, or others take memory too.
             let fewer = batch.div_ceil(2);
             write!(
                 f,
-                "that fits unless other programs take memory; if none does, start anew with \
+                "that fits unless other programs take memory; if none does, start again with \
                  --set training.batch={fewer}"
             )
         }
@@ -259,9 +266,7 @@ impl fmt::Display for Shortage {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
-    use candle_core::{Error, Tensor};
+    use candle_core::Error;
 
     use super::*;
     use crate::network::Shape;
@@ -300,15 +305,7 @@ mod tests {
         Run::new(recipe, &data.unwrap()).unwrap()
     }
 
-    fn bytes<'t>(tensors: impl Iterator<Item = &'t Tensor>) -> u64 {
-        // One that is in two places is there once.
-        let tensors: HashMap<_, _> = tensors
-            .map(|it| (it.id(), it.elem_count() as u64))
-            .collect();
-        FLOAT * tensors.values().sum::<u64>()
-    }
-
-    /// No tolerance: what stays until the backward pass is counted to the number.
+    /// No tolerance: what is kept until the backward pass is counted to the number.
     #[test]
     fn counts_what_is_there() {
         let mut network = network(40);
@@ -327,25 +324,28 @@ mod tests {
         let examples = examples(&[5, 16, 9]);
         let load = Lengths::new(&examples).load(3);
         assert_eq!((load.sequences, load.tokens), (3, 30));
-        let needs = Needs::new(&network, None, &PruningRecipe::default());
-        let parameters = network.parameters();
-        let tensors = parameters.iter().flat_map(|(_, it)| it.tensors());
-        assert_eq!(bytes(tensors.map(|(_, tensor)| tensor)), FLOAT * needs.held);
-
+        let needs = Needs::new(&network, None, &PruningRecipe::default()).unwrap();
         let batch = Batch::new(examples.iter());
         let recording = network.record(&batch).unwrap();
-        let counted = FLOAT * needs.recorded.of(load);
-        assert_eq!(
-            bytes(recording.tensors().into_iter().map(|(_, it)| it)),
-            counted
-        );
+        // Of a layer: its input, Q, K, V and context, two sums, what goes into L_in, neurons
+        // twice. Then the embeddings, the last output, the pooled vectors and the logits.
+        let widths = [(12, 20), (6, 3), (12, 20)]
+            .map(|(context, neurons)| 4 * context + 4 * 12 + 2 * neurons);
+        let counted = 30 * (widths.iter().sum::<u64>() + 2 * 12) + 3 * (12 + 3);
+        assert_eq!(recording.count(), counted);
+        assert_eq!(needs.recorded.of(load), counted);
         let targets = batch.targets(3, 0.0, network.device()).unwrap();
-        let loss = Loss::of_classes(&recording, &targets).unwrap();
-        let gradients = network.backward(&batch, &recording, &loss).unwrap();
+        let loss = Loss::of_classes(&recording.outputs, &targets).unwrap();
+        let gradients = recording.backward(&loss.gradients).unwrap();
+        let parameters = network.parameters();
         let gradients = parameters
             .iter()
-            .map(|(_, it)| gradients.get(&it.value).unwrap());
-        assert_eq!(bytes(gradients), FLOAT * needs.gradients);
+            .map(|it| gradients.get(it.parameter).unwrap().elem_count() as u64);
+        assert_eq!(gradients.sum::<u64>(), needs.gradients);
+        // Gradients of everything that the widest layer makes, and what comes down to it.
+        let widest = 30 * (6 * 12 + 4 * 12 + 2 * 20);
+        let backward = needs.backward.iter().map(|part| part.of(load));
+        assert_eq!(backward.max(), Some(widest));
     }
 
     #[test]
@@ -361,7 +361,7 @@ mod tests {
                 hidden_distillation,
                 ..PruningRecipe::default()
             };
-            Needs::new(&network, dense, &recipe).bytes(load)
+            Needs::new(&network, dense, &recipe).unwrap().bytes(load)
         };
         let alone = bytes(0.5, 0.0, None);
         let with_copy = bytes(0.0, 0.0, Some(&dense));
@@ -375,14 +375,14 @@ mod tests {
         );
     }
 
-    /// With the tenth that stays free.
+    /// With the tenth that advice leaves free.
     fn room_for(bytes: u64) -> u64 {
         (bytes * RESERVE).div_ceil(RESERVE - 1)
     }
 
     #[test]
     fn the_largest_batch_that_fits_leaves_a_tenth() {
-        let needs = Needs::new(&network(40), None, &PruningRecipe::default());
+        let needs = Needs::new(&network(40), None, &PruningRecipe::default()).unwrap();
         let lengths = Lengths::new(&examples(&[4, 16, 8, 15]));
         for batch in 1..=4 {
             let bytes = needs.bytes(lengths.load(batch));
@@ -412,21 +412,22 @@ mod tests {
     fn advice_names_what_there_is_and_what_fits() {
         let examples = examples(&[16; 100]);
         let run = run(64);
-        let needs = Needs::new(&run.network, None, &run.recipe.pruning);
+        let needs = Needs::new(&run.network, None, &run.recipe.pruning).unwrap();
         let lengths = Lengths::new(&examples);
-        let advice = |bytes| OutOfMemory(Shortage::new(&run, &examples, bytes)).to_string();
+        let advice =
+            |bytes| OutOfMemory(Shortage::new(&run, &examples, bytes).unwrap()).to_string();
 
         let said = advice(room_for(needs.bytes(lengths.load(40))));
         for part in [
             "out of GPU memory: a step of training.batch=64 texts, up to 1,024 tokens, needs about ",
-            " are there; 40 texts would fit: start anew with --set training.batch=40",
+            " are there; 40 texts would fit: start again with --set training.batch=40",
         ] {
             assert!(said.contains(part), "{said}");
         }
         assert!(advice(1 << 20).contains("not one text would fit"));
         let said = advice(1 << 40);
         assert!(
-            said.contains("if none does, start anew with --set training.batch=32"),
+            said.contains("if none does, start again with --set training.batch=32"),
             "{said}"
         );
     }

@@ -27,7 +27,7 @@ pub struct StepTimes {
     pub backward: f64,
     /// The optimiser.
     pub optimizer: f64,
-    /// One removal of weights with everything around it: costs, masks, the sparsity behind
+    /// One removal of weights with everything around it: costs, masks, the sparsity after
     /// it. It happens once in many steps.
     pub pruning: f64,
     /// A step without removal, as training does it: phases overlap on a GPU.
@@ -77,7 +77,7 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
     let forward = |network: &Network| -> Result<_> {
         let recording = network.record(&batch)?;
         let targets = batch.targets(labels, 0.0, &device)?;
-        let loss = Loss::of_classes(&recording, &targets)?;
+        let loss = Loss::of_classes(&recording.outputs, &targets)?;
         Ok((recording, loss))
     };
     for _ in 0..WARM_UP + load.steps {
@@ -85,15 +85,10 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
         let (recording, loss) = forward(network)?;
         device.synchronize()?;
         let forward = start.elapsed();
-        let gradients = network.backward(&batch, &recording, &loss)?;
+        let gradients = recording.backward(&loss.gradients)?;
         device.synchronize()?;
         let backward = start.elapsed();
-        optimizer::step(
-            network.parameters_mut(),
-            &gradients,
-            &loss.value,
-            settings(),
-        )?;
+        optimizer::step(network, &gradients, &loss.value, settings())?;
         device.synchronize()?;
         let times = [forward, backward - forward, start.elapsed() - backward];
         for (phase, time) in phases.iter_mut().zip(times) {
@@ -103,13 +98,8 @@ pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Res
     for _ in 0..WARM_UP + load.steps {
         let start = Instant::now();
         let (recording, loss) = forward(network)?;
-        let gradients = network.backward(&batch, &recording, &loss)?;
-        optimizer::step(
-            network.parameters_mut(),
-            &gradients,
-            &loss.value,
-            settings(),
-        )?;
+        let gradients = recording.backward(&loss.gradients)?;
+        optimizer::step(network, &gradients, &loss.value, settings())?;
         loss.value.to_scalar::<f32>()?;
         wholes.push(start.elapsed().as_secs_f64());
     }

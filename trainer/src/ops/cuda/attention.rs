@@ -1,13 +1,9 @@
 //! Launches of `attention.cu`.
 
-use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::cudarc::driver::{LaunchConfig, sys};
-use candle_core::{CudaStorage, Error, Layout, Result, Tensor, bail};
+use candle_core::{Error, Layout, Result, Tensor, bail};
 
-use super::{
-    Kernel, Output, Source, address, device_of, fresh, grid, kernel, offsets, room, size, values,
-    wrap,
-};
+use super::{Kernel, Source, address, alone, device_of, fresh, grid, kernel, offsets, size};
 use crate::ops::{Heads, Lifetime, Sequences};
 
 /// As in `attention.cu`.
@@ -54,17 +50,17 @@ fn check_alignment(layouts: &[&Layout]) -> Result<()> {
 
 /// See [`crate::ops::attention`].
 pub(in crate::ops) fn attention(
-    projected: &CudaStorage,
-    layout: &Layout,
+    projected: &Tensor,
     heads: Heads,
     sequences: &Sequences,
-) -> Output {
-    check_alignment(&[layout])?;
-    let device = projected.device();
-    let shape = (sequences.tokens(), heads.columns());
-    let projected = values(projected, layout)?;
+) -> Result<Tensor> {
+    check_alignment(&[projected.layout()])?;
+    let device = device_of(projected)?;
+    let (tokens, columns) = (sequences.tokens(), heads.columns());
     let offsets = offsets(device, sequences)?;
-    let mut context = room(device, shape.0 * shape.1)?;
+    let context = alone(device, (tokens, columns))?;
+    let projected = address(projected, 3 * tokens * columns)?;
+    let to = address(&context, tokens * columns)?;
     let kernel = kernel(device, source(heads), "attention")?;
     let blocks = blocks(&kernel, heads, sequences)?;
     let count = size(heads.count)?;
@@ -73,11 +69,11 @@ pub(in crate::ops) fn attention(
         blocks,
         &projected,
         &*offsets,
-        &mut context,
+        &to,
         &count,
         &heads.scale
     );
-    wrap(context, device, shape)
+    Ok(context)
 }
 
 /// Gradient of the projection.
@@ -99,7 +95,7 @@ pub(in crate::ops) fn attention_backward(
     let offsets = offsets(device, sequences)?;
     let result = fresh(device, shape, Lifetime::Moment)?;
     let stats = fresh(device, (tokens, heads.count, 2), Lifetime::Moment)?;
-    let of_result = address(&result, 3 * tokens * columns)?;
+    let grad_result = address(&result, 3 * tokens * columns)?;
     let stats = address(&stats, tokens * heads.count * 2)?;
     let count = size(heads.count)?;
     let of_queries = kernel(device, source(heads), "attention_backward_queries")?;
@@ -110,7 +106,7 @@ pub(in crate::ops) fn attention_backward(
         &context,
         &gradient,
         &*offsets,
-        &of_result,
+        &grad_result,
         &stats,
         &count,
         &heads.scale
@@ -123,7 +119,7 @@ pub(in crate::ops) fn attention_backward(
         &gradient,
         &stats,
         &*offsets,
-        &of_result,
+        &grad_result,
         &count,
         &heads.scale
     );

@@ -1,14 +1,11 @@
 //! Launches of `layer_norm.cu`.
 
-use candle_core::backend::BackendStorage as _;
 use candle_core::cuda_backend::cudarc::driver::{DeviceRepr, LaunchConfig};
-use candle_core::{CudaStorage, Layout, Result, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 
 use super::sums::PartialSums;
-use super::{
-    Kernel, Output, Source, WARP, address, device_of, fresh, grid, kernel, room, size, values, wrap,
-};
-use crate::ops::{LateSums, Lifetime};
+use super::{Kernel, Source, WARP, address, alone, device_of, fresh, grid, kernel, size};
+use crate::ops::{DeferredSums, Lifetime};
 
 /// Values of shared memory that every GPU gives to a block: a row of sums for each warp.
 const SHARED_VALUES: usize = 48 * 1024 / size_of::<f32>();
@@ -56,29 +53,28 @@ impl Rows {
 
 /// See [`crate::ops::layer_norm`].
 pub(in crate::ops) fn layer_norm(
-    [x, gain, shift]: [(&CudaStorage, &Layout); 3],
+    x: &Tensor,
+    gain: &Tensor,
+    shift: &Tensor,
     epsilon: f32,
-) -> Output {
-    let (device, shape) = (x.0.device(), x.1.shape());
-    let (count, width) = shape.dims2()?;
+) -> Result<Tensor> {
+    let device = device_of(x)?;
+    let (count, width) = x.dims2()?;
     let rows = Rows::new(count, width)?;
-    let mut y = room(device, count * width)?;
-    let (x, gain, shift) = (
-        values(x.0, x.1)?,
-        values(gain.0, gain.1)?,
-        values(shift.0, shift.1)?,
-    );
+    let y = alone(device, (count, width))?;
+    let (x, to) = (address(x, count * width)?, address(&y, count * width)?);
+    let (gain, shift) = (address(gain, width)?, address(shift, width)?);
     launch!(
         kernel(device, rows.source, "layer_norm")?,
         rows.grid(rows.blocks())?,
         &x,
         &gain,
         &shift,
-        &mut y,
+        &to,
         &rows.count,
         &epsilon
     );
-    wrap(y, device, shape)
+    Ok(y)
 }
 
 /// See [`crate::ops::add_and_normalize`]; what `product` holds becomes the sum.
@@ -97,7 +93,7 @@ pub(in crate::ops) fn add_and_normalize(
     );
     let [bias, gain, shift] = [bias, gain, shift].map(|it| address(it, width));
     let (bias, gain, shift) = (bias?, gain?, shift?);
-    let of_y = address(&y, count * width)?;
+    let grad_y = address(&y, count * width)?;
     launch!(
         kernel(device, rows.source, "add_and_normalize")?,
         rows.grid(rows.blocks())?,
@@ -106,7 +102,7 @@ pub(in crate::ops) fn add_and_normalize(
         &residual,
         &gain,
         &shift,
-        &of_y,
+        &grad_y,
         &rows.count,
         &epsilon
     );
@@ -119,8 +115,8 @@ pub(in crate::ops) fn layer_norm_backward(
     x: &Tensor,
     gain: &Tensor,
     epsilon: f32,
-    gradients: &[&Tensor],
-    late: &mut LateSums,
+    gradients: &[Tensor],
+    deferred: &mut DeferredSums,
 ) -> Result<[Tensor; 4]> {
     let device = device_of(x)?;
     let (count, width) = x.dims2()?;
@@ -134,10 +130,10 @@ pub(in crate::ops) fn layer_norm_backward(
     }
     let addends = Addends(addends);
     let blocks = rows.blocks().min(BLOCKS);
-    let of_x = fresh(device, (count, width), Lifetime::Moment)?;
+    let grad_x = fresh(device, (count, width), Lifetime::Moment)?;
     let partial = PartialSums::new(device, blocks, 3 * width)?;
     let (x, gain) = (address(x, count * width)?, address(gain, width)?);
-    let (to_x, to_partial) = (address(&of_x, count * width)?, partial.address()?);
+    let (to_x, to_partial) = (address(&grad_x, count * width)?, partial.address()?);
     launch!(
         kernel(device, rows.source, "layer_norm_backward")?,
         rows.grid(blocks)?,
@@ -149,7 +145,7 @@ pub(in crate::ops) fn layer_norm_backward(
         &rows.count,
         &epsilon
     );
-    let sums = partial.sums(late)?;
+    let sums = partial.sums(deferred)?;
     let part = |number: usize| sums.narrow(0, number * width, width);
-    Ok([of_x, part(0)?, part(1)?, part(2)?])
+    Ok([grad_x, part(0)?, part(1)?, part(2)?])
 }

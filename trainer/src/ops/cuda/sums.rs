@@ -4,8 +4,8 @@ use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::LaunchConfig;
 use candle_core::{Result, Tensor};
 
-use super::{Kernel, Source, WARP, address, device_of, fresh, grid, kernel, room, size, tensor};
-use crate::ops::{LateSums, Lifetime};
+use super::{Kernel, Source, WARP, address, alone, device_of, fresh, grid, kernel, size};
+use crate::ops::{DeferredSums, Lifetime};
 
 /// Threads of a block: columns by rows.
 const BLOCK: (u32, u32) = (WARP, 8);
@@ -57,17 +57,17 @@ impl PartialSums {
         address(&self.parts, self.parts.elem_count())
     }
 
-    /// The sums, which are late where there are several parts.
-    pub(super) fn sums(self, late: &mut LateSums) -> Result<Tensor> {
+    /// The sums, which are deferred where there are several parts.
+    pub(super) fn sums(self, deferred: &mut DeferredSums) -> Result<Tensor> {
         let sums = self.sums.clone();
         if self.parts.dim(0)? > 1 {
-            late.waiting.push(self);
+            deferred.waiting.push(self);
         }
         Ok(sums)
     }
 }
 
-/// See [`LateSums::finish`].
+/// See [`DeferredSums::finish`].
 pub(in crate::ops) fn finish(waiting: &[PartialSums]) -> Result<()> {
     let Some(first) = waiting.first() else {
         return Ok(());
@@ -102,7 +102,7 @@ pub(in crate::ops) fn finish(waiting: &[PartialSums]) -> Result<()> {
 }
 
 /// See [`crate::ops::column_sums`].
-pub(in crate::ops) fn column_sums(x: &Tensor, late: &mut LateSums) -> Result<Tensor> {
+pub(in crate::ops) fn column_sums(x: &Tensor, deferred: &mut DeferredSums) -> Result<Tensor> {
     let device = device_of(x)?;
     let (rows, width) = x.dims2()?;
     let parts = Parts::new(rows, width)?;
@@ -118,23 +118,23 @@ pub(in crate::ops) fn column_sums(x: &Tensor, late: &mut LateSums) -> Result<Ten
         &cols,
         &parts.rows_each
     );
-    partial.sums(late)
+    partial.sums(deferred)
 }
 
 /// See [`crate::ops::column_magnitudes`].
 pub(in crate::ops) fn column_magnitudes(x: &Tensor) -> Result<Tensor> {
     let device = device_of(x)?;
     let (rows, width) = x.dims2()?;
-    let mut sums = room(device, width)?;
-    let x = address(x, rows * width)?;
+    let sums = alone(device, width)?;
+    let (x, to) = (address(x, rows * width)?, address(&sums, width)?);
     let (rows, cols) = (size(rows)?, size(width)?);
     launch!(
         kernel(device, Source::General, "column_magnitudes")?,
         grid(cols.div_ceil(WARP), 1, 1, (WARP, 1), 0),
         &x,
-        &mut sums,
+        &to,
         &rows,
         &cols
     );
-    Ok(tensor(sums, device, width))
+    Ok(sums)
 }

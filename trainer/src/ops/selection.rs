@@ -1,19 +1,19 @@
-//! The last group to stay, found digit by digit: the host's part of a radix select.
+//! The last group to keep, found digit by digit: the host's part of a radix select.
 //!
 //! On a GPU nothing is sorted. A group's *place* is one number of 64 bits, the higher the
-//! longer it stays: the bits of its score in an order of their own, then how early it
+//! longer it is kept: the bits of its score in an order of their own, then how early it
 //! comes among equal scores. From the highest digit on, a histogram of weights over the
 //! values of the digit, of those groups that agree with what is known so far, tells which
-//! value the last group to stay has there. So a choice among any number of groups costs
+//! value the last group to keep has there. So a choice among any number of groups costs
 //! six passes on the device and six histograms on the host.
 
 /// Bits of a digit. `kernels.cu` has room for that many values.
 const DIGIT: u32 = 11;
 
-/// What is known of the last group to stay.
+/// What is known of the last group to keep.
 #[derive(Debug)]
 pub(crate) struct Selection {
-    /// A group stays if those above it have no more weights than this.
+    /// A group is kept if those above it have no more weights than this.
     limit: u64,
     /// Weights of groups that are surely above it.
     above: u64,
@@ -42,7 +42,7 @@ impl Selection {
     /// The largest number of a digit's values.
     pub(crate) const VALUES: usize = 1 << DIGIT;
 
-    /// Groups stay, the highest place first, while those above have no more than `limit`
+    /// Groups are kept, the highest place first, while those above have no more than `limit`
     /// weights together.
     pub(crate) fn new(limit: u64) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl Selection {
         })
     }
 
-    /// Takes the weights by value of [`Selection::digit`]. False where all of them stay.
+    /// Takes the weights by value of [`Selection::digit`]. False where all of them are kept.
     pub(crate) fn narrow(&mut self, weights: &[u32]) -> bool {
         for (value, &weights) in weights.iter().enumerate().rev() {
             let (value, weights) = (value as u64, u64::from(weights));
@@ -80,18 +80,18 @@ impl Selection {
         false
     }
 
-    /// Place of the last group to stay.
+    /// Place of the last group to keep.
     pub(crate) fn place(&self) -> u64 {
         self.prefix
     }
 
-    /// Weights of all groups that stay.
+    /// Weights of all groups that are kept.
     pub(crate) fn staying(&self) -> u64 {
         self.above + self.agreeing
     }
 }
 
-/// The score in a place; infinite for the highest, where nothing stays.
+/// The score in a place; infinite for the highest, where nothing is kept.
 pub(crate) fn score(place: u64) -> f32 {
     let key = (place >> 32) as u32;
     if key == u32::MAX {

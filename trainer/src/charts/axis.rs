@@ -2,11 +2,11 @@
 
 /// From a round number to a round number in round steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     /// Where it begins.
-    pub(super) first: f64,
+    pub(crate) first: f64,
     /// Where it ends, above `first`.
-    pub(super) last: f64,
+    pub(crate) last: f64,
     /// From tick to tick.
     step: f64,
 }
@@ -14,7 +14,7 @@ pub(super) struct Axis {
 impl Axis {
     /// The shortest axis that covers `least` to `most` in about `intervals` steps of
     /// 1, 2 or 5 times a power of ten.
-    pub(super) fn covering(least: f64, most: f64, intervals: f64) -> Self {
+    pub(crate) fn covering(least: f64, most: f64, intervals: f64) -> Self {
         let span = most - least;
         let (least, span) = match span {
             _ if !span.is_finite() => (0.0, 1.0),
@@ -29,7 +29,7 @@ impl Axis {
     }
 
     /// The same for counts: from 0, in whole steps.
-    pub(super) fn counting(most: f64, intervals: f64) -> Self {
+    pub(crate) fn counting(most: f64, intervals: f64) -> Self {
         let most = most.max(1.0);
         let step = round_step(most / intervals).max(1.0);
         Self {
@@ -40,12 +40,12 @@ impl Axis {
     }
 
     /// The same, ending at `last` wherever the steps stand.
-    pub(super) fn ending_at(self, last: f64) -> Self {
+    pub(crate) fn ending_at(self, last: f64) -> Self {
         Self { last, ..self }
     }
 
     /// Values of the ticks.
-    pub(super) fn ticks(self) -> impl Iterator<Item = f64> {
+    pub(crate) fn ticks(self) -> impl Iterator<Item = f64> {
         // Counted, so that rounding errors do not add up.
         (0..)
             .map(f64::from)
@@ -54,12 +54,12 @@ impl Axis {
     }
 
     /// Where `value` is between `from` (for `first`) and `to` (for `last`).
-    pub(super) fn place(self, value: f64, from: f64, to: f64) -> f64 {
+    pub(crate) fn place(self, value: f64, from: f64, to: f64) -> f64 {
         from + (value - self.first) / (self.last - self.first) * (to - from)
     }
 
     /// `value` with the decimals that the steps have.
-    pub(super) fn label(self, value: f64) -> String {
+    pub(crate) fn label(self, value: f64) -> String {
         let decimals = (0..9)
             .find(|&decimals| {
                 let scaled = self.step * 10_f64.powi(decimals);
@@ -72,7 +72,7 @@ impl Axis {
 }
 
 /// The smallest of 1, 2, 5 times a power of ten that is not below `least`.
-pub(super) fn round_step(least: f64) -> f64 {
+pub(crate) fn round_step(least: f64) -> f64 {
     let power = 10_f64.powf(least.max(1e-9).log10().floor());
     let steps = [1.0, 2.0, 5.0].map(|factor| factor * power);
     let fits = steps.into_iter().find(|&step| step >= least * 0.999_999);

@@ -1,8 +1,8 @@
-//! What must hold for every picture of the report.
+//! What must hold for every chart.
 
 /// Every tag that opens closes, in order.
 #[track_caller]
-pub(super) fn assert_balanced(markup: &str) {
+pub(crate) fn assert_balanced(markup: &str) {
     let mut open = Vec::new();
     for tag in markup.split('<').skip(1) {
         let (tag, _) = tag.split_once('>').expect("a tag ends");
@@ -20,7 +20,7 @@ pub(super) fn assert_balanced(markup: &str) {
 
 /// Every coordinate lies within the view box.
 #[track_caller]
-pub(super) fn assert_inside(svg: &str) {
+pub(crate) fn assert_inside(svg: &str) {
     let view = attribute(svg, "viewBox").expect("a view box");
     let numbers: Vec<f64> = view.split(' ').map(|n| n.parse().unwrap()).collect();
     let (width, height) = (numbers[2], numbers[3]);

@@ -12,20 +12,20 @@ const GAP: usize = 2;
 
 /// The nonzeros of a matrix, `[rows, cols]`. Displays as SVG, one unit a weight.
 #[derive(Clone, Debug)]
-pub(super) struct TopologyMap {
+pub(crate) struct TopologyMap {
     /// Inputs.
-    pub(super) cols: usize,
+    pub(crate) cols: usize,
     /// Outputs, part by part: Q, K and V of a head, everything of other matrices.
     parts: Vec<usize>,
     positive: Strokes,
     negative: Strokes,
     /// Nonzeros of each row.
-    pub(super) degrees: Vec<usize>,
+    pub(crate) degrees: Vec<usize>,
 }
 
 impl TopologyMap {
     /// Of every row of `matrix`.
-    pub(super) fn new(matrix: &Matrix<'_>) -> Self {
+    pub(crate) fn new(matrix: &Matrix<'_>) -> Self {
         let parts = match matrix.query_rows() {
             0 => vec![matrix.rows()],
             query => vec![query, query, matrix.value_rows()],
@@ -56,7 +56,7 @@ impl TopologyMap {
     }
 
     /// Whether there is nothing to draw on.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.cols == 0 || self.degrees.is_empty()
     }
 

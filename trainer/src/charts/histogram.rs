@@ -18,7 +18,7 @@ const BARS: usize = 40;
 
 /// Degrees of the rows of one matrix. Displays as SVG.
 #[derive(Clone, Debug)]
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     /// Degrees that share a bar.
     width: usize,
     /// Rows of each bar, from degree 0.
@@ -31,7 +31,7 @@ pub(super) struct Histogram {
 
 impl Histogram {
     /// Of the number of nonzeros in each row.
-    pub(super) fn new(degrees: &[usize]) -> Self {
+    pub(crate) fn new(degrees: &[usize]) -> Self {
         let most = degrees.iter().copied().max().unwrap_or(0);
         let width = round_widths()
             .find(|&width| most < BARS * width)
@@ -56,17 +56,17 @@ impl Histogram {
     }
 
     /// Number of rows.
-    pub(super) fn rows(&self) -> String {
+    pub(crate) fn rows(&self) -> String {
         thousands(self.rows)
     }
 
     /// Mean degree.
-    pub(super) fn mean(&self) -> String {
+    pub(crate) fn mean(&self) -> String {
         significant(self.mean)
     }
 
     /// Standard deviation of the degrees.
-    pub(super) fn deviation(&self) -> String {
+    pub(crate) fn deviation(&self) -> String {
         significant(self.deviation)
     }
 

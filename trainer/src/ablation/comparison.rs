@@ -2,8 +2,10 @@
 
 use core::fmt;
 
-use super::axis::Axis;
-use crate::ablation::{Peer, Row, Spread, Summary};
+use super::peer::Peer;
+use super::spread::Spread;
+use super::summary::{DenseRow, Row, Summary};
+use crate::charts::axis::Axis;
 use crate::numbers::real;
 
 /// The picture, in its own units.
@@ -76,9 +78,7 @@ pub(super) fn keys(summary: &Summary) -> Vec<Key> {
 
 /// Accuracy, bytes and spread of connections.
 pub(super) fn charts(summary: &Summary) -> [Comparison; 3] {
-    let dense = |value: fn(&crate::ablation::summary::DenseRow) -> Spread| {
-        summary.dense.iter().map(value).collect()
-    };
+    let dense = |value: fn(&DenseRow) -> Spread| summary.dense.iter().map(value).collect();
     [
         Comparison {
             title: "Accuracy of the int8 file",
@@ -313,10 +313,10 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::render_summary;
-    use super::super::svg_check::{assert_balanced, assert_inside};
+    use super::super::page;
     use super::*;
     use crate::ablation::Finished;
+    use crate::charts::svg_check::{assert_balanced, assert_inside};
     use crate::report::outcome_of_golden;
 
     fn summary(variants: usize) -> Summary {
@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn the_page_stands_alone_also_without_cells() {
         for variants in [0, 1, 3] {
-            let page = render_summary(&summary(variants)).unwrap();
+            let page = page::render(&summary(variants)).unwrap();
             assert_balanced(&page);
             for outside in [
                 "http:", "https:", "<script", "src=", "@import", "url(", "NaN",

@@ -1,23 +1,22 @@
-//! Which groups of weights go, chosen on the GPU: the choice of `pruning::choice`, to
+//! Which groups of weights go, chosen on the GPU: the choice of [`crate::ops::keep_best`], to
 //! the weight.
 //!
-//! Scores, masks and the choice stay on the device; histograms of
-//! [`crate::pruning::selection`] come to the host.
+//! Scores, masks and the choice remain on the device; histograms of
+//! [`crate::ops::selection`] go to the host.
 
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr as _};
 use candle_core::{Device, Result, bail};
 
 use super::{CHUNK, Kernel, Source, THREADS, address, grid, kernel, size};
-use crate::pruning::choice::{Candidates, Choice, Chosen};
-use crate::pruning::cost::Costs;
-use crate::pruning::selection::{self, Selection};
+use crate::ops::selection::{self, Selection};
+use crate::ops::{Candidates, Choice, Chosen, Costs};
 use crate::recipe::ScoreKind;
 
 /// Chooses; nothing where no more weights are there than those to leave.
 ///
 /// # Errors
 /// When a tensor is not a contiguous `f32` matrix on one GPU.
-pub(crate) fn keep_best(matrices: &[Candidates], choice: Choice) -> Result<Option<Chosen>> {
+pub(in crate::ops) fn keep_best(matrices: &[Candidates], choice: Choice) -> Result<Option<Chosen>> {
     let Some(Device::Cuda(device)) = matrices.first().map(|first| first.mask.device()) else {
         bail!("a removal without a matrix on a GPU");
     };
@@ -126,7 +125,7 @@ pub(crate) fn keep_best(matrices: &[Candidates], choice: Choice) -> Result<Optio
     }))
 }
 
-/// The costs of all matrices one behind the other, and where those of each begin.
+/// The costs of all matrices one after the other, and where those of each begin.
 fn all_costs(matrices: &[Candidates]) -> (Vec<f32>, Vec<usize>) {
     // Not empty: an allocation of nothing has no address.
     let mut all = vec![1.0];

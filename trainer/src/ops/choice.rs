@@ -1,7 +1,7 @@
-//! Which groups of weights stay: those with the best score for their cost, as many as
+//! Which groups of weights are kept: those with the best score for their cost, as many as
 //! have room.
 //!
-//! With blocks wider than 1 what goes is a group of weights (`super::blocks`). Its score
+//! With blocks wider than 1 what is removed is a group of weights. Its score
 //! is the root mean square of the scores of its weights, each for its cost: to second
 //! order, with the squares of the gradients for the curvature, that is what the loss
 //! loses, and a group of one has the score of its weight. Movements have signs: theirs is
@@ -9,8 +9,30 @@
 
 use candle_core::{Result, Tensor};
 
-use super::cost::Costs;
 use crate::recipe::ScoreKind;
+
+/// Costs of one matrix.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Costs {
+    /// 1 for every weight.
+    Even,
+    /// One a row.
+    Rows(Vec<f32>),
+    /// One a column.
+    Columns(Vec<f32>),
+}
+
+impl Costs {
+    /// Cost of the weight at `row` and `col`.
+    #[must_use]
+    pub fn at(&self, row: usize, col: usize) -> f32 {
+        match self {
+            Self::Even => 1.0,
+            Self::Rows(costs) => costs.get(row).copied().unwrap_or(1.0),
+            Self::Columns(costs) => costs.get(col).copied().unwrap_or(1.0),
+        }
+    }
+}
 
 /// A matrix whose weights are chosen among.
 #[derive(Debug)]
@@ -34,14 +56,14 @@ pub(crate) struct Choice {
     pub(crate) staying: usize,
 }
 
-/// What stays.
+/// What is kept.
 #[derive(Debug)]
 pub(crate) struct Chosen {
     /// The mask of each matrix.
     pub(crate) masks: Vec<Tensor>,
     /// How many weights went.
     pub(crate) gone: usize,
-    /// Score for its cost of the last group to stay; infinite where none does.
+    /// Score for its cost of the last group that is kept; infinite where none is.
     pub(crate) last: f32,
 }
 
@@ -56,14 +78,14 @@ struct Group {
 }
 
 /// Chooses; nothing where no more weights are there than those to leave. Among equal
-/// scores the first stay.
+/// scores the first are kept.
 ///
 /// # Errors
 /// When a tensor cannot be read or made.
 pub(crate) fn keep_best(matrices: &[Candidates], choice: Choice) -> Result<Option<Chosen>> {
     #[cfg(feature = "cuda")]
     if matrices.iter().any(|it| it.mask.device().is_cuda()) {
-        return crate::ops::cuda::removal::keep_best(matrices, choice);
+        return super::cuda::keep_best(matrices, choice);
     }
     let Choice { width, staying, .. } = choice;
     let mut groups = groups(matrices, choice)?;
@@ -111,7 +133,7 @@ fn groups(matrices: &[Candidates], choice: Choice) -> Result<Vec<Group>> {
     for (matrix, candidates) in (0..).zip(matrices) {
         let (rows, cols) = candidates.mask.dims2()?;
         let scores = match score {
-            ScoreKind::Sensitivity | ScoreKind::Movement => candidates.scores.detach(),
+            ScoreKind::Sensitivity | ScoreKind::Movement => candidates.scores.clone(),
             ScoreKind::Magnitude => candidates.scores.abs()?,
         };
         let scores = scores.flatten_all()?.to_vec1::<f32>()?;
@@ -137,7 +159,7 @@ fn groups(matrices: &[Candidates], choice: Choice) -> Result<Vec<Group>> {
     Ok(groups)
 }
 
-/// What is dear goes earlier, also where a score is below zero.
+/// What is dear is pruned earlier, also where a score is below zero.
 fn for_cost(score: f32, cost: f32) -> f32 {
     if score < 0.0 {
         score * cost

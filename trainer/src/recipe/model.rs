@@ -1,0 +1,152 @@
+//! Section `model` of a recipe: the shape of the network.
+
+use serde::{Deserialize, Serialize};
+
+use super::{RecipeError, VocabularySize};
+
+/// Shape of the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelRecipe {
+    /// Folder of the pretrained checkpoint to start from, or `hf:OWNER/NAME@REVISION`, where
+    /// the commit is filled in; random weights where it is empty.
+    pub from: String,
+    /// SHA-256 of that checkpoint's weights, in hexadecimal; filled in where it is empty,
+    /// held to where it is not.
+    pub from_sha256: String,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Attention heads in a layer.
+    pub heads: usize,
+    /// Neurons in a layer's MLP.
+    pub intermediate: usize,
+    /// WordPiece vocabulary.
+    pub vocabulary: VocabularySize,
+    /// Longest token sequence, special tokens included.
+    pub tokens: usize,
+    /// Function between the MLP's matrices.
+    pub activation: ActivationKind,
+    /// How the sequence becomes one vector.
+    pub pooling: PoolingKind,
+    /// Added to the variance in every LayerNorm.
+    pub norm_epsilon: f32,
+}
+
+/// Function between the MLP's matrices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActivationKind {
+    /// max(0, x): the cheapest on a microcontroller.
+    Relu,
+    /// GELU, for networks that were trained with it.
+    Gelu,
+}
+
+/// How the sequence becomes one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PoolingKind {
+    /// Mean over all tokens.
+    Mean,
+    /// The first token.
+    Cls,
+}
+
+impl Default for ModelRecipe {
+    fn default() -> Self {
+        Self {
+            from: String::new(),
+            from_sha256: String::new(),
+            hidden: 128,
+            layers: 2,
+            heads: 4,
+            intermediate: 512,
+            vocabulary: VocabularySize::Pieces(1200),
+            tokens: 64,
+            activation: ActivationKind::Relu,
+            pooling: PoolingKind::Mean,
+            norm_epsilon: 1e-5,
+        }
+    }
+}
+
+impl ModelRecipe {
+    /// Whether a run starts from a pretrained checkpoint.
+    #[must_use]
+    pub fn is_pretrained(&self) -> bool {
+        !self.from.is_empty()
+    }
+
+    /// Takes over what a pretrained checkpoint decides: its commit, shape, ε and
+    /// digest.
+    ///
+    /// # Errors
+    /// [`RecipeError::Conflict`] where a key that the user `named`, or a digest that is
+    /// there, says otherwise.
+    pub fn adopt(
+        &mut self,
+        pretrained: &Self,
+        named: impl Fn(&str) -> bool,
+    ) -> Result<(), RecipeError> {
+        let shown = |model: &Self| {
+            [
+                ("hidden", model.hidden.to_string()),
+                ("layers", model.layers.to_string()),
+                ("heads", model.heads.to_string()),
+                ("intermediate", model.intermediate.to_string()),
+                ("activation", model.activation.name().to_owned()),
+                ("norm_epsilon", model.norm_epsilon.to_string()),
+                ("from_sha256", model.from_sha256.clone()),
+            ]
+        };
+        for ((key, value), (_, found)) in shown(self).into_iter().zip(shown(pretrained)) {
+            let holds = if key == "from_sha256" {
+                !value.is_empty()
+            } else {
+                named(key)
+            };
+            if holds && value != found {
+                return Err(RecipeError::Conflict(Box::new(KeyConflict {
+                    key,
+                    value,
+                    from: self.from.clone(),
+                    found,
+                })));
+            }
+        }
+        *self = Self {
+            vocabulary: self.vocabulary,
+            tokens: self.tokens,
+            pooling: self.pooling,
+            ..pretrained.clone()
+        };
+        Ok(())
+    }
+}
+
+impl ActivationKind {
+    /// The name in recipes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Gelu => "gelu",
+        }
+    }
+}
+
+/// A key of `[model]` says otherwise than the pretrained checkpoint.
+#[derive(Debug, thiserror::Error)]
+#[error("recipe key `model.{key}` is {value}, but {from} has {found}; leave the key out")]
+pub struct KeyConflict {
+    /// The key.
+    pub key: &'static str,
+    /// Its value.
+    pub value: String,
+    /// The checkpoint.
+    pub from: String,
+    /// The checkpoint's value.
+    pub found: String,
+}

@@ -1,0 +1,52 @@
+//! Section `training` of a recipe: training of the dense network.
+
+use serde::{Deserialize, Serialize};
+
+/// Training of the dense network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingRecipe {
+    /// Passes over the training data.
+    pub epochs: usize,
+    /// Examples a step.
+    pub batch: usize,
+    /// Peak learning rate (linear warm-up, then linear to zero).
+    pub learning_rate: f64,
+    /// Share of the steps spent warming up.
+    pub warmup: f64,
+    /// AdamW's decoupled weight decay.
+    pub weight_decay: f64,
+    /// Probability that a word is lost, replaced or moved in training.
+    pub word_noise: f32,
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+    /// What products of matrices read, in both phases.
+    pub precision: FloatPrecision,
+}
+
+/// What products of matrices read while a network is trained in floats. Their sums, weights
+/// and everything else are `f32`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum FloatPrecision {
+    /// `f32` on a CPU, TF32 (10 bits of fraction) on a GPU
+    #[default]
+    F32,
+    /// bfloat16: 7 bits of fraction
+    Bf16,
+}
+
+impl Default for TrainingRecipe {
+    fn default() -> Self {
+        Self {
+            epochs: 12,
+            batch: 32,
+            learning_rate: 1e-3,
+            warmup: 0.1,
+            weight_decay: 0.01,
+            word_noise: 0.2,
+            label_smoothing: 0.05,
+            precision: FloatPrecision::F32,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What happens between steps: removals, and the end of an epoch.
+
+use serde::{Deserialize, Serialize};
+
+use crate::pruning::{self, penalty, schedule};
+use crate::recipe::{Blocks, Method};
+use crate::text::batch::spread;
+use crate::training::evaluation::float_accuracy;
+use crate::training::run::{Examples, Phase, Run, TrainingError};
+
+/// Training examples on which heads are compared.
+const HEAD_EXAMPLES: usize = 256;
+
+/// One pass over the training data, as it went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Which network.
+    pub phase: Phase,
+    /// Number of the epoch in its phase, from 1.
+    pub epoch: usize,
+    /// Steps of the phase after it.
+    pub step: u64,
+    /// Mean loss over its steps.
+    pub loss: f64,
+    /// Accuracy on the dev set after it, in per cent.
+    pub dev_accuracy: f64,
+    /// Share of encoder weights that are zero after it.
+    pub sparsity: f64,
+    /// Heads that are left, all layers together.
+    pub heads: usize,
+    /// Neurons that are left, all layers together.
+    pub neurons: usize,
+}
+
+impl Run {
+    /// Removes weights if it is time; whether it was.
+    pub(super) fn prune(&mut self, steps: u64) -> Result<bool, TrainingError> {
+        let recipe = &self.recipe.pruning;
+        if !schedule::is_due(recipe, self.step, steps) {
+            return Ok(false);
+        }
+        let mut sparsity = pruning::scheduled_sparsity(recipe, self.step, steps);
+        if schedule::has_ended(recipe, self.step, steps) {
+            if matches!(recipe.method, Method::Paper(_)) {
+                // What the penalties brought down has the smallest weights: it is pruned first.
+                let reached = penalty::share_below_epsilon(&self.network)?;
+                #[expect(clippy::cast_possible_truncation, reason = "a share")]
+                let noted = reached as f32;
+                self.journal.penalties_reached = Some(noted);
+                sparsity = sparsity.max(reached);
+            }
+            pruning::prune_and_cut(&mut self.network, sparsity, recipe)?;
+        } else {
+            pruning::prune_to(&mut self.network, sparsity, recipe)?;
+            // Rows of few blocks are emptied in numbers. What only they needed must not count as
+            // living until the epoch ends, or that cut would overshoot the schedule.
+            if recipe.blocks != Blocks::One {
+                pruning::cut(&mut self.network, recipe.blocks)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Merges heads, cuts what is empty, scores the dev set.
+    pub(super) fn end_epoch(
+        &mut self,
+        examples: &Examples,
+        steps: u64,
+    ) -> Result<EpochRecord, TrainingError> {
+        if self.phase == Phase::Sparse {
+            let recipe = &self.recipe.pruning;
+            let last = self.step - 1;
+            let sparsity = pruning::scheduled_sparsity(recipe, last, steps);
+            let is_running = !schedule::has_ended(recipe, last, steps);
+            // After the schedule's end a removed head would leave the rest too sparse.
+            let is_partial = sparsity > 0.0 && sparsity < recipe.sparsity;
+            let test = match &recipe.method {
+                Method::Neuroprune(it) if it.head_redundancy && is_running && is_partial => {
+                    let sample = spread(&examples.train, HEAD_EXAMPLES);
+                    let blocks = recipe.blocks;
+                    Some(pruning::merge_heads(
+                        &mut self.network,
+                        sample,
+                        it.head_distance,
+                        blocks,
+                    )?)
+                }
+                Method::Paper(it) if it.head_redundancy && is_running => {
+                    Some(pruning::filter_heads(&mut self.network, it.theta)?)
+                }
+                Method::Neuroprune(_)
+                | Method::Paper(_)
+                | Method::L1 { .. }
+                | Method::Magnitude { .. }
+                | Method::Sensitivity { .. }
+                | Method::Movement { .. } => None,
+            };
+            if let Some(test) = test {
+                self.journal.kept = test.kept;
+                if !test.merged.is_empty() {
+                    self.merged.extend(test.merged);
+                    // What the survivors took over must not make up for what went.
+                    pruning::prune_to(&mut self.network, sparsity, recipe)?;
+                }
+            }
+            pruning::cut(&mut self.network, recipe.blocks)?;
+        }
+        let per_epoch = self.steps_per_epoch(examples);
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "small"
+        )]
+        let record = EpochRecord {
+            phase: self.phase,
+            epoch: (self.step / per_epoch) as usize,
+            step: self.step,
+            loss: self.epoch_loss / per_epoch as f64,
+            dev_accuracy: float_accuracy(&self.network, &examples.dev)?,
+            sparsity: self.network.sparsity()?,
+            heads: self
+                .network
+                .layers
+                .iter()
+                .map(|layer| layer.heads.len())
+                .sum(),
+            neurons: self.network.neurons(),
+        };
+        self.epoch_loss = 0.0;
+        self.history.push(record.clone());
+        Ok(record)
+    }
+}

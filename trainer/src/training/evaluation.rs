@@ -1,0 +1,38 @@
+//! What a float network answers.
+
+use crate::network::Network;
+use crate::text::batch::{Batch, EncodedExample};
+
+/// Examples of one forward pass when nothing is learned.
+const EVALUATION_BATCH: usize = 64;
+
+/// Logits of every example, `[examples, labels]`, row by row.
+///
+/// # Errors
+/// When a shape does not fit.
+pub fn logits(network: &Network, examples: &[EncodedExample]) -> candle_core::Result<Vec<f32>> {
+    let mut all = Vec::with_capacity(examples.len() * network.shape.labels);
+    for part in examples.chunks(EVALUATION_BATCH) {
+        let logits = network.forward(&Batch::new(part.iter()))?;
+        all.extend(logits.flatten_all()?.to_vec1::<f32>()?);
+    }
+    Ok(all)
+}
+
+/// Share of `examples` that the float network gets right, in per cent.
+///
+/// # Errors
+/// When a shape does not fit.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵²")]
+pub fn float_accuracy(network: &Network, examples: &[EncodedExample]) -> candle_core::Result<f64> {
+    let logits = logits(network, examples)?;
+    let rows = logits.chunks_exact(network.shape.labels).zip(examples);
+    let right = rows.filter(|(row, example)| largest(row) == example.label as usize);
+    Ok(100.0 * right.count() as f64 / examples.len().max(1) as f64)
+}
+
+/// Position of the largest value; the first of several.
+fn largest(row: &[f32]) -> usize {
+    let better = |best: usize, index: usize| if row[index] > row[best] { index } else { best };
+    (0..row.len()).fold(0, better)
+}

@@ -1,0 +1,120 @@
+//! One step: a batch forward and back, and the optimiser.
+
+use candle_core::Tensor;
+
+use crate::network::{Network, Precision, Recording};
+use crate::pruning::{penalty, schedule};
+use crate::random::{Purpose, stream};
+use crate::text::batch::{Batch, EncodedExample};
+use crate::text::noise::WordNoise;
+use crate::training::loss::{Loss, has_teacher};
+use crate::training::optimizer::{self, StepSettings};
+use crate::training::run::{Examples, Phase, Run, TrainingError, stream_index};
+
+impl Run {
+    pub(super) fn train_batch(
+        &mut self,
+        examples: &Examples,
+        chosen: &[usize],
+        steps: u64,
+    ) -> Result<(f32, usize), TrainingError> {
+        let (training, pruning) = (&self.recipe.training, &self.recipe.pruning);
+        let floats = Precision::from(training.precision);
+        self.network.precision = match self.phase {
+            Phase::Sparse if schedule::is_aware(&self.recipe.quantization, self.step, steps) => {
+                Precision::Int8
+            }
+            _ => floats,
+        };
+        if let Some(dense) = &mut self.dense {
+            dense.precision = floats;
+        }
+        let (teacher, word_noise) = match &self.dense {
+            Some(dense) => (Some(dense), pruning.word_noise),
+            None => (None, training.word_noise),
+        };
+        let noise = WordNoise::new(&self.vocabulary, word_noise);
+        let index = stream_index(self.phase, self.step);
+        let mut generator = stream(self.recipe.seed, Purpose::Noise, index);
+        let tokens = self.network.shape.tokens;
+        let noisy = |&index: &usize| noise.apply(&examples.train[index], tokens, &mut generator);
+        let noisy: Vec<EncodedExample> = chosen.iter().map(noisy).collect();
+        let batch = Batch::new(noisy.iter());
+
+        let labels = self.labels.len();
+        let targets = batch.targets(labels, training.label_smoothing, self.network.device())?;
+        let recording = self.network.record(&batch)?;
+        let loss = match teacher {
+            Some(teacher) if has_teacher(pruning) => Loss::taught(
+                &recording.outputs,
+                &teacher.outputs(&batch)?,
+                &targets,
+                pruning,
+            )?,
+            _ => Loss::of_classes(&recording.outputs, &targets)?,
+        };
+        let learning_rate = self.learning_rate(steps);
+        let mut gradients = recording.backward(&loss.gradients)?;
+        if self.phase == Phase::Sparse && !schedule::has_ended(pruning, self.step, steps) {
+            penalty::add_gradients(&self.network, &mut gradients, &pruning.method)?;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "recipe numbers are small")]
+        let settings = StepSettings {
+            number: self.step + 1,
+            learning_rate: learning_rate as f32,
+            weight_decay: training.weight_decay as f32,
+            score: pruning.method.score(),
+            score_memory: pruning.method.score_memory() as f32,
+        };
+        optimizer::step(&mut self.network, &gradients, &loss.value, settings)?;
+        // After the step, so that a GPU has work while this waits; a loss that is not
+        // finite has changed nothing.
+        let value = loss.value.to_scalar::<f32>()?;
+        if !value.is_finite() {
+            return Err(TrainingError::Diverged {
+                phase: self.phase,
+                step: self.step + 1,
+                loss: value,
+                tensor: first_not_finite(&self.network, &recording)?,
+                learning_rate,
+            });
+        }
+        Ok((value, batch.ids.ids().len()))
+    }
+
+    fn learning_rate(&self, steps: u64) -> f64 {
+        let peak = match self.phase {
+            Phase::Dense => self.recipe.training.learning_rate,
+            _ => self.recipe.pruning.learning_rate,
+        };
+        #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
+        let (step, steps) = ((self.step + 1) as f64, steps as f64);
+        let warmup = (steps * self.recipe.training.warmup).max(1.0);
+        if step <= warmup {
+            peak * step / warmup
+        } else {
+            peak * (1.0 - (step - warmup) / (steps - warmup + 1.0))
+        }
+    }
+}
+
+/// Name of the first tensor with a value that is not finite.
+fn first_not_finite(network: &Network, recording: &Recording) -> candle_core::Result<String> {
+    let parameters = network.parameters();
+    let parameters = parameters
+        .iter()
+        .map(|it| (format!("parameter `{}`", it.path), &it.parameter.value));
+    let made = recording.tensors().into_iter();
+    for (name, tensor) in parameters.chain(made) {
+        if !is_finite(tensor)? {
+            return Ok(name);
+        }
+    }
+    Ok("the loss".to_owned())
+}
+
+/// Whether every value is finite.
+pub(crate) fn is_finite(tensor: &Tensor) -> candle_core::Result<bool> {
+    let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+    Ok(values.into_iter().all(f32::is_finite))
+}
