@@ -12,6 +12,7 @@ mod inputs;
 mod inspect;
 mod progress;
 mod quickstart;
+mod recipe;
 mod report;
 mod tables;
 mod train;
@@ -41,6 +42,7 @@ Examples:
   neuroprune inspect model.neuro
   neuroprune report model.neuro
   neuroprune ablate recipes/ablation.toml
+  neuroprune recipe --keys
   neuroprune doctor";
 
 // No comments on the variants: clap would take them for the whole help.
@@ -54,6 +56,7 @@ enum Command {
     Bench(bench::Bench),
     Report(report::Report),
     Ablate(ablate::Ablate),
+    Recipe(recipe::Recipe),
     Doctor(doctor::Doctor),
 }
 
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Bench(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Ablate(command) => command.run(),
+        Command::Recipe(command) => command.run(),
         Command::Doctor(command) => command.run(),
     };
     match result {

@@ -128,6 +128,13 @@ pub(super) struct Asked {
     named: Vec<String>,
 }
 
+impl Asked {
+    /// The recipe, every key resolved.
+    pub(super) fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+}
+
 impl RecipeOptions {
     /// The recipe: `usual` or the file, then what the options override.
     pub(super) fn resolve(&self, usual: Recipe) -> anyhow::Result<Asked> {

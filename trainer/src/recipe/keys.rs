@@ -55,7 +55,7 @@ impl Values {
         let number = match value {
             #[expect(clippy::cast_precision_loss, reason = "compared with small bounds")]
             Value::Integer(whole) => *whole as f64,
-            Value::Float(real) => *real,
+            Value::Float(real) => decimal(*real),
             Value::String(_)
             | Value::Boolean(_)
             | Value::Datetime(_)
@@ -101,18 +101,22 @@ impl Key {
     }
 }
 
-/// A number of a recipe as the shortest text that gives it again.
+/// A value of a recipe as the shortest text that gives it again.
 fn shown(value: Value) -> String {
     match value {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "compared with the original"
-        )]
-        Value::Float(double) => match double as f32 {
-            single if f64::from(single) == double => single.to_string(),
-            _ => double.to_string(),
-        },
+        Value::Float(real) => decimal(real).to_string(),
         other => other.to_string(),
+    }
+}
+
+/// The decimal number that was written: a single of TOML has the digits of a double, and
+/// 0.1 as a single is above 0.1.
+fn decimal(real: f64) -> f64 {
+    #[expect(clippy::cast_possible_truncation, reason = "compared with the original")]
+    let single = real as f32;
+    match single.to_string().parse() {
+        Ok(written) if f64::from(single) == real => written,
+        Ok(_) | Err(_) => real,
     }
 }
 
@@ -398,3 +402,6 @@ pub const KEYS: &[Key] = &[
         "share of the sparse phase's steps, the last ones, that are trained as int8",
     ),
 ];
+
+#[cfg(test)]
+mod tests;
