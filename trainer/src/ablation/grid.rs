@@ -253,12 +253,12 @@ mod tests {
         let magnitude = &grid.cells[4].recipe;
         assert_eq!(magnitude.pruning.method.kind(), MethodKind::Magnitude);
         assert_eq!(grid.cells[8].recipe.pruning.distillation, 0.0);
-        // A dense twin for each seed and each shape.
-        let twin = |index: usize| grid.cells[index].recipe.dense_part();
-        assert_eq!(twin(0), twin(2));
-        assert_eq!(twin(0), twin(10));
-        assert_ne!(twin(0), twin(1));
-        assert_ne!(twin(0), twin(12));
+        // A dense baseline for each seed and each shape.
+        let baseline = |index: usize| grid.cells[index].recipe.dense_part();
+        assert_eq!(baseline(0), baseline(2));
+        assert_eq!(baseline(0), baseline(10));
+        assert_ne!(baseline(0), baseline(1));
+        assert_ne!(baseline(0), baseline(12));
     }
 
     #[test]

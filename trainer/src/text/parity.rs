@@ -1,7 +1,6 @@
 //! The runtime's tokenizer gives the tokens of the `tokenizers` crate: the same
 //! ids, the same boundary between two texts, the same cuts.
 
-#[path = "tokenizer_parity/corpus.rs"]
 mod corpus;
 
 use std::collections::BTreeSet;
@@ -15,9 +14,9 @@ use neuroprune_format::writer::{
 };
 use neuroprune_runtime::Model;
 use neuroprune_runtime::tokenizer::Tokenizer;
-use neuroprune_trainer::pretrained::Pretrained;
-use neuroprune_trainer::recipe::{Recipe, VocabularySize};
-use neuroprune_trainer::text::vocabulary::{Normalization, Vocabulary};
+use crate::pretrained::Pretrained;
+use crate::recipe::{Recipe, VocabularySize};
+use crate::text::vocabulary::{Normalization, Vocabulary};
 
 use corpus::Corpus;
 

@@ -1,23 +1,21 @@
 //! Pretrained checkpoints: the same hidden states as a plain forward pass over their
 //! tensors, the same tokens as their tokenizer, and an error for what cannot be used.
 
-#[path = "pretrained/reference.rs"]
 mod reference;
-#[path = "pretrained/tiny.rs"]
 mod tiny;
 
 use core::sync::atomic::AtomicBool;
 use std::fs;
 use std::path::Path;
 
-use neuroprune_trainer::data::{Dataset, Format, ReadOptions, parse};
-use neuroprune_trainer::pretrained::Pretrained;
-use neuroprune_trainer::recipe::{ActivationKind, Recipe, VocabularySize};
-use neuroprune_trainer::run::files::Files;
-use neuroprune_trainer::run::pipeline::{self, Data, End, Observer};
-use neuroprune_trainer::text::batch::{Batch, encode};
-use neuroprune_trainer::training::checkpoint;
-use neuroprune_trainer::training::{Phase, Run, StepReport};
+use crate::data::{Dataset, Format, ReadOptions, parse};
+use crate::pretrained::Pretrained;
+use crate::recipe::{ActivationKind, Recipe, VocabularySize};
+use crate::run::files::Files;
+use crate::run::pipeline::{self, Data, End, Observer};
+use crate::text::batch::{Batch, encode};
+use crate::training::checkpoint;
+use crate::training::{Phase, Run, StepReport};
 use safetensors::Dtype;
 use serde_json::{Value, json};
 use tempfile::TempDir;
