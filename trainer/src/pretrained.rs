@@ -26,7 +26,7 @@ use candle_core::Tensor;
 pub use error::PretrainedError;
 pub use hub::FetchObserver;
 pub(crate) use hub::is_same_source;
-pub use vocabulary::Respelled;
+pub(crate) use vocabulary::Respelled;
 
 use crate::network::parameter::Parameter;
 use crate::network::{Layer, Linear, Network, Norm, Shape};

@@ -146,7 +146,7 @@ impl Ablate {
         }
         if stop.load(Ordering::Relaxed) {
             eprintln!(
-                "stopped; finished cells are kept in {}: run the same command again to resume",
+                "stopped; finished cells are kept in {}; to resume, run the same command again",
                 out.display()
             );
             return Ok(ExitCode::FAILURE);

@@ -311,7 +311,7 @@ pub(super) fn train_and_report(
         End::Stopped => {
             drop(progress);
             eprintln!(
-                "stopped; the run is saved in {}: resume it with the same command and --resume",
+                "stopped; the run is saved in {}; to resume it, run the same command with --resume",
                 files.checkpoint().display()
             );
             Ok(None)

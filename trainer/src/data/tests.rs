@@ -5,10 +5,8 @@ mod any_bytes;
 use std::io::Write as _;
 use std::path::Path;
 
+use crate::data::{Columns, DataError, Dataset, Format, Problem, ReadOptions, parse, read};
 use flate2::{Compression, write::GzEncoder};
-use crate::data::{
-    Columns, DataError, Dataset, Format, Problem, ReadOptions, parse, read,
-};
 
 const TSV: &str = "text\tlabel\nlights on\ton\nlights off\toff\n";
 

@@ -12,10 +12,10 @@ use crate::data::{Dataset, Format, ReadOptions, parse};
 use crate::pretrained::Pretrained;
 use crate::recipe::{ActivationKind, Recipe, VocabularySize};
 use crate::run::files::Files;
-use crate::run::pipeline::{self, Data, End, Observer};
+use crate::run::pipeline::{self, Data, End};
 use crate::text::batch::{Batch, encode};
+use crate::training::Run;
 use crate::training::checkpoint;
-use crate::training::{Phase, Run, StepReport};
 use safetensors::Dtype;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -296,14 +296,6 @@ fn recipes_take_over_the_shape_and_say_where_they_differ() {
     );
 }
 
-struct Silent;
-
-impl Observer for Silent {
-    fn phase(&mut self, _: Phase, _: u64, _: u64) {}
-    fn step(&mut self, _: &StepReport) {}
-    fn note(&mut self, _: &str) {}
-}
-
 /// From a checkpoint to a file that the runtime scores; the checkpoint may be gone when
 /// an interrupted run goes on, and the file is the same.
 #[test]
@@ -321,7 +313,7 @@ fn runs_end_in_the_same_file_interrupted_or_not() {
         model: out.path().join("model.neuro"),
     });
     let go = AtomicBool::new(false);
-    let end = pipeline::train(begin(), &data, &whole, &mut Silent, &go).unwrap();
+    let end = pipeline::train(begin(), &data, &whole, &mut (), &go).unwrap();
     let End::Finished(outcome) = end else {
         panic!("nobody asked it to stop")
     };
@@ -332,12 +324,12 @@ fn runs_end_in_the_same_file_interrupted_or_not() {
     );
 
     let stop = AtomicBool::new(true);
-    let end = pipeline::train(begin(), &data, &resumed, &mut Silent, &stop).unwrap();
+    let end = pipeline::train(begin(), &data, &resumed, &mut (), &stop).unwrap();
     assert!(matches!(end, End::Stopped));
     let asked = recipe(folder.path(), VocabularySize::Used);
     folder.close().unwrap();
     let run = checkpoint::resume(&resumed.checkpoint(), &asked, &train).unwrap();
-    pipeline::train(run, &data, &resumed, &mut Silent, &go).unwrap();
+    pipeline::train(run, &data, &resumed, &mut (), &go).unwrap();
     assert!(fs::read(&whole.model).unwrap() == fs::read(&resumed.model).unwrap());
 
     let mut other = asked;
@@ -464,7 +456,7 @@ fn networks_that_cannot_be_expressed_are_refused() {
         (
             "embedding_size",
             json!(8),
-            "`embedding_size` is 8, expected 16, the `hidden_size`: behind the LayerNorm",
+            "`embedding_size` is 8, expected 16, the `hidden_size`: narrower embeddings",
         ),
         (
             "hidden_size",

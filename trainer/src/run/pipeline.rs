@@ -130,6 +130,13 @@ pub trait Observer {
     fn note(&mut self, text: &str);
 }
 
+/// Watches in silence.
+impl Observer for () {
+    fn phase(&mut self, _phase: Phase, _done: u64, _steps: u64) {}
+    fn step(&mut self, _report: &StepReport) {}
+    fn note(&mut self, _text: &str) {}
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub enum End {

@@ -7,6 +7,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use crate::pretrained::Pretrained;
+use crate::recipe::{Recipe, VocabularySize};
+use crate::text::vocabulary::{Normalization, Vocabulary};
 use neuroprune_format::manifest::{Activation, EncoderSettings, Pooling, Scores};
 use neuroprune_format::tensor::{Role, Scale};
 use neuroprune_format::writer::{
@@ -14,9 +17,6 @@ use neuroprune_format::writer::{
 };
 use neuroprune_runtime::Model;
 use neuroprune_runtime::tokenizer::Tokenizer;
-use crate::pretrained::Pretrained;
-use crate::recipe::{Recipe, VocabularySize};
-use crate::text::vocabulary::{Normalization, Vocabulary};
 
 use corpus::Corpus;
 

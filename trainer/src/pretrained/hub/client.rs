@@ -193,7 +193,9 @@ fn download(
         source: source.into(),
         expected: match bytes {
             0 => "a file".to_owned(),
-            bytes => format!("a file of {bytes} bytes; run the same command again to resume the download"),
+            bytes => format!(
+                "a file of {bytes} bytes; run the same command again to resume the download"
+            ),
         },
     })?;
     let found = fs::metadata(path)?.len();

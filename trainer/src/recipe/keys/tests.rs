@@ -103,7 +103,10 @@ fn tables() -> String {
             Whole(..) | Real(..) | RealAbove(..) | Switch | Other(_) => values,
         };
         let default = key.default();
-        text += &format!("| `{name}` | {values} | `{default}` | {}{methods} |\n", key.meaning);
+        text += &format!(
+            "| `{name}` | {values} | `{default}` | {}{methods} |\n",
+            key.meaning
+        );
     }
     text
 }
