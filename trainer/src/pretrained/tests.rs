@@ -1,23 +1,21 @@
 //! Pretrained checkpoints: the same hidden states as a plain forward pass over their
 //! tensors, the same tokens as their tokenizer, and an error for what cannot be used.
 
-#[path = "pretrained/reference.rs"]
 mod reference;
-#[path = "pretrained/tiny.rs"]
 mod tiny;
 
 use core::sync::atomic::AtomicBool;
 use std::fs;
 use std::path::Path;
 
-use neuroprune_trainer::data::{Dataset, Format, ReadOptions, parse};
-use neuroprune_trainer::pretrained::Pretrained;
-use neuroprune_trainer::recipe::{ActivationKind, Recipe, VocabularySize};
-use neuroprune_trainer::run::files::Files;
-use neuroprune_trainer::run::pipeline::{self, Data, End, Observer};
-use neuroprune_trainer::text::batch::{Batch, encode};
-use neuroprune_trainer::training::checkpoint;
-use neuroprune_trainer::training::{Phase, Run, StepReport};
+use crate::data::{Dataset, Format, ReadOptions, parse};
+use crate::pretrained::Pretrained;
+use crate::recipe::{ActivationKind, Recipe, VocabularySize};
+use crate::run::files::Files;
+use crate::run::pipeline::{self, Data, End};
+use crate::text::batch::{Batch, encode};
+use crate::training::Run;
+use crate::training::checkpoint;
 use safetensors::Dtype;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -298,14 +296,6 @@ fn recipes_take_over_the_shape_and_say_where_they_differ() {
     );
 }
 
-struct Silent;
-
-impl Observer for Silent {
-    fn phase(&mut self, _: Phase, _: u64, _: u64) {}
-    fn step(&mut self, _: &StepReport) {}
-    fn note(&mut self, _: &str) {}
-}
-
 /// From a checkpoint to a file that the runtime scores; the checkpoint may be gone when
 /// an interrupted run goes on, and the file is the same.
 #[test]
@@ -323,7 +313,7 @@ fn runs_end_in_the_same_file_interrupted_or_not() {
         model: out.path().join("model.neuro"),
     });
     let go = AtomicBool::new(false);
-    let end = pipeline::train(begin(), &data, &whole, &mut Silent, &go).unwrap();
+    let end = pipeline::train(begin(), &data, &whole, &mut (), &go).unwrap();
     let End::Finished(outcome) = end else {
         panic!("nobody asked it to stop")
     };
@@ -334,12 +324,12 @@ fn runs_end_in_the_same_file_interrupted_or_not() {
     );
 
     let stop = AtomicBool::new(true);
-    let end = pipeline::train(begin(), &data, &resumed, &mut Silent, &stop).unwrap();
+    let end = pipeline::train(begin(), &data, &resumed, &mut (), &stop).unwrap();
     assert!(matches!(end, End::Stopped));
     let asked = recipe(folder.path(), VocabularySize::Used);
     folder.close().unwrap();
     let run = checkpoint::resume(&resumed.checkpoint(), &asked, &train).unwrap();
-    pipeline::train(run, &data, &resumed, &mut Silent, &go).unwrap();
+    pipeline::train(run, &data, &resumed, &mut (), &go).unwrap();
     assert!(fs::read(&whole.model).unwrap() == fs::read(&resumed.model).unwrap());
 
     let mut other = asked;
@@ -466,7 +456,7 @@ fn networks_that_cannot_be_expressed_are_refused() {
         (
             "embedding_size",
             json!(8),
-            "`embedding_size` is 8, expected 16, the `hidden_size`: behind the LayerNorm",
+            "`embedding_size` is 8, expected 16, the `hidden_size`: narrower embeddings",
         ),
         (
             "hidden_size",
