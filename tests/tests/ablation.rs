@@ -114,7 +114,7 @@ fn a_grid_that_is_killed_gives_the_same_table() {
             _ => ("paper", "1"),
         };
         let read = Recipe::read(&recipe).unwrap();
-        assert_eq!(read.pruning.method.name(), method);
+        assert_eq!(read.pruning.method.kind().name(), method);
         let mut command = whole.train(&["--test", "test.tsv", "--quiet", "--out"]);
         command
             .arg(format!("{cell}/model.neuro"))

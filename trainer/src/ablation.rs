@@ -3,10 +3,10 @@
 //! ```text
 //! Grid::read ─► cells (variant × sparsity × seed) ─► running::run ─► Summary ─► table, page
 //!                                  │
-//!          dense twin of a seed: trained once, every cell of that seed starts from it
+//!          dense baseline of a seed: trained once, every cell of that seed starts from it
 //! ```
 //! A cell is a folder with a model and its `outcome.json`, which appears last: a cell that
-//! has one is done. A grid that stops goes on where it stopped, a cell at its checkpoint.
+//! has one is done. A grid that was stopped resumes where it stopped, a cell from its checkpoint.
 
 mod comparison;
 mod finished;

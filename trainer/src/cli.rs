@@ -1,7 +1,7 @@
 //! The command line: one file a subcommand.
 //!
 //! What a program reads (tables, `--json`) goes to standard output; progress and errors
-//! go to standard error. Exit status: 0 done, 1 failed, 2 wrong use.
+//! go to standard error. Exit status: 0 success, 1 failure, 2 wrong use.
 
 mod ablate;
 mod bench;
@@ -12,6 +12,7 @@ mod inputs;
 mod inspect;
 mod progress;
 mod quickstart;
+mod recipe;
 mod report;
 mod tables;
 mod train;
@@ -20,11 +21,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Trains transformers that a microcontroller can run.
+/// Train transformers that a microcontroller can run.
 ///
-/// From labelled text to one small file: a dense encoder is trained, NeuroPrune makes
-/// its sparse twin, and the file is executed in place by a no_std runtime with the same
-/// answers on every target.
+/// From labelled text to one small file: trains a dense encoder, prunes it with NeuroPrune
+/// and writes a file that a no_std runtime executes in place, with the same answers on
+/// every target.
 #[derive(Debug, Parser)]
 #[command(name = "neuroprune", version, after_help = EXAMPLES)]
 struct Arguments {
@@ -41,6 +42,7 @@ Examples:
   neuroprune inspect model.neuro
   neuroprune report model.neuro
   neuroprune ablate recipes/ablation.toml
+  neuroprune recipe --keys
   neuroprune doctor";
 
 // No comments on the variants: clap would take them for the whole help.
@@ -54,6 +56,7 @@ enum Command {
     Bench(bench::Bench),
     Report(report::Report),
     Ablate(ablate::Ablate),
+    Recipe(recipe::Recipe),
     Doctor(doctor::Doctor),
 }
 
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Bench(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Ablate(command) => command.run(),
+        Command::Recipe(command) => command.run(),
         Command::Doctor(command) => command.run(),
     };
     match result {

@@ -355,3 +355,6 @@ fn example(row: Row, labels: &mut Labels) -> Result<Example, Located> {
         label,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,39 @@
 //! Trains topology-sparse transformers by NeuroPrune and writes `.neuro` model files.
 //!
+//! The program `neuroprune` is [`cli::main`]. A program that trains models of its own needs
+//! four things: a [`recipe`], labelled [`data`], [`train`] to make the files, and [`Inspection`]
+//! and [`score`] to look at them.
+//!
+//! ```no_run
+//! use core::sync::atomic::AtomicBool;
+//! use neuroprune_trainer::data::{ReadOptions, read};
+//! use neuroprune_trainer::recipe::Recipe;
+//! use neuroprune_trainer::{Data, Files, Inspection, Run, train};
+//!
+//! let texts = read("train.tsv".as_ref(), &ReadOptions::default(), None)?;
+//! let (texts, dev) = texts.split_dev()?;
+//! let data = Data { train: texts, dev, test: None };
+//!
+//! let run = Run::new(Recipe::quickstart(), &data.train)?;
+//! let files = Files { model: "model.neuro".into() };
+//! train(run, &data, &files, &mut (), &AtomicBool::new(false))?;
+//!
+//! let inspection = Inspection::new(&std::fs::read(&files.model)?)?;
+//! println!("{} bytes, {} of scratch memory", inspection.bytes, inspection.scratch);
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! How the rooms lie, each above all that it uses:
+//!
 //! ```text
-//! data ─► vocabulary ─► batch ─► network (ops) ─► training ─┬─ optimizer
-//!                                                    │      └─ pruning
-//!                                       checkpoint ◄─┤
-//!                                                    ▼
-//!                                quantization ─► export ─► .neuro ─► scoring (runtime)
-//!                                                                       │
-//!                                                     outcome ─► report ◄
+//! cli                        the command line
+//! ablation                   a grid of runs, one table and page
+//! run ─ report               a whole run, from data to files, and its page
+//! model_file                 quantise, export, score, inspect
+//! training ─ pretrained      steps, phases, checkpoints; where a network may start from
+//! pruning ─ network          what is pruned; forward and backward
+//! text ─ ops                 vocabulary and batches; tensor operations on CPU and GPU
+//! data, recipe, charts, numbers
 //! ```
 // Only launches of GPU kernels lift it.
 #![deny(unsafe_code)]
@@ -17,15 +43,31 @@ mod atomic_file;
 mod charts;
 pub mod cli;
 pub mod data;
+#[doc(hidden)]
 pub mod model_file;
+#[doc(hidden)]
 pub mod network;
 mod numbers;
+#[doc(hidden)]
 pub mod ops;
-pub mod pretrained;
+mod pretrained;
+#[doc(hidden)]
 pub mod pruning;
+#[doc(hidden)]
 pub mod random;
 pub mod recipe;
-pub mod report;
+mod report;
+#[doc(hidden)]
 pub mod run;
+#[doc(hidden)]
 pub mod text;
+#[doc(hidden)]
 pub mod training;
+
+pub use model_file::inspection::Inspection;
+pub use model_file::scoring::{Scored, ScoringError, score};
+pub use pretrained::{FetchObserver, Pretrained, PretrainedError};
+pub use run::files::Files;
+pub use run::outcome::{Outcome, OutcomeError};
+pub use run::pipeline::{Data, End, Observer, PipelineError, train};
+pub use training::{Phase, Run, StepReport, TrainingError};

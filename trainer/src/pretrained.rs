@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! config.json ───────────────► shape ─────────────┐
-//! tokenizer.json or vocab.txt ► pieces that stay ─┼► Vocabulary, Network ─► Run
+//! tokenizer.json or vocab.txt ► pieces to keep ───┼► Vocabulary, Network ─► Run
 //! model.safetensors ──────────► weights ──────────┘
 //! ```
 //!
@@ -10,7 +10,7 @@
 //! their hub. BERT, DistilBERT and
 //! ELECTRA are one network under several names; MiniLM and many others are saved as BERT.
 //! What has no place in a model file (poolers, heads of pretraining) is left out, what
-//! cannot be expressed (relative positions, tokenizers other than WordPiece) is refused.
+//! cannot be expressed (relative positions, tokenizers other than WordPiece) is rejected.
 
 mod config;
 mod error;
@@ -26,7 +26,7 @@ use candle_core::Tensor;
 pub use error::PretrainedError;
 pub use hub::FetchObserver;
 pub(crate) use hub::is_same_source;
-pub use vocabulary::Respelled;
+pub(crate) use vocabulary::Respelled;
 
 use crate::network::parameter::Parameter;
 use crate::network::{Layer, Linear, Network, Norm, Shape};
@@ -53,7 +53,7 @@ pub struct Pretrained {
 
 /// What a run begins with.
 pub struct Beginning {
-    /// The pieces that stay.
+    /// The pieces that are kept.
     pub vocabulary: Vocabulary,
     /// The pretrained weights, and a fresh classifier.
     pub network: Network,
@@ -124,7 +124,7 @@ impl Pretrained {
         self.vocabulary.len()
     }
 
-    /// The vocabulary that stays for `texts`, and the network over it. `recipe` has
+    /// The vocabulary that is kept for `texts`, and the network over it. `recipe` has
     /// adopted [`Pretrained::model`].
     ///
     /// # Errors
@@ -171,7 +171,7 @@ impl Pretrained {
     }
 
     /// Writes the pretrained weights over the fresh ones; `rows` are those of the token
-    /// embedding that stay.
+    /// embedding that are kept.
     fn fill(&self, network: &mut Network, rows: &[usize]) -> Result<(), PretrainedError> {
         let hidden = network.shape.hidden;
         let all = self.matrix(TOKENS, self.config.vocabulary, hidden)?;
@@ -284,7 +284,7 @@ impl Pretrained {
         format!("{}{part}", self.prefix)
     }
 
-    /// The matrix of this name behind the prefix.
+    /// The matrix of this name after the prefix.
     fn matrix(&self, part: &str, rows: usize, cols: usize) -> Result<Vec<f32>, PretrainedError> {
         self.values(&self.name(part), &[rows, cols])
     }
@@ -300,3 +300,6 @@ impl Pretrained {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,15 +32,15 @@ pub use vocabulary_size::VocabularySize;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
-    /// Random seed: same recipe, same data, same seed: same file.
+    /// Random seed; the same recipe, data and seed give the same file.
     pub seed: u64,
-    /// Where the model is to run: what the file's layouts are chosen for.
+    /// Processor that the file's layouts are chosen for.
     pub target: Target,
     /// Shape of the network.
     pub model: ModelRecipe,
     /// Training of the dense network.
     pub training: TrainingRecipe,
-    /// NeuroPrune: training of the sparse network.
+    /// Training of the sparse network.
     pub pruning: PruningRecipe,
     /// From floats to int8.
     pub quantization: QuantizationRecipe,
@@ -55,7 +55,7 @@ pub enum RecipeError {
     Read {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The file is not a recipe.
@@ -76,14 +76,14 @@ pub enum RecipeError {
         /// What it must be.
         expected: String,
     },
-    /// A key says otherwise than the pretrained checkpoint that it starts from.
+    /// A key contradicts the pretrained checkpoint that the run starts from.
     #[error(transparent)]
     Conflict(Box<KeyConflict>),
 }
 
 impl Recipe {
-    /// A recipe file, or else the recipe of that name that comes with the program, and
-    /// the keys of its section `model`.
+    /// A recipe file, or else the bundled recipe of that name, and the keys of its section
+    /// `model`.
     ///
     /// # Errors
     /// [`RecipeError`], with file and line.

@@ -1,4 +1,4 @@
-//! The report: one HTML file that shows what a run came to and what was pruned.
+//! The report: one HTML file with the results of a run and what was pruned.
 //!
 //! It needs no network, no script and no second file. Numbers come from the
 //! [`Outcome`], the topology from the sparse file itself.
@@ -33,11 +33,11 @@ pub enum ReportError {
     Template(#[from] askama::Error),
 }
 
-/// The page about `outcome`; `sparse_file` is the `.neuro` file that came of it.
+/// The page about `outcome`; `sparse_file` is the sparse `.neuro` file.
 ///
 /// # Errors
 /// When the file does not open.
-pub fn render(outcome: &Outcome, sparse_file: &[u8]) -> Result<String, ReportError> {
+pub(crate) fn render(outcome: &Outcome, sparse_file: &[u8]) -> Result<String, ReportError> {
     let model = Model::open(sparse_file)?;
     let sparse = &outcome.sparse.inspection;
     let page = Page {

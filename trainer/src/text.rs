@@ -3,3 +3,6 @@
 pub mod batch;
 pub mod noise;
 pub mod vocabulary;
+
+#[cfg(test)]
+mod parity;

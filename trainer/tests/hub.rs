@@ -1,7 +1,7 @@
 //! `--from hf:OWNER/NAME`, with the client that users have, against a server in this program.
 
 #[expect(dead_code, reason = "the tests of the reader need more of it")]
-#[path = "pretrained/tiny.rs"]
+#[path = "../src/pretrained/tests/tiny.rs"]
 mod tiny;
 
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@ pub(crate) struct Finished {
     pub variant: String,
     /// Its model.
     pub model: PathBuf,
-    /// What it came to.
+    /// Its result.
     pub run: RunOutcome,
     /// Bytes of the model.
     pub bytes: u64,

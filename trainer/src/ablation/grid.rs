@@ -219,6 +219,7 @@ fn slug(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::{Method, Paper};
 
     fn parse(text: &str) -> Result<Grid, String> {
         Grid::parse(text, "grid", Path::new("home")).map_err(|problem| problem.to_string())
@@ -253,12 +254,54 @@ mod tests {
         let magnitude = &grid.cells[4].recipe;
         assert_eq!(magnitude.pruning.method.kind(), MethodKind::Magnitude);
         assert_eq!(grid.cells[8].recipe.pruning.distillation, 0.0);
-        // A dense twin for each seed and each shape.
-        let twin = |index: usize| grid.cells[index].recipe.dense_part();
-        assert_eq!(twin(0), twin(2));
-        assert_eq!(twin(0), twin(10));
-        assert_ne!(twin(0), twin(1));
-        assert_ne!(twin(0), twin(12));
+        // A dense baseline for each seed and each shape.
+        let baseline = |index: usize| grid.cells[index].recipe.dense_part();
+        assert_eq!(baseline(0), baseline(2));
+        assert_eq!(baseline(0), baseline(10));
+        assert_ne!(baseline(0), baseline(1));
+        assert_ne!(baseline(0), baseline(12));
+    }
+
+    #[test]
+    fn the_grids_of_this_repository_are_valid() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for grid in [
+            "recipes/ablation.toml",
+            "benchmarks/gpu/ablation.toml",
+            "benchmarks/gpu/prices.toml",
+            "benchmarks/gpu/schedules.toml",
+        ] {
+            Grid::read(&root.join(grid)).unwrap();
+        }
+    }
+
+    /// Settings of a former method do not come along; those that both have do.
+    #[test]
+    fn a_sweep_of_methods_gives_each_its_own_settings() {
+        let grid = parse(
+            r#"
+            methods = ["paper", "l1", "magnitude"]
+            sparsities = [0.8]
+            seeds = [0]
+            set.pruning.method = "paper"
+            set.pruning.alpha = 2e-3
+            "#,
+        )
+        .unwrap();
+        let methods = grid.cells.iter().map(|cell| cell.recipe.pruning.method);
+        let paper = Paper {
+            alpha: 2e-3,
+            ..Paper::default()
+        };
+        let expected = [
+            Method::Paper(paper),
+            Method::L1 {
+                interval: 10,
+                alpha: 2e-3,
+            },
+            Method::Magnitude { interval: 10 },
+        ];
+        assert!(methods.eq(expected));
     }
 
     #[test]
@@ -274,6 +317,13 @@ mod tests {
             (
                 format!("{axes}[[variants]]\nname = \"a\"\npruning.speed = 1"),
                 "variant `a`, `pruning.speed`: there is no key `speed`",
+            ),
+            (
+                format!(
+                    "{axes}[[variants]]\nname = \"a\"\npruning = {{ method = \"l1\", beta = 1 }}"
+                ),
+                "variant `a`, `pruning.beta`: `beta` means nothing to the method `l1`; it is a key \
+                 of paper",
             ),
             (
                 format!("{axes}[[variants]]\nname = \"a b\"\n[[variants]]\nname = \"a-b\""),

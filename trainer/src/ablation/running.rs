@@ -47,7 +47,7 @@ pub(crate) enum CellError {
     /// Training.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
-    /// A checkpoint, its own or that of its dense twin.
+    /// A checkpoint, its own or that of its dense baseline.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// Its outcome does not read.
@@ -105,7 +105,7 @@ impl Ablation<'_> {
         Ok(Some(Finished::new(&cell.variant, files.model, run)?))
     }
 
-    /// Trains what is missing, `jobs` cells at a time: first dense twins, then cells.
+    /// Trains what is missing, `jobs` cells at a time: first dense baselines, then cells.
     /// Returns the cells that failed; one that fails does not stop the others.
     ///
     /// `observer` makes what watches a stage; with `stop` every run saves its checkpoint.
@@ -129,16 +129,16 @@ impl Ablation<'_> {
             }
         }
         let mut seen = HashSet::new();
-        let first_of_twin = |cell: &&&Cell| seen.insert(self.dense_path(cell));
-        let twins: Vec<&Cell> = missing.iter().filter(first_of_twin).copied().collect();
+        let first_of_baseline = |cell: &&&Cell| seen.insert(self.dense_path(cell));
+        let baselines: Vec<&Cell> = missing.iter().filter(first_of_baseline).copied().collect();
         let ready = Mutex::new(HashSet::new());
-        in_turn(jobs, &twins, |worker, cell| {
-            match self.dense_twin(cell, self.device(worker), observer, stop) {
+        in_turn(jobs, &baselines, |worker, cell| {
+            match self.train_baseline(cell, self.device(worker), observer, stop) {
                 Ok(()) => drop(locked(&ready).insert(self.dense_path(cell))),
                 Err(error) => note(cell, error),
             };
         });
-        // Without its twin a cell cannot begin; the twin's error is told once.
+        // Without its baseline a cell cannot begin; the baseline's error is reported once.
         let ready = locked(&ready);
         missing.retain(|cell| ready.contains(&self.dense_path(cell)));
         in_turn(jobs, &missing, |worker, cell| {
@@ -151,7 +151,7 @@ impl Ablation<'_> {
         core::mem::take(&mut *locked(&failed))
     }
 
-    /// Checkpoint of a cell's dense twin.
+    /// Checkpoint of a cell's dense baseline.
     fn dense_path(&self, cell: &Cell) -> PathBuf {
         let recipe = hex(&cell.recipe.dense_part().sha256());
         self.out
@@ -159,8 +159,8 @@ impl Ablation<'_> {
             .join(format!("{}.checkpoint", &recipe[..16]))
     }
 
-    /// Trains the dense twin, or goes on with it.
-    fn dense_twin(
+    /// Trains the dense baseline, or resumes its training.
+    fn train_baseline(
         &self,
         cell: &Cell,
         device: DeviceName,
@@ -196,7 +196,7 @@ impl Ablation<'_> {
         devices.nth(worker).copied().unwrap_or_default()
     }
 
-    /// Trains a cell from its dense twin, or goes on with it.
+    /// Trains a cell from its dense baseline, or resumes its training.
     fn train(
         &self,
         cell: &Cell,

@@ -51,7 +51,7 @@ pub(crate) struct Row {
     pub int8: Spread,
     /// Accuracy in floats.
     pub float: Spread,
-    /// Accuracy of the int8 file in per cent of that of its dense twin in floats.
+    /// Accuracy of the int8 file in per cent of that of its dense baseline in floats.
     pub of_dense: Spread,
     /// Bytes of the model file.
     pub bytes: Spread,
@@ -73,7 +73,7 @@ impl Summary {
             let target = cell.run.target_sparsity;
             (cell.variant.clone(), target.to_bits())
         });
-        // Variants with the same twins share a line.
+        // Variants with the same baselines share a line.
         let dense = grouped(cells, |cell| Recipe {
             seed: 0,
             ..cell.run.recipe.dense_part()
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
     use crate::report::outcome_of_golden;
 
-    /// A cell whose dense twin answers 90 + seed per cent, and it itself `accuracy`.
+    /// A cell with an accuracy of `accuracy`, whose dense baseline has 90 + seed per cent.
     fn cell(variant: &str, sparsity: f64, seed: u64, accuracy: f64) -> Finished {
         let mut run = outcome_of_golden().run;
         run.recipe.seed = seed;
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_become_one_row_and_each_dense_twin_counts_once() {
+    fn seeds_become_one_row_and_each_dense_baseline_counts_once() {
         let mut cells = vec![
             cell("a", 0.8, 0, 90.0),
             cell("a", 0.8, 2, 92.0),

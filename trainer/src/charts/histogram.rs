@@ -70,7 +70,7 @@ impl Histogram {
         significant(self.deviation)
     }
 
-    /// Middle of a degree's place: a bar stands from its first degree to behind its last.
+    /// Middle of a degree's place: a bar stands from its first degree to the end of its last.
     fn place(&self, degree: f64) -> f64 {
         let degrees = real(self.bars.len() * self.width);
         let x = LEFT + (degree + 0.5) / degrees * (RIGHT - LEFT);

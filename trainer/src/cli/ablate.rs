@@ -20,25 +20,25 @@ use crate::run::outcome::Accuracies;
 use crate::run::pipeline::{Data, Observer};
 use crate::training::{Phase, StepReport};
 
-/// Compare methods: a grid of variants, sparsities and seeds, one table.
+/// Compare methods over a grid of variants, sparsities and seeds.
 ///
-/// The grid file names what is compared. Each cell is a folder with its model; the dense
-/// network of a seed is trained once for all of them. A grid that was stopped goes on
-/// where it stopped: the same command again. It ends with `ablation.md` (the table),
-/// `ablation.html` (the table and its plots) and `ablation.json` in the folder.
+/// The grid file says what to compare. Every cell gets a folder with its model; the dense
+/// baseline of a seed is trained once and shared. Run the same command again to resume a
+/// grid that was stopped. The results are `ablation.md` (the table), `ablation.html` (the
+/// table with plots) and `ablation.json`.
 #[derive(Args, Debug)]
 #[command(after_help = HELP)]
 pub(super) struct Ablate {
     /// The grid, a TOML file
     #[arg(value_name = "GRID")]
     grid: PathBuf,
-    /// Folder of the cells and the table [default: the grid's name, here]
+    /// Folder for the cells and the table [default: ./NAME of the grid]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Cells that are trained at the same time; changes no result [default: one a device]
+    /// Cells to train at the same time; does not change results [default: one per device]
     #[arg(long, value_name = "COUNT")]
     jobs: Option<usize>,
-    /// Where to train: cpu, cuda or cuda:NUMBER; several GPUs take turns: cuda:0,cuda:1
+    /// Where to train: cpu, cuda or cuda:NUMBER; a list spreads the cells: cuda:0,cuda:1
     #[arg(
         long,
         value_name = "DEVICES",
@@ -46,10 +46,10 @@ pub(super) struct Ablate {
         default_value = "cpu"
     )]
     device: Vec<DeviceName>,
-    /// Print table and cells as one JSON object
+    /// Print the table and the cells as one JSON object
     #[arg(long)]
     json: bool,
-    /// No progress
+    /// Show no progress
     #[arg(long, short)]
     quiet: bool,
 }
@@ -62,15 +62,15 @@ A grid file:
   seeds = [0, 1, 2]
   set.training.epochs = 6             # keys of the recipe, for all cells
 
-  [data]                              # left out: commands to a smart home
+  [data]                              # without it: smart-home commands
   train = \"train.tsv\"
   test = \"test.tsv\"                   # also dev, text_column, pair_column, label_column
 
-  [[variants]]                        # beside or instead of methods
+  [[variants]]                        # besides or instead of methods
   name = \"without heads\"
   pruning.head_redundancy = false     # any keys of the recipe
 
-  [[peers]]                           # what others reached on this test set
+  [[peers]]                           # other models on this test set
   name = \"fastText\"
   accuracy = 89.8                     # sparsity = 0.9 for sparse ones
 
@@ -146,7 +146,7 @@ impl Ablate {
         }
         if stop.load(Ordering::Relaxed) {
             eprintln!(
-                "stopped; what is done is in {}: the same command goes on",
+                "stopped; finished cells are kept in {}; to resume, run the same command again",
                 out.display()
             );
             return Ok(ExitCode::FAILURE);
@@ -159,7 +159,7 @@ impl Ablate {
         let (grid, out) = (ablation.grid, ablation.out);
         let finished = |cell: &Cell| ablation.finished(cell).ok().flatten();
         let cells: Vec<Finished> = grid.cells.iter().filter_map(finished).collect();
-        anyhow::ensure!(!cells.is_empty(), "no cell came to its end");
+        anyhow::ensure!(!cells.is_empty(), "no cell is finished");
         let summary = Summary::new(&grid.name, &cells, &grid.peers);
         let shown = Shown {
             summary: &summary,

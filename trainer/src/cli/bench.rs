@@ -27,27 +27,26 @@ enum What {
     Train(Train),
 }
 
-/// Milliseconds of a training step, phase by phase, on random texts.
+/// Time a training step, phase by phase, on random texts.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 struct Train {
     /// Shape of the network
     #[arg(long, default_value = "small")]
     shape: ShapeName,
-    /// Measure the network of this checkpoint instead, as far as it is pruned, and its
-    /// dense twin
+    /// Measure the network of this checkpoint instead, pruned as it is, and its dense baseline
     #[arg(long, value_name = "FILE", conflicts_with = "shape")]
     checkpoint: Option<PathBuf>,
-    /// Texts of a step
+    /// Texts per step
     #[arg(long, default_value = "32")]
     batch: NonZeroUsize,
-    /// Tokens of each text
+    /// Tokens per text
     #[arg(long, default_value_t = 64)]
     length: usize,
-    /// Steps that count; the median is shown
+    /// Steps to measure; the median is shown
     #[arg(long, default_value = "20")]
     steps: NonZeroUsize,
-    /// What products read; default f32, or as the checkpoint was trained
+    /// Precision of matrix products [default: f32, or that of the checkpoint]
     #[arg(long)]
     precision: Option<FloatPrecision>,
     /// Where to train: cpu, cuda or cuda:NUMBER
@@ -111,7 +110,7 @@ struct Report {
     interval: Option<usize>,
     /// What removals add to a step, in per cent.
     added: Option<f64>,
-    /// The same of the dense twin of a checkpoint's network.
+    /// The same of the dense baseline of a checkpoint's network.
     dense: Option<StepTimes>,
 }
 
@@ -191,7 +190,7 @@ fn describe(report: &Report) -> String {
     let times = &report.times;
     let line = |name: &str, value: f64| format!("  {name:<12}{:>8} ms\n", significant(value));
     let mut text = format!(
-        "{} texts of {} tokens on {}{}, {:.1} % of the weights gone\n{}{}{}{}{}",
+        "{} texts of {} tokens on {}{}, {:.1} % of the weights pruned\n{}{}{}{}{}",
         report.batch,
         report.length,
         report.device,
@@ -214,7 +213,7 @@ fn describe(report: &Report) -> String {
     }
     if let Some(dense) = &report.dense {
         text += &format!(
-            "{} times as fast as its dense twin, whose step takes {} ms\n",
+            "{} times as fast as the dense baseline, whose step takes {} ms\n",
             significant(dense.step / times.step),
             significant(dense.step)
         );

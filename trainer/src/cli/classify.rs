@@ -12,17 +12,17 @@ use serde::Serialize;
 
 use super::inputs::{WrongUse, print, print_json, read_model};
 
-/// Ask a model file about texts, with the runtime that devices have.
+/// Classify texts with a model file, with the runtime that devices use.
 ///
-/// Texts come from the command line, or line by line from standard input. For a model
-/// of pairs a tab stands between the two texts.
+/// Texts come from the command line, or line by line from standard input. For a model of
+/// pairs, a tab stands between the two texts.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Classify {
     /// The model file
     #[arg(long, short, value_name = "FILE", default_value = "model.neuro")]
     model: PathBuf,
-    /// Texts; without any they are read from standard input
+    /// Texts to classify; read from standard input if there are none
     texts: Vec<String>,
     /// Print one JSON object with all answers
     #[arg(long)]
@@ -98,7 +98,7 @@ impl Answer {
             line += &format!(" | {pair}");
         }
         if self.truncated {
-            line += &format!("  (only the first {} tokens were seen)", self.tokens);
+            line += &format!("  (truncated to {} tokens)", self.tokens);
         }
         line
     }
@@ -124,7 +124,7 @@ impl Classify {
         if self.texts.is_empty() {
             let input = std::io::stdin();
             if input.is_terminal() {
-                eprintln!("one text a line; Ctrl-D ends");
+                eprintln!("one text per line; Ctrl-D ends");
             }
             for line in input.lock().lines() {
                 let answer = ask(&line.context("standard input")?)?;

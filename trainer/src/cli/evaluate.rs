@@ -12,7 +12,7 @@ use super::tables;
 use crate::model_file::scoring::score;
 use crate::numbers::thousands;
 
-/// Measure a model file on labelled text, with the runtime that devices have.
+/// Measure a model file on labelled text, with the runtime that devices use.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Evaluate {
@@ -56,7 +56,7 @@ impl Evaluate {
         ))?;
         if scored.truncated > 0 {
             print(&format!(
-                "{} texts were longer than the model's {} tokens and were cut",
+                "{} texts were longer than the model's {} tokens and were truncated",
                 thousands(scored.truncated),
                 model.limits().tokens
             ))?;

@@ -12,14 +12,14 @@ use crate::model_file::inspection::Inspection;
 use crate::numbers::thousands;
 use crate::recipe::target::Target;
 
-/// Show what is in a model file, byte by byte.
+/// Show the contents of a model file, byte by byte.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Inspect {
     /// The model file
     #[arg(value_name = "FILE", default_value = "model.neuro")]
     model: PathBuf,
-    /// Estimate the work on this target [default: that of the file's layouts]
+    /// Estimate the work on this target [default: the one the layouts were chosen for]
     #[arg(long, value_name = "TARGET")]
     target: Option<Target>,
     /// Print one JSON object
@@ -103,13 +103,13 @@ fn describe(inspection: &Inspection) -> String {
         format!(
             "runtime features    {}",
             if inspection.runtime_features.is_empty() {
-                "none needed: dense and delta-u8 are always there".to_owned()
+                "none needed: dense and delta-u8 are built in".to_owned()
             } else {
                 inspection.runtime_features.join(", ")
             }
         ),
         format!(
-            "scratch memory      {} bytes, exactly; {} on Cortex-M4, M7, M33, M55",
+            "scratch memory      {} bytes, exact; {} on Cortex-M4, M7, M33, M55",
             thousands(inspection.scratch),
             thousands(inspection.scratch_cortex_m4)
         ),

@@ -81,7 +81,7 @@ impl Progress {
         }
     }
 
-    /// A line that stays.
+    /// A line above the bar.
     fn line(&self, text: &str) {
         match &self.bar {
             _ if self.is_quiet => {}

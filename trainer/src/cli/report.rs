@@ -13,25 +13,25 @@ use crate::report;
 use crate::run::files::Files;
 use crate::run::outcome::{Outcome, RunOutcome};
 
-/// Put what runs came to on one page.
+/// Put the results of runs on one page.
 ///
-/// One model: curves, topology of every matrix, connections, heads, bytes; as `train`
-/// writes it. Several models, or a folder with several: accuracy, size and connections
-/// against sparsity. The page is one HTML file that needs nothing else.
+/// For one model: curves, topology of every matrix, connections, heads and bytes, as
+/// `train` writes it. For several models, or a folder of them: accuracy, size and
+/// connections against sparsity. The page is one HTML file that needs nothing else.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Report {
-    /// Models that `train` wrote, or folders with some
+    /// Models that `train` wrote, or folders that contain some
     #[arg(value_name = "MODEL", required = true)]
     models: Vec<PathBuf>,
     /// The page to write [default: MODEL.report.html; comparison.html for several]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// What another model reached on the same set, for pages about several models: `fastText=76.1`,
-    /// or `NAME=91.0@0.9` for one that is 90 % sparse; may be repeated
+    /// Accuracy of another model on the same set, for pages about several models:
+    /// `fastText=76.1`, or `NAME=91.0@0.9` for one that is 90 % sparse; may be repeated
     #[arg(long = "peer", value_name = "NAME=ACCURACY")]
     peers: Vec<Peer>,
-    /// Print what the page shows as one JSON object
+    /// Print the contents of the page as one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -117,7 +117,7 @@ fn compare(models: &[PathBuf], peers: &[Peer]) -> anyhow::Result<Summary> {
     Ok(Summary::new(&name, &cells, peers))
 }
 
-/// Every model below `folder` that came to its end, by name.
+/// Every model of a finished run below `folder`, by name.
 fn find(folder: &Path, models: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut paths = Vec::new();

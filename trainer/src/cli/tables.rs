@@ -123,7 +123,7 @@ fn encoder_bytes(inspection: &Inspection) -> usize {
         .sum()
 }
 
-/// Every class and what became of it.
+/// Precision and recall of every class.
 pub(super) fn classes(scored: &Scored) -> String {
     let mut table = table(&["class", "texts", "precision", "recall", "F1"]);
     for class in &scored.classes {

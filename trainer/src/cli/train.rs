@@ -22,7 +22,7 @@ use crate::run::pipeline::{self, Data, End};
 use crate::training::Run;
 use crate::training::checkpoint;
 
-/// Train a dense encoder, prune it by NeuroPrune, write the model file.
+/// Train a dense encoder, prune it with NeuroPrune and write the model file.
 ///
 /// Data files are .tsv, .csv or .jsonl (each also .gz) with a header that names the
 /// columns: `text` and `label`, or `text_a`, `text_b` and `label` for pairs. Without
@@ -31,10 +31,10 @@ use crate::training::checkpoint;
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Train {
-    /// Labelled texts to learn from
+    /// Labelled texts to train on
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
-    /// Labelled texts to watch the training with
+    /// Labelled texts to monitor training with
     #[arg(long, value_name = "FILE")]
     dev: Option<PathBuf>,
     /// Labelled texts to measure the finished model on
@@ -43,19 +43,19 @@ pub(super) struct Train {
     /// The model file to write; recipe, checkpoint and report are written beside it
     #[arg(long, value_name = "FILE", default_value = "model.neuro")]
     out: PathBuf,
-    /// Go on with the checkpoint of an interrupted run; same options, same data
+    /// Resume an interrupted run from its checkpoint; needs the same options and data
     #[arg(long)]
     resume: bool,
     /// Where to train: cpu, cuda or cuda:NUMBER
     #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceName,
-    /// Print the outcome as one JSON object
+    /// Print the results as one JSON object
     #[arg(long)]
     json: bool,
-    /// No progress
+    /// Show no progress
     #[arg(long, short)]
     quiet: bool,
-    // Last: a heading holds for all options behind it.
+    // Last: a heading holds for all options after it.
     #[command(flatten)]
     recipe: RecipeOptions,
     #[command(flatten)]
@@ -74,49 +74,51 @@ Examples:
   neuroprune train --data train.tsv --method paper --set pruning.alpha=3e-3
 
 Files beside model.neuro:
-  model.dense.neuro   the dense twin in int8, to compare
+  model.dense.neuro   the dense baseline in int8
   model.recipe.toml   everything that shaped the run
   model.report.html   curves, topology, bytes
-  model.outcome.json  what it came to, for `neuroprune report`
-  model.checkpoint    the run, for --resume";
+  model.outcome.json  the results, for `neuroprune report`
+  model.checkpoint    the state of the run, for --resume";
 
 /// What shapes a run.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Recipe")]
 pub(super) struct RecipeOptions {
-    /// Start from a pretrained encoder (BERT, DistilBERT, MiniLM, ELECTRA), which decides the
-    /// shape: a folder with config.json, model.safetensors and tokenizer.json or vocab.txt, or
-    /// hf:OWNER/NAME[@REVISION], fetched by programs with the feature `hub`; the recipe is then
-    /// `pretrained` unless --recipe names one
+    /// Start from a pretrained encoder (BERT, DistilBERT, MiniLM, ELECTRA), which fixes the
+    /// shape of the network. Either a folder with config.json, model.safetensors and
+    /// tokenizer.json or vocab.txt, or hf:OWNER/NAME[@REVISION], which builds with the feature
+    /// `hub` can fetch. Uses the recipe `pretrained` unless --recipe names another
     #[arg(long, value_name = "CHECKPOINT")]
     from: Option<String>,
-    /// A recipe file, or one by name: small, tiny, quickstart, pretrained
+    /// A recipe file, or a bundled recipe: small, tiny, quickstart, pretrained
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// Most pieces of the vocabulary; each takes a byte for every dimension. Of a pretrained
-    /// one also `used`, the pieces that the training texts use and the characters that spell
-    /// other words [default with --from], or `all`
+    /// Maximum number of pieces in the vocabulary; a piece takes one byte per dimension. With
+    /// --from also `used`, the pieces that the training texts need and the characters that
+    /// spell other words [default with --from], or `all`
     #[arg(long, value_name = "SIZE")]
     vocabulary: Option<VocabularySize>,
     /// How weights are chosen [default: neuroprune]
     #[arg(long, value_name = "METHOD")]
     method: Option<MethodKind>,
-    /// Share of the encoder's weights that end as zero, 0 to 0.999 [default: 0.9]
+    /// Share of the encoder's weights to prune, 0 to 0.999 [default: 0.9]
     #[arg(long, value_name = "SHARE")]
     sparsity: Option<f64>,
-    /// Neighbouring inputs of an output that are removed and kept as one [default: 1x1]
+    /// Prune weights one by one, or neighbouring inputs of an output together [default: 1x1]
     #[arg(long, value_name = "SHAPE")]
     blocks: Option<Blocks>,
-    /// Where the model is to run; its layouts are chosen for that [default: portable]
+    /// Processor to choose the storage layouts for; any file runs everywhere
+    /// [default: portable]
     #[arg(long, value_name = "TARGET")]
     target: Option<Target>,
-    /// Random seed: same recipe, data and seed give the same file [default: 0]
+    /// Random seed; the same recipe, data and seed give the same file [default: 0]
     #[arg(long)]
     seed: Option<u64>,
-    /// Passes over the training data, dense and sparse each
+    /// Passes over the training data, in each of the two phases
     #[arg(long)]
     epochs: Option<usize>,
-    /// Any other key of the recipe, such as model.hidden=64; may be repeated
+    /// Set any key of the recipe, such as model.hidden=64; may be repeated.
+    /// `neuroprune recipe --keys` explains them all
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
 }
@@ -126,6 +128,13 @@ pub(super) struct Asked {
     recipe: Recipe,
     /// Keys of its section `model` that the user named.
     named: Vec<String>,
+}
+
+impl Asked {
+    /// The recipe, every key resolved.
+    pub(super) fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
 }
 
 impl RecipeOptions {
@@ -210,7 +219,7 @@ impl Train {
     }
 }
 
-/// Fails before an hour of training rather than behind it.
+/// Fails before an hour of training rather than after it.
 fn check_out(out: &Path) -> anyhow::Result<()> {
     if out.extension().is_none_or(|extension| extension != "neuro") {
         let message = format!(
@@ -265,7 +274,7 @@ pub(super) fn begin(
 fn say_what_is_kept(run: &Run, pretrained: &Pretrained, data: &Data) -> anyhow::Result<()> {
     let model = &run.recipe.model;
     eprintln!(
-        "{}: {} layers of width {}, {} heads; {} of {} pieces of the vocabulary stay",
+        "{}: {} layers of width {}, {} heads; {} of {} pieces of the vocabulary kept",
         model.from,
         model.layers,
         model.hidden,
@@ -280,7 +289,7 @@ fn say_what_is_kept(run: &Run, pretrained: &Pretrained, data: &Data) -> anyhow::
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let percent = 100.0 * respelled.changed as f64 / respelled.words.max(1) as f64;
         eprintln!(
-            "{name}: with fewer pieces {} of {} words are spelled otherwise ({percent:.2} %)",
+            "{name}: with fewer pieces {} of {} words are spelled differently ({percent:.2} %)",
             thousands(respelled.changed),
             thousands(respelled.words)
         );
@@ -288,7 +297,7 @@ fn say_what_is_kept(run: &Run, pretrained: &Pretrained, data: &Data) -> anyhow::
     Ok(())
 }
 
-/// Trains with progress; Ctrl-C saves a checkpoint, says how to go on and gives `None`.
+/// Trains with progress; Ctrl-C saves a checkpoint, says how to resume and gives `None`.
 pub(super) fn train_and_report(
     run: Run,
     data: &Data,
@@ -302,7 +311,7 @@ pub(super) fn train_and_report(
         End::Stopped => {
             drop(progress);
             eprintln!(
-                "stopped; the run is saved in {}: the same command with --resume goes on",
+                "stopped; the run is saved in {}; to resume it, run the same command with --resume",
                 files.checkpoint().display()
             );
             Ok(None)

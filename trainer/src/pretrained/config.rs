@@ -45,12 +45,12 @@ impl Config {
     fn parse(json: &[u8]) -> Result<Self, Problem> {
         let keys = Keys(serde_json::from_slice(json)?);
         let family = family(&keys)?;
-        keys.refuse_what_has_no_place()?;
+        keys.reject_what_has_no_place()?;
         let is_distilled = family == Family::DistilBert;
         let key = |usual, distilled| if is_distilled { distilled } else { usual };
         let hidden = keys.count(key("hidden_size", "dim"))?;
         if family == Family::Electra {
-            keys.refuse_narrow_embeddings(hidden)?;
+            keys.reject_narrow_embeddings(hidden)?;
         }
         Ok(Self {
             family,
@@ -145,7 +145,7 @@ impl Keys {
         }
     }
 
-    fn refuse_what_has_no_place(&self) -> Result<(), Problem> {
+    fn reject_what_has_no_place(&self) -> Result<(), Problem> {
         let text = |key| self.0.get(key).map_or(Some("absolute"), Value::as_str);
         if text("position_embedding_type") != Some("absolute") {
             return Err(self.wrong(
@@ -161,16 +161,16 @@ impl Keys {
         Ok(())
     }
 
-    /// ELECTRA may project embeddings to the width of the layers, behind their LayerNorm.
-    fn refuse_narrow_embeddings(&self, hidden: usize) -> Result<(), Problem> {
+    /// ELECTRA may project embeddings to the width of the layers, after their LayerNorm.
+    fn reject_narrow_embeddings(&self, hidden: usize) -> Result<(), Problem> {
         let key = "embedding_size";
         match self.0.get(key) {
             Some(_) if self.count(key)? != hidden => Err(self.wrong(
                 key,
                 &format!(
-                    "{hidden}, the `hidden_size`: behind the LayerNorm of narrower embeddings \
-                     stands a projection, and a LayerNorm over fewer dimensions cannot be \
-                     folded into embeddings"
+                    "{hidden}, the `hidden_size`: narrower embeddings are projected after their \
+                     LayerNorm, and a LayerNorm over fewer dimensions cannot be folded into \
+                     embeddings"
                 ),
             )),
             _ => Ok(()),

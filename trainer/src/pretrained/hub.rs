@@ -17,7 +17,7 @@ const COMMIT_DIGITS: usize = 40;
 
 /// Sees how files of a checkpoint are fetched.
 pub trait FetchObserver {
-    /// A file of so many bytes begins.
+    /// A file of `bytes` bytes begins.
     fn begin(&mut self, file: &str, bytes: u64);
     /// So many bytes more of it are there.
     fn advance(&mut self, bytes: u64);

@@ -14,7 +14,7 @@ pub(super) struct LayerNames {
     pub(super) mlp_norm: String,
 }
 
-/// Name of the token embedding behind any prefix; every family has it.
+/// Name of the token embedding after any prefix; every family has it.
 pub(super) const TOKENS: &str = "embeddings.word_embeddings.weight";
 
 /// What may stand before every name: nothing where only the encoder was saved, the

@@ -50,7 +50,7 @@ impl Tensors {
         })
     }
 
-    /// SHA-256 over all files, one behind the other in the order of their names.
+    /// SHA-256 over all files, one after the other in the order of their names.
     pub(super) fn sha256(&self) -> String {
         let mut hasher = Sha256::new();
         for file in &self.files {

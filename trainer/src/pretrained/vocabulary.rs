@@ -87,7 +87,7 @@ impl PretrainedVocabulary {
         self.tokens.len()
     }
 
-    /// Fails where a piece has no row in an embedding of so many.
+    /// Fails where a piece has no row in an embedding of `rows` rows.
     pub(super) fn check_rows(&self, rows: usize) -> Result<(), PretrainedError> {
         match self.tokens.last_key_value() {
             Some((&id, token)) if id as usize >= rows => {
@@ -101,8 +101,8 @@ impl PretrainedVocabulary {
 
     /// The pieces that a model for `texts` keeps.
     ///
-    /// Pieces that no text can have never stay, special tokens always. With
-    /// [`VocabularySize::Used`] every piece of the texts stays, and so do the single
+    /// Pieces that no text can have are never kept, special tokens always. With
+    /// [`VocabularySize::Used`] every piece of the texts is kept, and so are the single
     /// characters of the texts and of ASCII, by which words that are not in the texts are
     /// spelled. A number keeps these characters, then the pieces that are most frequent
     /// in the texts, then those with the lowest numbers, other single characters last:
@@ -119,7 +119,7 @@ impl PretrainedVocabulary {
                 let use_of = Use::new(self, texts)?;
                 let is_needed = |token: &&str| use_of.needs(token);
                 let needed = tokens.iter().filter(|token| is_needed(token)).count();
-                // Stable: what is as frequent stays in the order of numbers.
+                // Stable: pieces of equal frequency keep the order of their numbers.
                 tokens.sort_by_key(|token| {
                     let count = use_of.counts.get(*token).copied().unwrap_or(0);
                     let is_character = only_character(token).is_some();
@@ -133,7 +133,7 @@ impl PretrainedVocabulary {
                         )));
                     }
                     VocabularySize::Pieces(pieces) => tokens.truncate(pieces),
-                    _ => tokens
+                    VocabularySize::Used | VocabularySize::All => tokens
                         .retain(|token| use_of.needs(token) || use_of.counts.contains_key(*token)),
                 }
             }
@@ -200,7 +200,7 @@ impl Use {
         Ok(Self { counts, characters })
     }
 
-    /// Whether the token stays whatever the texts say: by these, words can be spelled
+    /// Whether the token is kept whatever the texts say: by these, words can be spelled
     /// that the texts do not have.
     fn needs(&self, token: &str) -> bool {
         let is_used = |one: char| one.is_ascii() || self.characters.contains(&one);
@@ -230,7 +230,7 @@ fn read_tokenizer(path: &Path) -> Result<(WordPiece, Normalization), Problem> {
             let found = match other {
                 ModelWrapper::BPE(_) => "BPE",
                 ModelWrapper::Unigram(_) => "Unigram",
-                _ => "WordLevel",
+                ModelWrapper::WordLevel(_) | ModelWrapper::WordPiece(_) => "WordLevel",
             };
             return Err(key(
                 "model.type",
@@ -305,7 +305,7 @@ fn read_pieces(path: &Path) -> Result<WordPiece, Problem> {
     Ok(word_piece(tokens.zip(0..))?)
 }
 
-/// The normaliser that goes with a `vocab.txt`; what is not said is as in BERT.
+/// The normaliser of a `vocab.txt`; what is not said is as in BERT.
 fn read_settings(path: &Path) -> Result<Normalization, Problem> {
     let settings: Value = if path.exists() {
         serde_json::from_slice(&std::fs::read(path)?)?

@@ -55,7 +55,7 @@ impl Values {
         let number = match value {
             #[expect(clippy::cast_precision_loss, reason = "compared with small bounds")]
             Value::Integer(whole) => *whole as f64,
-            Value::Float(real) => *real,
+            Value::Float(real) => decimal(*real),
             Value::String(_)
             | Value::Boolean(_)
             | Value::Datetime(_)
@@ -101,18 +101,25 @@ impl Key {
     }
 }
 
-/// A number of a recipe as the shortest text that gives it again.
+/// A value of a recipe as the shortest text that gives it again.
 fn shown(value: Value) -> String {
     match value {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "compared with the original"
-        )]
-        Value::Float(double) => match double as f32 {
-            single if f64::from(single) == double => single.to_string(),
-            _ => double.to_string(),
-        },
+        Value::Float(real) => decimal(real).to_string(),
         other => other.to_string(),
+    }
+}
+
+/// The decimal number that was written: a single of TOML has the digits of a double, and
+/// 0.1 as a single is above 0.1.
+fn decimal(real: f64) -> f64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "compared with the original"
+    )]
+    let single = real as f32;
+    match single.to_string().parse() {
+        Ok(written) if f64::from(single) == real => written,
+        Ok(_) | Err(_) => real,
     }
 }
 
@@ -265,9 +272,9 @@ pub const KEYS: &[Key] = &[
     key(
         "training.precision",
         Words(&["f32", "bf16"]),
-        "what products of the encoder's and the classifier's matrices read, forward and \
-         backward; `f32` is TF32 on a GPU. Sums, weights and moments are f32 in both, and so \
-         are attention's own products and the steps that are trained as int8",
+        "factors of the products with the encoder's and the classifier's matrices, forward and \
+         backward; `f32` is TF32 on a GPU. Sums, weights and moments are f32 in both cases, \
+         and so are attention's own products and the steps trained as int8",
     ),
     key(
         "pruning.method",
@@ -304,8 +311,8 @@ pub const KEYS: &[Key] = &[
     key(
         "pruning.blocks",
         Words(&["1x1", "1x2", "1x4"]),
-        "neighbouring inputs of an output that are removed and kept as one; the width divides \
-         that of a head",
+        "neighbouring inputs of an output that are pruned together; the width must divide that \
+         of a head",
     ),
     key(
         "pruning.word_noise",
@@ -398,3 +405,6 @@ pub const KEYS: &[Key] = &[
         "share of the sparse phase's steps, the last ones, that are trained as int8",
     ),
 ];
+
+#[cfg(test)]
+mod tests;

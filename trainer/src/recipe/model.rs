@@ -28,7 +28,7 @@ pub struct ModelRecipe {
     pub tokens: usize,
     /// Function between the MLP's matrices.
     pub activation: ActivationKind,
-    /// How the sequence becomes one vector.
+    /// How the sequence is pooled into one vector.
     pub pooling: PoolingKind,
     /// Added to the variance in every LayerNorm.
     pub norm_epsilon: f32,
@@ -137,7 +137,7 @@ impl ActivationKind {
     }
 }
 
-/// A key of `[model]` says otherwise than the pretrained checkpoint.
+/// A key of `[model]` contradicts the pretrained checkpoint.
 #[derive(Debug, thiserror::Error)]
 #[error("recipe key `model.{key}` is {value}, but {from} has {found}; leave the key out")]
 pub struct KeyConflict {

@@ -18,9 +18,9 @@ pub struct PruningRecipe {
     pub learning_rate: f64,
     /// Share of the steps after which no more weights are removed.
     pub schedule_end: f64,
-    /// What is removed and kept as one.
+    /// Weights that are pruned together.
     pub blocks: Blocks,
-    /// Probability that a word is lost, replaced or moved in training.
+    /// Probability that a word is dropped, replaced or moved in training.
     pub word_noise: f32,
     /// Share of the loss that follows the dense network's answers.
     pub distillation: f64,
@@ -213,10 +213,10 @@ impl PruningRecipe {
     }
 }
 
-/// What is removed and kept as one: neighbouring inputs of one output.
+/// Weights that are pruned together: neighbouring inputs of one output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 pub enum Blocks {
-    /// Each weight for itself.
+    /// Each weight by itself.
     #[default]
     #[serde(rename = "1x1")]
     #[value(name = "1x1")]
@@ -253,7 +253,7 @@ impl Blocks {
     }
 }
 
-/// What a weight's survival depends on.
+/// How the importance of a weight is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScoreKind {

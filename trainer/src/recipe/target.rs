@@ -1,23 +1,23 @@
-//! What a layout costs on each target: the exporter chooses layouts by it, `inspect`
-//! estimates work by it.
+//! Costs of the layouts on each target: the exporter chooses layouts by them, `inspect`
+//! estimates work by them.
 //!
 //! The writer takes the layout with the least bytes × work, so that a tenth of the flash
 //! and a tenth of the time weigh the same. That is right for a microcontroller with a
-//! model in its flash, [`Target::Portable`] among them, and no more than a habit for
-//! machines with gigabytes: there the costs of layouts differ enough to decide.
+//! model in its flash, [`Target::Portable`] among them, and only a
+//! convention for machines with gigabytes, where the costs of layouts differ enough to decide.
 
 use neuroprune_format::tensor::{Matrix, RowWeights};
 use neuroprune_format::writer::LayoutCosts;
 use serde::{Deserialize, Serialize};
 
-/// Where a model is to run. Any file runs everywhere; its layouts are chosen for one.
+/// The processor that a file's layouts are chosen for. Any file runs everywhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
-    /// A core with the portable kernels, whichever it is.
+    /// Any core, with the portable kernels.
     #[default]
     Portable,
-    /// Cortex-M4, and M7 and M33, whose kernels are the same.
+    /// Cortex-M4, M7 and M33, which have the same kernels.
     CortexM4,
     /// Cortex-M0 and M0+.
     CortexM0,
@@ -25,7 +25,7 @@ pub enum Target {
     CortexM3,
     /// RV32IMAC.
     Riscv32,
-    /// Cortex-M55, with the runtime's feature `helium`.
+    /// Cortex-M55; needs the runtime's feature `helium`.
     CortexM55,
     /// A browser.
     Wasm,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct TrainingRecipe {
     /// Passes over the training data.
     pub epochs: usize,
-    /// Examples a step.
+    /// Examples per step.
     pub batch: usize,
     /// Peak learning rate (linear warm-up, then linear to zero).
     pub learning_rate: f64,
@@ -16,16 +16,16 @@ pub struct TrainingRecipe {
     pub warmup: f64,
     /// AdamW's decoupled weight decay.
     pub weight_decay: f64,
-    /// Probability that a word is lost, replaced or moved in training.
+    /// Probability that a word is dropped, replaced or moved in training.
     pub word_noise: f32,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
-    /// What products of matrices read, in both phases.
+    /// Precision of matrix products, in both phases.
     pub precision: FloatPrecision,
 }
 
-/// What products of matrices read while a network is trained in floats. Their sums, weights
-/// and everything else are `f32`.
+/// Precision of the factors of matrix products in float training. Sums, weights and everything
+/// else are `f32`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum FloatPrecision {

@@ -62,7 +62,7 @@ impl Curve {
         }
     }
 
-    /// Accuracy on the dev set behind each epoch.
+    /// Accuracy on the dev set after each epoch.
     pub(super) fn of_dev_accuracy(run: &RunOutcome) -> Self {
         let [dense, sparse] = phases(run.history.iter().map(|record| Point {
             phase: record.phase,

@@ -1,4 +1,4 @@
-//! Layer by layer: matrices in numbers and in pictures, and what became of heads.
+//! Layer by layer: matrices in numbers and in pictures, and what happened to heads.
 
 use neuroprune_format::tensor::Role;
 use neuroprune_format::{Limits, Model};
@@ -17,7 +17,7 @@ const HEADS_IN_LINE: usize = 4;
 /// Largest size of one weight, in CSS pixels.
 const LARGEST_CELL: usize = 4;
 
-/// A layer: its matrices in numbers and in pictures, and what became of its heads.
+/// A layer: its matrices in numbers and in pictures, and what happened to its heads.
 pub(super) struct LayerView {
     pub(super) number: u16,
     pub(super) rows: Vec<MatrixRow>,
@@ -178,7 +178,7 @@ fn cell_size(limits: &Limits) -> usize {
     if halves < 4 { halves } else { halves / 2 * 2 }
 }
 
-/// What became of a head.
+/// What happened to a head.
 pub(super) struct HeadView {
     pub(super) number: u16,
     pub(super) is_left: bool,
@@ -216,18 +216,18 @@ fn heads(outcome: &Outcome, layer: u16) -> Vec<HeadView> {
         let taken = merged.iter().filter(|merged| merged.into == number);
         let taken: Vec<String> = taken.map(|merged| merged.head.to_string()).collect();
         if !taken.is_empty() {
-            return format!("stays, also for {}", taken.join(" and "));
+            return format!("is kept, also for {}", taken.join(" and "));
         }
         match kept(number) {
-            None => "stays: heads were not compared".to_owned(),
-            Some(KeptHead { nearest: None, .. }) => "stays: it was the only one".to_owned(),
+            None => "is kept: heads were not compared".to_owned(),
+            Some(KeptHead { nearest: None, .. }) => "is kept: it was the only one".to_owned(),
             Some(KeptHead {
                 nearest: Some(nearest),
                 distance,
                 ..
             }) => {
                 let distance = significant(f64::from(*distance));
-                format!("stays: {nearest} is nearest, at {distance}")
+                format!("is kept: {nearest} is nearest, at {distance}")
             }
         }
     };

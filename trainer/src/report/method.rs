@@ -39,13 +39,13 @@ pub(super) fn method(outcome: &Outcome) -> String {
     let on: Vec<&str> = on.collect();
     let mut text = format!("Method: {}", pruning.method.kind().name());
     text += &match on.as_slice() {
-        [] => ", without any mechanism beside its score".to_owned(),
+        [] => ", with no mechanism besides its score".to_owned(),
         on => format!(", with {}", on.join(", ")),
     };
     if let Some(reached) = run.journal.penalties_reached {
         text += &format!(
             ". Its penalties alone brought {} of the encoder weights below 1e-4; \
-             a threshold on magnitude took the rest",
+             a threshold on magnitude pruned the rest",
             percent(100.0 * f64::from(reached))
         );
     }
@@ -81,14 +81,14 @@ pub(super) fn spreads(outcome: &Outcome) -> [SpreadRow; 2] {
 pub(super) fn head_test(pruning: &PruningRecipe) -> String {
     match &pruning.method {
         Method::Neuroprune(settings) if settings.head_redundancy => format!(
-            "A head that says what another one says is merged into it; the distance is the \
-             part of what it said that the other cannot predict (0: nothing is lost, 1: \
-             everything). Up to {} counts as the same.",
+            "A redundant head is merged into another one; the distance is the part of its output \
+             that the other cannot predict (0: nothing is lost, 1: everything). Up to {} counts \
+             as redundant.",
             significant(settings.head_distance.into())
         ),
         Method::Paper(settings) if settings.head_redundancy => format!(
-            "A head goes where another one has all its neighbours: heads no weight of which \
-             differs by more than {}, the distance here.",
+            "A head is removed where another one has all its neighbours: heads no weight of \
+             which differs by more than {}, the distance here.",
             significant(settings.theta.into())
         ),
         Method::Neuroprune(_)

@@ -17,7 +17,7 @@ impl Files {
         name.to_string_lossy().into_owned()
     }
 
-    /// The dense twin.
+    /// The dense baseline.
     #[must_use]
     pub fn dense(&self) -> PathBuf {
         self.model.with_extension("dense.neuro")
@@ -29,13 +29,13 @@ impl Files {
         self.model.with_extension("recipe.toml")
     }
 
-    /// The run, to go on with.
+    /// The state of the run, to resume it from.
     #[must_use]
     pub fn checkpoint(&self) -> PathBuf {
         self.model.with_extension("checkpoint")
     }
 
-    /// What the run came to; once it is there, everything else is.
+    /// The result; it is written last, so once it exists everything else does.
     #[must_use]
     pub fn outcome(&self) -> PathBuf {
         self.model.with_extension("outcome.json")

@@ -1,4 +1,4 @@
-//! What a run came to: what the table prints, `--json` and the report show.
+//! The result of a run: what the table, `--json` and the report show.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::training::{EpochRecord, Journal};
 /// A finished run and its two files.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
-    /// What it came to.
+    /// The result, apart from the files.
     #[serde(flatten)]
     pub run: RunOutcome,
     /// The sparse file.
@@ -23,7 +23,7 @@ pub struct Outcome {
     pub dense: FileOutcome,
 }
 
-/// What a run came to, apart from what its files say themselves.
+/// The result of a run, apart from what its files say themselves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunOutcome {
     /// Name of the model.
@@ -109,7 +109,7 @@ pub enum OutcomeError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// What the run came to does not decode.
+    /// The outcome file does not decode.
     #[error("{path}: {source}")]
     Decode {
         /// The file.

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! Data ─► Run ─ dense ─ sparse ─► files: model.neuro            the sparse model
-//!          │                             model.dense.neuro      its dense twin, int8
+//!          │                             model.dense.neuro      the dense baseline, int8
 //!          └ model.checkpoint            model.recipe.toml      the resolved recipe
-//!                                        model.outcome.json     what it came to
+//!                                        model.outcome.json     its result
 //!                                        model.report.html      curves and topology
 //! ```
-//! Every file appears whole or not at all, and a run that stops can go on.
+//! Every file appears whole or not at all, and a run that was stopped can be resumed.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
@@ -37,7 +37,7 @@ use crate::training::checkpoint::{self, CheckpointError};
 use crate::training::memory::{OutOfMemory, Shortage};
 use crate::training::{Examples, Phase, Run, StepReport, TrainingError, float_accuracy};
 
-/// Times as long as the last checkpoint took, nothing is saved.
+/// After a checkpoint, nothing is saved for this many times as long as it took.
 const PAUSE: u32 = 10;
 
 /// What a run is made from and measured on.
@@ -62,15 +62,15 @@ impl Data {
     }
 }
 
-/// Why a run did not come to files.
+/// Why a run has no files.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PipelineError {
     /// Training stopped.
     #[error(transparent)]
     Training(#[from] TrainingError),
-    /// Training stopped behind a checkpoint of this run.
-    #[error("{source}; what it was at its last good checkpoint is in {}", checkpoint.display())]
+    /// Training diverged, and there is an earlier checkpoint of this run.
+    #[error("{source}; the last good checkpoint is {}", checkpoint.display())]
     Diverged {
         /// Where it stopped.
         source: TrainingError,
@@ -120,14 +120,21 @@ impl From<candle_core::Error> for PipelineError {
     }
 }
 
-/// Sees how a run goes.
+/// Watches a run.
 pub trait Observer {
-    /// A phase begins or goes on: steps done and steps in all.
+    /// A phase begins or resumes: steps done, steps in all.
     fn phase(&mut self, phase: Phase, done: u64, steps: u64);
     /// A step is done.
     fn step(&mut self, report: &StepReport);
     /// Something else begins.
     fn note(&mut self, text: &str);
+}
+
+/// Watches in silence.
+impl Observer for () {
+    fn phase(&mut self, _phase: Phase, _done: u64, _steps: u64) {}
+    fn step(&mut self, _report: &StepReport) {}
+    fn note(&mut self, _text: &str) {}
 }
 
 /// How a run ended.
@@ -144,7 +151,7 @@ pub enum End {
 /// Checkpoints are written as [`train_phase`] does.
 ///
 /// # Errors
-/// [`PipelineError`]; the last checkpoint stays.
+/// [`PipelineError`]; the last checkpoint is kept.
 pub fn train(
     mut run: Run,
     data: &Data,
@@ -168,7 +175,7 @@ pub fn train(
         let spent = start.elapsed().as_secs_f64();
         match phase {
             Phase::Dense => seconds.dense = spent,
-            _ => seconds.sparse = spent,
+            Phase::Sparse | Phase::Finished => seconds.sparse = spent,
         }
         if stop.load(Ordering::Relaxed) && run.phase != Phase::Finished {
             return Ok(End::Stopped);
@@ -179,13 +186,13 @@ pub fn train(
     Ok(End::Finished(Box::new(outcome)))
 }
 
-/// Trains the rest of the phase that `run` is in; whether it came to its end.
+/// Trains the rest of the phase that `run` is in. Returns whether the phase is complete.
 ///
-/// A checkpoint is written behind an epoch, unless the last one took more than a tenth of
+/// A checkpoint is written after an epoch, unless the last one took more than a tenth of
 /// the time since; at the end; and when `stop` becomes true.
 ///
 /// # Errors
-/// When training or the checkpoint fails; the last checkpoint stays.
+/// When training or the checkpoint fails; the last checkpoint is kept.
 pub fn train_phase(
     run: &mut Run,
     examples: &Examples,
@@ -245,7 +252,7 @@ fn finish(
     // What a GPU kept for the sake of its sizes has no place in a file.
     let mut network = run.network.clone();
     cut_all(&mut network, run.recipe.pruning.blocks).map_err(TrainingError::from)?;
-    // A finished run has its dense twin; without one the two are the same.
+    // A finished run has its dense baseline; without one the two are the same.
     let dense = run.dense.as_ref().unwrap_or(&network);
     let dense_float = float_accuracy(dense, &encoded)?;
     let sparse_float = float_accuracy(&network, &encoded)?;

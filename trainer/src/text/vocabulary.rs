@@ -120,7 +120,7 @@ pub enum VocabularyError {
     /// More characters than a model file can tell apart.
     #[error("the table of characters: {0}")]
     Characters(#[source] WriteError),
-    /// The `tokenizers` crate refused.
+    /// The `tokenizers` crate failed.
     #[error("tokenizers: {0}")]
     Tokenizers(#[from] tokenizers::Error),
 }
@@ -333,7 +333,7 @@ impl From<Vocabulary> for Pieces {
 /// The special tokens, then every single character in both of its forms.
 ///
 /// Left to itself the trainer numbers the continuing forms in the order in which
-/// its hash map, seeded anew in each process, gives out the words; and numbers
+/// its hash map, which has another seed in each process, gives out the words; and numbers
 /// decide between pairs that are equally frequent.
 fn first_tokens(words: &BTreeMap<String, usize>, alphabet: &BTreeSet<char>) -> Vec<AddedToken> {
     let continuing: BTreeSet<char> = words.keys().flat_map(|word| word.chars().skip(1)).collect();

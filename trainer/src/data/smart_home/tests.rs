@@ -1,3 +1,5 @@
+mod data_set;
+
 use super::*;
 
 #[test]

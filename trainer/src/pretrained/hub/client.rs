@@ -134,7 +134,7 @@ impl<'n> Client<'n> {
     }
 
     /// Calls `provide` for each file that a checkpoint which has these files is read from;
-    /// behind it the file is in `folder`.
+    /// after it the file is in `folder`.
     fn each_file(
         &self,
         folder: &Path,
@@ -193,7 +193,9 @@ fn download(
         source: source.into(),
         expected: match bytes {
             0 => "a file".to_owned(),
-            bytes => format!("a file of {bytes} bytes; the same command goes on with it"),
+            bytes => format!(
+                "a file of {bytes} bytes; run the same command again to resume the download"
+            ),
         },
     })?;
     let found = fs::metadata(path)?.len();

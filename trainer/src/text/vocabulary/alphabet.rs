@@ -56,7 +56,7 @@ pub(super) fn reordered(characters: &BTreeSet<char>) -> Option<(char, char)> {
 }
 
 /// Whether the canonical order of marks moves `character`: it changes places with
-/// a mark of the lowest class behind it or one of the highest before it.
+/// a mark of the lowest class after it or one of the highest before it.
 pub(super) fn is_combining(character: char) -> bool {
     const LOWEST: char = '\u{334}';
     const HIGHEST: char = '\u{345}';

@@ -26,8 +26,8 @@ pub(super) enum Form<'w> {
 const BATCH: usize = 512;
 /// Stands before a character; itself whatever is done to text.
 const BEFORE: char = 'x';
-/// Stands behind a character, likewise.
-const BEHIND: char = 'y';
+/// Stands after a character, likewise.
+const AFTER: char = 'y';
 
 /// Removes control characters, and does what `normalization` says.
 pub(super) fn normalizer(normalization: Normalization) -> BertNormalizer {
@@ -81,14 +81,14 @@ pub(super) fn for_each_form(
         }
         text.clear();
         for &character in &batch {
-            text.extend([BEFORE, character, BEHIND, ' ']);
+            text.extend([BEFORE, character, AFTER, ' ']);
         }
         let mut asked = batch.iter().copied();
         let mut words = Vec::new();
         let mut mixed = None;
         for_each_word(&text, normalization, |word| {
             words.push(word.to_owned());
-            if word.ends_with(BEHIND) {
+            if word.ends_with(AFTER) {
                 match (asked.next(), form(&words)) {
                     (Some(character), Some(form)) => visit(character, form),
                     (character, _) => mixed = mixed.or(character),
@@ -107,11 +107,11 @@ pub(super) fn for_each_form(
 fn form(words: &[String]) -> Option<Form<'_>> {
     let is = |word: &str, letter| word.chars().eq([letter]);
     match words {
-        [before, behind] if is(before, BEFORE) && is(behind, BEHIND) => Some(Form::Space),
-        [before, word, behind] if is(before, BEFORE) && is(behind, BEHIND) => {
+        [before, after] if is(before, BEFORE) && is(after, AFTER) => Some(Form::Space),
+        [before, word, after] if is(before, BEFORE) && is(after, AFTER) => {
             Some(Form::Isolated(word))
         }
-        [word] => match word.strip_prefix(BEFORE)?.strip_suffix(BEHIND)? {
+        [word] => match word.strip_prefix(BEFORE)?.strip_suffix(AFTER)? {
             "" => Some(Form::Dropped),
             within => Some(Form::Word(within)),
         },

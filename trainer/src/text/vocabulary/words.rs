@@ -28,7 +28,7 @@ pub(crate) fn count_words<'t>(
 ///
 /// A token that normalisation changes or takes apart (`[unused1]`, `Paris` where letters
 /// become small ones) never matches. Neither do both of two marks whose order
-/// normalisation changes have a place in the table of characters: the first one stays.
+/// normalisation changes have a place in the table of characters: the first one is kept.
 pub(crate) fn reachable<'t>(
     tokens: impl Iterator<Item = &'t str>,
     normalization: Normalization,

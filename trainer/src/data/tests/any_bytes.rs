@@ -1,6 +1,6 @@
 //! Any bytes whatever are data or an error, never a panic.
 
-use neuroprune_trainer::data::{Columns, Dataset, Format, ReadOptions, parse};
+use crate::data::{Columns, Dataset, Format, ReadOptions, parse};
 use proptest::prelude::*;
 
 const FORMATS: [Format; 3] = [Format::Tsv, Format::Csv, Format::JsonLines];

@@ -1,13 +1,15 @@
 //! The runtime's tokenizer gives the tokens of the `tokenizers` crate: the same
 //! ids, the same boundary between two texts, the same cuts.
 
-#[path = "tokenizer_parity/corpus.rs"]
 mod corpus;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use crate::pretrained::Pretrained;
+use crate::recipe::{Recipe, VocabularySize};
+use crate::text::vocabulary::{Normalization, Vocabulary};
 use neuroprune_format::manifest::{Activation, EncoderSettings, Pooling, Scores};
 use neuroprune_format::tensor::{Role, Scale};
 use neuroprune_format::writer::{
@@ -15,9 +17,6 @@ use neuroprune_format::writer::{
 };
 use neuroprune_runtime::Model;
 use neuroprune_runtime::tokenizer::Tokenizer;
-use neuroprune_trainer::pretrained::Pretrained;
-use neuroprune_trainer::recipe::{Recipe, VocabularySize};
-use neuroprune_trainer::text::vocabulary::{Normalization, Vocabulary};
 
 use corpus::Corpus;
 

@@ -1,23 +1,21 @@
 //! Pretrained checkpoints: the same hidden states as a plain forward pass over their
 //! tensors, the same tokens as their tokenizer, and an error for what cannot be used.
 
-#[path = "pretrained/reference.rs"]
 mod reference;
-#[path = "pretrained/tiny.rs"]
 mod tiny;
 
 use core::sync::atomic::AtomicBool;
 use std::fs;
 use std::path::Path;
 
-use neuroprune_trainer::data::{Dataset, Format, ReadOptions, parse};
-use neuroprune_trainer::pretrained::Pretrained;
-use neuroprune_trainer::recipe::{ActivationKind, Recipe, VocabularySize};
-use neuroprune_trainer::run::files::Files;
-use neuroprune_trainer::run::pipeline::{self, Data, End, Observer};
-use neuroprune_trainer::text::batch::{Batch, encode};
-use neuroprune_trainer::training::checkpoint;
-use neuroprune_trainer::training::{Phase, Run, StepReport};
+use crate::data::{Dataset, Format, ReadOptions, parse};
+use crate::pretrained::Pretrained;
+use crate::recipe::{ActivationKind, Recipe, VocabularySize};
+use crate::run::files::Files;
+use crate::run::pipeline::{self, Data, End};
+use crate::text::batch::{Batch, encode};
+use crate::training::Run;
+use crate::training::checkpoint;
 use safetensors::Dtype;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -104,16 +102,20 @@ fn compare(tiny: &Tiny, folder: &Path, train: &Dataset, has_segments: bool) {
             let states = hidden_states(tiny, encoding.get_ids(), segments);
             let recording = run.network.record(&Batch::new([example].into_iter()));
             let recording = recording.unwrap();
-            for (index, (layer, state)) in recording.layers.iter().zip(&states).enumerate() {
-                let found: Vec<f32> = layer.input.flatten_all().unwrap().to_vec1().unwrap();
+            let input_of = |weight| -> Vec<f32> {
+                let input = recording.tape.input_of(weight).unwrap();
+                input.flatten_all().unwrap().to_vec1().unwrap()
+            };
+            for (index, (layer, state)) in run.network.layers.iter().zip(&states).enumerate() {
+                let found = input_of(&layer.projection.weight);
                 assert_close(&found, &state.concat(), &format!("layer {index}"));
             }
             let last = &states[LAYERS];
             let count = f32::from(u16::try_from(last.len()).unwrap());
             let mean = |dimension: usize| last.iter().map(|x| x[dimension]).sum::<f32>() / count;
             let mean: Vec<f32> = (0..HIDDEN).map(mean).collect();
-            let pooled = recording.pooled.flatten_all().unwrap();
-            assert_close(&pooled.to_vec1().unwrap(), &mean, "pooled");
+            let pooled = input_of(&run.network.classifier.weight);
+            assert_close(&pooled, &mean, "pooled");
         }
     }
 }
@@ -298,14 +300,6 @@ fn recipes_take_over_the_shape_and_say_where_they_differ() {
     );
 }
 
-struct Silent;
-
-impl Observer for Silent {
-    fn phase(&mut self, _: Phase, _: u64, _: u64) {}
-    fn step(&mut self, _: &StepReport) {}
-    fn note(&mut self, _: &str) {}
-}
-
 /// From a checkpoint to a file that the runtime scores; the checkpoint may be gone when
 /// an interrupted run goes on, and the file is the same.
 #[test]
@@ -323,7 +317,7 @@ fn runs_end_in_the_same_file_interrupted_or_not() {
         model: out.path().join("model.neuro"),
     });
     let go = AtomicBool::new(false);
-    let end = pipeline::train(begin(), &data, &whole, &mut Silent, &go).unwrap();
+    let end = pipeline::train(begin(), &data, &whole, &mut (), &go).unwrap();
     let End::Finished(outcome) = end else {
         panic!("nobody asked it to stop")
     };
@@ -334,12 +328,12 @@ fn runs_end_in_the_same_file_interrupted_or_not() {
     );
 
     let stop = AtomicBool::new(true);
-    let end = pipeline::train(begin(), &data, &resumed, &mut Silent, &stop).unwrap();
+    let end = pipeline::train(begin(), &data, &resumed, &mut (), &stop).unwrap();
     assert!(matches!(end, End::Stopped));
     let asked = recipe(folder.path(), VocabularySize::Used);
     folder.close().unwrap();
     let run = checkpoint::resume(&resumed.checkpoint(), &asked, &train).unwrap();
-    pipeline::train(run, &data, &resumed, &mut Silent, &go).unwrap();
+    pipeline::train(run, &data, &resumed, &mut (), &go).unwrap();
     assert!(fs::read(&whole.model).unwrap() == fs::read(&resumed.model).unwrap());
 
     let mut other = asked;
@@ -466,7 +460,7 @@ fn networks_that_cannot_be_expressed_are_refused() {
         (
             "embedding_size",
             json!(8),
-            "`embedding_size` is 8, expected 16, the `hidden_size`: behind the LayerNorm",
+            "`embedding_size` is 8, expected 16, the `hidden_size`: narrower embeddings",
         ),
         (
             "hidden_size",

@@ -1,6 +1,6 @@
 //! BERT's forward pass, one text, in plain loops over a checkpoint's own tensors.
 
-use crate::tiny::{EPSILON, HEADS, HIDDEN, INTERMEDIATE, LAYERS, Tiny};
+use super::tiny::{EPSILON, HEADS, HIDDEN, INTERMEDIATE, LAYERS, Tiny};
 
 /// One vector a token.
 pub(crate) type Hidden = Vec<Vec<f32>>;

@@ -1,12 +1,12 @@
 //! Reading TSV, CSV and JSON Lines: what is accepted, and every message in full.
 
+mod any_bytes;
+
 use std::io::Write as _;
 use std::path::Path;
 
+use crate::data::{Columns, DataError, Dataset, Format, Problem, ReadOptions, parse, read};
 use flate2::{Compression, write::GzEncoder};
-use neuroprune_trainer::data::{
-    Columns, DataError, Dataset, Format, Problem, ReadOptions, parse, read,
-};
 
 const TSV: &str = "text\tlabel\nlights on\ton\nlights off\toff\n";
 
@@ -65,7 +65,7 @@ fn skipping() -> ReadOptions {
 
 /// `text|pair|label` of every example.
 fn shown(data: &Dataset) -> Vec<String> {
-    let row = |example: &neuroprune_trainer::data::Example| {
+    let row = |example: &crate::data::Example| {
         let pair = example
             .pair
             .as_deref()

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use neuroprune_trainer::data::smart_home::{
+use crate::data::smart_home::{
     OUT_OF_SCOPE, SAMPLES, SmartHome, TEST_ROWS, TRAIN_ROWS, generate, labels, write_tsv,
 };
-use neuroprune_trainer::data::{self, ReadOptions};
+use crate::data::{self, ReadOptions};
 use sha2::{Digest as _, Sha256};
 
 type Rows = [(String, String)];

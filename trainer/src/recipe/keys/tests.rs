@@ -1,0 +1,130 @@
+use super::*;
+
+#[test]
+fn every_key_of_a_recipe_is_listed_once_and_in_order() {
+    for kind in MethodKind::ALL {
+        let mut recipe = Recipe::default();
+        recipe.pruning.method = Method::new(kind);
+        let table = recipe.to_toml().parse::<Table>().unwrap();
+        let mut paths: Vec<String> = flat(&table, "").into_iter().map(|(path, _)| path).collect();
+        let mut listed: Vec<&str> = KEYS
+            .iter()
+            .filter(|key| key.methods().is_empty() || key.methods().contains(&kind))
+            .map(|key| key.path)
+            .collect();
+        listed.sort_unstable();
+        paths.sort();
+        assert_eq!(paths, listed, "{kind:?}");
+    }
+}
+
+/// Both ends can be set, and what is just outside cannot.
+#[test]
+fn ranges_are_what_a_recipe_accepts() {
+    for key in KEYS {
+        let kind = key.methods().first().copied().unwrap_or_default();
+        let mut recipe = Recipe::default();
+        recipe.pruning.method = Method::new(kind);
+        let accepts = |value: String| {
+            let changed = recipe.with(key.path, &value);
+            changed.is_ok_and(|recipe| check_ranges(&recipe).is_ok())
+        };
+        let (inside, outside): (Vec<String>, Vec<String>) = match key.values {
+            Whole(least, most) => (
+                vec![least.to_string(), most.to_string()],
+                vec![(least - 1).to_string(), most.saturating_add(1).to_string()],
+            ),
+            Real(least, most) => (
+                vec![least.to_string(), most.to_string()],
+                vec![(least - 1e-3).to_string(), (most + 1e-3).to_string()],
+            ),
+            RealAbove(above, most) => (
+                vec![(above + 1e-3).to_string(), most.to_string()],
+                vec![above.to_string(), (most + 1e-3).to_string()],
+            ),
+            Words(words) => (
+                words.iter().map(|&word| word.to_owned()).collect(),
+                vec!["none-of-these".to_owned()],
+            ),
+            Switch => (
+                vec!["true".to_owned(), "false".to_owned()],
+                vec!["2".to_owned()],
+            ),
+            Other(_) => (Vec::new(), Vec::new()),
+        };
+        for value in inside {
+            assert!(accepts(value.clone()), "{} = {value}", key.path);
+        }
+        for value in outside {
+            // No whole number of TOML is larger.
+            if value != i64::MAX.to_string() {
+                assert!(!accepts(value.clone()), "{} = {value}", key.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn words_are_all_that_a_key_may_be() {
+    for key in KEYS {
+        let Words(words) = key.values else { continue };
+        let error = Recipe::default().with(key.path, "none-of-these");
+        let error = error.unwrap_err();
+        let (_, expected) = error.split_once("expected ").unwrap();
+        let expected: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+        assert_eq!(expected, words, "{}", key.path);
+    }
+}
+
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/method.md");
+const BEGIN: &str = "<!-- The keys of a recipe: begin -->\n";
+const END: &str = "<!-- The keys of a recipe: end -->\n";
+
+/// The tables of the document, one a section.
+fn tables() -> String {
+    let mut text = String::new();
+    let mut section = None;
+    for (index, key) in KEYS.iter().enumerate() {
+        let (of, name) = key.parts();
+        if index == 0 || of != section {
+            let title = of.map_or("key at the top".to_owned(), |of| format!("`[{of}]` key"));
+            text += &format!("\n| {title} | values | default | |\n|---|---|---|---|\n");
+            section = of;
+        }
+        let methods = key.methods().into_iter().map(MethodKind::name);
+        let methods: Vec<String> = methods.map(|name| format!("`{name}`")).collect();
+        let methods = match methods.is_empty() {
+            true => String::new(),
+            false => format!(". Of {}", methods.join(", ")),
+        };
+        let values = key.values.to_string();
+        let values = match key.values {
+            Words(words) => format!("`{}`", words.join("`, `")),
+            Whole(..) | Real(..) | RealAbove(..) | Switch | Other(_) => values,
+        };
+        let default = key.default();
+        text += &format!(
+            "| `{name}` | {values} | `{default}` | {}{methods} |\n",
+            key.meaning
+        );
+    }
+    text
+}
+
+/// `NEUROPRUNE_WRITE_KEYS=1` writes the tables instead.
+#[test]
+fn the_document_has_the_same_keys() {
+    let document = std::fs::read_to_string(DOCUMENT).unwrap();
+    let (before, rest) = document.split_once(BEGIN).expect("a mark where keys begin");
+    let (_, after) = rest.split_once(END).expect("a mark where keys end");
+    let expected = format!("{before}{BEGIN}{}\n{END}{after}", tables());
+    if std::env::var_os("NEUROPRUNE_WRITE_KEYS").is_some() {
+        std::fs::write(DOCUMENT, expected).unwrap();
+    } else {
+        assert!(
+            document == expected,
+            "docs/method.md: other keys than recipe/keys.rs; write them with \
+             NEUROPRUNE_WRITE_KEYS=1 cargo test -p neuroprune-trainer the_document_has"
+        );
+    }
+}
