@@ -102,16 +102,20 @@ fn compare(tiny: &Tiny, folder: &Path, train: &Dataset, has_segments: bool) {
             let states = hidden_states(tiny, encoding.get_ids(), segments);
             let recording = run.network.record(&Batch::new([example].into_iter()));
             let recording = recording.unwrap();
-            for (index, (layer, state)) in recording.layers.iter().zip(&states).enumerate() {
-                let found: Vec<f32> = layer.input.flatten_all().unwrap().to_vec1().unwrap();
+            let input_of = |weight| -> Vec<f32> {
+                let input = recording.tape.input_of(weight).unwrap();
+                input.flatten_all().unwrap().to_vec1().unwrap()
+            };
+            for (index, (layer, state)) in run.network.layers.iter().zip(&states).enumerate() {
+                let found = input_of(&layer.projection.weight);
                 assert_close(&found, &state.concat(), &format!("layer {index}"));
             }
             let last = &states[LAYERS];
             let count = f32::from(u16::try_from(last.len()).unwrap());
             let mean = |dimension: usize| last.iter().map(|x| x[dimension]).sum::<f32>() / count;
             let mean: Vec<f32> = (0..HIDDEN).map(mean).collect();
-            let pooled = recording.pooled.flatten_all().unwrap();
-            assert_close(&pooled.to_vec1().unwrap(), &mean, "pooled");
+            let pooled = input_of(&run.network.classifier.weight);
+            assert_close(&pooled, &mean, "pooled");
         }
     }
 }
