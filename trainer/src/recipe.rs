@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+mod blocks;
 mod bundled;
 mod changes;
 pub mod keys;
@@ -15,16 +16,19 @@ mod methods;
 mod model;
 mod pruning;
 mod quantization;
+mod settings;
 pub mod target;
 mod training;
 mod vocabulary_size;
 
 use crate::recipe::target::Target;
 
-pub use methods::{ForeignKey, Method, MethodKind, Neuroprune, Paper};
+pub use blocks::Blocks;
+pub use methods::{Method, MethodKind, Neuroprune, Paper, ScoreKind};
 pub use model::{ActivationKind, KeyConflict, ModelRecipe, PoolingKind};
-pub use pruning::{Blocks, PruningRecipe, ScoreKind};
+pub use pruning::PruningRecipe;
 pub use quantization::QuantizationRecipe;
+pub use settings::ForeignKey;
 pub use training::{FloatPrecision, TrainingRecipe};
 pub use vocabulary_size::VocabularySize;
 

@@ -1,6 +1,6 @@
 //! A recipe with keys changed by name: `--set`, and the variants of an ablation.
 
-use super::methods::ForeignKey;
+use super::settings::ForeignKey;
 use super::{MethodKind, Recipe};
 
 /// Its value decides which other keys there are.

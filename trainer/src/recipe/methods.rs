@@ -2,9 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::keys::KEYS;
-use super::pruning::{PruningKeys, ScoreKind};
-
 /// How weights are chosen. A method carries the settings that mean something to it and no
 /// others.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,6 +53,18 @@ pub enum MethodKind {
     /// The weights with the smallest |w·∂L/∂w| are pruned
     Sensitivity,
     /// The weights with the smallest Σ −w·∂L/∂w are pruned (Sanh et al. 2020)
+    Movement,
+}
+
+/// How the importance of a weight is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScoreKind {
+    /// Moving average of |w · ∂L/∂w|.
+    Sensitivity,
+    /// |w|.
+    Magnitude,
+    /// Sum of −w · ∂L/∂w: how far training moved the weight away from zero.
     Movement,
 }
 
@@ -172,16 +181,6 @@ impl MethodKind {
             Self::Movement => "movement",
         }
     }
-
-    /// The methods that have a setting of this name.
-    pub(crate) fn with_key(key: &str) -> Vec<Self> {
-        let has = |kind: &Self| {
-            let mut keys = PruningKeys::default();
-            Method::new(*kind).write_to(&mut keys);
-            keys.settings().contains(&key)
-        };
-        Self::ALL.into_iter().filter(has).collect()
-    }
 }
 
 impl Method {
@@ -216,17 +215,6 @@ impl Method {
             Self::Sensitivity { .. } => MethodKind::Sensitivity,
             Self::Movement { .. } => MethodKind::Movement,
         }
-    }
-
-    /// Another method. Settings that both have keep their values; the others are the new
-    /// method's defaults.
-    #[must_use]
-    pub fn changed_to(mut self, kind: MethodKind) -> Self {
-        let mut keys = PruningKeys::default();
-        self.write_to(&mut keys);
-        let mut changed = Self::new(kind);
-        changed.read_from(&mut keys);
-        changed
     }
 
     /// How the importance of a weight is measured.
@@ -278,182 +266,5 @@ impl Method {
             | Self::Sensitivity { .. }
             | Self::Movement { .. } => 0.0,
         }
-    }
-
-    /// Sets the keys of this method and no others.
-    pub(super) fn write_to(&mut self, keys: &mut PruningKeys) {
-        self.each_setting(keys, &Write);
-    }
-
-    /// Takes the values of this method's keys; the keys of others are left in `keys`.
-    pub(super) fn read_from(&mut self, keys: &mut PruningKeys) {
-        self.each_setting(keys, &Read);
-    }
-
-    /// The one list of which key means something to which method.
-    fn each_setting(&mut self, keys: &mut PruningKeys, way: &impl Transfer) {
-        match self {
-            Self::Neuroprune(Neuroprune {
-                interval,
-                score,
-                score_memory,
-                preferential_attachment,
-                group_sparsity,
-                head_redundancy,
-                cost_floor,
-                neuron_cost,
-                head_distance,
-            }) => {
-                way.pair(interval, &mut keys.interval);
-                way.pair(score, &mut keys.score);
-                way.pair(score_memory, &mut keys.score_memory);
-                way.pair(preferential_attachment, &mut keys.preferential_attachment);
-                way.pair(group_sparsity, &mut keys.group_sparsity);
-                way.pair(head_redundancy, &mut keys.head_redundancy);
-                way.pair(cost_floor, &mut keys.cost_floor);
-                way.pair(neuron_cost, &mut keys.neuron_cost);
-                way.pair(head_distance, &mut keys.head_distance);
-            }
-            Self::Paper(Paper {
-                preferential_attachment,
-                group_sparsity,
-                head_redundancy,
-                cost_floor,
-                alpha,
-                beta,
-                theta,
-            }) => {
-                way.pair(preferential_attachment, &mut keys.preferential_attachment);
-                way.pair(group_sparsity, &mut keys.group_sparsity);
-                way.pair(head_redundancy, &mut keys.head_redundancy);
-                way.pair(cost_floor, &mut keys.cost_floor);
-                way.pair(alpha, &mut keys.alpha);
-                way.pair(beta, &mut keys.beta);
-                way.pair(theta, &mut keys.theta);
-            }
-            Self::L1 { interval, alpha } => {
-                way.pair(interval, &mut keys.interval);
-                way.pair(alpha, &mut keys.alpha);
-            }
-            Self::Sensitivity {
-                interval,
-                score_memory,
-            } => {
-                way.pair(interval, &mut keys.interval);
-                way.pair(score_memory, &mut keys.score_memory);
-            }
-            Self::Magnitude { interval } | Self::Movement { interval } => {
-                way.pair(interval, &mut keys.interval);
-            }
-        }
-    }
-}
-
-/// A direction between a method's settings and the keys of a recipe.
-trait Transfer {
-    fn pair<T: Copy>(&self, setting: &mut T, key: &mut Option<T>);
-}
-
-struct Read;
-struct Write;
-
-impl Transfer for Read {
-    fn pair<T: Copy>(&self, setting: &mut T, key: &mut Option<T>) {
-        if let Some(value) = key.take() {
-            *setting = value;
-        }
-    }
-}
-
-impl Transfer for Write {
-    fn pair<T: Copy>(&self, setting: &mut T, key: &mut Option<T>) {
-        *key = Some(*setting);
-    }
-}
-
-/// Why a recipe's section `pruning` cannot be used: a key of other methods.
-#[derive(Debug, PartialEq, thiserror::Error)]
-#[error(
-    "`{key}` means nothing to the method `{}`; it is a key of {}",
-    .kind.name(),
-    listed(&MethodKind::with_key(.key))
-)]
-pub struct ForeignKey {
-    /// The key, without its section.
-    pub key: &'static str,
-    /// The method that does not have it.
-    pub kind: MethodKind,
-}
-
-impl ForeignKey {
-    /// That `path` is a key of other methods than `kind`, if it is one.
-    pub(super) fn find(path: &str, kind: MethodKind) -> Option<Self> {
-        let known = KEYS.iter().find(|key| key.path == path)?;
-        let (_, key) = known.parts();
-        let kinds = known.methods();
-        (!kinds.is_empty() && !kinds.contains(&kind)).then_some(Self { key, kind })
-    }
-}
-
-/// `paper and l1`.
-fn listed(kinds: &[MethodKind]) -> String {
-    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
-    match names.split_last() {
-        Some((last, [])) => (*last).to_owned(),
-        Some((last, others)) => format!("{} and {last}", others.join(", ")),
-        None => "no method".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_key_belongs_to_the_methods_that_read_it() {
-        use MethodKind::{L1, Magnitude, Movement, Neuroprune, Paper, Sensitivity};
-        let of = MethodKind::with_key;
-        assert_eq!(
-            of("interval"),
-            [Neuroprune, L1, Magnitude, Sensitivity, Movement]
-        );
-        assert_eq!(of("score"), [Neuroprune]);
-        assert_eq!(of("score_memory"), [Neuroprune, Sensitivity]);
-        for key in [
-            "preferential_attachment",
-            "group_sparsity",
-            "head_redundancy",
-            "cost_floor",
-        ] {
-            assert_eq!(of(key), [Neuroprune, Paper], "{key}");
-        }
-        for key in ["neuron_cost", "head_distance"] {
-            assert_eq!(of(key), [Neuroprune], "{key}");
-        }
-        assert_eq!(of("alpha"), [Paper, L1]);
-        assert_eq!(of("beta"), [Paper]);
-        assert_eq!(of("theta"), [Paper]);
-        assert_eq!(of("sparsity"), []);
-    }
-
-    #[test]
-    fn another_method_keeps_the_settings_that_both_have() {
-        let method = Method::from(Neuroprune {
-            interval: 7,
-            cost_floor: 1.0,
-            score_memory: 0.5,
-            ..Neuroprune::default()
-        });
-        assert_eq!(method.changed_to(MethodKind::Neuroprune), method);
-        assert_eq!(
-            method.changed_to(MethodKind::Paper),
-            Method::Paper(Paper {
-                cost_floor: 1.0,
-                ..Paper::default()
-            })
-        );
-        let magnitude = method.changed_to(MethodKind::Magnitude);
-        assert_eq!(magnitude, Method::Magnitude { interval: 7 });
-        assert_eq!(magnitude.score_memory(), 0.95);
     }
 }
