@@ -133,9 +133,11 @@ impl<'a> Container<'a> {
         header.reserved(HEADER_BYTES - header.position())?;
         let table = header.take_items(sections, ENTRY_BYTES)?;
         let table_end = header.position();
-        let (before, after) = bytes
-            .get(..table_end)
-            .unwrap_or(&[])
+        // What follows the file was there to be read, too.
+        let Some(head) = bytes.get(..table_end) else {
+            return header.found(ErrorKind::Truncated, HEADER_BYTES);
+        };
+        let (before, after) = head
             .split_at_checked(HEADER_CHECKSUM_OFFSET)
             .unwrap_or((&[], &[]));
         if checksum(&[before, after.get(4..).unwrap_or(&[])]) != expected {

@@ -383,6 +383,10 @@ fn header_errors() {
         given: given - 1,
     };
     assert_raw(shorter, Header, 12, |bytes| bytes.truncate(bytes.len() - 1));
+    // The table is not in what the file says is its own.
+    assert_raw(ErrorKind::Truncated, Header, 32, |bytes| {
+        bytes[12..16].copy_from_slice(&[99, 0, 0, 0])
+    });
     assert_raw(ErrorKind::Reserved, Header, 20, |bytes| bytes[31] = 1);
     assert_raw(ErrorKind::Truncated, Header, 32, |bytes| bytes[11] = 1);
     assert_raw(ErrorKind::Truncated, Header, 0, |bytes| bytes.truncate(7));
