@@ -55,7 +55,7 @@ fn names_step_tensor_and_last_good_checkpoint() {
     assert!(!text.contains("checkpoint"), "{text}");
     assert!(!path.exists());
 
-    // Behind an epoch.
+    // After an epoch.
     let (mut run, examples) = small_run(folder.path());
     assert!(train_phase(&mut run, &examples, &path, &mut Silent, &never).unwrap());
     assert_eq!(run.phase, Phase::Sparse);
@@ -65,7 +65,7 @@ fn names_step_tensor_and_last_good_checkpoint() {
         .unwrap_err()
         .to_string();
     assert!(text.contains("sparse training diverged"), "{text}");
-    assert!(text.contains("last good checkpoint is in"), "{text}");
+    assert!(text.contains("the last good checkpoint is "), "{text}");
     assert!(text.contains("model.checkpoint"), "{text}");
 
     // And it is not overwritten with what is not good.
