@@ -318,7 +318,9 @@ fn a_download_that_is_cut_off_is_no_file_and_goes_on() {
     for _ in 0..2 {
         let run = story.train("hf:tiny/bert");
         let length = story.hub.lock().unwrap().files[WEIGHTS].len();
-        let expected = format!("expected a file of {length} bytes; the same command goes on");
+        let expected = format!(
+            "expected a file of {length} bytes; run the same command again to resume the download"
+        );
         run.failed(&["hf:tiny/bert@main/model.safetensors: ", &expected]);
         assert!(!story.cached(WEIGHTS).exists());
         assert!(!story.repository().join("refs/main").exists());

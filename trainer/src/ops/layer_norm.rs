@@ -171,7 +171,13 @@ mod tests {
             |[x, gain, shift]| layer_norm(x, gain, shift, 1e-5),
             |[x, gain, _], gradient| {
                 let mut deferred = DeferredSums::default();
-                let found = layer_norm_backward(x, gain, 1e-5, &[gradient.clone()], &mut deferred)?;
+                let found = layer_norm_backward(
+                    x,
+                    gain,
+                    1e-5,
+                    core::slice::from_ref(gradient),
+                    &mut deferred,
+                )?;
                 deferred.finish()?;
                 Ok([found.grad_x, found.grad_gain, found.grad_shift])
             },

@@ -21,7 +21,7 @@ pub(super) fn ensure(model: &Path) -> anyhow::Result<()> {
         "{}: not there, or without its dense twin beside it",
         model.display()
     );
-    println!("---- training the model of the page: neuroprune quickstart, a few minutes");
+    println!("---- training the model of the page: neuroprune quickstart, about a minute");
     run_aloud(&mut cargo(&[
         "run",
         "--quiet",
