@@ -29,10 +29,8 @@ impl Expected {
         let first_of_layers = cursor.index;
         for layer in 0..stack.layers {
             cursor.layer = layer;
-            cursor.context = 0;
+            cursor.set(Size::Context, 0);
             cursor.check_part(Part::Layer)?;
-            let widest = &mut cursor.limits.context;
-            *widest = cursor.context.max(*widest);
         }
         cursor.layer = 0;
         cursor.check_part(Part::Head)?;
@@ -45,6 +43,7 @@ impl Expected {
         Some(Network::Encoder(Encoder::new(
             tensors,
             stack,
+            self.limits,
             head,
             first_of_layers,
         )))
@@ -61,16 +60,14 @@ fn wrong_limit<T>(fault: &Fault, at: usize) -> Option<T> {
 
 /// Goes through the directory, record by record.
 struct Cursor<'a, 'e> {
-    expected: &'e Expected,
     tensors: Tensors<'a>,
     fault: &'e Fault,
     /// The next record, and the last one that was read.
     index: usize,
     record: Option<Record>,
     layer: u16,
-    /// What the layer at hand has.
-    context: usize,
-    intermediate: usize,
+    /// What each [`Size`] stands for, in the layer at hand.
+    sizes: [usize; Size::COUNT],
     /// What is fixed, and the largest sizes of the layers so far.
     limits: Limits,
 }
@@ -86,14 +83,20 @@ impl<'a, 'e> Cursor<'a, 'e> {
             return wrong_limit(fault, 4);
         }
         Some(Self {
-            expected,
             tensors,
             fault,
             index: 0,
             record: None,
             layer: 0,
-            context: 0,
-            intermediate: 0,
+            sizes: Size::ALL.map(|size| match size {
+                Size::One => 1,
+                Size::Pieces => expected.pieces,
+                Size::Tokens => stated.tokens,
+                Size::Texts => expected.texts(),
+                Size::Hidden => stated.hidden,
+                Size::Labels => stated.labels,
+                Size::OfHead | Size::Context | Size::Intermediate => 0,
+            }),
             limits: Limits {
                 query: 0,
                 value: 0,
@@ -156,46 +159,52 @@ impl<'a, 'e> Cursor<'a, 'e> {
             }
             Form::Norm => Norm::view(&record, weights, fault)?.check(&record, fault)?,
         }
-        if slot.role == Role::Head {
-            let (query, value) = (record.query_rows, record.value_rows());
-            self.limits.query = self.limits.query.max(query);
-            self.limits.value = self.limits.value.max(value);
-            self.context += value;
+        let limits = &mut self.limits;
+        match slot.rows {
+            Size::OfHead => {
+                let (query, value) = (record.query_rows, record.value_rows());
+                limits.query = limits.query.max(query);
+                limits.value = limits.value.max(value);
+                let context = self.size(Size::Context) + value;
+                self.limits.context = self.limits.context.max(context);
+                self.set(Size::Context, context);
+            }
+            Size::Intermediate => limits.intermediate = limits.intermediate.max(record.rows),
+            Size::One
+            | Size::Pieces
+            | Size::Tokens
+            | Size::Texts
+            | Size::Hidden
+            | Size::Context
+            | Size::Labels => {}
         }
         Some(())
     }
 
     /// Whether `record` is as its slot says, and nothing more.
     fn fits(&mut self, slot: &Slot, record: &Record) -> bool {
-        let is_head = slot.role == Role::Head;
+        let is_head = slot.rows == Size::OfHead;
+        // The tensor itself says how many these are.
+        if is_head || slot.rows == Size::Intermediate {
+            self.set(slot.rows, record.rows);
+        }
         let fits = if is_head {
-            record.query_rows <= record.rows / 2
+            record.rows > 0 && record.query_rows <= record.rows / 2
         } else {
             record.query_rows == 0 && record.head == 0
         };
         fits && record.layout.form == slot.form
-            && self.is_size(slot.rows, record.rows, slot.role == Role::MlpInput)
-            && self.is_size(slot.cols, record.cols, false)
+            && record.rows == self.size(slot.rows)
+            && record.cols == self.size(slot.cols)
     }
 
-    /// Whether `found` is what `size` stands for; `decides` where it is this that says it.
-    fn is_size(&mut self, size: Size, found: usize, decides: bool) -> bool {
-        let expected = match size {
-            Size::One => 1,
-            Size::Pieces => self.expected.pieces,
-            Size::Tokens => self.limits.tokens,
-            Size::Texts => self.expected.texts(),
-            Size::Hidden => self.limits.hidden,
-            Size::OfHead => return found > 0,
-            Size::Context => self.context,
-            Size::Intermediate if decides => {
-                self.intermediate = found;
-                self.limits.intermediate = self.limits.intermediate.max(found);
-                found
-            }
-            Size::Intermediate => self.intermediate,
-            Size::Labels => self.limits.labels,
-        };
-        found == expected
+    fn size(&self, size: Size) -> usize {
+        self.sizes.get(size as usize).copied().unwrap_or(0)
+    }
+
+    fn set(&mut self, size: Size, value: usize) {
+        if let Some(place) = self.sizes.get_mut(size as usize) {
+            *place = value;
+        }
     }
 }

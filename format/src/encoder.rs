@@ -1,21 +1,9 @@
 //! The encoder's view of the tensors: embeddings, layers, classifier.
 
 use crate::architecture::{Head, StackSettings};
+use crate::limits::Limits;
 use crate::schema::Role;
 use crate::tensor::{Matrix, Norm, Tensors};
-
-/// Tables that turn token ids into the residual stream.
-#[derive(Clone, Copy, Debug)]
-pub struct Embeddings<'a> {
-    /// `[vocabulary, hidden]`.
-    pub token: Matrix<'a>,
-    /// `[tokens, hidden]`.
-    pub position: Matrix<'a>,
-    /// `[2, hidden]` for pairs, `[1, hidden]` or nothing for single texts.
-    pub segment: Option<Matrix<'a>>,
-    /// LayerNorm after the sum.
-    pub norm: Norm<'a>,
-}
 
 /// One post-LayerNorm layer. Its tensors are views made when they are asked for: kept, they
 /// would be most of what is copied.
@@ -105,6 +93,7 @@ impl<'a> Layer<'a> {
 pub struct Encoder<'a> {
     tensors: Tensors<'a>,
     stack: StackSettings,
+    limits: Limits,
     head: Head,
     /// Record after the embeddings.
     first_of_layers: usize,
@@ -115,12 +104,14 @@ impl<'a> Encoder<'a> {
     pub(crate) fn new(
         tensors: Tensors<'a>,
         stack: StackSettings,
+        limits: Limits,
         head: Head,
         first_of_layers: usize,
     ) -> Self {
         Self {
             tensors,
             stack,
+            limits,
             head,
             first_of_layers,
         }
@@ -128,8 +119,14 @@ impl<'a> Encoder<'a> {
 
     /// Settings of the layers.
     #[must_use]
-    pub fn stack(&self) -> StackSettings {
-        self.stack
+    pub fn stack(&self) -> &StackSettings {
+        &self.stack
+    }
+
+    /// The largest sizes over the layers, which were checked.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// What stands on the last layer.
@@ -138,16 +135,28 @@ impl<'a> Encoder<'a> {
         self.head
     }
 
-    /// The embedding tables.
+    /// `[vocabulary, hidden]`: a row a token id.
     #[must_use]
-    pub fn embeddings(&self) -> Embeddings<'a> {
-        let norm = self.first_of_layers - 1;
-        Embeddings {
-            token: self.tensors.matrix_at(0),
-            position: self.tensors.matrix_at(1),
-            segment: (norm > 2).then(|| self.tensors.matrix_at(2)),
-            norm: self.tensors.norm_at(norm),
-        }
+    pub fn token_embedding(&self) -> Matrix<'a> {
+        self.tensors.matrix_at(0)
+    }
+
+    /// `[tokens, hidden]`: a row a position.
+    #[must_use]
+    pub fn position_embedding(&self) -> Matrix<'a> {
+        self.tensors.matrix_at(1)
+    }
+
+    /// `[2, hidden]` for pairs, `[1, hidden]` or nothing for single texts.
+    #[must_use]
+    pub fn segment_embedding(&self) -> Option<Matrix<'a>> {
+        (self.first_of_layers > 3).then(|| self.tensors.matrix_at(2))
+    }
+
+    /// LayerNorm after the sum of the three.
+    #[must_use]
+    pub fn embedding_norm(&self) -> Norm<'a> {
+        self.tensors.norm_at(self.first_of_layers - 1)
     }
 
     /// The layers, first to last.

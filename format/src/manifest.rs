@@ -8,7 +8,9 @@
 use serde::Deserialize;
 
 use crate::ErrorKind;
-use crate::architecture::{Architecture, Head, Numbered, StackSettings};
+use crate::architecture::{
+    Architecture, Head, MlpKind, NormKind, NormPlace, Numbered, Positions, StackSettings,
+};
 use crate::bytes::Reader;
 use crate::strings::valid_text;
 
@@ -178,27 +180,37 @@ impl<'a> Manifest<'a> {
 /// Version 1 knows one kind of stack: BERT's, with a head for classes. It has the pooling, which
 /// is the head's, among the settings of the stack.
 fn decode_architecture(record: &mut &[u8], version: u16) -> Option<Architecture> {
-    let 0 = take_u16(record)? else {
-        return None;
-    };
+    take_zero(record)?;
     let mut stack = StackSettings {
         layers: take_u16(record)?,
         ..StackSettings::default()
     };
     if version > 1 {
-        stack.norm = take_variant(record)?;
-        stack.norm_place = take_variant(record)?;
-        stack.positions = take_variant(record)?;
-        stack.mlp = take_variant(record)?;
+        // Each of these has one variant so far, which is the default.
+        const _: () = assert!(
+            NormKind::VARIANTS.len() == 1
+                && NormPlace::VARIANTS.len() == 1
+                && Positions::VARIANTS.len() == 1
+                && MlpKind::VARIANTS.len() == 1
+        );
+        for _ in ["norm", "its place", "positions", "MLP"] {
+            take_zero(record)?;
+        }
     }
     stack.activation = take_variant(record)?;
-    if version > 1 && take_u16(record)? != 0 {
-        return None;
+    if version > 1 {
+        take_zero(record)?;
     }
     let head = Head::Classes(take_variant(record)?);
     stack.norm_epsilon = take(record)?;
     stack.dense_weights = take_integer(record)?;
     Some(Architecture::Encoder { stack, head })
+}
+
+/// The number of the first variant.
+#[inline(never)]
+fn take_zero(record: &mut &[u8]) -> Option<()> {
+    (take_u16(record)? == 0).then_some(())
 }
 
 /// The variant whose number stands next.

@@ -17,7 +17,6 @@ pub struct Model<'a> {
     /// The record, which was checked.
     manifest: &'a [u8],
     tokenizer: TokenizerSettings,
-    limits: Limits,
     labels: StringTable<'a>,
     vocabulary: Vocabulary<'a>,
     characters: Characters<'a>,
@@ -86,7 +85,6 @@ impl<'a> Model<'a> {
             bytes: container.bytes(),
             manifest: record,
             tokenizer,
-            limits,
             labels,
             vocabulary,
             characters,
@@ -116,7 +114,9 @@ impl<'a> Model<'a> {
     /// The maxima that decide the scratch memory.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        self.limits
+        match &self.network {
+            Network::Encoder(encoder) => *encoder.limits(),
+        }
     }
 
     /// Names of the classes; a class id is the position.
@@ -140,14 +140,14 @@ impl<'a> Model<'a> {
     /// The directory of tensors, whatever the network: for those who look rather than execute.
     #[must_use]
     pub fn tensors(&self) -> Tensors<'a> {
-        match self.network {
+        match &self.network {
             Network::Encoder(encoder) => encoder.tensors(),
         }
     }
 
     /// The network, of the one kind that the file has.
     #[must_use]
-    pub fn network(&self) -> Network<'a> {
-        self.network
+    pub fn network(&self) -> &Network<'a> {
+        &self.network
     }
 }

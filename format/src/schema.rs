@@ -203,6 +203,20 @@ impl Role {
 }
 
 impl Size {
+    /// Every size, in its order.
+    pub(crate) const ALL: [Self; Self::COUNT] = [
+        Self::One,
+        Self::Pieces,
+        Self::Tokens,
+        Self::Texts,
+        Self::Hidden,
+        Self::OfHead,
+        Self::Context,
+        Self::Intermediate,
+        Self::Labels,
+    ];
+    pub(crate) const COUNT: usize = Self::Labels as usize + 1;
+
     /// The specification's word for it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -305,13 +305,13 @@ fn view_reads_the_weights() {
     let named = nonzeros(layers[0].mlp_output());
     assert_eq!(named[0], [(3, -123), (6, -107), (7, 17), (10, 1)]);
 
-    let embeddings = walk::encoder(&model).embeddings();
-    let (scale, row) = embeddings.segment.unwrap().row(1);
+    let encoder = walk::encoder(&model);
+    let (scale, row) = encoder.segment_embedding().unwrap().row(1);
     assert_eq!(
         (scale, row),
         (0.017578125, &[0x95, 17, 54, 0xa5, 1, 38][..])
     );
-    let gains: Vec<_> = embeddings.norm.iter().collect();
+    let gains: Vec<_> = encoder.embedding_norm().iter().collect();
     assert_eq!(gains[0], (1.0, -0.0625));
     assert_eq!(gains[5], (1.078125, 0.015625));
 }

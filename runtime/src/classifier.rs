@@ -138,10 +138,9 @@ impl<'m, 's> Classifier<'m, 's> {
         // The one kind of network and of head that has classes.
         let Network::Encoder(encoder) = self.model.network();
         let Head::Classes(_) = encoder.head();
-        let limits = self.model.limits();
-        let mut buffers = Buffers::split(self.scratch, limits, self.tokens);
+        let mut buffers = Buffers::split(self.scratch, *encoder.limits(), self.tokens);
         let encoding = encode(&self.model, text, second, buffers.region, self.tokens);
-        encoder::forward(&encoder, limits, &encoding, &mut buffers, trace);
+        encoder::forward(encoder, &encoding, &mut buffers, trace);
 
         let ranking = rank(buffers.logits, &self.model.labels());
         let (label, class, probability) = ranking.first().map_or(("", 0, 0.0), |best| {

@@ -5,7 +5,6 @@
 //! with one scale a token; a product is Σ w·x in `i32`, then · (row scale · token scale),
 //! then + bias.
 
-use neuroprune_format::Limits;
 use neuroprune_format::architecture::{
     Head, MlpKind, NormKind, NormPlace, Positions, StackSettings,
 };
@@ -26,7 +25,6 @@ use crate::trace::{Stage, Trace, Values};
 /// [`EmbedBuffers`](crate::plan::EmbedBuffers) has them.
 pub(crate) fn forward(
     encoder: &Encoder<'_>,
-    limits: Limits,
     encoding: &Encoding,
     buffers: &mut Buffers<'_>,
     trace: &mut impl Trace,
@@ -46,20 +44,12 @@ pub(crate) fn forward(
         mlp: MlpKind::Plain,
         activation,
         ..
-    } = encoder.stack();
-    let tokens = encoding.tokens;
+    } = *encoder.stack();
+    let (limits, tokens) = (encoder.limits(), encoding.tokens);
     let mut residual = Residual::new(limits.hidden, tokens, residual_scales, residual_steps);
 
     // ids [tokens] → x [tokens, hidden]
-    let embeddings = encoder.embeddings();
-    embed(
-        &embeddings,
-        epsilon,
-        encoding.first,
-        &mut residual,
-        limits,
-        region,
-    );
+    embed(encoder, encoding.first, &mut residual, limits, region);
     trace.stage(Stage::Embeddings, Values::of(&residual));
 
     for (index, layer) in (0..u16::MAX).zip(encoder.layers()) {
@@ -81,7 +71,7 @@ pub(crate) fn forward(
         pooled,
         scores,
         features,
-    } = PoolBuffers::split(region, limits);
+    } = PoolBuffers::split(region, *limits);
     let Head::Classes(pooling) = encoder.head();
     pool(pooling, &residual, pooled);
     trace.stage(Stage::Pooled, Values::pooled(pooled));

@@ -217,9 +217,9 @@ fn random_models_have_every_layout_and_shape() {
         let case = Case::random(number, 2, |_| ());
         let model = Model::open(&case.file).unwrap();
         let encoder = encoder_of(&model);
-        let (settings, pooling) = (encoder.stack(), pooling_of(&model));
+        let (settings, pooling) = (*encoder.stack(), pooling_of(&model));
         let pair = model.manifest().tokenizer.pair;
-        let segment = encoder.embeddings().segment.is_some();
+        let segment = encoder.segment_embedding().is_some();
         see("no layers", settings.layers == 0);
         see("pair without segments", pair && !segment);
         see("pair with segments", pair && segment);

@@ -22,7 +22,7 @@ fn main() -> ! {
         board::fail(&["the model does not open"]);
     };
     let neuroprune_runtime::Network::Encoder(encoder) = model.network();
-    let norm = encoder.embeddings().norm;
+    let norm = encoder.embedding_norm();
     let mut random = Random(1);
     for round in 0..ROUNDS {
         let tokens = 1 + round % LANES;

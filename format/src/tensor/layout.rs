@@ -130,23 +130,24 @@ impl Layout {
         values: Values::F16,
     };
 
+    /// By their numbers in a record, from 1. The first one names its columns where a flag says so.
+    const NUMBERED: [Self; 7] = [
+        Self::matrix(Pattern::Dense),
+        Self::matrix(Pattern::DeltaU8),
+        Self::TABLE,
+        Self::NORM,
+        Self::matrix(Pattern::Bitmap),
+        Self::matrix(Pattern::Blocks2),
+        Self::matrix(Pattern::Blocks4),
+    ];
+
     /// The layout that a number of a record stands for, with these flags, if this build has it.
     pub(crate) fn of(number: u8, flags: u8) -> Option<Self> {
-        let pattern = match number {
-            1 if flags & COLUMN_LIST != 0 => Pattern::Columns,
-            1 | 3 | 4 => Pattern::Dense,
-            2 => Pattern::DeltaU8,
-            5 => Pattern::Bitmap,
-            6 => Pattern::Blocks2,
-            7 => Pattern::Blocks4,
-            _ => return None,
-        };
-        let layout = match number {
-            3 => Self::TABLE,
-            4 => Self::NORM,
-            _ => Self::matrix(pattern),
-        };
-        (pattern.built() == pattern).then_some(layout)
+        let mut layout = *Self::NUMBERED.get(usize::from(number).wrapping_sub(1))?;
+        if number == 1 && flags & COLUMN_LIST != 0 {
+            layout.pattern = Pattern::Columns;
+        }
+        (layout.pattern.built() == layout.pattern).then_some(layout)
     }
 
     pub(crate) fn allowed_flags(self) -> u8 {

@@ -7,7 +7,7 @@ use neuroprune_format::{Limits, Model, Network};
 /// The network, which is an encoder.
 pub(crate) fn encoder<'a>(model: &Model<'a>) -> Encoder<'a> {
     let Network::Encoder(encoder) = model.network();
-    encoder
+    *encoder
 }
 
 /// # Panics
@@ -75,10 +75,13 @@ fn walk_text(model: &Model<'_>) {
 
 fn walk_embeddings(model: &Model<'_>, encoder: &Encoder<'_>) {
     let limits = model.limits();
-    let embeddings = encoder.embeddings();
-    walk_embedding(&embeddings.token, model.vocabulary().len(), limits.hidden);
-    walk_embedding(&embeddings.position, limits.tokens, limits.hidden);
-    if let Some(segment) = embeddings.segment {
+    walk_embedding(
+        &encoder.token_embedding(),
+        model.vocabulary().len(),
+        limits.hidden,
+    );
+    walk_embedding(&encoder.position_embedding(), limits.tokens, limits.hidden);
+    if let Some(segment) = encoder.segment_embedding() {
         let texts = if model.manifest().tokenizer.pair {
             2
         } else {
@@ -86,7 +89,7 @@ fn walk_embeddings(model: &Model<'_>, encoder: &Encoder<'_>) {
         };
         walk_embedding(&segment, texts, limits.hidden);
     }
-    walk_norm(&embeddings.norm, limits.hidden);
+    walk_norm(&encoder.embedding_norm(), limits.hidden);
 }
 
 fn walk_layers(model: &Model<'_>, encoder: &Encoder<'_>) {

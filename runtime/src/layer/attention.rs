@@ -28,12 +28,12 @@ pub(crate) fn attention(
     source: KeySource,
     epsilon: f32,
     residual: &mut Residual<'_>,
-    limits: Limits,
+    limits: &Limits,
     region: &mut [u8],
 ) {
     let (output, norm) = (layer.attention_output(), layer.attention_norm());
     let width = output.cols();
-    let mut buffers = AttentionBuffers::split(region, limits, residual.tokens());
+    let mut buffers = AttentionBuffers::split(region, *limits, residual.tokens());
     buffers.context_largest.as_flattened_mut().fill(0.0);
     let mut packed = None;
     let mut first = 0;

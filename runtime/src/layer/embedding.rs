@@ -1,7 +1,7 @@
 //! Token ids to the residual stream.
 
 use neuroprune_format::Limits;
-use neuroprune_format::encoder::Embeddings;
+use neuroprune_format::encoder::Encoder;
 
 use super::residual::Residual;
 use crate::kernels::{LANES, Lanes};
@@ -11,28 +11,28 @@ use crate::plan::EmbedBuffers;
 /// [`EmbedBuffers`] has them. The first `first_segment` tokens are of segment 0.
 #[inline(never)]
 pub(crate) fn embed(
-    embeddings: &Embeddings<'_>,
-    epsilon: f32,
+    encoder: &Encoder<'_>,
     first_segment: usize,
     residual: &mut Residual<'_>,
-    limits: Limits,
+    limits: &Limits,
     region: &mut [u8],
 ) {
-    let EmbedBuffers { sum, ids } = EmbedBuffers::split(region, limits, residual.tokens());
+    let (token, position) = (encoder.token_embedding(), encoder.position_embedding());
+    let segment = encoder.segment_embedding();
+    let (norm, epsilon) = (encoder.embedding_norm(), encoder.stack().norm_epsilon);
+    let EmbedBuffers { sum, ids } = EmbedBuffers::split(region, *limits, residual.tokens());
     for (tile, ids) in ids.chunks(LANES).enumerate() {
         if ids.len() < LANES {
             sum.as_flattened_mut().fill(0.0);
         }
         for (lane, &id) in ids.iter().enumerate() {
-            let position = tile * LANES + lane;
-            let token = embeddings.token.row(usize::from(id));
-            set_row(sum, lane, token, embeddings.position.row(position));
-            if let Some(segment) = embeddings.segment {
-                let row = segment.row(usize::from(position >= first_segment));
-                add_row(sum, lane, row);
+            let place = tile * LANES + lane;
+            set_row(sum, lane, token.row(usize::from(id)), position.row(place));
+            if let Some(segment) = &segment {
+                add_row(sum, lane, segment.row(usize::from(place >= first_segment)));
             }
         }
-        residual.set_normalized(tile, sum, epsilon, embeddings.norm);
+        residual.set_normalized(tile, sum, epsilon, norm);
     }
 }
 

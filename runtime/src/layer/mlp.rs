@@ -18,14 +18,14 @@ pub(crate) fn mlp(
     activation: Activation,
     epsilon: f32,
     residual: &mut Residual<'_>,
-    limits: Limits,
+    limits: &Limits,
     region: &mut [u8],
 ) {
     let MlpBuffers {
         projected,
         features,
         neuron_features,
-    } = MlpBuffers::split(region, limits, residual.tokens());
+    } = MlpBuffers::split(region, *limits, residual.tokens());
     let (input, output, norm) = (layer.mlp_input(), layer.mlp_output(), layer.mlp_norm());
     let (hidden, rows) = (limits.hidden, input.rows());
     for block in residual.blocks() {

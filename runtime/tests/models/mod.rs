@@ -320,7 +320,7 @@ impl LayerShape {
 /// The network, which is an encoder.
 pub(crate) fn encoder_of<'m>(model: &Model<'m>) -> Encoder<'m> {
     let Network::Encoder(encoder) = model.network();
-    encoder
+    *encoder
 }
 
 /// How its sequences become one vector.

@@ -57,7 +57,7 @@ pub(crate) fn forward(model: &Model<'_>, ids: &[u16], first: usize) -> Outputs {
 }
 
 fn embed(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<Hidden> {
-    let embeddings = encoder_of(model).embeddings();
+    let encoder = encoder_of(model);
     let row = |(scale, weights): (f32, &[u8])| -> Vec<f32> {
         let values = weights.iter();
         values
@@ -67,12 +67,12 @@ fn embed(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<Hidden> {
     ids.iter()
         .enumerate()
         .map(|(position, &id)| {
-            let mut x = row(embeddings.token.row(usize::from(id)));
-            add(&mut x, &row(embeddings.position.row(position)));
-            if let Some(segment) = embeddings.segment {
+            let mut x = row(encoder.token_embedding().row(usize::from(id)));
+            add(&mut x, &row(encoder.position_embedding().row(position)));
+            if let Some(segment) = encoder.segment_embedding() {
                 add(&mut x, &row(segment.row(usize::from(position >= first))));
             }
-            layer_norm(model, embeddings.norm, &x)
+            layer_norm(model, encoder.embedding_norm(), &x)
         })
         .collect()
 }

@@ -32,14 +32,14 @@ pub(crate) fn logits(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<f64> {
 }
 
 fn embed(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<Vec<f64>> {
-    let embeddings = encoder_of(model).embeddings();
+    let encoder = encoder_of(model);
     let mut x = Vec::new();
     for (position, &id) in ids.iter().enumerate() {
         let mut rows = vec![
-            embeddings.token.row(usize::from(id)),
-            embeddings.position.row(position),
+            encoder.token_embedding().row(usize::from(id)),
+            encoder.position_embedding().row(position),
         ];
-        if let Some(segment) = embeddings.segment {
+        if let Some(segment) = encoder.segment_embedding() {
             rows.push(segment.row(usize::from(position >= first)));
         }
         let sum: Vec<f64> = (0..model.limits().hidden)
@@ -50,7 +50,7 @@ fn embed(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<Vec<f64>> {
                 rows.iter().map(entry).sum()
             })
             .collect();
-        x.push(layer_norm(model, embeddings.norm, &sum));
+        x.push(layer_norm(model, encoder.embedding_norm(), &sum));
     }
     x
 }
