@@ -1,7 +1,7 @@
 //! Text in, label out.
 
 use neuroprune_format::architecture::Head;
-use neuroprune_format::{Model, Network};
+use neuroprune_format::{Limits, Model, Network};
 
 use crate::plan::{Arena, Buffers, EmbedBuffers, SCRATCH_ALIGNMENT, held_tokens, required_scratch};
 use crate::ranking::{Ranking, rank};
@@ -138,8 +138,15 @@ impl<'m, 's> Classifier<'m, 's> {
         // The one kind of network and of head that has classes.
         let Network::Encoder(encoder) = self.model.network();
         let Head::Classes(_) = encoder.head();
-        let mut buffers = Buffers::split(self.scratch, *encoder.limits(), self.tokens);
-        let encoding = encode(&self.model, text, second, buffers.region, self.tokens);
+        let mut buffers = Buffers::split(self.scratch, encoder.limits(), self.tokens);
+        let encoding = encode(
+            &self.model,
+            text,
+            second,
+            encoder.limits(),
+            buffers.region,
+            self.tokens,
+        );
         encoder::forward(encoder, &encoding, &mut buffers, trace);
 
         let ranking = rank(buffers.logits, &self.model.labels());
@@ -171,9 +178,10 @@ fn encode(
     model: &Model<'_>,
     text: &str,
     second: Option<&str>,
+    limits: &Limits,
     region: &mut [u8],
     tokens: usize,
 ) -> Encoding {
-    let EmbedBuffers { ids, .. } = EmbedBuffers::split(region, model.limits(), tokens);
+    let EmbedBuffers { ids, .. } = EmbedBuffers::split(region, limits, tokens);
     Tokenizer::new(model).encode(text, second, ids)
 }

@@ -71,7 +71,7 @@ pub(crate) fn forward(
         pooled,
         scores,
         features,
-    } = PoolBuffers::split(region, *limits);
+    } = PoolBuffers::split(region, limits);
     let Head::Classes(pooling) = encoder.head();
     pool(pooling, &residual, pooled);
     trace.stage(Stage::Pooled, Values::pooled(pooled));

@@ -234,7 +234,7 @@ pub(crate) struct Buffers<'s> {
 }
 
 impl<'s> Buffers<'s> {
-    pub(crate) fn split(scratch: &'s mut [u8], limits: Limits, tokens: usize) -> Self {
+    pub(crate) fn split(scratch: &'s mut [u8], limits: &Limits, tokens: usize) -> Self {
         let mut arena = Arena::new(scratch);
         Self {
             logits: arena.take(limits.labels),
@@ -254,7 +254,7 @@ pub(crate) struct EmbedBuffers<'s> {
 }
 
 impl<'s> EmbedBuffers<'s> {
-    pub(crate) fn split(region: &'s mut [u8], limits: Limits, tokens: usize) -> Self {
+    pub(crate) fn split(region: &'s mut [u8], limits: &Limits, tokens: usize) -> Self {
         let mut arena = Arena::new(region);
         Self {
             sum: arena.take(limits.hidden),
@@ -297,15 +297,15 @@ pub(crate) struct AttentionBuffers<'s> {
 
 impl<'s> AttentionBuffers<'s> {
     #[inline(never)]
-    pub(crate) fn split(region: &'s mut [u8], limits: Limits, tokens: usize) -> Self {
+    pub(crate) fn split(region: &'s mut [u8], limits: &Limits, tokens: usize) -> Self {
         let mut arena = Arena::new(region);
         // In this order: wider types come first.
-        let projected = arena.take(block(tokens) * attention_rows(limits));
+        let projected = arena.take(block(tokens) * attention_rows(*limits));
         let scores = arena.take(tokens.div_ceil(QUAD) * QUAD);
         let context_largest = arena.take(tiles(tokens));
         let key_scales = arena.take(tokens);
         let value_scales = arena.take(tokens);
-        let features = arena.take(block(tokens) * attention_cols(limits));
+        let features = arena.take(block(tokens) * attention_cols(*limits));
         let head_features = arena.take(larger(limits.query, limits.value));
         let values = arena.take(tokens.div_ceil(QUAD) * limits.value);
         let context = arena.take(tiles(tokens) * limits.context);
@@ -339,7 +339,7 @@ pub(crate) struct MlpBuffers<'s> {
 }
 
 impl<'s> MlpBuffers<'s> {
-    pub(crate) fn split(region: &'s mut [u8], limits: Limits, tokens: usize) -> Self {
+    pub(crate) fn split(region: &'s mut [u8], limits: &Limits, tokens: usize) -> Self {
         let (mut arena, block) = (Arena::new(region), block(tokens));
         Self {
             projected: arena.take(block * larger(limits.intermediate, limits.hidden)),
@@ -360,7 +360,7 @@ pub(crate) struct PoolBuffers<'s> {
 }
 
 impl<'s> PoolBuffers<'s> {
-    pub(crate) fn split(region: &'s mut [u8], limits: Limits) -> Self {
+    pub(crate) fn split(region: &'s mut [u8], limits: &Limits) -> Self {
         let mut arena = Arena::new(region);
         Self {
             pooled: arena.take(limits.hidden),
@@ -411,7 +411,7 @@ mod tests {
             let mut words = [0_u64; 16_384];
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
             prop_assert!(needed <= bytes.len());
-            let buffers = Buffers::split(&mut bytes[..needed], limits, tokens);
+            let buffers = Buffers::split(&mut bytes[..needed], &limits, tokens);
             prop_assert_eq!(buffers.logits.len(), labels);
             prop_assert_eq!(buffers.residual_steps.len(), tokens.div_ceil(8) * hidden);
             let region = buffers.region;
@@ -422,15 +422,15 @@ mod tests {
                 pool_bytes(limits, FEATURE_BYTES),
             ];
             prop_assert_eq!(uses.into_iter().max(), Some(region.len()));
-            let embed = EmbedBuffers::split(region, limits, tokens);
+            let embed = EmbedBuffers::split(region, &limits, tokens);
             prop_assert_eq!(embed.ids.len(), tokens);
-            let attention = AttentionBuffers::split(region, limits, tokens);
+            let attention = AttentionBuffers::split(region, &limits, tokens);
             prop_assert_eq!(attention.key_values.values.len(), tokens.div_ceil(4) * value);
             prop_assert_eq!(attention.context.len(), tokens.div_ceil(8) * context);
             prop_assert_eq!(attention.key_values.keys.len(), tokens * query);
-            let mlp = MlpBuffers::split(region, limits, tokens);
+            let mlp = MlpBuffers::split(region, &limits, tokens);
             prop_assert_eq!(mlp.neuron_features.len(), block(tokens) * intermediate);
-            let pool = PoolBuffers::split(region, limits);
+            let pool = PoolBuffers::split(region, &limits);
             prop_assert_eq!(pool.features.len(), hidden);
         }
     }

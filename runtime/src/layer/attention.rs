@@ -33,7 +33,7 @@ pub(crate) fn attention(
 ) {
     let (output, norm) = (layer.attention_output(), layer.attention_norm());
     let width = output.cols();
-    let mut buffers = AttentionBuffers::split(region, *limits, residual.tokens());
+    let mut buffers = AttentionBuffers::split(region, limits, residual.tokens());
     buffers.context_largest.as_flattened_mut().fill(0.0);
     let mut packed = None;
     let mut first = 0;

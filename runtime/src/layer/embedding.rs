@@ -20,7 +20,7 @@ pub(crate) fn embed(
     let (token, position) = (encoder.token_embedding(), encoder.position_embedding());
     let segment = encoder.segment_embedding();
     let (norm, epsilon) = (encoder.embedding_norm(), encoder.stack().norm_epsilon);
-    let EmbedBuffers { sum, ids } = EmbedBuffers::split(region, *limits, residual.tokens());
+    let EmbedBuffers { sum, ids } = EmbedBuffers::split(region, limits, residual.tokens());
     for (tile, ids) in ids.chunks(LANES).enumerate() {
         if ids.len() < LANES {
             sum.as_flattened_mut().fill(0.0);

@@ -25,7 +25,7 @@ pub(crate) fn mlp(
         projected,
         features,
         neuron_features,
-    } = MlpBuffers::split(region, *limits, residual.tokens());
+    } = MlpBuffers::split(region, limits, residual.tokens());
     let (input, output, norm) = (layer.mlp_input(), layer.mlp_output(), layer.mlp_norm());
     let (hidden, rows) = (limits.hidden, input.rows());
     for block in residual.blocks() {
