@@ -36,8 +36,7 @@ fn main() -> ! {
     let Some(model) = opened else {
         board::fail(&["the model does not open"]);
     };
-    let Ok(mut classifier) = Classifier::with_tokens(model, &mut SCRATCH.take()[..], TOKENS)
-    else {
+    let Ok(mut classifier) = Classifier::with_tokens(model, &mut SCRATCH.take()[..], TOKENS) else {
         board::fail(&["the scratch memory is too small"]);
     };
     let mut answer = None;

@@ -3,7 +3,7 @@
 use super::stream::{IN_STREAM, Stream, take_counted};
 use crate::ErrorKind;
 
-/// Takes the next row of [`LayoutKind::DeltaU8`](super::LayoutKind::DeltaU8) off the stored
+/// Takes the next row of [`Pattern::DeltaU8`](super::Pattern::DeltaU8) off the stored
 /// rows: its (step, weight) pairs; none behind the last.
 #[inline]
 pub fn take_row<'a>(rest: &mut &'a [u8]) -> &'a [u8] {

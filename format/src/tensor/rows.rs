@@ -72,7 +72,7 @@ struct ByLayout<'a> {
     blocks4: &'a [u8],
 }
 
-/// Iterator over the rows of a [`Matrix`].
+/// Iterator over the rows of a [`Matrix`](super::Matrix).
 #[derive(Clone, Debug)]
 pub struct Rows<'a> {
     pub(super) row: usize,

@@ -1,6 +1,6 @@
 //! What a forward pass did, so that gradients can walk it back.
 //!
-//! Every operation runs at once and is noted as a [`Step`] with what its backward reads; the
+//! Every operation runs at once and is noted as a `Step` with what its backward reads; the
 //! walk back is in `backward.rs`. candle's autograd instead fills every gradient with zeros
 //! and adds to it, a quarter of a step on a GPU.
 
