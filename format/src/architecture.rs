@@ -95,35 +95,31 @@ pub enum Pooling {
     Cls,
 }
 
+impl StackSettings {
+    /// BERT's layers, none of them.
+    const EMPTY: Self = Self {
+        layers: 0,
+        norm: NormKind::Layer,
+        norm_place: NormPlace::Post,
+        norm_epsilon: 0.0,
+        positions: Positions::Learned,
+        mlp: MlpKind::Plain,
+        activation: Activation::Relu,
+        dense_weights: 0,
+    };
+}
+
 impl Default for StackSettings {
     /// BERT's layers, none of them.
     fn default() -> Self {
-        Self {
-            layers: 0,
-            norm: NormKind::Layer,
-            norm_place: NormPlace::Post,
-            norm_epsilon: 0.0,
-            positions: Positions::Learned,
-            mlp: MlpKind::Plain,
-            activation: Activation::Relu,
-            dense_weights: 0,
-        }
+        Self::EMPTY
     }
 }
 
 impl Architecture {
     /// Without layers: what stands where there is no manifest.
     pub(crate) const EMPTY: Self = Self::Encoder {
-        stack: StackSettings {
-            layers: 0,
-            norm: NormKind::Layer,
-            norm_place: NormPlace::Post,
-            norm_epsilon: 0.0,
-            positions: Positions::Learned,
-            mlp: MlpKind::Plain,
-            activation: Activation::Relu,
-            dense_weights: 0,
-        },
+        stack: StackSettings::EMPTY,
         head: Head::Classes(Pooling::Mean),
     };
 }

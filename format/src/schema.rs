@@ -4,7 +4,7 @@
 //! [`SCHEMA`] has a line for each [`Role`]: where it stands in the directory, how often, in which
 //! form and with which shape. `docs/format.md` repeats it; a test compares the two.
 
-use crate::tensor::Form;
+use crate::tensor::layout::Form;
 
 /// What a tensor is for. Its number in a record is its place here, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

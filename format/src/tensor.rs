@@ -9,7 +9,7 @@ mod bitmap;
 mod blocks;
 mod delta;
 mod dense;
-mod layout;
+pub(crate) mod layout;
 mod matrix;
 mod norm;
 mod rows;

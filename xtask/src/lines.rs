@@ -115,7 +115,12 @@ impl Crate {
             sources.push((path, Source::read(&text)));
         }
         let only_tests: Vec<PathBuf> = sources.iter().flat_map(test_files).collect();
-        sources.retain(|(path, _)| !only_tests.contains(path));
+        // With the modules inside them.
+        let is_test = |path: &Path| {
+            let mut tests = only_tests.iter();
+            tests.any(|test| path == test || path.starts_with(test.with_extension("")))
+        };
+        sources.retain(|(path, _)| !is_test(path));
         let mut files = Vec::new();
         for (path, source) in sources {
             let path = path.strip_prefix(root)?.to_string_lossy();
