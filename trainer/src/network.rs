@@ -11,13 +11,15 @@ use crate::recipe::{ActivationKind, ModelRecipe, PoolingKind};
 
 mod encoder;
 mod layer;
+mod norm;
 pub mod parameter;
 mod parameters;
 mod precision;
 pub mod tape;
 
 pub use encoder::{OutputGradients, Outputs, Recording};
-pub use layer::{Layer, Linear, Norm};
+pub use layer::{Layer, Linear};
+pub use norm::Norm;
 pub use parameters::{LayerMatrix, Matrix, Named, Role};
 pub use precision::Precision;
 
@@ -103,15 +105,6 @@ pub struct Network {
     pub layers: Vec<Layer>,
     /// `[labels, hidden]`.
     pub classifier: Linear,
-}
-
-impl Norm {
-    fn new(width: usize) -> Result<Self> {
-        Ok(Self {
-            gain: Parameter::new(vec![1.0; width], &[width])?,
-            shift: Parameter::new(vec![0.0; width], &[width])?,
-        })
-    }
 }
 
 /// Makes fresh parameters, each from a stream of random numbers of its own.

@@ -17,12 +17,15 @@ mod journal;
 pub mod loss;
 pub mod memory;
 pub mod optimizer;
+mod phase;
+mod progress;
 mod run;
 mod step;
 pub mod step_times;
 
-pub use epoch::EpochRecord;
 pub use evaluation::{float_accuracy, logits};
-pub use journal::{CurvePoint, Journal};
-pub use run::{Examples, Phase, Run, StepReport, TrainingError};
+pub use journal::{CurvePoint, EpochRecord, Journal};
+pub use phase::Phase;
+pub use progress::StepReport;
+pub use run::{Examples, Run, TrainingError};
 pub(crate) use step::is_finite;

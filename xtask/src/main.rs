@@ -21,6 +21,7 @@ mod command;
 mod firmware;
 mod lines;
 mod miri;
+mod programs;
 mod setup;
 mod tally;
 mod test;

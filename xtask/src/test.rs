@@ -1,6 +1,6 @@
 //! Every test: on this machine, on every board, in Node and in a browser.
 
-pub(crate) mod host;
+mod host;
 
 use std::env;
 use std::path::PathBuf;
@@ -64,7 +64,7 @@ fn lacks(tools: &[Tool], installing: Installing) -> anyhow::Result<Option<String
     }
 }
 
-/// Where `trainer/tests/tokenizer_parity.rs` looks.
+/// Where `trainer/src/text/parity.rs` looks.
 fn has_text_sets() -> bool {
     let beside = repository().join("../shared/data");
     env::var_os("NEUROPRUNE_DATA")

@@ -3,19 +3,11 @@
 use candle_core::Result;
 
 use super::Shape;
+use super::norm::Norm;
 use super::parameter::Parameter;
 use super::precision::{Operands, Precision};
 use super::tape::{Node, Tape};
 use crate::ops::{Heads, Sequences};
-
-/// Gain and shift of a LayerNorm.
-#[derive(Clone, Debug)]
-pub struct Norm {
-    /// `[hidden]`.
-    pub gain: Parameter,
-    /// `[hidden]`.
-    pub shift: Parameter,
-}
 
 /// A matrix with its bias.
 #[derive(Clone, Debug)]

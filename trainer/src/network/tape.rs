@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor, TensorId};
 
-use super::layer::Norm;
+use super::norm::Norm;
 use super::parameter::Parameter;
 use super::precision::Operands;
 use crate::ops::{self, Heads, RowIndex, Sequences};

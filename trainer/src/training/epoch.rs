@@ -1,36 +1,15 @@
 //! What happens between steps: removals, and the end of an epoch.
 
-use serde::{Deserialize, Serialize};
-
 use crate::pruning::{self, penalty, schedule};
 use crate::recipe::{Blocks, Method};
 use crate::text::batch::spread;
 use crate::training::evaluation::float_accuracy;
-use crate::training::run::{Examples, Phase, Run, TrainingError};
+use crate::training::journal::EpochRecord;
+use crate::training::phase::Phase;
+use crate::training::run::{Examples, Run, TrainingError};
 
 /// Training examples on which heads are compared.
 const HEAD_EXAMPLES: usize = 256;
-
-/// One pass over the training data, as it went.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// Which network.
-    pub phase: Phase,
-    /// Number of the epoch in its phase, from 1.
-    pub epoch: usize,
-    /// Steps of the phase after it.
-    pub step: u64,
-    /// Mean loss over its steps.
-    pub loss: f64,
-    /// Accuracy on the dev set after it, in per cent.
-    pub dev_accuracy: f64,
-    /// Share of encoder weights that are zero after it.
-    pub sparsity: f64,
-    /// Heads that are left, all layers together.
-    pub heads: usize,
-    /// Neurons that are left, all layers together.
-    pub neurons: usize,
-}
 
 impl Run {
     /// Removes weights if it is time; whether it was.

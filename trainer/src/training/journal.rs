@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::pruning::KeptHead;
-use crate::training::run::{Phase, Run};
+use crate::training::phase::Phase;
 
 /// Points of a phase's curve.
 const CURVE_POINTS: u64 = 120;
@@ -21,6 +21,27 @@ pub struct CurvePoint {
     pub sparsity: f32,
 }
 
+/// One pass over the training data, as it went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Which network.
+    pub phase: Phase,
+    /// Number of the epoch in its phase, from 1.
+    pub epoch: usize,
+    /// Steps of the phase after it.
+    pub step: u64,
+    /// Mean loss over its steps.
+    pub loss: f64,
+    /// Accuracy on the dev set after it, in per cent.
+    pub dev_accuracy: f64,
+    /// Share of encoder weights that are zero after it.
+    pub sparsity: f64,
+    /// Heads that are left, all layers together.
+    pub heads: usize,
+    /// Neurons that are left, all layers together.
+    pub neurons: usize,
+}
+
 /// What was noted on the way, for the report; nothing is decided by it. In f32, which a
 /// checkpoint's JSON gives back exactly.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -35,25 +56,31 @@ pub struct Journal {
     pub penalties_reached: Option<f32>,
 }
 
-impl Run {
+impl Journal {
+    /// Notes the loss of a step of a phase of `steps`; a point of the curve when it is time.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         reason = "a picture, and steps far below 2²⁴"
     )]
-    pub(super) fn draw_curve(&mut self, steps: u64, loss: f32, sparsity: f64) {
-        let (phase, step) = (self.phase, self.step);
-        let journal = &mut self.journal;
-        journal.pending_loss += loss;
+    pub(super) fn note_step(
+        &mut self,
+        phase: Phase,
+        step: u64,
+        steps: u64,
+        loss: f32,
+        sparsity: f64,
+    ) {
+        self.pending_loss += loss;
         if step < steps && !step.is_multiple_of(steps.div_ceil(CURVE_POINTS)) {
             return;
         }
-        let last = journal.curve.last().filter(|point| point.phase == phase);
+        let last = self.curve.last().filter(|point| point.phase == phase);
         let count = step - last.map_or(0, |point| point.step);
-        journal.curve.push(CurvePoint {
+        self.curve.push(CurvePoint {
             phase,
             step,
-            loss: core::mem::take(&mut journal.pending_loss) / count as f32,
+            loss: core::mem::take(&mut self.pending_loss) / count as f32,
             sparsity: sparsity as f32,
         });
     }

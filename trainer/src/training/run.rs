@@ -1,42 +1,16 @@
-//! A run at some step, and its way through a phase.
+//! A run at some step.
 
 use candle_core::Device;
-use serde::{Deserialize, Serialize};
 
 use crate::data::Dataset;
-use crate::network::{Network, Precision, Shape};
+use crate::network::{Network, Shape};
 use crate::pretrained::{Beginning, Pretrained, PretrainedError};
 use crate::pruning::MergedHead;
-use crate::random::{Purpose, permutation, stream};
 use crate::recipe::{Recipe, VocabularySize};
 use crate::text::batch::{EncodedExample, encode};
 use crate::text::vocabulary::{Vocabulary, VocabularyError};
-use crate::training::epoch::EpochRecord;
-use crate::training::journal::Journal;
-
-/// Which network is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// Every weight there.
-    Dense,
-    /// From the dense network to its sparse form.
-    Sparse,
-    /// Nothing is left to train.
-    Finished,
-}
-
-impl Phase {
-    /// Name for messages.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Dense => "dense",
-            Self::Sparse => "sparse",
-            Self::Finished => "finished",
-        }
-    }
-}
+use crate::training::journal::{EpochRecord, Journal};
+use crate::training::phase::Phase;
 
 /// What a run learns from and is watched on.
 #[derive(Clone, Debug)]
@@ -134,25 +108,6 @@ pub struct Run {
     pub journal: Journal,
 }
 
-/// What one step did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StepReport {
-    /// The phase it belonged to.
-    pub phase: Phase,
-    /// Steps done in it, this one included.
-    pub step: u64,
-    /// Steps of the whole phase.
-    pub steps: u64,
-    /// Loss of the batch.
-    pub loss: f32,
-    /// Tokens of the batch.
-    pub tokens: usize,
-    /// Share of encoder weights that are zero after it.
-    pub sparsity: f64,
-    /// The epoch, if this step ended one.
-    pub epoch: Option<EpochRecord>,
-}
-
 impl Run {
     /// A run at its beginning: vocabulary trained, weights fresh.
     ///
@@ -237,80 +192,6 @@ impl Run {
     pub(super) fn steps_per_epoch(&self, examples: &Examples) -> u64 {
         examples.train.len().div_ceil(self.recipe.training.batch) as u64
     }
-
-    /// Runs to the end of the phase, or until `watch` returns false after a step.
-    /// Returns whether the phase came to its end; then [`Run::phase`] is the next one.
-    ///
-    /// # Errors
-    /// [`TrainingError`]; the run then stands at its last good step.
-    pub fn run_phase(
-        &mut self,
-        examples: &Examples,
-        mut watch: impl FnMut(&Self, &StepReport) -> bool,
-    ) -> Result<bool, TrainingError> {
-        let (phase, steps) = (self.phase, self.steps(examples));
-        let per_epoch = self.steps_per_epoch(examples);
-        let mut order = Vec::new();
-        let mut order_epoch = u64::MAX;
-        let mut sparsity = self.network.sparsity()?;
-        while self.step < steps {
-            let epoch = self.step / per_epoch;
-            if order_epoch != epoch {
-                let index = stream_index(phase, epoch);
-                let mut generator = stream(self.recipe.seed, Purpose::Shuffling, index);
-                order = permutation(&mut generator, examples.train.len());
-                order_epoch = epoch;
-            }
-            let batch = self.recipe.training.batch;
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "below the steps of an epoch"
-            )]
-            let first = (self.step % per_epoch) as usize * batch;
-            let chosen = &order[first..(first + batch).min(order.len())];
-            let (loss, tokens) = self.train_batch(examples, chosen, steps)?;
-            if phase == Phase::Sparse && self.prune(steps)? {
-                sparsity = self.network.sparsity()?;
-            }
-            self.step += 1;
-            self.epoch_loss += f64::from(loss);
-            let ended = self.step.is_multiple_of(per_epoch);
-            let epoch = ended.then(|| self.end_epoch(examples, steps)).transpose()?;
-            sparsity = epoch.as_ref().map_or(sparsity, |epoch| epoch.sparsity);
-            self.draw_curve(steps, loss, sparsity);
-            let report = StepReport {
-                phase,
-                step: self.step,
-                steps,
-                loss,
-                tokens,
-                sparsity,
-                epoch,
-            };
-            if !watch(self, &report) && self.step < steps {
-                return Ok(false);
-            }
-        }
-        self.end_phase()?;
-        Ok(true)
-    }
-
-    fn end_phase(&mut self) -> Result<(), TrainingError> {
-        self.step = 0;
-        self.network.precision = Precision::Float;
-        if let Some(dense) = &mut self.dense {
-            dense.precision = Precision::Float;
-        }
-        self.phase = match self.phase {
-            Phase::Dense => {
-                self.dense = Some(self.network.clone());
-                self.network = self.network.restarted()?;
-                Phase::Sparse
-            }
-            _ => Phase::Finished,
-        };
-        Ok(())
-    }
 }
 
 /// The number of classes.
@@ -319,9 +200,4 @@ fn check_classes(train: &Dataset) -> Result<usize, TrainingError> {
         labels if labels > usize::from(u16::MAX) => Err(TrainingError::Classes(labels)),
         labels => Ok(labels),
     }
-}
-
-/// Each phase has streams of its own.
-pub(super) fn stream_index(phase: Phase, index: u64) -> u64 {
-    (phase as u64) << 48 | index
 }

@@ -9,7 +9,8 @@ use crate::text::batch::{Batch, EncodedExample};
 use crate::text::noise::WordNoise;
 use crate::training::loss::{Loss, has_teacher};
 use crate::training::optimizer::{self, StepSettings};
-use crate::training::run::{Examples, Phase, Run, TrainingError, stream_index};
+use crate::training::phase::Phase;
+use crate::training::run::{Examples, Run, TrainingError};
 
 impl Run {
     pub(super) fn train_batch(
@@ -34,7 +35,7 @@ impl Run {
             None => (None, training.word_noise),
         };
         let noise = WordNoise::new(&self.vocabulary, word_noise);
-        let index = stream_index(self.phase, self.step);
+        let index = self.phase.stream_index(self.step);
         let mut generator = stream(self.recipe.seed, Purpose::Noise, index);
         let tokens = self.network.shape.tokens;
         let noisy = |&index: &usize| noise.apply(&examples.train[index], tokens, &mut generator);
@@ -85,7 +86,7 @@ impl Run {
     fn learning_rate(&self, steps: u64) -> f64 {
         let peak = match self.phase {
             Phase::Dense => self.recipe.training.learning_rate,
-            _ => self.recipe.pruning.learning_rate,
+            Phase::Sparse | Phase::Finished => self.recipe.pruning.learning_rate,
         };
         #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
         let (step, steps) = ((self.step + 1) as f64, steps as f64);

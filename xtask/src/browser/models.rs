@@ -6,7 +6,7 @@ use anyhow::ensure;
 
 use super::output;
 use crate::command::{cargo, command, repository, run_aloud, run_quietly};
-use crate::test::host;
+use crate::programs;
 
 /// Makes sure that there is a model, with its dense twin.
 ///
@@ -42,7 +42,7 @@ pub(super) fn small() -> anyhow::Result<PathBuf> {
     if !is_there(&model) {
         // The program that the host's stories have: to ask cargo for the trainer's alone would
         // build candle once more, with other features.
-        let program = host::program()?;
+        let program = programs::of_stories()?;
         let arguments = ["quickstart", "--recipe=tiny", "--epochs=4", "--quiet"];
         let mut train = command(&program.to_string_lossy(), &arguments);
         run_quietly(train.arg("--out").arg(&folder))?;
