@@ -276,15 +276,23 @@ pub(super) struct Weights<'a> {
     pub(super) bytes: &'a [u8],
 }
 
+/// Weights after each offset of a row that has a count of them.
+#[derive(Clone, Copy)]
+enum Counted {
+    One = 1,
+    Two = 2,
+    Four = 4,
+}
+
 impl<'a> Weights<'a> {
     /// The weights of the next stored row.
     #[inline]
     fn take_row(&mut self, cols: usize) -> RowWeights<'a> {
         let rest = &mut self.bytes;
-        let width = match self.pattern.built() {
-            Pattern::DeltaU8 => 1,
-            Pattern::Blocks2 => 2,
-            Pattern::Blocks4 => 4,
+        let counted = match self.pattern.built() {
+            Pattern::DeltaU8 => Counted::One,
+            Pattern::Blocks2 => Counted::Two,
+            Pattern::Blocks4 => Counted::Four,
             Pattern::Bitmap => {
                 let (bits, weights) = bitmap::take_row(rest, cols);
                 return RowWeights::Bitmap { bits, weights };
@@ -296,11 +304,11 @@ impl<'a> Weights<'a> {
             }
         };
         // One copy of the code for all that have a count.
-        let row = self.take_counted(width);
-        match width {
-            1 => RowWeights::DeltaU8(row),
-            2 => RowWeights::Blocks2(row),
-            _ => RowWeights::Blocks4(row),
+        let row = self.take_counted(counted);
+        match counted {
+            Counted::One => RowWeights::DeltaU8(row),
+            Counted::Two => RowWeights::Blocks2(row),
+            Counted::Four => RowWeights::Blocks4(row),
         }
     }
 
@@ -317,24 +325,24 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// The next stored row of a layout with counts and `width` weights a step.
+    /// The next stored row of a pattern with counts.
     #[inline]
-    fn take_counted(&mut self, width: usize) -> &'a [u8] {
-        let half = match width {
-            1 => IN_STREAM,
-            _ => blocks::half(self.counts, self.row),
+    fn take_counted(&mut self, counted: Counted) -> &'a [u8] {
+        let half = match counted {
+            Counted::One => IN_STREAM,
+            Counted::Two | Counted::Four => blocks::half(self.counts, self.row),
         };
         self.row += 1;
-        take_counted(&mut self.bytes, half, 1 + width).unwrap_or(&[])
+        take_counted(&mut self.bytes, half, 1 + counted as usize).unwrap_or(&[])
     }
 
-    /// Goes on behind the next `rows` stored rows.
+    /// Skips the next `rows` stored rows.
     fn skip_rows(&mut self, rows: usize, cols: usize) {
         let rest = &mut self.bytes;
-        let width = match self.pattern.built() {
-            Pattern::DeltaU8 => 1,
-            Pattern::Blocks2 => 2,
-            Pattern::Blocks4 => 4,
+        let counted = match self.pattern.built() {
+            Pattern::DeltaU8 => Counted::One,
+            Pattern::Blocks2 => Counted::Two,
+            Pattern::Blocks4 => Counted::Four,
             Pattern::Bitmap => {
                 return (0..rows).for_each(|_| {
                     bitmap::take_row(rest, cols);
@@ -346,7 +354,7 @@ impl<'a> Weights<'a> {
             }
         };
         for _ in 0..rows {
-            self.take_counted(width);
+            self.take_counted(counted);
         }
     }
 

@@ -157,8 +157,8 @@ pub(super) fn tensors(inspection: &Inspection) -> String {
     }
     for tensor in &inspection.tensors {
         let name = match tensor.head {
-            Some(head) => format!("{} {head}", tensor.role),
-            None => tensor.role.to_owned(),
+            Some(head) => format!("{} {head}", tensor.role.name()),
+            None => tensor.role.name().to_owned(),
         };
         let density = tensor.density.map(|share| percent(100.0 * share));
         let each = tensor.bytes_per_nonzero.map(|bytes| format!("{bytes:.2}"));

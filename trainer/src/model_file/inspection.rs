@@ -7,7 +7,7 @@ use neuroprune_format::tensor::{Pattern, Record, Role};
 use neuroprune_format::{FormatError, Model};
 use neuroprune_runtime::kernels::{pairs, scalar};
 use neuroprune_runtime::required_scratch_with;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::numbers::hex;
 use crate::recipe::target::Target;
@@ -115,7 +115,8 @@ pub struct SectionFacts {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TensorFacts {
     /// What it is for.
-    pub role: &'static str,
+    #[serde(serialize_with = "by_name")]
+    pub role: Role,
     /// Its layer, for tensors of layers.
     pub layer: Option<u16>,
     /// Its number before pruning, for heads.
@@ -240,12 +241,13 @@ impl Inspection {
     /// Neurons that are left, all layers together.
     #[must_use]
     pub fn neurons(&self) -> usize {
-        let inputs = self
-            .tensors
-            .iter()
-            .filter(|t| t.role == Role::MlpInput.name());
+        let inputs = self.tensors.iter().filter(|t| t.role == Role::MlpInput);
         inputs.map(|tensor| tensor.rows).sum()
     }
+}
+
+fn by_name<S: Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(role.name())
 }
 
 fn tensor_facts(model: &Model<'_>, record: &Record, target: Target) -> TensorFacts {
@@ -259,7 +261,7 @@ fn tensor_facts(model: &Model<'_>, record: &Record, target: Target) -> TensorFac
     #[expect(clippy::cast_precision_loss, reason = "shares of counts below 2⁵²")]
     let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
     TensorFacts {
-        role: record.role.name(),
+        role: record.role,
         layer: in_layer.then_some(record.layer),
         head: (record.role == Role::Head).then_some(record.head),
         rows: record.rows,

@@ -74,20 +74,16 @@ struct Parts {
 impl Parts {
     fn new(file: &Inspection) -> Self {
         let mut parts = Self::default();
-        let roles = |roles: &[Role]| roles.iter().map(|role| role.name()).collect::<Vec<_>>();
-        let embeddings = roles(&[
-            Role::TokenEmbedding,
-            Role::PositionEmbedding,
-            Role::SegmentEmbedding,
-        ]);
-        let attention = roles(&[Role::Head, Role::AttentionOutput]);
-        let mlp = roles(&[Role::MlpInput, Role::MlpOutput]);
         for tensor in &file.tensors {
             let part = match tensor.role {
-                role if embeddings.contains(&role) => &mut parts.embeddings,
-                role if attention.contains(&role) => &mut parts.attention,
-                role if mlp.contains(&role) => &mut parts.mlp,
-                _ => &mut parts.norms_and_classifier,
+                Role::TokenEmbedding | Role::PositionEmbedding | Role::SegmentEmbedding => {
+                    &mut parts.embeddings
+                }
+                Role::Head | Role::AttentionOutput => &mut parts.attention,
+                Role::MlpInput | Role::MlpOutput => &mut parts.mlp,
+                Role::EmbeddingNorm | Role::AttentionNorm | Role::MlpNorm | Role::Classifier => {
+                    &mut parts.norms_and_classifier
+                }
             };
             *part += tensor.bytes;
         }

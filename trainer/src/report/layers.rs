@@ -62,7 +62,7 @@ pub(super) fn views(outcome: &Outcome, model: &Model<'_>) -> Vec<LayerView> {
 /// Neurons of one layer of a file.
 fn neurons(file: &Inspection, layer: u16) -> usize {
     let tensors = file.tensors.iter();
-    let inputs = tensors.filter(|tensor| tensor.role == Role::MlpInput.name());
+    let inputs = tensors.filter(|tensor| tensor.role == Role::MlpInput);
     let inputs = inputs.filter(|tensor| tensor.layer == Some(layer));
     inputs.map(|tensor| tensor.rows).sum()
 }
@@ -83,7 +83,7 @@ impl MatrixRow {
         let cells = tensor.rows * tensor.cols;
         let zero = |cells| percent(share(cells - nonzeros.min(cells), cells));
         Self {
-            name: matrix_name(tensor.role, tensor.head),
+            name: matrix_name(tensor.role.name(), tensor.head),
             shape: shape(tensor.rows, tensor.cols),
             nonzeros: thousands(nonzeros),
             sparsity: if cells > 0 {

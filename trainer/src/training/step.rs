@@ -21,12 +21,9 @@ impl Run {
     ) -> Result<(f32, usize), TrainingError> {
         let (training, pruning) = (&self.recipe.training, &self.recipe.pruning);
         let floats = Precision::from(training.precision);
-        self.network.precision = match self.phase {
-            Phase::Sparse if schedule::is_aware(&self.recipe.quantization, self.step, steps) => {
-                Precision::Int8
-            }
-            _ => floats,
-        };
+        let is_aware = self.phase == Phase::Sparse
+            && schedule::is_aware(&self.recipe.quantization, self.step, steps);
+        self.network.precision = if is_aware { Precision::Int8 } else { floats };
         if let Some(dense) = &mut self.dense {
             dense.precision = floats;
         }
