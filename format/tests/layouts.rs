@@ -63,22 +63,18 @@ fn model(cols: usize, weights: Vec<i8>, layout: LayoutChoice) -> ModelSource {
         let TensorSource::Matrix(matrix) = tensor else {
             continue;
         };
-        match matrix.role {
-            Role::MlpInput => {
-                matrix.rows = cols;
-                matrix.weights = vec![1; cols * ROWS];
-                matrix.scales = vec![Scale::ONE; cols];
-                matrix.bias = None;
-            }
-            Role::MlpOutput => {
-                *matrix = MatrixSource {
-                    cols,
-                    weights: weights.clone(),
-                    layout,
-                    ..matrix.clone()
-                }
-            }
-            _ => {}
+        if matrix.role == Role::MlpInput {
+            matrix.rows = cols;
+            matrix.weights = vec![1; cols * ROWS];
+            matrix.scales = vec![Scale::ONE; cols];
+            matrix.bias = None;
+        } else if matrix.role == Role::MlpOutput {
+            *matrix = MatrixSource {
+                cols,
+                weights: weights.clone(),
+                layout,
+                ..matrix.clone()
+            };
         }
     }
     source

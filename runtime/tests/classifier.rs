@@ -100,16 +100,16 @@ fn scratch_is_exact_at_every_alignment() {
     }
     let empty = &mut [][..];
     let needed = required_scratch(model.limits(), 12);
-    match Classifier::new(model, empty).unwrap_err() {
-        // Where an empty buffer lies is nobody's choice.
-        RuntimeError::Scratch {
-            needed: stated,
-            given: 0,
-        } => {
-            assert!((needed..needed + SCRATCH_ALIGNMENT).contains(&stated));
-        }
-        error => panic!("{error}"),
-    }
+    let error = Classifier::new(model, empty).unwrap_err();
+    let RuntimeError::Scratch {
+        needed: stated,
+        given: 0,
+    } = error
+    else {
+        panic!("{error}");
+    };
+    // Where an empty buffer lies is nobody's choice.
+    assert!((needed..needed + SCRATCH_ALIGNMENT).contains(&stated));
 }
 
 /// The stated size is not merely enough: a text of full length writes its last eight

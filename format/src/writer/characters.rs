@@ -27,6 +27,24 @@ pub enum CharacterOutcome {
     Isolated(String),
 }
 
+impl CharacterOutcome {
+    fn word(&self) -> Option<&String> {
+        if let Self::Word(target) = self {
+            Some(target)
+        } else {
+            None
+        }
+    }
+
+    fn isolated(&self) -> Option<&String> {
+        if let Self::Isolated(target) = self {
+            Some(target)
+        } else {
+            None
+        }
+    }
+}
+
 /// The outcome of every character, as runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CharacterMap {
@@ -52,14 +70,8 @@ impl CharacterMap {
             targets.dedup();
             targets
         };
-        let words = targets(|outcome| match outcome {
-            CharacterOutcome::Word(target) => Some(target),
-            _ => None,
-        });
-        let isolated = targets(|outcome| match outcome {
-            CharacterOutcome::Isolated(target) => Some(target),
-            _ => None,
-        });
+        let words = targets(CharacterOutcome::word);
+        let isolated = targets(CharacterOutcome::isolated);
         if words.len() + isolated.len() > usize::from(u16::MAX - FIRST_TARGET) {
             return Err(WriteError::TooLarge(Section::Characters));
         }

@@ -236,25 +236,23 @@ pub(crate) fn wide() -> ModelSource {
     let mut source = single();
     for tensor in &mut source.tensors {
         if let TensorSource::Matrix(matrix) = tensor {
-            match matrix.role {
-                Role::MlpInput => *matrix = empty(Role::MlpInput, 0, 600, source.hidden),
-                Role::MlpOutput => {
-                    *matrix = empty(Role::MlpOutput, 0, source.hidden, 600);
-                    matrix.weights[..520].fill(-127);
-                    matrix.weights[520] = 12;
-                    // Without these, one dense row would be smaller.
-                    put(
-                        matrix,
-                        &[
-                            (1, 595, 1),
-                            (2, 596, -2),
-                            (3, 597, 3),
-                            (4, 598, -4),
-                            (5, 599, 5),
-                        ],
-                    );
-                }
-                _ => {}
+            if matrix.role == Role::MlpInput {
+                *matrix = empty(Role::MlpInput, 0, 600, source.hidden);
+            } else if matrix.role == Role::MlpOutput {
+                *matrix = empty(Role::MlpOutput, 0, source.hidden, 600);
+                matrix.weights[..520].fill(-127);
+                matrix.weights[520] = 12;
+                // Without these, one dense row would be smaller.
+                put(
+                    matrix,
+                    &[
+                        (1, 595, 1),
+                        (2, 596, -2),
+                        (3, 597, 3),
+                        (4, 598, -4),
+                        (5, 599, 5),
+                    ],
+                );
             }
         }
     }

@@ -295,9 +295,11 @@ fn version_line(program: &str, arguments: &[&str], part: &str) -> Result<String,
         .args(arguments)
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => "not found".to_owned(),
-            _ => error.to_string(),
+        .map_err(|error| {
+            if error.kind() == std::io::ErrorKind::NotFound {
+                return "not found".to_owned();
+            }
+            error.to_string()
         })?;
     if !output.status.success() {
         return Err(format!("does not run: {}", output.status));

@@ -68,12 +68,11 @@ fn object(content: &[u8]) -> Result<Object, Problem> {
             message: message.to_owned(),
         }
     })?;
-    match value {
-        Value::Object(object) => Ok(object),
-        other => Err(Problem::NotAnObject {
-            found: kind(&other),
-        }),
+    let found = kind(&value);
+    if let Value::Object(object) = value {
+        return Ok(object);
     }
+    Err(Problem::NotAnObject { found })
 }
 
 fn row(line: usize, object: &Object, columns: &ResolvedColumns) -> Result<Row, Problem> {
@@ -93,10 +92,8 @@ fn row(line: usize, object: &Object, columns: &ResolvedColumns) -> Result<Row, P
 }
 
 fn text(key: &str, value: &Value) -> Result<String, Problem> {
-    match value {
-        Value::String(text) => Ok(text.clone()),
-        other => Err(wrong_type(key, "a string", other)),
-    }
+    let text = value.as_str().map(str::to_owned);
+    text.ok_or_else(|| wrong_type(key, "a string", value))
 }
 
 /// Numbers and booleans are names of classes too.
@@ -105,7 +102,9 @@ fn label(key: &str, value: &Value) -> Result<String, Problem> {
         Value::String(name) => Ok(name.clone()),
         Value::Number(number) => Ok(number.to_string()),
         Value::Bool(flag) => Ok(flag.to_string()),
-        other => Err(wrong_type(key, "a string, a number or a boolean", other)),
+        Value::Null | Value::Array(_) | Value::Object(_) => {
+            Err(wrong_type(key, "a string, a number or a boolean", value))
+        }
     }
 }
 

@@ -66,11 +66,11 @@ fn multiply(left: &Tensor, right: &Tensor, lifetime: Lifetime) -> Result<Tensor>
     if left.device().is_cuda() {
         return super::cuda::product([left, right], lifetime);
     }
-    match left.dtype() {
+    if left.dtype() == DType::BF16 {
         // candle would round the result to bf16 too.
-        DType::BF16 => widen(left)?.matmul(&widen(right)?),
-        _ => left.matmul(right),
+        return widen(left)?.matmul(&widen(right)?);
     }
+    left.matmul(right)
 }
 
 /// A matrix of bf16 in f32, stored as it is or as its transpose is.

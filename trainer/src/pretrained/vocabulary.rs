@@ -224,21 +224,21 @@ fn spell(model: &WordPiece, word: &str) -> Result<Vec<String>, VocabularyError> 
 fn read_tokenizer(path: &Path) -> Result<(WordPiece, Normalization), Problem> {
     let bytes = std::fs::read(path)?;
     let tokenizer = Tokenizer::from_bytes(bytes).map_err(VocabularyError::from)?;
-    let model = match tokenizer.get_model() {
-        ModelWrapper::WordPiece(model) => model.clone(),
-        other => {
-            let found = match other {
-                ModelWrapper::BPE(_) => "BPE",
-                ModelWrapper::Unigram(_) => "Unigram",
-                ModelWrapper::WordLevel(_) | ModelWrapper::WordPiece(_) => "WordLevel",
-            };
-            return Err(key(
-                "model.type",
-                found,
-                "WordPiece, which model files have",
-            ));
-        }
+    let other = match tokenizer.get_model() {
+        ModelWrapper::WordPiece(model) => return checked(model.clone(), &tokenizer),
+        ModelWrapper::BPE(_) => "BPE",
+        ModelWrapper::Unigram(_) => "Unigram",
+        ModelWrapper::WordLevel(_) => "WordLevel",
     };
+    Err(key(
+        "model.type",
+        other,
+        "WordPiece, which model files have",
+    ))
+}
+
+/// This model of a tokenizer, where nothing else of it differs from what model files have.
+fn checked(model: WordPiece, tokenizer: &Tokenizer) -> Result<(WordPiece, Normalization), Problem> {
     for (name, found, expected) in [
         (
             "model.continuing_subword_prefix",

@@ -97,16 +97,17 @@ impl Key {
         let kind = self.methods().first().copied().unwrap_or_default();
         let mut recipe = Recipe::default();
         recipe.pruning.method = Method::new(kind);
-        recipe.value(self.path).map_or_else(String::new, shown)
+        recipe
+            .value(self.path)
+            .as_ref()
+            .map_or_else(String::new, shown)
     }
 }
 
 /// A value of a recipe as the shortest text that gives it again.
-fn shown(value: Value) -> String {
-    match value {
-        Value::Float(real) => decimal(real).to_string(),
-        other => other.to_string(),
-    }
+fn shown(value: &Value) -> String {
+    let real = value.as_float().map(decimal);
+    real.map_or_else(|| value.to_string(), |real| real.to_string())
 }
 
 /// The decimal number that was written: a single of TOML has the digits of a double, and
@@ -130,7 +131,7 @@ pub(super) fn check_ranges(recipe: &Recipe) -> Result<(), RecipeError> {
             Some(value) if !key.values.contain(&value) => {
                 return Err(RecipeError::Range {
                     key: key.path,
-                    value: shown(value),
+                    value: shown(&value),
                     expected: key.values.to_string(),
                 });
             }
@@ -143,10 +144,12 @@ pub(super) fn check_ranges(recipe: &Recipe) -> Result<(), RecipeError> {
 
 /// `pruning.sparsity` and its value, for every value of a table of tables.
 pub(crate) fn flat(table: &Table, prefix: &str) -> Vec<(String, Value)> {
-    let pairs = table.iter().flat_map(|(key, value)| match value {
-        Value::Table(inner) => flat(inner, &format!("{prefix}{key}.")),
-        value => vec![(format!("{prefix}{key}"), value.clone())],
-    });
+    let pairs = table
+        .iter()
+        .flat_map(|(key, value)| match value.as_table() {
+            Some(inner) => flat(inner, &format!("{prefix}{key}.")),
+            None => vec![(format!("{prefix}{key}"), value.clone())],
+        });
     pairs.collect()
 }
 

@@ -48,7 +48,7 @@ impl Serialize for VocabularySize {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Pieces(pieces) => pieces.serialize(serializer),
-            name => serializer.collect_str(name),
+            Self::Used | Self::All => serializer.collect_str(self),
         }
     }
 }

@@ -229,7 +229,11 @@ pub fn train_phase(
         },
         TrainingError::Tensor(error) => OutOfMemory::of_step(&error, run, examples)
             .map_or_else(|| TrainingError::Tensor(error).into(), PipelineError::from),
-        _ => source.into(),
+        TrainingError::Diverged { .. }
+        | TrainingError::Classes(_)
+        | TrainingError::NotPretrained(_)
+        | TrainingError::Pretrained(_)
+        | TrainingError::Vocabulary(_) => source.into(),
     })?;
     if is_over {
         checkpoint::save(run, checkpoint)?;

@@ -284,12 +284,13 @@ pub(crate) fn json(results: &Results) -> Value {
 /// The object with a line for each model and matrix, so that differences can be read.
 pub(crate) fn lines(record: &Value) -> String {
     let fields = record.as_object().into_iter().flatten();
-    let fields = fields.map(|(name, value)| match value {
-        Value::Array(items) if !items.is_empty() => {
-            let items: Vec<String> = items.iter().map(|item| format!("    {item}")).collect();
-            format!("  \"{name}\": [\n{}\n  ]", items.join(",\n"))
-        }
-        value => format!("  \"{name}\": {value}"),
+    let fields = fields.map(|(name, value)| {
+        let items = value.as_array().filter(|items| !items.is_empty());
+        let Some(items) = items else {
+            return format!("  \"{name}\": {value}");
+        };
+        let items: Vec<String> = items.iter().map(|item| format!("    {item}")).collect();
+        format!("  \"{name}\": [\n{}\n  ]", items.join(",\n"))
     });
     format!("{{\n{}\n}}\n", fields.collect::<Vec<_>>().join(",\n"))
 }

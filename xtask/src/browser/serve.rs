@@ -25,9 +25,11 @@ fn listen(port: u16) -> anyhow::Result<Server> {
 
 /// A client that went away is not our concern.
 fn answer(site: &Path, request: Request) {
-    let found = match request.method() {
-        Method::Get | Method::Head => find(site, request.url()),
-        _ => None,
+    let is_asked_for = matches!(request.method(), Method::Get | Method::Head);
+    let found = if is_asked_for {
+        find(site, request.url())
+    } else {
+        None
     };
     let file = found.and_then(|path| Some((content_type(&path), fs::read(&path).ok()?)));
     let _ = match file {

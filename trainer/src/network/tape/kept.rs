@@ -12,9 +12,13 @@ impl Tape {
     #[must_use]
     pub fn input_of(&self, weight: &Parameter) -> Option<&Tensor> {
         let id = weight.value.id();
-        self.noted().iter().find_map(|noted| match &noted.step {
-            Step::Product { x, weight, .. } if weight.value.id() == id => Some(&x.value),
-            _ => None,
+        self.noted().iter().find_map(|noted| {
+            if let Step::Product { x, weight, .. } = &noted.step
+                && weight.value.id() == id
+            {
+                return Some(&x.value);
+            }
+            None
         })
     }
 

@@ -79,7 +79,7 @@ impl Style {
                 "hidden_dim": INTERMEDIATE, "activation": "gelu",
                 "max_position_embeddings": POSITIONS, "vocab_size": vocabulary,
             }),
-            _ => json!({
+            Self::Bert | Self::Bare | Self::TensorFlow | Self::Electra => json!({
                 "model_type": if self == Self::Electra { "electra" } else { "bert" },
                 "hidden_size": HIDDEN, "embedding_size": HIDDEN, "num_hidden_layers": LAYERS,
                 "num_attention_heads": HEADS, "intermediate_size": INTERMEDIATE,
@@ -226,6 +226,7 @@ fn tokens() -> Vec<String> {
 
 fn bytes(values: &[f32], dtype: Dtype) -> Vec<u8> {
     let each = |of: fn(f32) -> Vec<u8>| values.iter().copied().flat_map(of).collect();
+    #[expect(clippy::wildcard_enum_match_arm, reason = "safetensors has more types")]
     match dtype {
         Dtype::F32 => each(|value| value.to_le_bytes().to_vec()),
         Dtype::F16 => each(|value| f16::from_f32(value).to_le_bytes().to_vec()),
