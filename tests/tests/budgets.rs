@@ -11,7 +11,7 @@ use neuroprune_runtime::kernels::scalar;
 use neuroprune_runtime::required_scratch_with;
 use neuroprune_tests::workspace;
 use neuroprune_trainer::data::smart_home;
-use neuroprune_trainer::model_file::inspection::{CODE_BYTES, Inspection, STACK_BYTES};
+use neuroprune_trainer::{CODE_BYTES, Inspection, STACK_BYTES};
 
 /// The Cortex-M4F board.
 const BOARD: &str = "mps2-an386";

@@ -15,10 +15,10 @@ use neuroprune_runtime::{
     required_scratch_with,
 };
 use neuroprune_tests::{Folder, run};
+use neuroprune_trainer::Phase;
+use neuroprune_trainer::checkpoint;
 use neuroprune_trainer::data::smart_home::{self, SAMPLES};
 use neuroprune_trainer::data::{ReadOptions, read};
-use neuroprune_trainer::training::Phase;
-use neuroprune_trainer::training::checkpoint;
 use serde_json::Value;
 
 const OUTCOME_KEYS: &str = "name recipe data_sha256 scored_on scored_sha256 examples accuracy \

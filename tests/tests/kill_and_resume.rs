@@ -15,8 +15,8 @@ use std::time::{Instant, SystemTime};
 
 use neuroprune_format::Model;
 use neuroprune_tests::{Folder, PATIENCE, Ran, Random, run};
-use neuroprune_trainer::training::Phase;
-use neuroprune_trainer::training::checkpoint;
+use neuroprune_trainer::Phase;
+use neuroprune_trainer::checkpoint;
 use serde_json::Value;
 
 const OUTPUTS: [&str; 6] = [

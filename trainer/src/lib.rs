@@ -43,31 +43,25 @@ mod atomic_file;
 mod charts;
 pub mod cli;
 pub mod data;
-#[doc(hidden)]
-pub mod model_file;
-#[doc(hidden)]
-pub mod network;
+mod model_file;
+mod network;
 mod numbers;
-#[doc(hidden)]
-pub mod ops;
+mod ops;
 mod pretrained;
-#[doc(hidden)]
-pub mod pruning;
-#[doc(hidden)]
-pub mod random;
+mod pruning;
+mod random;
 pub mod recipe;
 mod report;
-#[doc(hidden)]
-pub mod run;
-#[doc(hidden)]
-pub mod text;
-#[doc(hidden)]
-pub mod training;
+mod run;
+#[cfg(test)]
+mod tests;
+mod text;
+mod training;
 
-pub use model_file::inspection::Inspection;
+pub use model_file::inspection::{CODE_BYTES, Inspection, STACK_BYTES};
 pub use model_file::scoring::{Scored, ScoringError, score};
 pub use pretrained::{FetchObserver, Pretrained, PretrainedError};
 pub use run::files::Files;
 pub use run::outcome::{Outcome, OutcomeError};
 pub use run::pipeline::{Data, End, Observer, PipelineError, train};
-pub use training::{Phase, Run, StepReport, TrainingError};
+pub use training::{Examples, Phase, Run, StepReport, TrainingError, checkpoint};

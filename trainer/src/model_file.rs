@@ -1,6 +1,6 @@
 //! From a trained network to a `.neuro` file, and what such a file says.
 
-pub mod export;
-pub mod inspection;
-pub mod quantization;
-pub mod scoring;
+pub(crate) mod export;
+pub(crate) mod inspection;
+pub(crate) mod quantization;
+pub(crate) mod scoring;

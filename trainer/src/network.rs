@@ -12,16 +12,16 @@ use crate::recipe::{ActivationKind, ModelRecipe, PoolingKind};
 mod encoder;
 mod layer;
 mod norm;
-pub mod parameter;
+pub(crate) mod parameter;
 mod parameters;
 mod precision;
-pub mod tape;
+pub(crate) mod tape;
 
-pub use encoder::{OutputGradients, Outputs, Recording};
-pub use layer::{Layer, Linear};
-pub use norm::Norm;
-pub use parameters::{LayerMatrix, Matrix, Named, Role};
-pub use precision::Precision;
+pub(crate) use encoder::{OutputGradients, Outputs, Recording};
+pub(crate) use layer::{Layer, Linear};
+pub(crate) use norm::Norm;
+pub(crate) use parameters::{LayerMatrix, Matrix, Named, Role};
+pub(crate) use precision::Precision;
 
 /// Standard deviation of fresh embeddings (BERT's).
 const EMBEDDING_DEVIATION: f32 = 0.02;

@@ -17,7 +17,7 @@ mod choice;
 mod column_sums;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
-pub mod device;
+pub(crate) mod device;
 mod exponential;
 mod fake_quantize;
 mod layer_norm;
@@ -30,21 +30,21 @@ mod rows;
 mod selection;
 mod tile;
 
-pub use activation::{activation, activation_backward, bias_and_activate};
-pub use adamw::{AdamW, Slot, adamw};
-pub use attention::{Heads, attention, attention_backward};
-pub use choice::Costs;
+pub(crate) use activation::{activation, activation_backward, bias_and_activate};
+pub(crate) use adamw::{AdamW, Slot, adamw};
+pub(crate) use attention::{Heads, attention, attention_backward};
+pub(crate) use choice::Costs;
 pub(crate) use choice::{Candidates, Choice, Chosen, keep_best};
-pub use column_sums::DeferredSums;
+pub(crate) use column_sums::DeferredSums;
 pub(crate) use column_sums::{column_magnitudes, column_sums};
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::prepare;
-pub use fake_quantize::fake_quantize;
-pub use layer_norm::{NormGradients, add_and_normalize, layer_norm, layer_norm_backward};
-pub use linear::{add_bias, linear_backward, product};
-pub use loss::LossSum;
-pub use mean::{mean, mean_backward};
-pub use rows::{RowIndex, rows, rows_backward};
+pub(crate) use fake_quantize::fake_quantize;
+pub(crate) use layer_norm::{NormGradients, add_and_normalize, layer_norm, layer_norm_backward};
+pub(crate) use linear::{add_bias, linear_backward, product};
+pub(crate) use loss::LossSum;
+pub(crate) use mean::{mean, mean_backward};
+pub(crate) use rows::{RowIndex, rows, rows_backward};
 
 use std::sync::Arc;
 

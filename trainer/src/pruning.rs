@@ -19,19 +19,19 @@
 //! another, and a group of weights that must be whole.
 
 mod blocks;
-pub mod cost;
-pub mod cutting;
-pub mod degrees;
-pub mod domination;
-pub mod heads;
+pub(crate) mod cost;
+pub(crate) mod cutting;
+pub(crate) mod degrees;
+pub(crate) mod domination;
+pub(crate) mod heads;
 mod neurons;
-pub mod penalty;
-pub mod schedule;
-pub mod threshold;
+pub(crate) mod penalty;
+pub(crate) mod schedule;
+pub(crate) mod threshold;
 
-pub use cutting::{Cut, cut, cut_all};
-pub use degrees::{DegreeSpread, degree_spreads};
-pub use domination::filter_heads;
-pub use heads::{HeadTest, KeptHead, MergedHead, merge_heads};
-pub use schedule::scheduled_sparsity;
-pub use threshold::{prune_and_cut, prune_to};
+pub(crate) use cutting::{cut, cut_all};
+pub(crate) use degrees::{DegreeSpread, degree_spreads};
+pub(crate) use domination::filter_heads;
+pub(crate) use heads::{KeptHead, MergedHead, merge_heads};
+pub(crate) use schedule::scheduled_sparsity;
+pub(crate) use threshold::{prune_and_cut, prune_to};

@@ -1,5 +1,5 @@
 //! A whole run: from data files to model files, and its outcome.
 
-pub mod files;
-pub mod outcome;
-pub mod pipeline;
+pub(crate) mod files;
+pub(crate) mod outcome;
+pub(crate) mod pipeline;

@@ -1,8 +1,8 @@
 //! Texts as the network sees them: pieces, token ids, packed batches, noise.
 
-pub mod batch;
-pub mod noise;
-pub mod vocabulary;
+pub(crate) mod batch;
+pub(crate) mod noise;
+pub(crate) mod vocabulary;
 
 #[cfg(test)]
 mod parity;

@@ -14,17 +14,19 @@ pub mod checkpoint;
 mod epoch;
 mod evaluation;
 mod journal;
-pub mod loss;
-pub mod memory;
-pub mod optimizer;
+pub(crate) mod loss;
+pub(crate) mod memory;
+pub(crate) mod optimizer;
 mod phase;
 mod progress;
 mod run;
 mod step;
-pub mod step_times;
+pub(crate) mod step_times;
 
-pub use evaluation::{float_accuracy, logits};
-pub use journal::{CurvePoint, EpochRecord, Journal};
+pub(crate) use evaluation::float_accuracy;
+#[cfg(test)]
+pub(crate) use journal::CurvePoint;
+pub(crate) use journal::{EpochRecord, Journal};
 pub use phase::Phase;
 pub use progress::StepReport;
 pub use run::{Examples, Run, TrainingError};

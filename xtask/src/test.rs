@@ -28,7 +28,7 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
     if succeeds("nvcc", &["--version"]) && succeeds("nvidia-smi", &["-L"]) {
         tally.suite("GPU: operations and a run are those of the CPU", || {
             let package = ["test", "--release", "--locked", "-p", "neuroprune-trainer"];
-            let tests = ["--features", "cuda", "--test", "gpu"];
+            let tests = ["--features", "cuda", "--lib", "tests::gpu"];
             run_aloud(&mut cargo(&[&package[..], &tests].concat()))
         });
     } else {

@@ -54,7 +54,6 @@ pub(crate) struct Cell {
 
 impl Cell {
     /// Name of its folder: `without-heads-0.9-0`.
-    #[must_use]
     pub(crate) fn folder(&self) -> String {
         let Recipe { seed, pruning, .. } = &self.recipe;
         format!("{}-{}-{seed}", slug(&self.variant), pruning.sparsity)

@@ -5,7 +5,6 @@ use crate::recipe::{Method, Recipe};
 
 /// A name for each recipe: its method, and what tells it from others of that method, as far
 /// as it is not the default. Seeds and sparsities tell nothing.
-#[must_use]
 pub(crate) fn names(recipes: &[&Recipe]) -> Vec<String> {
     let plain = |recipe: &Recipe| {
         let mut recipe = recipe.clone();

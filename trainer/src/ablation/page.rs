@@ -7,9 +7,6 @@ use super::summary::Summary;
 use crate::numbers::counted;
 
 /// The page about several runs: an ablation, or models side by side.
-///
-/// # Errors
-/// When the page cannot be put together.
 pub(crate) fn render(summary: &Summary) -> askama::Result<String> {
     let page = Page {
         summary,

@@ -77,7 +77,6 @@ pub(crate) enum CellError {
 
 impl Ablation<'_> {
     /// The files of a cell.
-    #[must_use]
     pub(crate) fn files(&self, cell: &Cell) -> Files {
         Files {
             model: self.out.join(cell.folder()).join("model.neuro"),

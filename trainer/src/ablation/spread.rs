@@ -17,7 +17,6 @@ pub(crate) struct Spread {
 
 impl Spread {
     /// Of these values.
-    #[must_use]
     pub(crate) fn of(values: &[f64]) -> Self {
         let count = real(values.len());
         let mean = values.iter().sum::<f64>() / count.max(1.0);
@@ -30,7 +29,6 @@ impl Spread {
     }
 
     /// `92.37 ± 0.41`, or the one value.
-    #[must_use]
     pub(crate) fn show(&self, decimals: usize) -> String {
         let Self {
             mean, deviation, ..

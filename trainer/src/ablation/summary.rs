@@ -67,7 +67,6 @@ pub(crate) struct Row {
 
 impl Summary {
     /// Of these cells: rows in the order in which a variant and a sparsity come first.
-    #[must_use]
     pub(crate) fn new(name: &str, cells: &[Finished], peers: &[Peer]) -> Self {
         let rows = grouped(cells, |cell| {
             let target = cell.run.target_sparsity;

@@ -8,7 +8,6 @@ use crate::numbers::thousands;
 
 impl Summary {
     /// The table, as Markdown; nothing in it depends on how long anything took.
-    #[must_use]
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!(
             "# Ablation `{}`\n\n\

@@ -25,16 +25,13 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::atomic_file;
 
-mod intents;
-mod out_of_scope;
-mod slots;
+mod grammar;
 mod typos;
 
-use intents::{INTENTS, Intent};
-use slots::{SLOTS, Slot};
+use grammar::{GRAMMAR, Held, Intent};
 
 /// The label of requests that the home cannot do.
-pub const OUT_OF_SCOPE: &str = out_of_scope::OUT_OF_SCOPE.name;
+pub const OUT_OF_SCOPE: &str = "out_of_scope";
 
 /// Rows of the usual training set.
 pub const TRAIN_ROWS: usize = 4_000;
@@ -62,36 +59,6 @@ const SUFFIX_PERCENT: usize = 25;
 const TRAIN_TYPO_PERCENT: usize = 8;
 const TEST_TYPO_PERCENT: usize = 16;
 
-/// Before a command.
-const PREFIXES: Held = Held {
-    train: &[
-        "please",
-        "could you",
-        "can you",
-        "would you",
-        "hey",
-        "ok house",
-        "i'd like you to",
-    ],
-    held_out: &["kindly", "be so good and", "house", "quickly"],
-};
-/// Before a remark or a question.
-const CALLS: Held = Held {
-    train: &["hey", "ok house", "listen"],
-    held_out: &["house", "hello", "excuse me"],
-};
-/// After either.
-const SUFFIXES: Held = Held {
-    train: &["please", "now", "thanks", "for me", "right away"],
-    held_out: &["if you can", "when you get a minute", "thank you", "asap"],
-};
-
-/// What training has, and what only the test set has.
-struct Held {
-    train: &'static [&'static str],
-    held_out: &'static [&'static str],
-}
-
 /// Texts with their labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SmartHome {
@@ -105,7 +72,8 @@ pub struct SmartHome {
 /// file numbers them.
 #[must_use]
 pub fn labels() -> Vec<&'static str> {
-    let mut labels: Vec<_> = classes().map(|class| class.name).collect();
+    let intents = GRAMMAR.intents.iter();
+    let mut labels: Vec<_> = intents.map(|intent| intent.name.as_str()).collect();
     labels.sort_unstable();
     labels
 }
@@ -146,10 +114,6 @@ enum Part {
     Test,
 }
 
-fn classes() -> impl Iterator<Item = &'static Intent> {
-    INTENTS.iter().chain([&out_of_scope::OUT_OF_SCOPE])
-}
-
 /// `count` new rows. The next class is drawn in proportion to the rows it still has to
 /// get, which mixes the order and fills every class exactly.
 fn rows(
@@ -159,9 +123,10 @@ fn rows(
     taken: &mut HashSet<String>,
 ) -> Vec<(String, String)> {
     let other = count * OUT_OF_SCOPE_PERCENT / 100;
-    let even = |index| (count - other + index) / INTENTS.len();
-    let quotas = (0..INTENTS.len()).map(even).chain([other]);
-    let mut open: Vec<(&Intent, usize)> = classes().zip(quotas).collect();
+    let even = GRAMMAR.intents.len() - 1;
+    let quotas = (0..even).map(|index| (count - other + index) / even);
+    let quotas = quotas.chain([other]);
+    let mut open: Vec<(&'static Intent, usize)> = GRAMMAR.intents.iter().zip(quotas).collect();
     let mut left: usize = open.iter().map(|(_, quota)| quota).sum();
 
     let mut rows = Vec::with_capacity(left);
@@ -174,7 +139,7 @@ fn rows(
             }
             match new_text(generator, intent, part, taken) {
                 Some(text) => {
-                    rows.push((text, intent.name.to_owned()));
+                    rows.push((text, intent.name.clone()));
                     *quota -= 1;
                     left -= 1;
                 }
@@ -189,7 +154,7 @@ fn rows(
 /// A text that was not there before, or `None` when the grammar seems to have no more.
 fn new_text(
     generator: &mut ChaCha8Rng,
-    intent: &Intent,
+    intent: &'static Intent,
     part: Part,
     taken: &mut HashSet<String>,
 ) -> Option<String> {
@@ -203,13 +168,13 @@ fn new_text(
     None
 }
 
-fn utterance(generator: &mut ChaCha8Rng, intent: &Intent, part: Part) -> String {
+fn utterance(generator: &mut ChaCha8Rng, intent: &'static Intent, part: Part) -> String {
     let new_values_only = part == Part::Test && chance(generator, 15);
     let new_values = new_values_only || part == Part::Test && chance(generator, 41);
     let phrasings = if part == Part::Train || new_values_only {
-        intent.train
+        &intent.phrasings.train
     } else {
-        intent.held_out
+        &intent.phrasings.held_out
     };
     let phrasing = loop {
         let phrasing = pick(generator, phrasings);
@@ -220,16 +185,20 @@ fn utterance(generator: &mut ChaCha8Rng, intent: &Intent, part: Part) -> String 
     };
 
     let remark = phrasing.strip_prefix('~');
-    let before = if remark.is_some() { CALLS } else { PREFIXES };
+    let before = if remark.is_some() {
+        &GRAMMAR.calls
+    } else {
+        &GRAMMAR.prefixes
+    };
     let mut text = String::new();
     if chance(generator, PREFIX_PERCENT) {
-        text += around(generator, part, &before);
+        text += around(generator, part, before);
         text.push(' ');
     }
     fill(generator, &mut text, remark.unwrap_or(phrasing), new_values);
     if chance(generator, SUFFIX_PERCENT) {
         text.push(' ');
-        text += around(generator, part, &SUFFIXES);
+        text += around(generator, part, &GRAMMAR.suffixes);
     }
 
     let percent = if part == Part::Train {
@@ -245,9 +214,9 @@ fn utterance(generator: &mut ChaCha8Rng, intent: &Intent, part: Part) -> String 
 }
 
 /// Politeness: half of it new in the test set.
-fn around(generator: &mut ChaCha8Rng, part: Part, held: &Held) -> &'static str {
+fn around(generator: &mut ChaCha8Rng, part: Part, held: &'static Held) -> &'static str {
     let new = part == Part::Test && chance(generator, 50);
-    pick(generator, if new { held.held_out } else { held.train })
+    pick(generator, held.values(new))
 }
 
 /// Appends a phrasing, its slots filled.
@@ -258,20 +227,16 @@ fn fill(generator: &mut ChaCha8Rng, text: &mut String, phrasing: &str, new_value
         .and_then(|(before, slot)| Some((before, slot.split_once('}')?)))
     {
         text.push_str(before);
-        if let Some(slot) = SLOTS.iter().find(|slot| slot.name == name) {
-            text.push_str(pick(generator, values(slot, new_values)));
+        if let Some(slot) = GRAMMAR.slots.get(name) {
+            text.push_str(pick(generator, slot.values(new_values)));
         }
         rest = after;
     }
     text.push_str(rest);
 }
 
-fn values(slot: &Slot, new: bool) -> &'static [&'static str] {
-    if new { slot.held_out } else { slot.train }
-}
-
-fn pick(generator: &mut ChaCha8Rng, choices: &'static [&'static str]) -> &'static str {
-    choices[below(generator, choices.len())]
+fn pick(generator: &mut ChaCha8Rng, choices: &'static [String]) -> &'static str {
+    &choices[below(generator, choices.len())]
 }
 
 fn chance(generator: &mut ChaCha8Rng, percent: usize) -> bool {

@@ -25,7 +25,7 @@ use crate::text::vocabulary::VocabularyError;
 use crate::training::Run;
 
 /// Program and version that writes files.
-pub const PRODUCER: &str = concat!("neuroprune ", env!("CARGO_PKG_VERSION"));
+pub(crate) const PRODUCER: &str = concat!("neuroprune ", env!("CARGO_PKG_VERSION"));
 
 /// Why there is no file.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +44,7 @@ pub enum ExportError {
 
 /// What to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     /// Every weight, zeros too, and nothing cut.
     Dense,
     /// Cut, and in the layouts that are cheapest on this target.
@@ -54,10 +54,7 @@ pub enum Form {
 /// A file's source, to be written once more when its scores are known.
 ///
 /// `characters` is the table of the run's vocabulary, which takes a second to make.
-///
-/// # Errors
-/// [`ExportError`].
-pub fn export(
+pub(crate) fn export(
     run: &Run,
     network: &Network,
     calibration: &Calibration,

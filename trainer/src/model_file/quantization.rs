@@ -26,7 +26,7 @@ const BATCH: usize = 32;
 
 /// A quantised matrix `[rows, cols]`, row by row: y = scale·Σ w·x + bias.
 #[derive(Clone, Debug, PartialEq)]
-pub struct QuantizedMatrix {
+pub(crate) struct QuantizedMatrix {
     /// Number of columns.
     pub cols: usize,
     /// −127…127.
@@ -39,7 +39,7 @@ pub struct QuantizedMatrix {
 
 /// XᵀX of what goes into each matrix of a layer, `[cols, cols]` each.
 #[derive(Clone, Debug)]
-pub struct LayerGrams {
+pub(crate) struct LayerGrams {
     /// Of the residual stream before the attention.
     pub projection: Vec<f32>,
     /// Of the heads' context.
@@ -52,7 +52,7 @@ pub struct LayerGrams {
 
 /// What calibration texts say of the inputs of every matrix.
 #[derive(Clone, Debug, Default)]
-pub struct Calibration {
+pub(crate) struct Calibration {
     /// One a layer; none without calibration texts.
     pub layers: Vec<LayerGrams>,
     /// Of the pooled vectors.
@@ -61,10 +61,7 @@ pub struct Calibration {
 
 impl Calibration {
     /// Runs `texts` of the examples, evenly spread, through the network.
-    ///
-    /// # Errors
-    /// When a shape does not fit.
-    pub fn new(
+    pub(crate) fn new(
         network: &Network,
         examples: &[EncodedExample],
         texts: usize,
@@ -129,10 +126,7 @@ fn add(sum: &mut [f32], other: &[f32]) {
 
 impl QuantizedMatrix {
     /// Quantises `weights`, `[bias.len(), cols]`.
-    ///
-    /// # Errors
-    /// When memory cannot be had.
-    pub fn new(
+    pub(crate) fn new(
         weights: &[f32],
         cols: usize,
         bias: Vec<f32>,
@@ -151,31 +145,27 @@ impl QuantizedMatrix {
     }
 
     /// Number of rows.
-    #[must_use]
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.bias.len()
     }
 
     /// Weights of one row.
-    #[must_use]
-    pub fn row(&self, row: usize) -> &[i8] {
+    pub(crate) fn row(&self, row: usize) -> &[i8] {
         &self.weights[row * self.cols..(row + 1) * self.cols]
     }
 
     /// Whether every weight of a row is zero.
-    #[must_use]
-    pub fn is_row_empty(&self, row: usize) -> bool {
+    pub(crate) fn is_row_empty(&self, row: usize) -> bool {
         self.row(row).iter().all(|&weight| weight == 0)
     }
 
     /// Whether every weight of a column is zero.
-    #[must_use]
-    pub fn is_column_empty(&self, col: usize) -> bool {
+    pub(crate) fn is_column_empty(&self, col: usize) -> bool {
         (0..self.rows()).all(|row| self.row(row)[col] == 0)
     }
 
     /// Keeps these rows.
-    pub fn keep_rows(&mut self, kept: &[usize]) {
+    pub(crate) fn keep_rows(&mut self, kept: &[usize]) {
         self.weights = kept
             .iter()
             .flat_map(|&row| self.row(row).to_vec())
@@ -185,14 +175,14 @@ impl QuantizedMatrix {
     }
 
     /// Keeps these columns.
-    pub fn keep_columns(&mut self, kept: &[usize]) {
+    pub(crate) fn keep_columns(&mut self, kept: &[usize]) {
         let rows = (0..self.rows()).flat_map(|row| kept.iter().map(move |&col| (row, col)));
         self.weights = rows.map(|(row, col)| self.row(row)[col]).collect();
         self.cols = kept.len();
     }
 
     /// bias += W·input in columns `going`, for inputs that never change.
-    pub fn absorb(&mut self, going: impl Iterator<Item = (usize, f32)>) {
+    pub(crate) fn absorb(&mut self, going: impl Iterator<Item = (usize, f32)>) {
         for (col, input) in going {
             for row in 0..self.rows() {
                 let weight = f32::from(self.row(row)[col]) * self.scales[row].to_f32();

@@ -76,9 +76,6 @@ impl Layer {
     /// x ─┬────────────────────────────────┬─► + ─► LayerNorm ─┬──────────────────────┬─► + ─► LayerNorm
     ///    └─► Q, K, V ─► attention ─► W_O ─┘                   └─► L_in ─► f ─► L_out ─┘
     /// ```
-    ///
-    /// # Errors
-    /// When a shape does not fit.
     pub(super) fn forward(
         &self,
         tape: &mut Tape,

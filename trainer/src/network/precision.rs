@@ -48,9 +48,6 @@ pub(super) struct Operands {
 
 impl Operands {
     /// What is multiplied for `x` `[tokens, width]` and `weight` `[rows, columns]`.
-    ///
-    /// # Errors
-    /// When a shape does not fit.
     pub(super) fn of(&self, x: &Tensor, weight: &Tensor) -> Result<[Tensor; 2]> {
         let x = match (self.precision, &self.columns) {
             (precision, None) => precision.read(x)?,
@@ -65,9 +62,6 @@ impl Operands {
 
     /// Gradients of `x`, zero in columns that were cut, and of `weight`. They pass rounding
     /// as if it were not there.
-    ///
-    /// # Errors
-    /// When a shape does not fit.
     pub(super) fn backward(
         &self,
         x: &Tensor,

@@ -17,7 +17,7 @@ use crate::recipe::ActivationKind;
 mod backward;
 mod kept;
 
-pub use backward::Gradients;
+pub(crate) use backward::Gradients;
 
 /// Where the gradients of a node are collected: the number of the step that made it.
 type Place = usize;

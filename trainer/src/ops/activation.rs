@@ -18,7 +18,7 @@ use neuroprune_runtime::math::GELU;
 ///
 /// # Errors
 /// When `x` is not a contiguous `f32` tensor.
-pub fn activation(x: &Tensor, kind: ActivationKind) -> Result<Tensor> {
+pub(crate) fn activation(x: &Tensor, kind: ActivationKind) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
         return super::cuda::activation(x, kind);
@@ -31,10 +31,7 @@ pub fn activation(x: &Tensor, kind: ActivationKind) -> Result<Tensor> {
 
 /// What comes after a matrix: `product` + `bias`, and `kind` of it, both `[tokens, features]`.
 /// `product` is one of [`super::product`] that nobody else has.
-///
-/// # Errors
-/// When the shapes do not fit, or a tensor is not contiguous.
-pub fn bias_and_activate(
+pub(crate) fn bias_and_activate(
     product: Tensor,
     bias: &Tensor,
     kind: ActivationKind,
@@ -54,7 +51,7 @@ pub fn bias_and_activate(
 ///
 /// # Errors
 /// When a tensor is no contiguous `f32` matrix.
-pub fn activation_backward(
+pub(crate) fn activation_backward(
     x: &Tensor,
     kind: ActivationKind,
     gradient: &Tensor,

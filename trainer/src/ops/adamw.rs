@@ -12,7 +12,7 @@ const EPSILON: f32 = 1e-8;
 /// One trained tensor and what stands beside it, all of one shape; what is not the gradient
 /// changes in place.
 #[derive(Clone, Copy, Debug)]
-pub struct Slot<'t> {
+pub(crate) struct Slot<'t> {
     /// The weights.
     pub value: &'t Tensor,
     /// Moving averages of the gradient and of its square.
@@ -28,7 +28,7 @@ pub struct Slot<'t> {
 
 /// What is done to all of them.
 #[derive(Clone, Copy, Debug)]
-pub struct AdamW {
+pub(crate) struct AdamW {
     /// Number of the step, from 1: corrects the bias of young averages.
     pub number: u64,
     /// Learning rate.
@@ -45,7 +45,7 @@ pub struct AdamW {
 ///
 /// # Errors
 /// When a tensor is not contiguous `f32` on the device of `loss`.
-pub fn adamw(slots: &[Slot<'_>], loss: &Tensor, step: AdamW) -> Result<()> {
+pub(crate) fn adamw(slots: &[Slot<'_>], loss: &Tensor, step: AdamW) -> Result<()> {
     #[cfg(feature = "cuda")]
     if loss.device().is_cuda() {
         return super::cuda::adamw(slots, loss, step);

@@ -35,10 +35,7 @@ impl Heads {
 }
 
 /// `[tokens, 3 · heads · width]` (queries, keys, values) → `[tokens, heads · width]`.
-///
-/// # Errors
-/// When the shape does not fit, or the tensor is not contiguous.
-pub fn attention(projected: &Tensor, heads: Heads, sequences: &Sequences) -> Result<Tensor> {
+pub(crate) fn attention(projected: &Tensor, heads: Heads, sequences: &Sequences) -> Result<Tensor> {
     let (tokens, width) = projected.dims2()?;
     if width != 3 * heads.columns() || tokens != sequences.tokens() {
         bail!("attention: [{tokens}, {width}] for {heads:?}");
@@ -57,7 +54,7 @@ pub fn attention(projected: &Tensor, heads: Heads, sequences: &Sequences) -> Res
 /// # Errors
 /// When a tensor is not contiguous.
 #[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "for a GPU"))]
-pub fn attention_backward(
+pub(crate) fn attention_backward(
     projected: &Tensor,
     context: &Tensor,
     heads: Heads,

@@ -13,7 +13,7 @@ use crate::recipe::ScoreKind;
 
 /// Costs of one matrix.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Costs {
+pub(crate) enum Costs {
     /// 1 for every weight.
     Even,
     /// One a row.
@@ -24,8 +24,7 @@ pub enum Costs {
 
 impl Costs {
     /// Cost of the weight at `row` and `col`.
-    #[must_use]
-    pub fn at(&self, row: usize, col: usize) -> f32 {
+    pub(crate) fn at(&self, row: usize, col: usize) -> f32 {
         match self {
             Self::Even => 1.0,
             Self::Rows(costs) => costs.get(row).copied().unwrap_or(1.0),
@@ -79,9 +78,6 @@ struct Group {
 
 /// Chooses; nothing where no more weights are there than those to leave. Among equal
 /// scores the first are kept.
-///
-/// # Errors
-/// When a tensor cannot be read or made.
 pub(crate) fn keep_best(matrices: &[Candidates], choice: Choice) -> Result<Option<Chosen>> {
     #[cfg(feature = "cuda")]
     if matrices.iter().any(|it| it.mask.device().is_cuda()) {

@@ -12,7 +12,7 @@ use super::on_cpu;
 /// On a CPU none waits.
 #[derive(Debug, Default)]
 #[must_use = "sums that nobody finishes hold anything"]
-pub struct DeferredSums {
+pub(crate) struct DeferredSums {
     #[cfg(feature = "cuda")]
     pub(super) waiting: Vec<super::cuda::PartialSums>,
 }
@@ -22,7 +22,7 @@ impl DeferredSums {
     ///
     /// # Errors
     /// When a GPU has no memory for the list.
-    pub fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         #[cfg(feature = "cuda")]
         super::cuda::finish(&self.waiting)?;
         Ok(())
@@ -30,9 +30,6 @@ impl DeferredSums {
 }
 
 /// `x` `[rows, width]` → `[width]`.
-///
-/// # Errors
-/// When `x` is not a contiguous matrix.
 #[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "for a GPU"))]
 pub(crate) fn column_sums(x: &Tensor, deferred: &mut DeferredSums) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
@@ -44,9 +41,6 @@ pub(crate) fn column_sums(x: &Tensor, deferred: &mut DeferredSums) -> Result<Ten
 
 /// Σ|x| of each column, `[rows, width]` → `[width]`. Rows are added
 /// one by one on every device: what is pruned does not depend on it.
-///
-/// # Errors
-/// When `x` is not a contiguous matrix.
 pub(crate) fn column_magnitudes(x: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {

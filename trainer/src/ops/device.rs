@@ -8,7 +8,7 @@ use candle_core::Device;
 
 /// A device by name: `cpu`, `cuda`, `cuda:1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeviceName {
+pub(crate) enum DeviceName {
     /// The processor: the same bits for any number of threads.
     #[default]
     Cpu,
@@ -19,7 +19,7 @@ pub enum DeviceName {
 /// Why there is no such device.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum DeviceError {
+pub(crate) enum DeviceError {
     /// Not in this program.
     #[error(
         "{0}: this program was built without CUDA; build it with \
@@ -27,6 +27,10 @@ pub enum DeviceError {
     )]
     NotBuilt(DeviceName),
     /// Not in this machine.
+    #[cfg_attr(
+        not(feature = "cuda"),
+        expect(dead_code, reason = "only a GPU fails so")
+    )]
     #[error("{name}: {source}")]
     Open {
         /// The device.
@@ -40,10 +44,7 @@ impl DeviceName {
     /// Opens the device.
     ///
     /// On a GPU products of matrices are in TF32, with sums in `f32`.
-    ///
-    /// # Errors
-    /// [`DeviceError`].
-    pub fn open(self) -> Result<Device, DeviceError> {
+    pub(crate) fn open(self) -> Result<Device, DeviceError> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
             #[cfg(not(feature = "cuda"))]
@@ -67,15 +68,13 @@ fn open_cuda(number: usize) -> candle_core::Result<Device> {
 
 /// Whether products of matrices of odd sizes are slower there than somewhat larger ones of
 /// even sizes.
-#[must_use]
-pub fn multiplies_whole_lines(device: &Device) -> bool {
+pub(crate) fn multiplies_whole_lines(device: &Device) -> bool {
     device.is_cuda()
 }
 
 /// Bytes that this program may have in all on a GPU: what is free, and what it holds; nothing
 /// where the device does not say.
-#[must_use]
-pub fn available(device: &Device) -> Option<u64> {
+pub(crate) fn available(device: &Device) -> Option<u64> {
     match device {
         #[cfg(feature = "cuda")]
         Device::Cuda(device) => super::cuda::available(device).ok(),

@@ -14,10 +14,7 @@ use super::on_cpu;
 const LARGEST: f32 = 127.0;
 
 /// `x` `[rows, width]`, each row rounded to 127 steps of its largest magnitude; ties to even.
-///
-/// # Errors
-/// When `x` is not a contiguous matrix.
-pub fn fake_quantize(x: &Tensor) -> Result<Tensor> {
+pub(crate) fn fake_quantize(x: &Tensor) -> Result<Tensor> {
     let (_, width) = x.dims2()?;
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {

@@ -8,10 +8,12 @@ use super::on_cpu;
 use super::reduction::sum;
 
 /// `x` `[tokens, features]`, `gain` and `shift` `[features]`.
-///
-/// # Errors
-/// When the shapes do not fit, or a tensor is not contiguous.
-pub fn layer_norm(x: &Tensor, gain: &Tensor, shift: &Tensor, epsilon: f32) -> Result<Tensor> {
+pub(crate) fn layer_norm(
+    x: &Tensor,
+    gain: &Tensor,
+    shift: &Tensor,
+    epsilon: f32,
+) -> Result<Tensor> {
     let (_, width) = x.dims2()?;
     if width == 0 || gain.dims() != [width] || shift.dims() != [width] {
         bail!(
@@ -39,10 +41,7 @@ pub fn layer_norm(x: &Tensor, gain: &Tensor, shift: &Tensor, epsilon: f32) -> Re
 /// What comes after a matrix and its residual: the sum `residual` + (`product` + `bias`), and that
 /// sum's LayerNorm, all `[tokens, features]`. `product` is one of [`super::product`] that
 /// nobody else has; it becomes the sum.
-///
-/// # Errors
-/// When the shapes do not fit, or a tensor is not contiguous.
-pub fn add_and_normalize(
+pub(crate) fn add_and_normalize(
     product: Tensor,
     [bias, residual]: [&Tensor; 2],
     [gain, shift]: [&Tensor; 2],
@@ -62,7 +61,7 @@ pub fn add_and_normalize(
 
 /// What [`layer_norm_backward`] finds.
 #[derive(Clone, Debug)]
-pub struct NormGradients {
+pub(crate) struct NormGradients {
     /// `[tokens, features]`.
     pub grad_x: Tensor,
     /// `[features]`.
@@ -75,10 +74,7 @@ pub struct NormGradients {
 
 /// Gradients of [`layer_norm`], where the sum of `gradients`, one to three, is that of the
 /// result; all sums but that of `x` are deferred.
-///
-/// # Errors
-/// When the shapes do not fit, or a tensor is not contiguous.
-pub fn layer_norm_backward(
+pub(crate) fn layer_norm_backward(
     x: &Tensor,
     gain: &Tensor,
     epsilon: f32,

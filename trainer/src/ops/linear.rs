@@ -10,18 +10,12 @@ use super::{Lifetime, change};
 
 /// x·Wᵀ: `x` `[tokens, cols]`, `weight` `[rows, cols]`, both f32 or both bf16 →
 /// `[tokens, rows]` in f32.
-///
-/// # Errors
-/// When the shapes do not fit.
-pub fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+pub(crate) fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     multiply(x, &weight.t()?, Lifetime::Step)
 }
 
 /// Adds `bias` `[rows]` to what [`product`] made, which nobody else has yet.
-///
-/// # Errors
-/// When the shapes do not fit.
-pub fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
+pub(crate) fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
     let (_, rows) = product.dims2()?;
     if bias.dims() != [rows] {
         bail!("a bias of {:?} for {rows} columns", bias.dims());
@@ -41,10 +35,11 @@ pub fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
 
 /// Gradients of `x` and `weight` in f32, where `gradient` is that of the result; that of the
 /// bias is the sum of its columns.
-///
-/// # Errors
-/// When the shapes do not fit.
-pub fn linear_backward(x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<(Tensor, Tensor)> {
+pub(crate) fn linear_backward(
+    x: &Tensor,
+    weight: &Tensor,
+    gradient: &Tensor,
+) -> Result<(Tensor, Tensor)> {
     let gradient = gradient.contiguous()?.to_dtype(x.dtype())?;
     let grad_x = multiply(&gradient, weight, Lifetime::Moment)?;
     let grad_weight = multiply(&gradient.t()?, x, Lifetime::Step)?;

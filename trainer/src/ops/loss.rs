@@ -6,7 +6,7 @@ use candle_core::{D, Result, Tensor};
 ///
 /// On a GPU each summand is a launch or two.
 #[derive(Debug)]
-pub struct LossSum {
+pub(crate) struct LossSum {
     /// One number.
     pub value: Tensor,
     /// `[sequences, labels]`.
@@ -15,10 +15,7 @@ pub struct LossSum {
 
 impl LossSum {
     /// Zero, for these logits.
-    ///
-    /// # Errors
-    /// When memory cannot be had.
-    pub fn new(logits: &Tensor) -> Result<Self> {
+    pub(crate) fn new(logits: &Tensor) -> Result<Self> {
         Ok(Self {
             value: Tensor::zeros((), logits.dtype(), logits.device())?,
             grad_logits: logits.zeros_like()?,
@@ -26,10 +23,7 @@ impl LossSum {
     }
 
     /// Adds `weight`·CE(logits, targets), where the targets of a row sum to 1.
-    ///
-    /// # Errors
-    /// When the shapes do not fit.
-    pub fn add_cross_entropy(
+    pub(crate) fn add_cross_entropy(
         &mut self,
         logits: &Tensor,
         targets: &Tensor,
@@ -44,10 +38,7 @@ impl LossSum {
     }
 
     /// Adds `weight`·τ²·CE(logits / τ, softmax(shown / τ)), τ the temperature.
-    ///
-    /// # Errors
-    /// When the shapes do not fit.
-    pub fn add_distillation(
+    pub(crate) fn add_distillation(
         &mut self,
         logits: &Tensor,
         shown: &Tensor,
@@ -66,10 +57,7 @@ impl LossSum {
     }
 
     /// Adds `weight`·Σ(own − shown)²; returns the gradient of `own`.
-    ///
-    /// # Errors
-    /// When the shapes do not fit.
-    pub fn add_squared_distance(
+    pub(crate) fn add_squared_distance(
         &mut self,
         own: &Tensor,
         shown: &Tensor,

@@ -8,7 +8,7 @@ use super::{Sequences, on_cpu};
 ///
 /// # Errors
 /// When `x` has another number of tokens than the sequences, or is not contiguous.
-pub fn mean(x: &Tensor, sequences: &Sequences) -> Result<Tensor> {
+pub(crate) fn mean(x: &Tensor, sequences: &Sequences) -> Result<Tensor> {
     let (tokens, width) = x.dims2()?;
     if tokens != sequences.tokens() {
         bail!("mean: {tokens} tokens for {}", sequences.tokens());
@@ -34,10 +34,7 @@ pub fn mean(x: &Tensor, sequences: &Sequences) -> Result<Tensor> {
 }
 
 /// Gradient of `x`, where `gradient` is that of the result: every token gets its share.
-///
-/// # Errors
-/// When the shape does not fit.
-pub fn mean_backward(sequences: &Sequences, gradient: &Tensor) -> Result<Tensor> {
+pub(crate) fn mean_backward(sequences: &Sequences, gradient: &Tensor) -> Result<Tensor> {
     let gradient = gradient.contiguous()?;
     #[cfg(feature = "cuda")]
     if gradient.device().is_cuda() {

@@ -74,7 +74,7 @@ impl RowIndex {
 ///
 /// # Errors
 /// When a number is outside the table, or the table is not contiguous.
-pub fn rows(table: &Tensor, index: &RowIndex) -> Result<Tensor> {
+pub(crate) fn rows(table: &Tensor, index: &RowIndex) -> Result<Tensor> {
     let (rows, width) = table.dims2()?;
     index.check(rows)?;
     #[cfg(feature = "cuda")]
@@ -92,7 +92,7 @@ pub fn rows(table: &Tensor, index: &RowIndex) -> Result<Tensor> {
 ///
 /// # Errors
 /// When a number is outside the table.
-pub fn rows_backward(index: &RowIndex, rows: usize, gradient: &Tensor) -> Result<Tensor> {
+pub(crate) fn rows_backward(index: &RowIndex, rows: usize, gradient: &Tensor) -> Result<Tensor> {
     index.check(rows)?;
     let gradient = gradient.contiguous()?;
     #[cfg(feature = "cuda")]

@@ -24,10 +24,7 @@ const LARGEST_GROUP_COST: f32 = 4.0;
 
 /// Costs of every prunable matrix, in the order of [`Network::parameters`]. In other
 /// methods than NeuroPrune's default every weight costs the same: there a penalty is one.
-///
-/// # Errors
-/// When a tensor cannot be read.
-pub fn costs(network: &Network, method: &Method) -> Result<Vec<Costs>> {
+pub(crate) fn costs(network: &Network, method: &Method) -> Result<Vec<Costs>> {
     let (attachment, groups) = match method {
         Method::Neuroprune(recipe) => (
             recipe.preferential_attachment.then_some(recipe),

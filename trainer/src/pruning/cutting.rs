@@ -25,7 +25,7 @@ use crate::recipe::{ActivationKind, Blocks};
 
 /// What was cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cut {
+pub(crate) struct Cut {
     /// Heads.
     pub heads: usize,
     /// Neurons.
@@ -83,19 +83,13 @@ impl Sizes {
 }
 
 /// Cuts everything that is empty, but for what a GPU's sizes ask for.
-///
-/// # Errors
-/// When a tensor cannot be read or made.
-pub fn cut(network: &mut Network, blocks: Blocks) -> Result<Cut> {
+pub(crate) fn cut(network: &mut Network, blocks: Blocks) -> Result<Cut> {
     let sizes = Sizes::on(network.device(), blocks);
     cut_to(network, blocks, sizes)
 }
 
 /// Cuts everything that is empty, wherever the network is.
-///
-/// # Errors
-/// When a tensor cannot be read or made.
-pub fn cut_all(network: &mut Network, blocks: Blocks) -> Result<Cut> {
+pub(crate) fn cut_all(network: &mut Network, blocks: Blocks) -> Result<Cut> {
     cut_to(network, blocks, Sizes::ANY)
 }
 

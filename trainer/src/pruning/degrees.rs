@@ -19,10 +19,7 @@ pub struct DegreeSpread {
 }
 
 /// Spreads of the rows of L_in and of L_out.
-///
-/// # Errors
-/// When a tensor cannot be read.
-pub fn degree_spreads(network: &Network) -> Result<[DegreeSpread; 2]> {
+pub(crate) fn degree_spreads(network: &Network) -> Result<[DegreeSpread; 2]> {
     let shape = &network.shape;
     let spread = |matrix: Matrix| -> Result<DegreeSpread> {
         let mut degrees = Vec::new();

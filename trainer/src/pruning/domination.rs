@@ -17,10 +17,7 @@ use crate::network::{Layer, Linear, Network};
 
 /// Removes the heads that another one dominates: `theta` is the largest difference between
 /// weights of two heads that count as the same.
-///
-/// # Errors
-/// When a tensor cannot be read or made.
-pub fn filter_heads(network: &mut Network, theta: f32) -> Result<HeadTest> {
+pub(crate) fn filter_heads(network: &mut Network, theta: f32) -> Result<HeadTest> {
     let width = network.shape.head_width();
     let mut test = HeadTest::default();
     for (number, layer) in network.layers.iter_mut().enumerate() {

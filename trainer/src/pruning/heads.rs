@@ -73,7 +73,7 @@ impl KeptHead {
 
 /// What a comparison of all heads came to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct HeadTest {
+pub(crate) struct HeadTest {
     /// Heads that went.
     pub merged: Vec<MergedHead>,
     /// Heads that stayed.
@@ -82,10 +82,7 @@ pub struct HeadTest {
 
 /// Merges heads that dominate each other on `examples`, at no more than
 /// `head_distance`, and keeps `blocks` of W_O whole.
-///
-/// # Errors
-/// When a tensor cannot be read or made.
-pub fn merge_heads<'e>(
+pub(crate) fn merge_heads<'e>(
     network: &mut Network,
     examples: impl Iterator<Item = &'e EncodedExample> + Clone,
     head_distance: f32,

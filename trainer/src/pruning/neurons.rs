@@ -29,9 +29,6 @@ struct Poor {
 ///
 /// For weights that go one by one: a column of L_out would tear the groups of its rows.
 /// Where a movement below zero is kept, so is the price below zero, and every neuron worth it.
-///
-/// # Errors
-/// When a tensor cannot be read or made.
 pub(super) fn remove_poor(
     matrices: &mut [Candidates],
     roles: &[Matrix],

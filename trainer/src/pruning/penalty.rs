@@ -23,13 +23,14 @@ use crate::network::{LayerMatrix, Matrix, Network};
 use crate::recipe::Method;
 
 /// Size below which the paper counts a weight as pruned.
-pub const EPSILON: f32 = 1e-4;
+pub(crate) const EPSILON: f32 = 1e-4;
 
 /// Adds the gradients of the method's penalties to those of the loss.
-///
-/// # Errors
-/// When a tensor cannot be read or made.
-pub fn add_gradients(network: &Network, gradients: &mut Gradients, method: &Method) -> Result<()> {
+pub(crate) fn add_gradients(
+    network: &Network,
+    gradients: &mut Gradients,
+    method: &Method,
+) -> Result<()> {
     for LayerMatrix {
         matrix, parameter, ..
     } in network.matrices()
@@ -86,10 +87,7 @@ fn group_gradient(parameter: &Parameter) -> Result<Tensor> {
 
 /// Share of the encoder weights that are smaller than [`EPSILON`], those that are gone
 /// included: the sparsity that penalties alone have reached.
-///
-/// # Errors
-/// When a tensor cannot be read.
-pub fn share_below_epsilon(network: &Network) -> Result<f64> {
+pub(crate) fn share_below_epsilon(network: &Network) -> Result<f64> {
     let mut left = 0_usize;
     for it in network.matrices() {
         let weights = it.parameter.to_vec()?;

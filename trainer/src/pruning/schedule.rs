@@ -8,8 +8,7 @@ fn watching_steps(recipe: &PruningRecipe, last: f64) -> f64 {
 }
 
 /// Whether the schedule is over after step `step` of `steps`, from 0.
-#[must_use]
-pub fn has_ended(recipe: &PruningRecipe, step: u64, steps: u64) -> bool {
+pub(crate) fn has_ended(recipe: &PruningRecipe, step: u64, steps: u64) -> bool {
     real(step + 1) >= last_step(recipe, steps)
 }
 
@@ -18,8 +17,7 @@ fn last_step(recipe: &PruningRecipe, steps: u64) -> f64 {
 }
 
 /// Whether step `step` of `steps`, from 0, is one of the last that train with int8.
-#[must_use]
-pub fn is_aware(recipe: &QuantizationRecipe, step: u64, steps: u64) -> bool {
+pub(crate) fn is_aware(recipe: &QuantizationRecipe, step: u64, steps: u64) -> bool {
     real(step) >= real(steps) * (1.0 - recipe.aware)
 }
 
@@ -33,8 +31,7 @@ fn real(steps: u64) -> f64 {
 /// Zero until the score has seen enough, then s·(1 − (1 − t)³) until the end of the
 /// schedule, then exactly the recipe's sparsity. The published method has no exact zeros
 /// before that.
-#[must_use]
-pub fn scheduled_sparsity(recipe: &PruningRecipe, step: u64, steps: u64) -> f64 {
+pub(crate) fn scheduled_sparsity(recipe: &PruningRecipe, step: u64, steps: u64) -> f64 {
     if has_ended(recipe, step, steps) {
         return recipe.sparsity;
     }
@@ -48,8 +45,7 @@ pub fn scheduled_sparsity(recipe: &PruningRecipe, step: u64, steps: u64) -> f64 
 }
 
 /// Whether weights are removed after step `step` of `steps`.
-#[must_use]
-pub fn is_due(recipe: &PruningRecipe, step: u64, steps: u64) -> bool {
+pub(crate) fn is_due(recipe: &PruningRecipe, step: u64, steps: u64) -> bool {
     if has_ended(recipe, step, steps) {
         // Once at the end of the schedule, wherever the interval stands.
         return step == 0 || !has_ended(recipe, step - 1, steps);

@@ -19,7 +19,7 @@ use crate::recipe::{PruningRecipe, ScoreKind};
     clippy::cast_sign_loss,
     reason = "a share of a count"
 )]
-pub fn weights_at(network: &Network, sparsity: f64) -> usize {
+pub(crate) fn weights_at(network: &Network, sparsity: f64) -> usize {
     (network.shape.encoder_weights() as f64 * (1.0 - sparsity)).floor() as usize
 }
 
@@ -31,10 +31,11 @@ pub fn weights_at(network: &Network, sparsity: f64) -> usize {
 /// are counted as there; [`prune_and_cut`] sees to them. Among equal scores the first in
 /// the order of [`Network::parameters`] are kept. Where the network is already sparser
 /// nothing happens.
-///
-/// # Errors
-/// When a tensor cannot be read or made.
-pub fn prune_to(network: &mut Network, sparsity: f64, recipe: &PruningRecipe) -> Result<usize> {
+pub(crate) fn prune_to(
+    network: &mut Network,
+    sparsity: f64,
+    recipe: &PruningRecipe,
+) -> Result<usize> {
     let staying = weights_at(network, sparsity);
     prune_down_to(network, staying, recipe)
 }
@@ -42,10 +43,11 @@ pub fn prune_to(network: &mut Network, sparsity: f64, recipe: &PruningRecipe) ->
 /// [`prune_to`] and [`cut`] such that `sparsity` holds after both, as nearly as whole
 /// neurons and heads allow: cutting takes living weights along that nobody can hear any
 /// more, and those make room for others.
-///
-/// # Errors
-/// When a tensor cannot be read or made.
-pub fn prune_and_cut(network: &mut Network, sparsity: f64, recipe: &PruningRecipe) -> Result<Cut> {
+pub(crate) fn prune_and_cut(
+    network: &mut Network,
+    sparsity: f64,
+    recipe: &PruningRecipe,
+) -> Result<Cut> {
     let wanted = weights_at(network, sparsity);
     cut(network, recipe.blocks)?;
     let mut done = Cut::default();

@@ -164,249 +164,63 @@ const fn key(path: &'static str, values: Values, meaning: &'static str) -> Key {
 use Values::{Other, Real, RealAbove, Switch, Whole, Words};
 
 /// Every key, in the order of a resolved recipe.
+// A table is read line by line.
+#[rustfmt::skip]
 pub const KEYS: &[Key] = &[
-    key(
-        "seed",
-        Whole(0, i64::MAX),
-        "random seed: the same recipe, data and seed give the same file",
-    ),
-    key(
-        "target",
-        Words(&[
-            "portable",
-            "cortex-m4",
-            "cortex-m0",
-            "cortex-m3",
-            "riscv32",
-            "cortex-m55",
-            "wasm",
-            "x86-64",
-        ]),
-        "processor for which the layouts of the file are chosen; any file runs everywhere",
-    ),
-    key(
-        "model.from",
-        Other("a folder, hf:OWNER/NAME@REVISION"),
-        "pretrained checkpoint to start from; empty: random weights",
-    ),
-    key(
-        "model.from_sha256",
-        Other("64 hexadecimal digits"),
-        "digest of that checkpoint's weights; filled in if empty, else checked",
-    ),
-    key(
-        "model.hidden",
-        Whole(1, 4096),
-        "width of the residual stream, d",
-    ),
+    key("seed", Whole(0, i64::MAX), "random seed: the same recipe, data and seed give the same file"),
+    key("target", Words(&["portable", "cortex-m4", "cortex-m0", "cortex-m3", "riscv32", "cortex-m55", "wasm", "x86-64"]),
+        "processor for which the layouts of the file are chosen; any file runs everywhere"),
+    key("model.from", Other("a folder, hf:OWNER/NAME@REVISION"), "pretrained checkpoint to start from; empty: random weights"),
+    key("model.from_sha256", Other("64 hexadecimal digits"), "digest of that checkpoint's weights; filled in if empty, else checked"),
+    key("model.hidden", Whole(1, 4096), "width of the residual stream, d"),
     key("model.layers", Whole(1, 64), "encoder layers"),
-    key(
-        "model.heads",
-        // The exact minimum dominating set tries every subset of the heads.
-        Whole(1, 16),
-        "attention heads in a layer; a divisor of `hidden`",
-    ),
-    key(
-        "model.intermediate",
-        Whole(1, 16384),
-        "neurons in a layer's MLP, m",
-    ),
-    key(
-        "model.vocabulary",
-        Other("16 to 60000, used, all"),
-        "most pieces of the WordPiece vocabulary; of a pretrained one also `used`, the pieces \
-         that the training texts use, or `all`",
-    ),
-    key(
-        "model.tokens",
-        Whole(3, 2048),
-        "longest sequence, special tokens included; longer texts are truncated",
-    ),
-    key(
-        "model.activation",
-        Words(&["relu", "gelu"]),
-        "function between the matrices of an MLP",
-    ),
-    key(
-        "model.pooling",
-        Words(&["mean", "cls"]),
-        "what the classifier reads: the mean of all tokens, or the first token",
-    ),
-    key(
-        "model.norm_epsilon",
-        Real(0.0, 0.1),
-        "added to the variance in every LayerNorm",
-    ),
-    key(
-        "training.epochs",
-        Whole(1, 10_000),
-        "passes over the data in the dense phase",
-    ),
-    key(
-        "training.batch",
-        Whole(1, 4096),
-        "texts in a step, in both phases",
-    ),
-    key(
-        "training.learning_rate",
-        Real(0.0, 1.0),
-        "peak, in the dense phase",
-    ),
-    key(
-        "training.warmup",
-        Real(0.0, 1.0),
-        "share of a phase's steps in which the rate rises from 0; after it, the rate falls to 0",
-    ),
-    key(
-        "training.weight_decay",
-        Real(0.0, 1.0),
-        "AdamW's, decoupled",
-    ),
-    key(
-        "training.word_noise",
-        Real(0.0, 0.9),
-        "share of the words that are changed, in the dense phase",
-    ),
-    key(
-        "training.label_smoothing",
-        Real(0.0, 0.9),
-        "share of the target that is spread over all classes",
-    ),
-    key(
-        "training.precision",
-        Words(&["f32", "bf16"]),
-        "factors of the products with the encoder's and the classifier's matrices, forward and \
-         backward; `f32` is TF32 on a GPU. Sums, weights and moments are f32 in both cases, \
-         and so are attention's own products and the steps trained as int8",
-    ),
-    key(
-        "pruning.method",
-        Words(&[
-            "neuroprune",
-            "paper",
-            "l1",
-            "magnitude",
-            "sensitivity",
-            "movement",
-        ]),
-        "how weights are chosen: \"Methods\"",
-    ),
-    key(
-        "pruning.sparsity",
-        Real(0.0, 0.999),
-        "S, the share of encoder weights that end as zero",
-    ),
-    key(
-        "pruning.epochs",
-        Whole(1, 10_000),
-        "passes over the data in the sparse phase",
-    ),
-    key(
-        "pruning.learning_rate",
-        Real(0.0, 1.0),
-        "peak, in the sparse phase",
-    ),
-    key(
-        "pruning.schedule_end",
-        Real(0.0, 1.0),
-        "E / N, the share of the steps after which no more weights are removed",
-    ),
-    key(
-        "pruning.blocks",
-        Words(&["1x1", "1x2", "1x4"]),
-        "neighbouring inputs of an output that are pruned together; the width must divide that \
-         of a head",
-    ),
-    key(
-        "pruning.word_noise",
-        Real(0.0, 0.9),
-        "share of the words that are changed, in the sparse phase",
-    ),
-    key(
-        "pruning.distillation",
-        Real(0.0, 1.0),
-        "λ, the share of the loss that follows the dense network's answers; 0: no teacher",
-    ),
-    key(
-        "pruning.temperature",
-        RealAbove(0.0, 100.0),
-        "τ of those answers",
-    ),
-    key(
-        "pruning.hidden_distillation",
-        Real(0.0, 1000.0),
-        "μ, the weight of the squared distance from the dense network's layer outputs",
-    ),
-    key(
-        "pruning.interval",
-        Whole(1, 100_000),
-        "steps from one removal to the next",
-    ),
-    key(
-        "pruning.score",
-        Words(&["sensitivity", "magnitude", "movement"]),
-        "s, the importance of a weight; the methods of these names fix it",
-    ),
-    key(
-        "pruning.score_memory",
-        Real(0.0, 0.9999),
-        "ρ, the memory of the sensitivity, per step",
-    ),
-    key(
-        "pruning.preferential_attachment",
-        Switch,
-        "L_in and L_out: weights of well-connected rows cost less, or are penalised less",
-    ),
-    key(
-        "pruning.group_sparsity",
-        Switch,
-        "Q, K, V: the weights of an input dimension are pruned as a group",
-    ),
-    key(
-        "pruning.head_redundancy",
-        Switch,
-        "redundant heads are merged, or removed",
-    ),
-    key(
-        "pruning.cost_floor",
-        Real(0.001, 4.0),
-        "smallest cost of a weight; smallest factor of the penalty on L_in and L_out",
-    ),
-    key(
-        "pruning.neuron_cost",
-        Real(0.0, 10_000.0),
-        "κ, what a neuron costs besides its weights; 0 with blocks wider than `1x1`",
-    ),
-    key(
-        "pruning.head_distance",
-        Real(0.0, 10.0),
-        "largest relative distance of two heads' outputs that counts as equivalent",
-    ),
-    key(
-        "pruning.alpha",
-        Real(0.0, 1.0),
-        "α, the strength of the penalty on L_in and L_out; for `l1` on all matrices",
-    ),
-    key(
-        "pruning.beta",
-        Real(0.0, 1.0),
-        "β, the strength of the penalty on Q, K and V",
-    ),
-    key(
-        "pruning.theta",
-        Real(0.0, 10.0),
-        "θ, the largest difference between weights of two heads that count as the same",
-    ),
-    key(
-        "quantization.calibration_texts",
-        Other("a whole number from 0"),
-        "training texts whose activations choose the scales of rows; 0: the weights alone do",
-    ),
-    key(
-        "quantization.aware",
-        Real(0.0, 1.0),
-        "share of the sparse phase's steps, the last ones, that are trained as int8",
-    ),
+    // The exact minimum dominating set tries every subset of the heads.
+    key("model.heads", Whole(1, 16), "attention heads in a layer; a divisor of `hidden`"),
+    key("model.intermediate", Whole(1, 16384), "neurons in a layer's MLP, m"),
+    key("model.vocabulary", Other("16 to 60000, used, all"),
+        "most pieces of the WordPiece vocabulary; of a pretrained one also `used`, the pieces that the \
+         training texts use, or `all`"),
+    key("model.tokens", Whole(3, 2048), "longest sequence, special tokens included; longer texts are truncated"),
+    key("model.activation", Words(&["relu", "gelu"]), "function between the matrices of an MLP"),
+    key("model.pooling", Words(&["mean", "cls"]), "what the classifier reads: the mean of all tokens, or the first token"),
+    key("model.norm_epsilon", Real(0.0, 0.1), "added to the variance in every LayerNorm"),
+    key("training.epochs", Whole(1, 10_000), "passes over the data in the dense phase"),
+    key("training.batch", Whole(1, 4096), "texts in a step, in both phases"),
+    key("training.learning_rate", Real(0.0, 1.0), "peak, in the dense phase"),
+    key("training.warmup", Real(0.0, 1.0), "share of a phase's steps in which the rate rises from 0; after it, the rate falls to 0"),
+    key("training.weight_decay", Real(0.0, 1.0), "AdamW's, decoupled"),
+    key("training.word_noise", Real(0.0, 0.9), "share of the words that are changed, in the dense phase"),
+    key("training.label_smoothing", Real(0.0, 0.9), "share of the target that is spread over all classes"),
+    key("training.precision", Words(&["f32", "bf16"]),
+        "factors of the products with the encoder's and the classifier's matrices, forward and backward; \
+         `f32` is TF32 on a GPU. Sums, weights and moments are f32 in both cases, and so are attention's own \
+         products and the steps trained as int8"),
+    key("pruning.method", Words(&["neuroprune", "paper", "l1", "magnitude", "sensitivity", "movement"]), "how weights are chosen: \"Methods\""),
+    key("pruning.sparsity", Real(0.0, 0.999), "S, the share of encoder weights that end as zero"),
+    key("pruning.epochs", Whole(1, 10_000), "passes over the data in the sparse phase"),
+    key("pruning.learning_rate", Real(0.0, 1.0), "peak, in the sparse phase"),
+    key("pruning.schedule_end", Real(0.0, 1.0), "E / N, the share of the steps after which no more weights are removed"),
+    key("pruning.blocks", Words(&["1x1", "1x2", "1x4"]),
+        "neighbouring inputs of an output that are pruned together; the width must divide that of a head"),
+    key("pruning.word_noise", Real(0.0, 0.9), "share of the words that are changed, in the sparse phase"),
+    key("pruning.distillation", Real(0.0, 1.0), "λ, the share of the loss that follows the dense network's answers; 0: no teacher"),
+    key("pruning.temperature", RealAbove(0.0, 100.0), "τ of those answers"),
+    key("pruning.hidden_distillation", Real(0.0, 1000.0), "μ, the weight of the squared distance from the dense network's layer outputs"),
+    key("pruning.interval", Whole(1, 100_000), "steps from one removal to the next"),
+    key("pruning.score", Words(&["sensitivity", "magnitude", "movement"]), "s, the importance of a weight; the methods of these names fix it"),
+    key("pruning.score_memory", Real(0.0, 0.9999), "ρ, the memory of the sensitivity, per step"),
+    key("pruning.preferential_attachment", Switch, "L_in and L_out: weights of well-connected rows cost less, or are penalised less"),
+    key("pruning.group_sparsity", Switch, "Q, K, V: the weights of an input dimension are pruned as a group"),
+    key("pruning.head_redundancy", Switch, "redundant heads are merged, or removed"),
+    key("pruning.cost_floor", Real(0.001, 4.0), "smallest cost of a weight; smallest factor of the penalty on L_in and L_out"),
+    key("pruning.neuron_cost", Real(0.0, 10_000.0), "κ, what a neuron costs besides its weights; 0 with blocks wider than `1x1`"),
+    key("pruning.head_distance", Real(0.0, 10.0), "largest relative distance of two heads' outputs that counts as equivalent"),
+    key("pruning.alpha", Real(0.0, 1.0), "α, the strength of the penalty on L_in and L_out; for `l1` on all matrices"),
+    key("pruning.beta", Real(0.0, 1.0), "β, the strength of the penalty on Q, K and V"),
+    key("pruning.theta", Real(0.0, 10.0), "θ, the largest difference between weights of two heads that count as the same"),
+    key("quantization.calibration_texts", Other("a whole number from 0"),
+        "training texts whose activations choose the scales of rows; 0: the weights alone do"),
+    key("quantization.aware", Real(0.0, 1.0), "share of the sparse phase's steps, the last ones, that are trained as int8"),
 ];
 
 #[cfg(test)]

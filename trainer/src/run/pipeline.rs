@@ -193,7 +193,7 @@ pub fn train(
 ///
 /// # Errors
 /// When training or the checkpoint fails; the last checkpoint is kept.
-pub fn train_phase(
+pub(crate) fn train_phase(
     run: &mut Run,
     examples: &Examples,
     checkpoint: &Path,

@@ -33,10 +33,7 @@ pub struct Batch {
 }
 
 /// Token ids of every example, cut to `tokens`.
-///
-/// # Errors
-/// What the `tokenizers` crate says.
-pub fn encode(
+pub(crate) fn encode(
     dataset: &Dataset,
     vocabulary: &Vocabulary,
     tokens: usize,
@@ -106,7 +103,7 @@ impl Batch {
 }
 
 /// At most `count` of `examples`, evenly spread: files are often sorted by class.
-pub fn spread(
+pub(crate) fn spread(
     examples: &[EncodedExample],
     count: usize,
 ) -> impl Iterator<Item = &EncodedExample> + Clone {

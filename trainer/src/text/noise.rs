@@ -17,7 +17,7 @@ const LONGEST_WORD: u32 = 4;
 
 /// Changes words of examples.
 #[derive(Clone, Copy, Debug)]
-pub struct WordNoise {
+pub(crate) struct WordNoise {
     /// Probability that a word is changed.
     pub probability: f32,
     special: [u32; 2],
@@ -30,8 +30,7 @@ pub struct WordNoise {
 
 impl WordNoise {
     /// Noise in the pieces of `vocabulary`.
-    #[must_use]
-    pub fn new(vocabulary: &Vocabulary, probability: f32) -> Self {
+    pub(crate) fn new(vocabulary: &Vocabulary, probability: f32) -> Self {
         let settings = vocabulary.settings(false);
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         Self {
@@ -47,8 +46,7 @@ impl WordNoise {
     ///
     /// Of the changed words a quarter each is lost, becomes `[UNK]`, becomes a word made
     /// of random pieces, or changes places with the word before it.
-    #[must_use]
-    pub fn apply(
+    pub(crate) fn apply(
         &self,
         example: &EncodedExample,
         tokens: usize,

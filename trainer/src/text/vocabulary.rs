@@ -29,13 +29,13 @@ use unicode::Form;
 pub(crate) use words::{count_words, reachable};
 
 /// Stands for a word that cannot be split into pieces.
-pub const UNKNOWN: &str = "[UNK]";
+pub(crate) const UNKNOWN: &str = "[UNK]";
 /// Begins a sequence.
-pub const START: &str = "[CLS]";
+pub(crate) const START: &str = "[CLS]";
 /// Ends each text of a sequence.
-pub const SEPARATOR: &str = "[SEP]";
+pub(crate) const SEPARATOR: &str = "[SEP]";
 /// Most pieces a vocabulary may have: the rows of an embedding table.
-pub const SIZE_LIMIT: usize = u16::MAX as usize;
+pub(crate) const SIZE_LIMIT: usize = u16::MAX as usize;
 
 /// The special tokens, in the order of their bytes.
 pub(crate) const SPECIAL: [&str; 3] = [START, SEPARATOR, UNKNOWN];

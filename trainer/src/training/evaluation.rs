@@ -7,10 +7,10 @@ use crate::text::batch::{Batch, EncodedExample};
 const EVALUATION_BATCH: usize = 64;
 
 /// Logits of every example, `[examples, labels]`, row by row.
-///
-/// # Errors
-/// When a shape does not fit.
-pub fn logits(network: &Network, examples: &[EncodedExample]) -> candle_core::Result<Vec<f32>> {
+pub(crate) fn logits(
+    network: &Network,
+    examples: &[EncodedExample],
+) -> candle_core::Result<Vec<f32>> {
     let mut all = Vec::with_capacity(examples.len() * network.shape.labels);
     for part in examples.chunks(EVALUATION_BATCH) {
         let logits = network.forward(&Batch::new(part.iter()))?;
@@ -20,11 +20,11 @@ pub fn logits(network: &Network, examples: &[EncodedExample]) -> candle_core::Re
 }
 
 /// Share of `examples` that the float network gets right, in per cent.
-///
-/// # Errors
-/// When a shape does not fit.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵²")]
-pub fn float_accuracy(network: &Network, examples: &[EncodedExample]) -> candle_core::Result<f64> {
+pub(crate) fn float_accuracy(
+    network: &Network,
+    examples: &[EncodedExample],
+) -> candle_core::Result<f64> {
     let logits = logits(network, examples)?;
     let rows = logits.chunks_exact(network.shape.labels).zip(examples);
     let right = rows.filter(|(row, example)| largest(row) == example.label as usize);

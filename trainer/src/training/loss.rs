@@ -13,7 +13,7 @@ use crate::recipe::PruningRecipe;
 
 /// A loss and its gradients.
 #[derive(Clone, Debug)]
-pub struct Loss {
+pub(crate) struct Loss {
     /// One number.
     pub value: Tensor,
     /// As [`crate::network::Recording::backward`] takes them.
@@ -21,17 +21,13 @@ pub struct Loss {
 }
 
 /// Whether the dense network has a part in the loss.
-#[must_use]
-pub fn has_teacher(recipe: &PruningRecipe) -> bool {
+pub(crate) fn has_teacher(recipe: &PruningRecipe) -> bool {
     recipe.distillation > 0.0 || recipe.hidden_distillation > 0.0
 }
 
 impl Loss {
     /// Cross-entropy of the logits against `targets`, rows of sum 1.
-    ///
-    /// # Errors
-    /// When the shapes do not fit.
-    pub fn of_classes(student: &Outputs, targets: &Tensor) -> Result<Self> {
+    pub(crate) fn of_classes(student: &Outputs, targets: &Tensor) -> Result<Self> {
         let logits = &student.logits.value;
         let mut sum = LossSum::new(logits)?;
         sum.add_cross_entropy(logits, targets, 1.0)?;
@@ -44,7 +40,7 @@ impl Loss {
     ///
     /// # Errors
     /// When the two are not outputs for the same batch.
-    pub fn taught(
+    pub(crate) fn taught(
         student: &Outputs,
         teacher: &Outputs,
         targets: &Tensor,

@@ -176,7 +176,7 @@ pub struct OutOfMemory(Shortage);
 
 /// What a step needs, what there is, and what would fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shortage {
+pub(crate) struct Shortage {
     batch: usize,
     tokens: u64,
     /// Bytes.
@@ -189,8 +189,7 @@ pub struct Shortage {
 impl Shortage {
     /// What is known before the first step: nothing where the estimate fits, or where the
     /// device does not say what it has.
-    #[must_use]
-    pub fn foreseen(run: &Run, examples: &Examples) -> Option<Self> {
+    pub(crate) fn foreseen(run: &Run, examples: &Examples) -> Option<Self> {
         let available = available(run.network.device())?;
         let shortage = Self::new(run, &examples.train, available).ok()?;
         (shortage.needed > shortage.available).then_some(shortage)

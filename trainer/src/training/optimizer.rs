@@ -9,7 +9,7 @@ use crate::recipe::ScoreKind;
 
 /// What one step needs beside gradients.
 #[derive(Clone, Copy, Debug)]
-pub struct StepSettings {
+pub(crate) struct StepSettings {
     /// Number of the step, from 1: corrects the bias of young averages.
     pub number: u64,
     /// Learning rate.
@@ -27,7 +27,7 @@ pub struct StepSettings {
 ///
 /// # Errors
 /// When a parameter has no gradient: the forward pass does not read it.
-pub fn step(
+pub(crate) fn step(
     network: &mut Network,
     gradients: &Gradients,
     loss: &Tensor,

@@ -20,7 +20,7 @@ const REMOVALS: usize = 5;
 
 /// Medians in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct StepTimes {
+pub(crate) struct StepTimes {
     /// Logits and loss.
     pub forward: f64,
     /// Gradients.
@@ -36,16 +36,15 @@ pub struct StepTimes {
 
 impl StepTimes {
     /// What removals add to a step where there is one every `interval` steps, in per cent.
-    #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
-    pub fn added_by_removals(&self, interval: usize) -> f64 {
+    pub(crate) fn added_by_removals(&self, interval: usize) -> f64 {
         100.0 * self.pruning / (self.step * interval as f64)
     }
 }
 
 /// What is measured.
 #[derive(Clone, Copy, Debug)]
-pub struct Load {
+pub(crate) struct Load {
     /// Sequences of a step.
     pub batch: usize,
     /// Tokens of each.
@@ -55,10 +54,11 @@ pub struct Load {
 }
 
 /// Trains `network` on random tokens and classes.
-///
-/// # Errors
-/// When memory cannot be had.
-pub fn measure(network: &mut Network, load: Load, recipe: &PruningRecipe) -> Result<StepTimes> {
+pub(crate) fn measure(
+    network: &mut Network,
+    load: Load,
+    recipe: &PruningRecipe,
+) -> Result<StepTimes> {
     let batch = random_batch(network, load);
     let labels = network.shape.labels;
     let device = network.device().clone();

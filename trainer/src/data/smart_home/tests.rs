@@ -3,15 +3,21 @@ mod data_set;
 use super::*;
 
 #[test]
+fn the_last_class_is_everything_else() {
+    assert_eq!(GRAMMAR.intents.len(), 17);
+    assert_eq!(GRAMMAR.intents[16].name, OUT_OF_SCOPE);
+}
+
+#[test]
 fn every_slot_of_a_phrasing_exists() {
-    for class in classes() {
-        for phrasing in class.train.iter().chain(class.held_out) {
+    for Intent { phrasings, .. } in &GRAMMAR.intents {
+        for phrasing in phrasings.train.iter().chain(&phrasings.held_out) {
             let names = phrasing
                 .split('{')
                 .skip(1)
                 .map(|part| part.split_once('}').unwrap().0);
             for name in names {
-                assert!(SLOTS.iter().any(|slot| slot.name == name), "{phrasing}");
+                assert!(GRAMMAR.slots.contains_key(name), "{phrasing}");
             }
         }
     }
@@ -20,18 +26,15 @@ fn every_slot_of_a_phrasing_exists() {
 #[test]
 fn phrasings_and_values_are_on_one_side_only() {
     let mut met = HashSet::new();
-    for class in classes() {
-        for phrasing in class.train.iter().chain(class.held_out) {
+    for Intent { phrasings, .. } in &GRAMMAR.intents {
+        for phrasing in phrasings.train.iter().chain(&phrasings.held_out) {
             assert!(met.insert(phrasing), "{phrasing} twice");
         }
     }
-    for slot in SLOTS {
+    for (name, Held { train, held_out }) in &GRAMMAR.slots {
         assert!(
-            slot.held_out
-                .iter()
-                .all(|value| !slot.train.contains(value)),
-            "{}",
-            slot.name
+            held_out.iter().all(|value| !train.contains(value)),
+            "{name}"
         );
     }
 }
@@ -39,8 +42,8 @@ fn phrasings_and_values_are_on_one_side_only() {
 #[test]
 fn held_out_values_never_occur_in_training() {
     let home = generate(0, 20_000, 0);
-    for slot in SLOTS {
-        for value in slot.held_out {
+    for slot in GRAMMAR.slots.values() {
+        for value in &slot.held_out {
             let value = format!(" {value} ");
             for (text, _) in &home.train {
                 assert!(!format!(" {text} ").contains(&value), "{value} in {text}");
@@ -54,10 +57,10 @@ fn training_texts(phrasing: &str) -> Vec<String> {
     let phrasing = phrasing.trim_start_matches('~');
     let mut texts = vec![String::new()];
     for piece in phrasing.split(['{', '}']) {
-        let slot = SLOTS.iter().find(|slot| slot.name == piece);
+        let slot = GRAMMAR.slots.get(piece);
         // A word of the phrasing may be the name of a slot; only those in braces are.
         let slot = slot.filter(|_| phrasing.contains(&format!("{{{piece}}}")));
-        let choices = slot.map_or(vec![piece], |slot| slot.train.to_vec());
+        let choices = slot.map_or_else(|| vec![piece.to_owned()], |slot| slot.train.clone());
         let longer = |text: &String| -> Vec<String> {
             choices
                 .iter()
@@ -71,19 +74,19 @@ fn training_texts(phrasing: &str) -> Vec<String> {
 
 #[test]
 fn no_test_text_could_have_been_in_training() {
-    let phrasings = classes().flat_map(|class| class.train);
+    let intents = GRAMMAR.intents.iter();
+    let phrasings = intents.flat_map(|intent| &intent.phrasings.train);
     let training: HashSet<String> = phrasings
         .flat_map(|phrasing| training_texts(phrasing))
         .collect();
     assert!(training.contains("turn on the living room ceiling light"));
-    let before = [PREFIXES, CALLS]
-        .map(|held| [held.train, held.held_out].concat())
-        .concat();
-    let after = [SUFFIXES.train, SUFFIXES.held_out].concat();
+    let all = |held: &Held| [held.train.clone(), held.held_out.clone()].concat();
+    let before = [&GRAMMAR.prefixes, &GRAMMAR.calls].map(all).concat();
+    let after = all(&GRAMMAR.suffixes);
 
     for (text, label) in generate(2, 0, 4_000).test {
         assert!(!text.contains(['{', '}', '~']), "{text}");
-        let with_space = |word: &&str| format!("{word} ");
+        let with_space = |word: &String| format!("{word} ");
         let starts = before
             .iter()
             .filter_map(|word| text.strip_prefix(&with_space(word)));

@@ -1,16 +1,14 @@
 //! What is said and kept where training stops being numbers.
 
-mod home_run;
-
 use core::sync::atomic::AtomicBool;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
-use neuroprune_trainer::recipe::Recipe;
-use neuroprune_trainer::run::pipeline::{Observer, train_phase};
-use neuroprune_trainer::training::checkpoint;
-use neuroprune_trainer::training::{Examples, Phase, Run, StepReport};
+use crate::recipe::Recipe;
+use crate::run::pipeline::{Observer, train_phase};
+use crate::training::checkpoint;
+use crate::training::{Examples, Phase, Run, StepReport};
 
 /// Nobody looks.
 struct Silent;
@@ -24,7 +22,7 @@ impl Observer for Silent {
 fn small_run(folder: &Path) -> (Run, Examples) {
     let mut recipe = Recipe::by_name("tiny").unwrap();
     recipe.training.epochs = 2;
-    home_run::prepare(&recipe, 120, 20, folder)
+    super::home_run::prepare(&recipe, 120, 20, folder)
 }
 
 /// One value of L_in of the second layer becomes NaN.

@@ -1,14 +1,12 @@
 //! Training with products in bf16 beside training in f32.
 
-mod home_run;
-
 use std::path::Path;
 
+use crate::network::Precision;
+use crate::recipe::{FloatPrecision, Recipe};
+use crate::training::checkpoint;
+use crate::training::{Examples, Phase, Run, float_accuracy};
 use candle_core::DType;
-use neuroprune_trainer::network::Precision;
-use neuroprune_trainer::recipe::{FloatPrecision, Recipe};
-use neuroprune_trainer::training::checkpoint;
-use neuroprune_trainer::training::{Examples, Phase, Run, float_accuracy};
 
 fn run_in(precision: FloatPrecision, folder: &Path) -> (Run, Examples) {
     let mut recipe = Recipe::by_name("tiny").unwrap();
@@ -16,7 +14,7 @@ fn run_in(precision: FloatPrecision, folder: &Path) -> (Run, Examples) {
     recipe.pruning.epochs = 3;
     recipe.quantization.aware = 0.2;
     recipe.training.precision = precision;
-    home_run::prepare(&recipe, 1000, 200, folder)
+    super::home_run::prepare(&recipe, 1000, 200, folder)
 }
 
 fn finish(run: &mut Run, examples: &Examples) -> Vec<f32> {

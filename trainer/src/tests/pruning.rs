@@ -1,16 +1,14 @@
 //! NeuroPrune's promises: exact counts, exact zeros, cuts and merges that leave the
 //! answers as they are.
 
+use crate::network::parameter::Parameter;
+use crate::network::{Layer, Named, Network, Shape};
+use crate::pruning::threshold::weights_at;
+use crate::pruning::{cut, merge_heads, prune_and_cut, prune_to};
+use crate::random::{Purpose, initial_values, stream};
+use crate::recipe::{ActivationKind, Blocks, ModelRecipe, Neuroprune, PruningRecipe, ScoreKind};
+use crate::text::batch::{Batch, EncodedExample};
 use candle_core::{Device, Tensor};
-use neuroprune_trainer::network::parameter::Parameter;
-use neuroprune_trainer::network::{Layer, Named, Network, Shape};
-use neuroprune_trainer::pruning::threshold::weights_at;
-use neuroprune_trainer::pruning::{cut, merge_heads, prune_and_cut, prune_to};
-use neuroprune_trainer::random::{Purpose, initial_values, stream};
-use neuroprune_trainer::recipe::{
-    ActivationKind, Blocks, ModelRecipe, Neuroprune, PruningRecipe, ScoreKind,
-};
-use neuroprune_trainer::text::batch::{Batch, EncodedExample};
 
 use proptest::prelude::*;
 

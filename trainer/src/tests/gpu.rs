@@ -2,26 +2,23 @@
 //!
 //! Products on the GPU are in TF32 (10 bits of fraction), hence the tolerance; those of bf16
 //! read the same operands on both.
-#![cfg(feature = "cuda")]
 
-mod home_run;
-
-use candle_core::{DType, Device, Result, Tensor};
-use neuroprune_trainer::network::{Network, Shape};
-use neuroprune_trainer::ops::device::DeviceName;
-use neuroprune_trainer::ops::{
+use crate::network::{Network, Shape};
+use crate::ops::device::DeviceName;
+use crate::ops::{
     DeferredSums, Heads, RowIndex, Sequences, activation, activation_backward, add_and_normalize,
     add_bias, attention, attention_backward, bias_and_activate, fake_quantize, layer_norm,
     layer_norm_backward, linear_backward, mean, mean_backward, product, rows, rows_backward,
 };
-use neuroprune_trainer::pruning::{cut_all, prune_and_cut, prune_to};
-use neuroprune_trainer::random::{Purpose, initial_values, stream};
-use neuroprune_trainer::recipe::{
+use crate::pruning::{cut_all, prune_and_cut, prune_to};
+use crate::random::{Purpose, initial_values, stream};
+use crate::recipe::{
     ActivationKind, Blocks, FloatPrecision, ModelRecipe, Neuroprune, PruningRecipe, Recipe,
     ScoreKind,
 };
-use neuroprune_trainer::text::batch::{Batch, EncodedExample};
-use neuroprune_trainer::training::loss::Loss;
+use crate::text::batch::{Batch, EncodedExample};
+use crate::training::loss::Loss;
+use candle_core::{DType, Device, Result, Tensor};
 
 /// Of the largest magnitude.
 const TOLERANCE: f32 = 4e-3;
@@ -379,7 +376,7 @@ fn a_run_agrees_in(precision: FloatPrecision) {
     recipe.pruning.epochs = 1;
     let folder = tempfile::tempdir().unwrap();
     let run = |device: &Device| {
-        let (mut run, examples) = home_run::prepare(&recipe, 600, 60, folder.path());
+        let (mut run, examples) = super::home_run::prepare(&recipe, 600, 60, folder.path());
         run.move_to(device).unwrap();
         let mut losses = Vec::new();
         for _ in 0..2 {

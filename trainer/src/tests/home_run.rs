@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use neuroprune_trainer::data::smart_home;
-use neuroprune_trainer::data::{ReadOptions, read};
-use neuroprune_trainer::recipe::Recipe;
-use neuroprune_trainer::training::{Examples, Run};
+use crate::data::smart_home;
+use crate::data::{ReadOptions, read};
+use crate::recipe::Recipe;
+use crate::training::{Examples, Run};
 
 /// As `recipe` says, on so many texts, which are written to `folder`.
 pub(crate) fn prepare(recipe: &Recipe, train: usize, dev: usize, folder: &Path) -> (Run, Examples) {

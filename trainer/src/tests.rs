@@ -1,0 +1,9 @@
+//! Stories across rooms: a run that diverges, precisions, pruning's promises, and the GPU
+//! beside the CPU.
+
+mod divergence;
+#[cfg(feature = "cuda")]
+mod gpu;
+mod home_run;
+mod precision;
+mod pruning;
