@@ -124,6 +124,65 @@ impl Architecture {
     };
 }
 
+impl Architecture {
+    /// The first manifest version that can say this: who adds a variant says here which.
+    #[must_use]
+    pub fn first_version(&self) -> u16 {
+        let Self::Encoder { stack, head } = self;
+        let norm: u16 = match stack.norm {
+            NormKind::Layer => 1,
+        };
+        let norm_place = match stack.norm_place {
+            NormPlace::Post => 1,
+        };
+        let positions = match stack.positions {
+            Positions::Learned => 1,
+        };
+        let mlp = match stack.mlp {
+            MlpKind::Plain => 1,
+        };
+        let activation = match stack.activation {
+            Activation::Relu | Activation::Gelu => 1,
+        };
+        let head = match head {
+            Head::Classes(Pooling::Mean | Pooling::Cls) => 1,
+        };
+        // Not a list, which a device would go through.
+        let stack = norm.max(norm_place).max(positions).max(mlp).max(activation);
+        stack.max(head)
+    }
+}
+
+/// An [`Architecture`], as far as its number in the manifest goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ArchitectureKind {
+    Encoder,
+}
+
+/// A [`Head`], as far as its number in the manifest goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeadKind {
+    Classes,
+}
+
+#[cfg(any(feature = "alloc", test))]
+impl Architecture {
+    pub(crate) fn kind(&self) -> ArchitectureKind {
+        match self {
+            Self::Encoder { .. } => ArchitectureKind::Encoder,
+        }
+    }
+}
+
+#[cfg(any(feature = "alloc", test))]
+impl Head {
+    pub(crate) fn kind(self) -> HeadKind {
+        match self {
+            Self::Classes(_) => HeadKind::Classes,
+        }
+    }
+}
+
 /// An enum whose variants stand in the manifest by their numbers.
 pub(crate) trait Numbered: Copy + 'static {
     /// The variants, in the order of their numbers from 0.
@@ -131,9 +190,14 @@ pub(crate) trait Numbered: Copy + 'static {
 }
 
 macro_rules! numbered {
-    ($($name:ident { $($variant:ident),+ })+) => {
-        $(impl Numbered for $name {
-            const VARIANTS: &'static [Self] = &[$(Self::$variant),+];
+    ($($visible:vis $name:ident { $($variant:ident),+ })+) => {
+        $(impl $name {
+            /// Every variant, in the order of their numbers in the manifest, from 0.
+            $visible const ALL: &'static [Self] = &[$(Self::$variant),+];
+        }
+
+        impl Numbered for $name {
+            const VARIANTS: &'static [Self] = Self::ALL;
         })+
 
         #[cfg(any(feature = "alloc", test))]
@@ -153,10 +217,12 @@ macro_rules! numbered {
 }
 
 numbered! {
-    NormKind { Layer }
-    NormPlace { Post }
-    Positions { Learned }
-    MlpKind { Plain }
-    Activation { Relu, Gelu }
-    Pooling { Mean, Cls }
+    pub(crate) ArchitectureKind { Encoder }
+    pub NormKind { Layer }
+    pub NormPlace { Post }
+    pub Positions { Learned }
+    pub MlpKind { Plain }
+    pub Activation { Relu, Gelu }
+    pub(crate) HeadKind { Classes }
+    pub Pooling { Mean, Cls }
 }

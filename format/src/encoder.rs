@@ -2,7 +2,7 @@
 
 use crate::architecture::{Head, StackSettings};
 use crate::limits::Limits;
-use crate::schema::Role;
+use crate::schema::{Count, Part, Role};
 use crate::tensor::{Matrix, Norm, Tensors};
 
 /// One post-LayerNorm layer. Its tensors are views made when they are asked for: kept, they
@@ -33,14 +33,15 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// Record of the tensor of this role, which is none of the heads.
-    fn record_of(&self, role: Role) -> usize {
-        self.after_heads + role.records_after(Role::AttentionOutput)
-    }
-
     /// Record after the layer.
     fn end(&self) -> usize {
-        self.record_of(Role::Classifier)
+        // Heads come first, and everything else once.
+        const {
+            assert!(Role::Head.index_in_part() == 0);
+            assert!(Part::Layer.tensors(Count::AnyNumber) == 1);
+            assert!(Part::Layer.tensors(Count::AtMostOne) == 0);
+        }
+        self.after_heads + const { Part::Layer.tensors(Count::One) }
     }
 
     /// The heads that are left: `[2·query + value, hidden]` each.
@@ -52,39 +53,40 @@ impl<'a> Layer<'a> {
     /// `[hidden, context]`: the values of the heads that are left.
     #[must_use]
     pub fn attention_output(&self) -> Matrix<'a> {
-        self.matrix(Role::AttentionOutput)
+        self.matrix(const { Role::AttentionOutput.index_in_part() })
     }
 
     /// LayerNorm after attention and residual.
     #[must_use]
     pub fn attention_norm(&self) -> Norm<'a> {
-        self.norm(Role::AttentionNorm)
+        self.norm(const { Role::AttentionNorm.index_in_part() })
     }
 
     /// `[intermediate, hidden]`.
     #[must_use]
     pub fn mlp_input(&self) -> Matrix<'a> {
-        self.matrix(Role::MlpInput)
+        self.matrix(const { Role::MlpInput.index_in_part() })
     }
 
     /// `[hidden, intermediate]`.
     #[must_use]
     pub fn mlp_output(&self) -> Matrix<'a> {
-        self.matrix(Role::MlpOutput)
+        self.matrix(const { Role::MlpOutput.index_in_part() })
     }
 
     /// LayerNorm after MLP and residual.
     #[must_use]
     pub fn mlp_norm(&self) -> Norm<'a> {
-        self.norm(Role::MlpNorm)
+        self.norm(const { Role::MlpNorm.index_in_part() })
     }
 
-    fn matrix(&self, role: Role) -> Matrix<'a> {
-        self.tensors.matrix_at(self.record_of(role))
+    /// The matrix that is number `index` after the heads.
+    fn matrix(&self, index: usize) -> Matrix<'a> {
+        self.tensors.matrix_at(self.after_heads + index)
     }
 
-    fn norm(&self, role: Role) -> Norm<'a> {
-        self.tensors.norm_at(self.record_of(role))
+    fn norm(&self, index: usize) -> Norm<'a> {
+        self.tensors.norm_at(self.after_heads + index)
     }
 }
 
@@ -138,25 +140,33 @@ impl<'a> Encoder<'a> {
     /// `[vocabulary, hidden]`: a row a token id.
     #[must_use]
     pub fn token_embedding(&self) -> Matrix<'a> {
-        self.tensors.matrix_at(0)
+        let index = const { Role::TokenEmbedding.index_in_part() };
+        self.tensors.matrix_at(index)
     }
 
     /// `[tokens, hidden]`: a row a position.
     #[must_use]
     pub fn position_embedding(&self) -> Matrix<'a> {
-        self.tensors.matrix_at(1)
+        let index = const { Role::PositionEmbedding.index_in_part() };
+        self.tensors.matrix_at(index)
     }
 
     /// `[2, hidden]` for pairs, `[1, hidden]` or nothing for single texts.
     #[must_use]
     pub fn segment_embedding(&self) -> Option<Matrix<'a>> {
-        (self.first_of_layers > 3).then(|| self.tensors.matrix_at(2))
+        // The only one that can be absent: every other tensor that follows it is one place on.
+        const { assert!(Part::Embeddings.tensors(Count::AtMostOne) == 1) };
+        let required = const { Part::Embeddings.tensors(Count::One) };
+        let index = const { Role::SegmentEmbedding.index_in_part() };
+        (self.first_of_layers > required).then(|| self.tensors.matrix_at(index))
     }
 
     /// LayerNorm after the sum of the three.
     #[must_use]
     pub fn embedding_norm(&self) -> Norm<'a> {
-        self.tensors.norm_at(self.first_of_layers - 1)
+        let after =
+            const { Part::Embeddings.tensors(Count::One) - Role::EmbeddingNorm.index_in_part() };
+        self.tensors.norm_at(self.first_of_layers - after)
     }
 
     /// The layers, first to last.
@@ -173,7 +183,10 @@ impl<'a> Encoder<'a> {
     /// `[labels, hidden]`.
     #[must_use]
     pub fn classifier(&self) -> Matrix<'a> {
-        self.tensors.matrix_at(self.tensors.len() - 1)
+        match self.head {
+            // The last tensor is the only one of its part.
+            Head::Classes(_) => self.tensors.matrix_at(self.tensors.len() - 1),
+        }
     }
 
     /// The directory, for those who look rather than execute.

@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use crate::ErrorKind;
 use crate::architecture::{
-    Architecture, Head, MlpKind, NormKind, NormPlace, Numbered, Positions, StackSettings,
+    Architecture, ArchitectureKind, Head, HeadKind, MlpKind, NormKind, NormPlace, Numbered,
+    Positions, StackSettings,
 };
 use crate::bytes::Reader;
 use crate::strings::valid_text;
@@ -121,6 +122,9 @@ impl<'a> Manifest<'a> {
         if !record.is_empty() {
             return reader.found(ErrorKind::Trailing, length - record.len());
         }
+        if version < manifest.architecture.first_version() {
+            return reader.found(ErrorKind::Manifest, 0);
+        }
         let Architecture::Encoder { stack, .. } = manifest.architecture;
         // Written so that NaN fails too.
         if !(stack.norm_epsilon >= 0.0 && stack.norm_epsilon < 1.0) {
@@ -180,19 +184,21 @@ impl<'a> Manifest<'a> {
 /// Version 1 knows one kind of stack: BERT's, with a head for classes. It has the pooling, which
 /// is the head's, among the settings of the stack.
 fn decode_architecture(record: &mut &[u8], version: u16) -> Option<Architecture> {
+    // Each of these has one variant so far, so that one copy of the code reads them all.
+    const _: () = assert!(
+        ArchitectureKind::ALL.len() == 1
+            && NormKind::ALL.len() == 1
+            && NormPlace::ALL.len() == 1
+            && Positions::ALL.len() == 1
+            && MlpKind::ALL.len() == 1
+            && HeadKind::ALL.len() == 1
+    );
     take_zero(record)?;
     let mut stack = StackSettings {
         layers: take_u16(record)?,
         ..StackSettings::default()
     };
     if version > 1 {
-        // Each of these has one variant so far, which is the default.
-        const _: () = assert!(
-            NormKind::VARIANTS.len() == 1
-                && NormPlace::VARIANTS.len() == 1
-                && Positions::VARIANTS.len() == 1
-                && MlpKind::VARIANTS.len() == 1
-        );
         for _ in ["norm", "its place", "positions", "MLP"] {
             take_zero(record)?;
         }

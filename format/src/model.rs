@@ -1,5 +1,6 @@
 //! The one way in: bytes to a model.
 
+use crate::architecture::{Architecture, Head};
 use crate::bytes::{Fault, Reader};
 use crate::characters::Characters;
 use crate::container::Container;
@@ -51,7 +52,11 @@ impl<'a> Model<'a> {
         let mut reader = Reader::new(Section::Labels, labels, fault);
         let labels = StringTable::read(&mut reader)?;
         reader.finish()?;
-        if labels.len() != limits.labels || labels.is_empty() {
+        let Architecture::Encoder { head, .. } = manifest.architecture;
+        let fits = match head {
+            Head::Classes(_) => labels.len() == limits.labels && !labels.is_empty(),
+        };
+        if !fits {
             return reader.found(ErrorKind::Limit, 0);
         }
 

@@ -6,33 +6,6 @@
 
 use crate::tensor::layout::Form;
 
-/// What a tensor is for. Its number in a record is its place here, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// One row a token id.
-    TokenEmbedding,
-    /// One row a position.
-    PositionEmbedding,
-    /// One row a text of a pair.
-    SegmentEmbedding,
-    /// LayerNorm after the embeddings.
-    EmbeddingNorm,
-    /// One attention head: rows of W_Q (scaled by 1/√d_head), then W_K, then W_V.
-    Head,
-    /// W_O: the heads' values back to the residual stream.
-    AttentionOutput,
-    /// LayerNorm after the attention.
-    AttentionNorm,
-    /// L_in: residual stream to neurons.
-    MlpInput,
-    /// L_out: neurons to residual stream.
-    MlpOutput,
-    /// LayerNorm after the MLP.
-    MlpNorm,
-    /// Pooled vector to class logits.
-    Classifier,
-}
-
 /// The part of a network that a tensor belongs to, in the order of the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
@@ -95,52 +68,87 @@ pub struct Slot {
     pub cols: Size,
 }
 
-const fn slot(role: Role, part: Part, form: Form, rows: Size, cols: Size) -> Slot {
-    Slot {
-        role,
-        part,
-        count: match role {
-            Role::SegmentEmbedding => Count::AtMostOne,
-            Role::Head => Count::AnyNumber,
-            Role::TokenEmbedding
-            | Role::PositionEmbedding
-            | Role::EmbeddingNorm
-            | Role::AttentionOutput
-            | Role::AttentionNorm
-            | Role::MlpInput
-            | Role::MlpOutput
-            | Role::MlpNorm
-            | Role::Classifier => Count::One,
-        },
-        form,
-        rows,
-        cols,
-    }
+/// Roles and their lines of the table are written together, so that neither is without the other.
+macro_rules! schema {
+    ($(
+        $(#[$doc:meta])*
+        $role:ident $name:literal $part:ident $count:ident $form:ident [$rows:ident, $cols:ident]
+    )+) => {
+        /// What a tensor is for. Its number in a record is its place here, from 1.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Role {
+            $($(#[$doc])* $role,)+
+        }
+
+        const SLOTS: [Slot; [$(Role::$role),+].len()] = [$(Slot {
+            role: Role::$role,
+            part: Part::$part,
+            count: Count::$count,
+            form: Form::$form,
+            rows: Size::$rows,
+            cols: Size::$cols,
+        }),+];
+
+        impl Role {
+            /// The field's name for it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$role => $name,)+
+                }
+            }
+        }
+    };
+}
+
+schema! {
+    /// One row a token id.
+    TokenEmbedding "token embedding" Embeddings One Table [Pieces, Hidden]
+    /// One row a position.
+    PositionEmbedding "position embedding" Embeddings One Table [Tokens, Hidden]
+    /// One row a text of a pair.
+    SegmentEmbedding "segment embedding" Embeddings AtMostOne Table [Texts, Hidden]
+    /// LayerNorm after the embeddings.
+    EmbeddingNorm "embedding norm" Embeddings One Norm [One, Hidden]
+    /// One attention head: rows of W_Q (scaled by 1/√d_head), then W_K, then W_V.
+    Head "attention head" Layer AnyNumber Matrix [OfHead, Hidden]
+    /// W_O: the heads' values back to the residual stream.
+    AttentionOutput "attention output" Layer One Matrix [Hidden, Context]
+    /// LayerNorm after the attention.
+    AttentionNorm "attention norm" Layer One Norm [One, Hidden]
+    /// L_in: residual stream to neurons.
+    MlpInput "MLP input" Layer One Matrix [Intermediate, Hidden]
+    /// L_out: neurons to residual stream.
+    MlpOutput "MLP output" Layer One Matrix [Hidden, Intermediate]
+    /// LayerNorm after the MLP.
+    MlpNorm "MLP norm" Layer One Norm [One, Hidden]
+    /// Pooled vector to class logits.
+    Classifier "classifier" Head One Matrix [Labels, Hidden]
 }
 
 /// Every role, in the order of its number and of the directory within its part.
-pub static SCHEMA: [Slot; 11] = {
-    use {Form::*, Part::*, Role as R, Size as S};
-    [
-        slot(R::TokenEmbedding, Embeddings, Table, S::Pieces, S::Hidden),
-        slot(
-            R::PositionEmbedding,
-            Embeddings,
-            Table,
-            S::Tokens,
-            S::Hidden,
-        ),
-        slot(R::SegmentEmbedding, Embeddings, Table, S::Texts, S::Hidden),
-        slot(R::EmbeddingNorm, Embeddings, Norm, S::One, S::Hidden),
-        slot(R::Head, Layer, Matrix, S::OfHead, S::Hidden),
-        slot(R::AttentionOutput, Layer, Matrix, S::Hidden, S::Context),
-        slot(R::AttentionNorm, Layer, Norm, S::One, S::Hidden),
-        slot(R::MlpInput, Layer, Matrix, S::Intermediate, S::Hidden),
-        slot(R::MlpOutput, Layer, Matrix, S::Hidden, S::Intermediate),
-        slot(R::MlpNorm, Layer, Norm, S::One, S::Hidden),
-        slot(R::Classifier, Part::Head, Matrix, S::Labels, S::Hidden),
-    ]
-};
+pub static SCHEMA: [Slot; SLOTS.len()] = SLOTS;
+
+/// How many of the first `slots` lines of the table are in `part`, as often as `count` says.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler alone")]
+const fn count_slots(slots: usize, part: Part, count: Count) -> usize {
+    let (mut index, mut found) = (0, 0);
+    while index < slots {
+        let slot = &SLOTS[index];
+        if slot.part as u8 == part as u8 && slot.count as u8 == count as u8 {
+            found += 1;
+        }
+        index += 1;
+    }
+    found
+}
+
+impl Part {
+    /// Tensors that stand in it as often as `count` says.
+    pub(crate) const fn tensors(self, count: Count) -> usize {
+        count_slots(SLOTS.len(), self, count)
+    }
+}
 
 impl Slot {
     /// Whether it is a matrix of a layer: what is pruned, and what sparsity is a share of.
@@ -169,27 +177,11 @@ impl Role {
         SCHEMA.get(self as usize).unwrap_or(first)
     }
 
-    /// The field's name for it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TokenEmbedding => "token embedding",
-            Self::PositionEmbedding => "position embedding",
-            Self::SegmentEmbedding => "segment embedding",
-            Self::EmbeddingNorm => "embedding norm",
-            Self::Head => "attention head",
-            Self::AttentionOutput => "attention output",
-            Self::AttentionNorm => "attention norm",
-            Self::MlpInput => "MLP input",
-            Self::MlpOutput => "MLP output",
-            Self::MlpNorm => "MLP norm",
-            Self::Classifier => "classifier",
-        }
-    }
-
-    /// Records of the same layer from `first` to this one, where both stand there once.
-    pub(crate) fn records_after(self, first: Self) -> usize {
-        self as usize - first as usize
+    /// Tensors of its part in front of this one, of those that stand there once.
+    #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler alone")]
+    pub(crate) const fn index_in_part(self) -> usize {
+        let index = self as usize;
+        count_slots(index, SLOTS[index].part, Count::One)
     }
 
     /// Where a tensor must stand: embeddings, then layer by layer, then the head. A number above
@@ -246,15 +238,7 @@ mod tests {
             assert_eq!(Role::of(slot.role.tag()), Some(slot.role));
         }
         assert_eq!(Role::of(0), None);
-        assert_eq!(Role::of(12), None);
-    }
-
-    /// `records_after` counts on it.
-    #[test]
-    fn a_layer_has_its_heads_first_and_everything_else_once() {
-        let layer = SCHEMA.iter().filter(|slot| slot.part == Part::Layer);
-        let mut counts = layer.map(|slot| slot.count);
-        assert_eq!(counts.next(), Some(Count::AnyNumber));
-        assert!(counts.all(|count| count == Count::One));
+        let last = SCHEMA[SCHEMA.len() - 1].role;
+        assert_eq!(Role::of(last.tag() + 1), None);
     }
 }

@@ -32,7 +32,7 @@ use self::strings::string_table;
 use crate::architecture::Architecture;
 use crate::limits::Limits;
 use crate::manifest::{Manifest, Scores, TokenizerSettings};
-use crate::schema::Role;
+use crate::schema::{Role, Size};
 use crate::tensor::{Layout, Pattern, TENSOR_ALIGNMENT};
 use crate::{FormatError, Model, Section};
 
@@ -205,15 +205,22 @@ impl ModelSource {
             let TensorSource::Matrix(matrix) = tensor else {
                 continue;
             };
-            if matrix.role == Role::Head {
-                let value = matrix
-                    .rows
-                    .saturating_sub(matrix.query_rows.saturating_mul(2));
-                limits.query = limits.query.max(matrix.query_rows);
-                limits.value = limits.value.max(value);
-                *context.entry(matrix.layer).or_default() += value;
-            } else if matrix.role == Role::MlpInput {
-                limits.intermediate = limits.intermediate.max(matrix.rows);
+            match matrix.role.slot().rows {
+                Size::OfHead => {
+                    let query = matrix.query_rows;
+                    let value = matrix.rows.saturating_sub(query.saturating_mul(2));
+                    limits.query = limits.query.max(query);
+                    limits.value = limits.value.max(value);
+                    *context.entry(matrix.layer).or_default() += value;
+                }
+                Size::Intermediate => limits.intermediate = limits.intermediate.max(matrix.rows),
+                Size::One
+                | Size::Pieces
+                | Size::Tokens
+                | Size::Texts
+                | Size::Hidden
+                | Size::Context
+                | Size::Labels => {}
             }
         }
         limits.context = context.values().copied().max().unwrap_or(0);

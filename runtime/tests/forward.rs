@@ -224,10 +224,16 @@ fn random_models_have_every_layout_and_shape() {
         see("pair without segments", pair && !segment);
         see("pair with segments", pair && segment);
         see("single with a segment", !pair && segment);
-        see("ReLU", settings.activation == Activation::Relu);
-        see("GELU", settings.activation == Activation::Gelu);
-        see("mean", pooling == Pooling::Mean);
-        see("[CLS]", pooling == Pooling::Cls);
+        let activation = match settings.activation {
+            Activation::Relu => "ReLU",
+            Activation::Gelu => "GELU",
+        };
+        see(activation, true);
+        let pooling = match pooling {
+            Pooling::Mean => "mean",
+            Pooling::Cls => "[CLS]",
+        };
+        see(pooling, true);
         see("one class", model.limits().labels == 1);
         for (text, second) in &case.texts {
             let limit = model.limits().tokens;

@@ -22,7 +22,7 @@ mod record;
 use core::cell::{Cell, OnceCell};
 use core::panic::PanicInfo;
 
-use neuroprune_format::architecture::Architecture;
+use neuroprune_format::architecture::{Architecture, Head};
 use neuroprune_format::tensor::Record as TensorRecord;
 use neuroprune_format::{ErrorKind, FormatError, Model, Section};
 use neuroprune_runtime::{Classification, Classifier, RuntimeError, required_scratch};
@@ -142,7 +142,10 @@ pub extern "C" fn facts() -> *const u32 {
         return core::ptr::null();
     };
     let (manifest, limits) = (model.manifest(), model.limits());
-    let Architecture::Encoder { stack, .. } = manifest.architecture;
+    let Architecture::Encoder {
+        stack,
+        head: Head::Classes(_),
+    } = manifest.architecture;
     let score = |score: Option<f32>| score.unwrap_or(f32::NAN);
     Record::new()
         .text(manifest.name)

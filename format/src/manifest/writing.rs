@@ -5,38 +5,7 @@ use alloc::vec::Vec;
 use serde::Serialize;
 
 use super::{Manifest, Provenance, Scores, TokenizerSettings};
-use crate::architecture::{
-    Activation, Architecture, Head, MlpKind, NormKind, NormPlace, Pooling, Positions, StackSettings,
-};
-
-impl Architecture {
-    /// The first manifest version that can say this: who adds a variant says here which.
-    #[must_use]
-    pub fn first_version(&self) -> u16 {
-        let Self::Encoder { stack, head } = self;
-        let versions = [
-            match stack.norm {
-                NormKind::Layer => 1,
-            },
-            match stack.norm_place {
-                NormPlace::Post => 1,
-            },
-            match stack.positions {
-                Positions::Learned => 1,
-            },
-            match stack.mlp {
-                MlpKind::Plain => 1,
-            },
-            match stack.activation {
-                Activation::Relu | Activation::Gelu => 1,
-            },
-            match head {
-                Head::Classes(Pooling::Mean | Pooling::Cls) => 1,
-            },
-        ];
-        versions.into_iter().max().unwrap_or(1)
-    }
-}
+use crate::architecture::{Architecture, Head, StackSettings};
 
 impl Manifest<'_> {
     /// The record, in its own version.
@@ -60,8 +29,7 @@ impl Manifest<'_> {
             dense_weights,
         } = stack;
         let Head::Classes(pooling) = head;
-        // The number of the architecture is 0, and so is that of the head.
-        let (encoder, classes) = (0_u16, 0_u16);
+        let (encoder, classes) = (self.architecture.kind().number(), head.kind().number());
         let common = (norm_epsilon, dense_weights);
         let rest = Rest {
             tokenizer: self.tokenizer,

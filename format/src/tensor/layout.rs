@@ -11,34 +11,16 @@ pub enum Form {
     Norm,
 }
 
-/// Which weights of a tensor are stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pattern {
-    /// Every weight of the stored rows.
-    #[default]
-    Dense,
-    /// Of the stored rows the weights of the columns that a list names.
-    Columns,
-    /// Nonzero weights only: a count a row, then (column step, weight) pairs.
-    DeltaU8,
-    /// A bit for each column, then the weights of the bits that are set.
-    Bitmap,
-    /// Two neighbouring weights a step: a count a row, then (column step, 2 weights).
-    Blocks2,
-    /// Four neighbouring weights a step: a count a row, then (column step, 4 weights).
-    Blocks4,
-}
-
 /// How one weight is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Values {
     /// `i8`, −127…127, times the scale of its row.
+    #[default]
     I8,
-    /// `f16`.
-    F16,
 }
 
-/// Form, pattern and values of a tensor.
+/// Form, pattern and values of a tensor. Of a norm, which is gain and shift in `f16`, pattern and
+/// values say nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// What the bytes begin with.
@@ -56,31 +38,59 @@ pub const ROW_MAP: u8 = 2;
 /// Flag: a list of `u16` names the stored columns; the others are zero.
 pub const COLUMN_LIST: u8 = 4;
 
+/// Patterns and the list of all are written together.
+macro_rules! patterns {
+    ($($(#[$doc:meta])* $pattern:ident)+) => {
+        /// Which weights of a tensor are stored.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub enum Pattern {
+            $($(#[$doc])* $pattern,)+
+        }
+
+        impl Pattern {
+            /// Every pattern.
+            pub const ALL: [Self; [$(Self::$pattern),+].len()] = [$(Self::$pattern),+];
+        }
+    };
+}
+
+patterns! {
+    /// Every weight of the stored rows.
+    #[default]
+    Dense
+    /// Of the stored rows the weights of the columns that a list names.
+    Columns
+    /// Nonzero weights only: a count a row, then (column step, weight) pairs.
+    DeltaU8
+    /// A bit for each column, then the weights of the bits that are set.
+    Bitmap
+    /// Two neighbouring weights a step: a count a row, then (column step, 2 weights).
+    Blocks2
+    /// Four neighbouring weights a step: a count a row, then (column step, 4 weights).
+    Blocks4
+}
+
 impl Pattern {
-    /// Every pattern.
-    pub const ALL: [Self; 6] = [
-        Self::Dense,
-        Self::Columns,
-        Self::DeltaU8,
-        Self::Bitmap,
-        Self::Blocks2,
-        Self::Blocks4,
-    ];
+    /// The feature of `neuroprune-runtime` without which a program does not have it.
+    #[must_use]
+    pub const fn feature(self) -> Option<&'static str> {
+        match self {
+            Self::Dense | Self::Columns | Self::DeltaU8 => None,
+            Self::Bitmap => Some("bitmap"),
+            Self::Blocks2 | Self::Blocks4 => Some("blocks"),
+        }
+    }
 
     /// Itself; dense where this build does not have it, which then no matrix has. So the
     /// compiler sees which code for patterns is never needed.
     #[inline(always)]
     pub(crate) fn built(self) -> Self {
-        match self {
-            Self::Bitmap if !cfg!(feature = "bitmap") => Self::Dense,
-            Self::Blocks2 | Self::Blocks4 if !cfg!(feature = "blocks") => Self::Dense,
-            Self::Dense
-            | Self::Columns
-            | Self::DeltaU8
-            | Self::Bitmap
-            | Self::Blocks2
-            | Self::Blocks4 => self,
-        }
+        let is_built = match self {
+            Self::Dense | Self::Columns | Self::DeltaU8 => true,
+            Self::Bitmap => cfg!(feature = "bitmap"),
+            Self::Blocks2 | Self::Blocks4 => cfg!(feature = "blocks"),
+        };
+        if is_built { self } else { Self::Dense }
     }
 
     /// Columns below which a matrix cannot have this pattern.
@@ -119,32 +129,19 @@ impl Layout {
     /// A dense table of `i8`.
     pub const TABLE: Self = Self {
         form: Form::Table,
-        pattern: Pattern::Dense,
-        values: Values::I8,
+        ..Self::matrix(Pattern::Dense)
     };
 
-    /// Gain and shift in `f16`.
+    /// Gain and shift of a norm.
     pub const NORM: Self = Self {
         form: Form::Norm,
-        pattern: Pattern::Dense,
-        values: Values::F16,
+        ..Self::matrix(Pattern::Dense)
     };
-
-    /// By their numbers in a record, from 1. The first one names its columns where a flag says so.
-    const NUMBERED: [Self; 7] = [
-        Self::matrix(Pattern::Dense),
-        Self::matrix(Pattern::DeltaU8),
-        Self::TABLE,
-        Self::NORM,
-        Self::matrix(Pattern::Bitmap),
-        Self::matrix(Pattern::Blocks2),
-        Self::matrix(Pattern::Blocks4),
-    ];
 
     /// The layout that a number of a record stands for, with these flags, if this build has it.
     pub(crate) fn of(number: u8, flags: u8) -> Option<Self> {
-        let mut layout = *Self::NUMBERED.get(usize::from(number).wrapping_sub(1))?;
-        if number == 1 && flags & COLUMN_LIST != 0 {
+        let mut layout = *NUMBERED.get(usize::from(number).wrapping_sub(1))?;
+        if layout == Self::matrix(Pattern::Dense) && flags & COLUMN_LIST != 0 {
             layout.pattern = Pattern::Columns;
         }
         (layout.pattern.built() == layout.pattern).then_some(layout)
@@ -165,20 +162,6 @@ impl Layout {
         }
     }
 
-    /// The number that stands for this layout in a record.
-    #[must_use]
-    pub fn tag(self) -> u8 {
-        match (self.form, self.values, self.pattern) {
-            (Form::Table, Values::I8 | Values::F16, _) => 3,
-            (Form::Norm, Values::I8 | Values::F16, _) => 4,
-            (Form::Matrix, Values::I8 | Values::F16, Pattern::Dense | Pattern::Columns) => 1,
-            (Form::Matrix, Values::I8 | Values::F16, Pattern::DeltaU8) => 2,
-            (Form::Matrix, Values::I8 | Values::F16, Pattern::Bitmap) => 5,
-            (Form::Matrix, Values::I8 | Values::F16, Pattern::Blocks2) => 6,
-            (Form::Matrix, Values::I8 | Values::F16, Pattern::Blocks4) => 7,
-        }
-    }
-
     /// Name for tables.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -186,6 +169,55 @@ impl Layout {
             Form::Matrix => self.pattern.name(),
             Form::Table => "embedding int8",
             Form::Norm => "f16",
+        }
+    }
+}
+
+/// Numbers of a record and what they stand for are written together: a layout without a number
+/// does not build.
+macro_rules! numbered {
+    ($($number:literal $layout:expr => $shape:pat,)+) => {
+        /// By their numbers, from 1.
+        const NUMBERED: [Layout; [$($number),+].len()] = [$($layout),+];
+
+        impl Layout {
+            /// The number that stands for this layout in a record.
+            #[must_use]
+            pub const fn tag(self) -> u8 {
+                match (self.form, self.pattern, self.values) {
+                    $($shape => $number,)+
+                }
+            }
+        }
+    };
+}
+
+// A flag tells the list of columns apart.
+numbered! {
+    1 Layout::matrix(Pattern::Dense) => (Form::Matrix, Pattern::Dense | Pattern::Columns, Values::I8),
+    2 Layout::matrix(Pattern::DeltaU8) => (Form::Matrix, Pattern::DeltaU8, Values::I8),
+    3 Layout::TABLE => (Form::Table, _, Values::I8),
+    4 Layout::NORM => (Form::Norm, _, _),
+    5 Layout::matrix(Pattern::Bitmap) => (Form::Matrix, Pattern::Bitmap, Values::I8),
+    6 Layout::matrix(Pattern::Blocks2) => (Form::Matrix, Pattern::Blocks2, Values::I8),
+    7 Layout::matrix(Pattern::Blocks4) => (Form::Matrix, Pattern::Blocks4, Values::I8),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layout_is_found_at_its_number() {
+        for (number, layout) in (1..).zip(NUMBERED) {
+            assert_eq!(layout.tag(), number);
+            if layout.pattern.built() == layout.pattern {
+                assert_eq!(Layout::of(number, 0), Some(layout));
+            }
+        }
+        for pattern in Pattern::ALL {
+            let tag = usize::from(Layout::matrix(pattern).tag());
+            assert_eq!(NUMBERED[tag - 1].form, Form::Matrix, "{pattern:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A weight matrix or a table of rows: what its bytes begin with, and what is checked.
 
 use super::rows::{Rows, Weights};
-use super::{BIAS, Pattern, ROW_MAP, Record, Scale, check_numbers, tensor_reader};
+use super::{BIAS, Pattern, ROW_MAP, Record, Scale, Values, check_numbers, tensor_reader};
 use crate::ErrorKind;
 use crate::bytes::Fault;
 
@@ -42,12 +42,13 @@ impl<'a> Matrix<'a> {
         let scales = reader.take(stored_rows)?;
         let mut weights = Weights {
             pattern: record.layout.pattern,
+            values: record.layout.values,
             columns: &[],
             stored: record.cols,
             ..Weights::default()
         };
-        match weights.pattern {
-            Pattern::Dense | Pattern::Columns => {
+        match (weights.pattern, weights.values) {
+            (Pattern::Dense | Pattern::Columns, Values::I8) => {
                 if weights.pattern == Pattern::Columns {
                     weights.stored = usize::from(reader.u16()?);
                     weights.columns = reader.take_items(weights.stored, 2)?;
@@ -55,8 +56,8 @@ impl<'a> Matrix<'a> {
                 weights.bytes = reader.take_items(stored_rows, weights.stored)?;
                 reader.finish()?;
             }
-            Pattern::DeltaU8 | Pattern::Bitmap => weights.bytes = reader.rest(),
-            Pattern::Blocks2 | Pattern::Blocks4 => {
+            (Pattern::DeltaU8 | Pattern::Bitmap, Values::I8) => weights.bytes = reader.rest(),
+            (Pattern::Blocks2 | Pattern::Blocks4, Values::I8) => {
                 weights.counts = reader.take(stored_rows.div_ceil(2))?;
                 weights.bytes = reader.rest();
             }

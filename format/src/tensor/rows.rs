@@ -1,7 +1,7 @@
 //! Rows of a matrix, whatever its pattern: as iterators, and as bytes for kernels.
 
 use super::stream::{IN_STREAM, Stream, take_counted};
-use super::{Pattern, ROW_SUM_LIMIT, Scale, bit, bitmap, blocks, delta, dense};
+use super::{Pattern, ROW_SUM_LIMIT, Scale, Values, bit, bitmap, blocks, delta, dense};
 use crate::ErrorKind;
 use crate::bytes::{Fault, f16_at, f16_from_bits};
 
@@ -99,6 +99,8 @@ pub struct Affine {
 pub struct RowBytes<'a> {
     /// Which weights of a row are stored; one that this build has.
     pub pattern: Pattern,
+    /// How each is written.
+    pub values: Values,
     /// The stored columns, of `u16`; empty for other patterns than [`Pattern::Columns`].
     pub columns: &'a [u8],
     /// A [`Scale`] a stored row.
@@ -129,6 +131,7 @@ impl<'a> Rows<'a> {
     pub fn bytes(&self) -> RowBytes<'a> {
         RowBytes {
             pattern: self.weights.pattern.built(),
+            values: self.weights.values,
             columns: self.weights.columns,
             scales: self.scales,
             bias: self.bias,
@@ -265,6 +268,8 @@ fn take_f16(rest: &mut &[u8]) -> f32 {
 pub(super) struct Weights<'a> {
     /// Which weights of a row are stored.
     pub(super) pattern: Pattern,
+    /// How each is written.
+    pub(super) values: Values,
     /// The stored columns of [`Pattern::Columns`], of `u16`.
     pub(super) columns: &'a [u8],
     /// Columns of a dense row.
@@ -289,16 +294,18 @@ impl<'a> Weights<'a> {
     #[inline]
     fn take_row(&mut self, cols: usize) -> RowWeights<'a> {
         let rest = &mut self.bytes;
-        let counted = match self.pattern.built() {
-            Pattern::DeltaU8 => Counted::One,
-            Pattern::Blocks2 => Counted::Two,
-            Pattern::Blocks4 => Counted::Four,
-            Pattern::Bitmap => {
+        let counted = match (self.pattern.built(), self.values) {
+            (Pattern::DeltaU8, Values::I8) => Counted::One,
+            (Pattern::Blocks2, Values::I8) => Counted::Two,
+            (Pattern::Blocks4, Values::I8) => Counted::Four,
+            (Pattern::Bitmap, Values::I8) => {
                 let (bits, weights) = bitmap::take_row(rest, cols);
                 return RowWeights::Bitmap { bits, weights };
             }
-            Pattern::Dense => return RowWeights::Dense(dense::take_row(rest, self.stored)),
-            Pattern::Columns => {
+            (Pattern::Dense, Values::I8) => {
+                return RowWeights::Dense(dense::take_row(rest, self.stored));
+            }
+            (Pattern::Columns, Values::I8) => {
                 let weights = dense::take_row(rest, self.stored);
                 return RowWeights::Columns(self.columns, weights);
             }
@@ -315,13 +322,18 @@ impl<'a> Weights<'a> {
     /// Row `index` of weights that are all stored; nothing of others.
     #[inline]
     pub(super) fn dense_row(&self, index: usize) -> Option<&'a [u8]> {
-        match self.pattern {
-            Pattern::Dense => self.bytes.get(index * self.stored..)?.get(..self.stored),
-            Pattern::Columns
-            | Pattern::DeltaU8
-            | Pattern::Bitmap
-            | Pattern::Blocks2
-            | Pattern::Blocks4 => None,
+        match (self.pattern, self.values) {
+            (Pattern::Dense, Values::I8) => {
+                self.bytes.get(index * self.stored..)?.get(..self.stored)
+            }
+            (
+                Pattern::Columns
+                | Pattern::DeltaU8
+                | Pattern::Bitmap
+                | Pattern::Blocks2
+                | Pattern::Blocks4,
+                Values::I8,
+            ) => None,
         }
     }
 
@@ -339,16 +351,16 @@ impl<'a> Weights<'a> {
     /// Skips the next `rows` stored rows.
     fn skip_rows(&mut self, rows: usize, cols: usize) {
         let rest = &mut self.bytes;
-        let counted = match self.pattern.built() {
-            Pattern::DeltaU8 => Counted::One,
-            Pattern::Blocks2 => Counted::Two,
-            Pattern::Blocks4 => Counted::Four,
-            Pattern::Bitmap => {
+        let counted = match (self.pattern.built(), self.values) {
+            (Pattern::DeltaU8, Values::I8) => Counted::One,
+            (Pattern::Blocks2, Values::I8) => Counted::Two,
+            (Pattern::Blocks4, Values::I8) => Counted::Four,
+            (Pattern::Bitmap, Values::I8) => {
                 return (0..rows).for_each(|_| {
                     bitmap::take_row(rest, cols);
                 });
             }
-            Pattern::Dense | Pattern::Columns => {
+            (Pattern::Dense | Pattern::Columns, Values::I8) => {
                 *rest = rest.get(rows * self.stored..).unwrap_or(&[]);
                 return;
             }
@@ -369,14 +381,14 @@ impl<'a> Weights<'a> {
         for row in 0..rows {
             let row_at = stream.at();
             let half = blocks::half(self.counts, row);
-            let sum = match self.pattern.built() {
-                Pattern::Dense | Pattern::Columns => {
+            let sum = match (self.pattern.built(), self.values) {
+                (Pattern::Dense | Pattern::Columns, Values::I8) => {
                     return dense::check(self.columns, rest, cols, end, fault);
                 }
-                Pattern::DeltaU8 => delta::check_row(&mut stream, cols)?,
-                Pattern::Bitmap => bitmap::check_row(&mut stream, cols)?,
-                Pattern::Blocks2 => blocks::check_row(&mut stream, half, 2, cols)?,
-                Pattern::Blocks4 => blocks::check_row(&mut stream, half, 4, cols)?,
+                (Pattern::DeltaU8, Values::I8) => delta::check_row(&mut stream, cols)?,
+                (Pattern::Bitmap, Values::I8) => bitmap::check_row(&mut stream, cols)?,
+                (Pattern::Blocks2, Values::I8) => blocks::check_row(&mut stream, half, 2, cols)?,
+                (Pattern::Blocks4, Values::I8) => blocks::check_row(&mut stream, half, 4, cols)?,
             };
             // Columns stay below 2¹⁶, so Σ|w| fits.
             if sum > ROW_SUM_LIMIT {

@@ -13,7 +13,7 @@ mod smlal;
 
 use core::ptr::null;
 
-use neuroprune_format::tensor::{Pattern, RowBytes, Rows, Scale};
+use neuroprune_format::tensor::{Pattern, RowBytes, Rows, Scale, Values};
 
 pub use crate::kernels::portable::floats::scale;
 #[cfg(not(fpu))]
@@ -88,16 +88,16 @@ fn is_short(tile: &Tile<'_, Feature>) -> bool {
 /// float unit.
 pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_, Feature>, output: &mut [Lanes<f32>]) {
     let (cols, bytes) = (rows.cols(), rows.bytes());
-    let kernel: Option<Kernel> = match (bytes.pattern, is_short(tile)) {
-        (Pattern::DeltaU8, false) => Some(neuroprune_delta8),
-        (Pattern::DeltaU8, true) => Some(neuroprune_delta4),
-        (Pattern::Bitmap, false) => Some(neuroprune_bitmap8),
-        (Pattern::Bitmap, true) => Some(neuroprune_bitmap4),
-        (Pattern::Blocks2, false) => Some(neuroprune_blocks2_8),
-        (Pattern::Blocks2, true) => Some(neuroprune_blocks2_4),
-        (Pattern::Blocks4, false) => Some(neuroprune_blocks4_8),
-        (Pattern::Blocks4, true) => Some(neuroprune_blocks4_4),
-        (Pattern::Dense | Pattern::Columns, _) => None,
+    let kernel: Option<Kernel> = match (bytes.pattern, bytes.values, is_short(tile)) {
+        (Pattern::DeltaU8, Values::I8, false) => Some(neuroprune_delta8),
+        (Pattern::DeltaU8, Values::I8, true) => Some(neuroprune_delta4),
+        (Pattern::Bitmap, Values::I8, false) => Some(neuroprune_bitmap8),
+        (Pattern::Bitmap, Values::I8, true) => Some(neuroprune_bitmap4),
+        (Pattern::Blocks2, Values::I8, false) => Some(neuroprune_blocks2_8),
+        (Pattern::Blocks2, Values::I8, true) => Some(neuroprune_blocks2_4),
+        (Pattern::Blocks4, Values::I8, false) => Some(neuroprune_blocks4_8),
+        (Pattern::Blocks4, Values::I8, true) => Some(neuroprune_blocks4_4),
+        (Pattern::Dense | Pattern::Columns, Values::I8, _) => None,
     };
     if tile.features.len() < cols {
         return;
@@ -171,7 +171,14 @@ fn counts_after(bytes: &RowBytes<'_>, rows: usize) -> (*const u8, u32) {
 #[inline(never)]
 fn multiply_dense(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]) {
     let (cols, bytes) = (rows.cols(), rows.bytes());
-    let list = (bytes.pattern == Pattern::Columns).then_some(bytes.columns);
+    let list = match (bytes.pattern, bytes.values) {
+        (Pattern::Dense, Values::I8) => None,
+        (Pattern::Columns, Values::I8) => Some(bytes.columns),
+        // These have kernels that scale their rows.
+        (Pattern::DeltaU8 | Pattern::Bitmap | Pattern::Blocks2 | Pattern::Blocks4, Values::I8) => {
+            return;
+        }
+    };
     let stored = list.map_or(cols, |columns| columns.len() / 2);
     let mut weights = bytes.weights;
     let mut row = 0;

@@ -21,12 +21,6 @@ pub const CODE_BYTES: usize = 33_050;
 /// in `firmware-examples/src/bin/footprint.mps2-an386.out`.
 pub const STACK_BYTES: usize = 2_600;
 
-/// Features of the runtime, and the layouts that are in them.
-const FEATURES: [(&str, &[Pattern]); 2] = [
-    ("bitmap", &[Pattern::Bitmap]),
-    ("blocks", &[Pattern::Blocks2, Pattern::Blocks4]),
-];
-
 /// Tiles of eight tokens in a text of 16.
 const TILES: u64 = 2;
 
@@ -171,14 +165,13 @@ impl Inspection {
         let encoder = tensors.iter().filter(|tensor| tensor.is_encoder);
         let nonzeros = encoder.filter_map(|tensor| tensor.nonzeros).sum();
         let work = tensors.iter().filter_map(|tensor| tensor.work).sum();
-        let has = |kinds: &[Pattern]| {
-            let mut layouts = tensors.iter().map(|tensor| tensor.layout);
-            layouts.any(|layout| kinds.iter().any(|kind| kind.name() == layout))
-        };
-        let runtime_features = FEATURES
-            .iter()
-            .filter_map(|(feature, layouts)| has(layouts).then_some(*feature));
-        let runtime_features = runtime_features.collect();
+        let patterns = model
+            .tensors()
+            .records()
+            .map(|record| record.layout.pattern);
+        let mut runtime_features: Vec<_> = patterns.filter_map(Pattern::feature).collect();
+        runtime_features.sort_unstable();
+        runtime_features.dedup();
         let sections = Container::open(bytes)?.entries().map(|entry| SectionFacts {
             name: entry.section.to_string(),
             bytes: entry.length,

@@ -8,7 +8,6 @@ use candle_core::{Result, Tensor};
 
 use super::Network;
 use super::parameter::Parameter;
-use super::precision::Precision;
 use super::tape::{Gradients, Node, Tape};
 use crate::ops::RowIndex;
 use crate::recipe::PoolingKind;
@@ -106,10 +105,10 @@ impl Network {
 
     fn look_up(&self, tape: &mut Tape, table: &Parameter, index: &RowIndex) -> Result<Node> {
         let found = tape.rows(table, index)?;
-        match self.precision {
-            Precision::Float | Precision::Bf16 => Ok(found),
-            Precision::Int8 => tape.fake_quantize(&found, self.shape.hidden),
+        if self.precision.is_int8() {
+            return tape.fake_quantize(&found, self.shape.hidden);
         }
+        Ok(found)
     }
 }
 
@@ -156,7 +155,7 @@ mod tests {
     use candle_core::{DType, Device};
 
     use super::*;
-    use crate::network::Shape;
+    use crate::network::{Precision, Shape};
     use crate::ops::fake_quantize;
     use crate::random::{Purpose, initial_values, stream};
     use crate::recipe::{ActivationKind, ModelRecipe};

@@ -86,7 +86,7 @@ impl Layer {
     ) -> Result<Node> {
         let (heads, epsilon) = (self.heads_in(shape), shape.norm_epsilon);
         let mut projected = self.projection.forward(tape, x, precision)?;
-        if precision == Precision::Int8 {
+        if precision.is_int8() {
             // The file has a scale a head.
             projected = tape.fake_quantize(&projected, heads.width)?;
         }

@@ -27,6 +27,14 @@ impl From<FloatPrecision> for Precision {
 }
 
 impl Precision {
+    /// Whether everything that the file has in int8 is rounded as it is there.
+    pub(super) fn is_int8(self) -> bool {
+        match self {
+            Self::Float | Self::Bf16 => false,
+            Self::Int8 => true,
+        }
+    }
+
     /// `x` `[rows, width]` as a product reads it, each row on its own.
     fn read(self, x: &Tensor) -> Result<Tensor> {
         match self {

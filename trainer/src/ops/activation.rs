@@ -72,6 +72,17 @@ pub(crate) fn activation_backward(
 }
 
 /// max(0, x). Not `max`, which would hide what is not a number.
+impl ActivationKind {
+    /// As in `kernels.cu`.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "for a GPU"))]
+    pub(in crate::ops) fn number_in_kernels(self) -> u32 {
+        match self {
+            Self::Relu => 0,
+            Self::Gelu => 1,
+        }
+    }
+}
+
 fn rectify(x: f32) -> f32 {
     if x <= 0.0 { 0.0 } else { x }
 }
@@ -126,6 +137,8 @@ fn map(a: &[f32], b: &[f32], function: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f
 #[cfg(test)]
 mod tests {
     use super::super::gradient_check::{check, values};
+    use clap::ValueEnum as _;
+
     use super::*;
 
     #[test]
@@ -133,8 +146,11 @@ mod tests {
         let x = values(&[7, 9], 3);
         // Differences mislead across ReLU's corner; stay away from it.
         let shifted = x.affine(1.0, 3.0).unwrap();
-        let cases = [(&x, ActivationKind::Gelu), (&shifted, ActivationKind::Relu)];
-        for (x, kind) in cases {
+        for &kind in ActivationKind::value_variants() {
+            let x = match kind {
+                ActivationKind::Relu => &shifted,
+                ActivationKind::Gelu => &x,
+            };
             check(
                 [x.clone()],
                 |[x]| activation(x, kind),

@@ -124,8 +124,10 @@ __device__ __forceinline__ float activated(float x, u32 kind) {
         Bump b = bump(x);
         return __fsub_rn(positive, __fmul_rn(__fmul_rn(b.cubic, b.t), __fmul_rn(b.left, b.left)));
     }
-    default: return positive;
+    case RELU: return positive;
     }
+    __trap();
+    return 0.f;
 }
 
 __device__ __forceinline__ float slope(float x, u32 kind) {
@@ -136,8 +138,10 @@ __device__ __forceinline__ float slope(float x, u32 kind) {
         float bump_slope = b.left * (b.left * (b.cubic + b.t * cubic_slope) - 2.f * (b.cubic * b.t));
         return x > 0.f ? 1.f - bump_slope : bump_slope;
     }
-    default: return x > 0.f ? 1.f : 0.f;
+    case RELU: return x > 0.f ? 1.f : 0.f;
     }
+    __trap();
+    return 0.f;
 }
 
 extern "C" __global__ void activation(const float* __restrict__ x, float* __restrict__ y, u32 count, u32 kind) {

@@ -1,5 +1,6 @@
 //! How weights are chosen, each way with its own settings: `docs/method.md`, "Methods".
 
+use clap::ValueEnum as _;
 use serde::{Deserialize, Serialize};
 
 /// How weights are chosen. A method carries the settings that mean something to it and no
@@ -160,14 +161,9 @@ impl From<Neuroprune> for Method {
 
 impl MethodKind {
     /// Every method, the default first.
-    pub const ALL: [Self; 6] = [
-        Self::Neuroprune,
-        Self::Paper,
-        Self::L1,
-        Self::Magnitude,
-        Self::Sensitivity,
-        Self::Movement,
-    ];
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Self::value_variants().iter().copied()
+    }
 
     /// The name in recipes, `paper`.
     #[must_use]

@@ -35,7 +35,7 @@ pub struct ModelRecipe {
 }
 
 /// Function between the MLP's matrices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ActivationKind {
     /// max(0, x): the cheapest on a microcontroller.
@@ -45,7 +45,7 @@ pub enum ActivationKind {
 }
 
 /// How the sequence becomes one vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum PoolingKind {
     /// Mean over all tokens.

@@ -112,7 +112,7 @@ impl MethodKind {
             Method::new(*kind).write_to(&mut keys);
             keys.settings().contains(&key)
         };
-        Self::ALL.into_iter().filter(has).collect()
+        Self::all().filter(has).collect()
     }
 }
 
@@ -238,7 +238,7 @@ impl ForeignKey {
     pub(super) fn find(path: &str, kind: MethodKind) -> Option<Self> {
         let name = path.strip_prefix("pruning.")?;
         let mut all = PruningKeys::default();
-        for other in MethodKind::ALL {
+        for other in MethodKind::all() {
             Method::new(other).write_to(&mut all);
         }
         let key = all.settings().into_iter().find(|key| *key == name)?;

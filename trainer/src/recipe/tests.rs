@@ -108,7 +108,7 @@ fn wider_blocks_have_no_price_of_a_neuron() {
 
 #[test]
 fn names_of_methods_are_those_of_recipes() {
-    for kind in MethodKind::ALL {
+    for kind in MethodKind::all() {
         let recipe = Recipe::default().with(METHOD, kind.name()).unwrap();
         assert_eq!(recipe.pruning.method, Method::new(kind));
         let text = format!("[pruning]\nmethod = \"{}\"", kind.name());

@@ -137,11 +137,18 @@ fn add_maps(layers: &mut [LayerView], model: &Model<'_>) {
     let tensors = model.tensors();
     let cell = cell_size(&model.limits());
     for record in tensors.records() {
-        let is_mlp = matches!(record.role, Role::MlpInput | Role::MlpOutput);
-        let is_head = record.role == Role::Head;
-        if !(is_mlp || is_head || record.role == Role::AttentionOutput) {
-            continue;
-        }
+        let (is_head, is_mlp) = match record.role {
+            Role::Head => (true, false),
+            Role::AttentionOutput => (false, false),
+            Role::MlpInput | Role::MlpOutput => (false, true),
+            Role::TokenEmbedding
+            | Role::PositionEmbedding
+            | Role::SegmentEmbedding
+            | Role::EmbeddingNorm
+            | Role::AttentionNorm
+            | Role::MlpNorm
+            | Role::Classifier => continue,
+        };
         let layer = layers.iter_mut().find(|l| l.number == record.layer);
         let (Some(layer), Some(matrix)) = (layer, tensors.matrix(&record)) else {
             continue;

@@ -19,6 +19,7 @@ use crate::recipe::{
 use crate::text::batch::{Batch, EncodedExample};
 use crate::training::loss::Loss;
 use candle_core::{DType, Device, Result, Tensor};
+use clap::ValueEnum as _;
 
 /// Of the largest magnitude.
 const TOLERANCE: f32 = 4e-3;
@@ -79,7 +80,7 @@ fn operations_agree() {
                 Ok([layer_norm(x, gain, shift, 1e-5)?])
             });
         }
-        for kind in [ActivationKind::Gelu, ActivationKind::Relu] {
+        for &kind in ActivationKind::value_variants() {
             let inputs = [random(&[tokens, width], 6)];
             compare("activation", &gpu, inputs, |[x]| Ok([activation(x, kind)?]));
         }
@@ -158,7 +159,7 @@ fn products_agree() {
 #[test]
 fn joint_operations_agree() {
     let gpu = gpu();
-    let kinds = [ActivationKind::Gelu, ActivationKind::Relu];
+    let kinds = ActivationKind::value_variants();
     for (tokens, width) in [(1, 7), (3, 33), (700, 384), (130, 1536)] {
         let matrices: Vec<Tensor> = (0..5).map(|it| random(&[tokens, width], it)).collect();
         let rows: Vec<Tensor> = (5..8).map(|it| random(&[width], it)).collect();
@@ -184,7 +185,7 @@ fn joint_operations_agree() {
                     found.grad_bias,
                 ]);
             }
-            for kind in kinds {
+            for &kind in kinds {
                 let product = matrices[0].copy().unwrap();
                 let (sum, activated) = bias_and_activate(product, &rows[0], kind).unwrap();
                 let found = activation_backward(&sum, kind, &matrices[1], &mut deferred);

@@ -20,7 +20,8 @@ impl Run {
         }
         let mut sparsity = pruning::scheduled_sparsity(recipe, self.step, steps);
         if schedule::has_ended(recipe, self.step, steps) {
-            if matches!(recipe.method, Method::Paper(_)) {
+            // A method that removes weights once, here, has penalties until then.
+            if recipe.method.interval().is_none() {
                 // What the penalties brought down has the smallest weights: it is pruned first.
                 let reached = penalty::share_below_epsilon(&self.network)?;
                 #[expect(clippy::cast_possible_truncation, reason = "a share")]

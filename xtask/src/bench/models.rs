@@ -33,6 +33,9 @@ pub(crate) const LAYOUTS: [Layout; 5] = [
     layout("blocks 1×4", Pattern::Blocks4, 4),
 ];
 
+// A list of columns is a dense matrix here.
+const _: () = assert!(LAYOUTS.len() + 1 == Pattern::ALL.len());
+
 const fn layout(name: &'static str, kind: Pattern, block: usize) -> Layout {
     Layout { name, kind, block }
 }

@@ -10,7 +10,7 @@ use core::arch::wasm32::{
 };
 use core::ops::Range;
 
-use neuroprune_format::tensor::{Pattern, RowWeights, Rows, take_delta_row};
+use neuroprune_format::tensor::{Pattern, RowWeights, Rows, Values, take_delta_row};
 
 use super::dense::dense_groups;
 use super::feature::{Feature, vector};
@@ -48,10 +48,10 @@ fn multiply_tiles<const FULL: bool, const N: usize>(
     tiles: [&[Feature]; N],
     sums: &mut [Lanes<i32>],
 ) {
-    match rows.bytes().pattern {
-        Pattern::Dense => dense_rows::<FULL, N>(rows, tiles, sums),
-        Pattern::DeltaU8 => delta_rows::<FULL, N>(rows, tiles, sums),
-        Pattern::Columns | Pattern::Bitmap | Pattern::Blocks2 | Pattern::Blocks4 => {
+    match (rows.bytes().pattern, rows.bytes().values) {
+        (Pattern::Dense, Values::I8) => dense_rows::<FULL, N>(rows, tiles, sums),
+        (Pattern::DeltaU8, Values::I8) => delta_rows::<FULL, N>(rows, tiles, sums),
+        (Pattern::Columns | Pattern::Bitmap | Pattern::Blocks2 | Pattern::Blocks4, Values::I8) => {
             other_rows::<FULL, N>(rows, tiles, sums);
         }
     }

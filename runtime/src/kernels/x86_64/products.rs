@@ -15,7 +15,7 @@ use core::arch::x86_64::{
     _mm256_setzero_si256, _mm256_srai_epi16,
 };
 
-use neuroprune_format::tensor::{Pattern, RowWeights, Rows};
+use neuroprune_format::tensor::{Pattern, RowWeights, Rows, Values};
 
 use super::features::{Features, filled_up, interleaved, products, transposed, widened};
 use crate::kernels::portable::scalar::{self, Feature};
@@ -32,8 +32,16 @@ pub(super) fn multiply(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [La
     let Some(features) = Features::new(tile.features, rows.cols()) else {
         return scalar::multiply(rows, tile, sums);
     };
-    if rows.bytes().pattern == Pattern::Dense {
-        return stored_rows(rows, tile, sums);
+    match (rows.bytes().pattern, rows.bytes().values) {
+        (Pattern::Dense, Values::I8) => return stored_rows(rows, tile, sums),
+        (
+            Pattern::Columns
+            | Pattern::DeltaU8
+            | Pattern::Bitmap
+            | Pattern::Blocks2
+            | Pattern::Blocks4,
+            Values::I8,
+        ) => {}
     }
     for (sums, row) in sums.iter_mut().zip(rows.clone()) {
         // SAFETY: there are as many features as columns, and a matrix has passed the checks

@@ -15,7 +15,7 @@ use core::arch::x86_64::{
 };
 use core::mem::MaybeUninit;
 
-use neuroprune_format::tensor::{Pattern, RowWeights, Rows};
+use neuroprune_format::tensor::{Pattern, RowWeights, Rows, Values};
 
 use super::columns::{Columns, Sums, of_halves, repeated};
 use super::features::filled_up;
@@ -33,9 +33,11 @@ pub(super) fn project_tiles(
     tiles: &[Tile<'_, Feature>],
     output: &mut [Lanes<f32>],
 ) {
-    let is_sparse = match rows.bytes().pattern {
-        Pattern::Dense | Pattern::Columns => false,
-        Pattern::DeltaU8 | Pattern::Bitmap | Pattern::Blocks2 | Pattern::Blocks4 => true,
+    let is_sparse = match (rows.bytes().pattern, rows.bytes().values) {
+        (Pattern::Dense | Pattern::Columns, Values::I8) => false,
+        (Pattern::DeltaU8 | Pattern::Bitmap | Pattern::Blocks2 | Pattern::Blocks4, Values::I8) => {
+            true
+        }
     };
     let is_done = is_sparse
         && match tiles.len() {
@@ -83,8 +85,9 @@ fn project_rows<const N: usize, const GROUP: usize>(
         // of its format: no row names a column after the last.
         unsafe {
             match row.weights {
-                // Not of a sparse layout.
-                RowWeights::Dense(_) | RowWeights::Columns(..) => {}
+                RowWeights::Dense(_) | RowWeights::Columns(..) => {
+                    debug_assert!(false, "a row of bytes in a matrix that is sparse");
+                }
                 RowWeights::DeltaU8(pairs) => delta_row::<N, GROUP>(pairs, columns, &mut sums),
                 RowWeights::Bitmap { bits, weights } => {
                     bitmap_row::<N, GROUP>(bits, weights, columns, &mut sums);

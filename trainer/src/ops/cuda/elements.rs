@@ -44,21 +44,13 @@ pub(in crate::ops) fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// As in `kernels.cu`.
-fn number_of(kind: ActivationKind) -> u32 {
-    match kind {
-        ActivationKind::Relu => 0,
-        ActivationKind::Gelu => 1,
-    }
-}
-
 /// See [`crate::ops::activation`].
 pub(in crate::ops) fn activation(x: &Tensor, kind: ActivationKind) -> Result<Tensor> {
     let device = device_of(x)?;
     let count = x.elem_count();
     let y = alone(device, x.shape())?;
     let (from, to) = (address(x, count)?, address(&y, count)?);
-    let (count, kind) = (size(count)?, number_of(kind));
+    let (count, kind) = (size(count)?, kind.number_in_kernels());
     launch!(
         kernel(device, Source::General, "activation")?,
         for_each(count),
@@ -83,7 +75,7 @@ pub(in crate::ops) fn bias_and_activate(
     let (x, bias) = (address(product, rows * width)?, address(bias, width)?);
     let to = address(&y, rows * width)?;
     let (count, cols) = (size(rows * width)?, size(width)?);
-    let kind = number_of(kind);
+    let kind = kind.number_in_kernels();
     launch!(
         kernel(device, Source::General, "bias_and_activate")?,
         for_each(count),
@@ -112,7 +104,7 @@ pub(in crate::ops) fn activation_backward(
     let (x, gradient) = (address(x, rows * width)?, address(gradient, rows * width)?);
     let (to_x, to_partial) = (address(&grad_x, rows * width)?, partial.address()?);
     let (count, cols) = (size(rows)?, size(width)?);
-    let kind = number_of(kind);
+    let kind = kind.number_in_kernels();
     launch!(
         kernel(device, Source::General, "activation_backward")?,
         parts.configuration,

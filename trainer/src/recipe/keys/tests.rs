@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn every_key_of_a_recipe_is_listed_once_and_in_order() {
-    for kind in MethodKind::ALL {
+    for kind in MethodKind::all() {
         let mut recipe = Recipe::default();
         recipe.pruning.method = Method::new(kind);
         let table = recipe.to_toml().parse::<Table>().unwrap();
