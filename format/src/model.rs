@@ -28,8 +28,8 @@ impl<'a> Model<'a> {
     /// Checks the file that `bytes` begin with, and returns the view.
     ///
     /// Linear in the file, without allocation. Nothing about the view can fail afterwards. The
-    /// header says how long the file is, so a whole flash partition can be given; who received
-    /// a file, and knows its length, compares it with that of [`Model::bytes`].
+    /// header says how long the file is, so a whole flash partition can be given; who knows the
+    /// length of a file asks [`Model::open_whole`].
     ///
     /// # Errors
     /// A [`FormatError`] naming the first thing that does not hold, its section
@@ -38,6 +38,20 @@ impl<'a> Model<'a> {
     #[inline(never)]
     pub fn open(bytes: &'a [u8]) -> Result<Self, FormatError> {
         Fault::catch(|fault| Self::read(bytes, fault))
+    }
+
+    /// Checks a file of known length, as a disk or a network gives it: bytes that follow it are
+    /// damage.
+    ///
+    /// # Errors
+    /// As [`Model::open`], and [`ErrorKind::Trailing`] with the file's own length as its offset.
+    pub fn open_whole(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let model = Self::open(bytes)?;
+        if model.bytes.len() < bytes.len() {
+            let at = model.bytes.len();
+            return Err(FormatError::new(ErrorKind::Trailing, Section::Header, at));
+        }
+        Ok(model)
     }
 
     fn read(bytes: &'a [u8], fault: &Fault) -> Option<Self> {

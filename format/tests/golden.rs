@@ -148,7 +148,11 @@ fn what_follows_the_file_is_not_read() {
         let model = Model::open(&partition).unwrap();
         assert_eq!(model.bytes(), GOLDEN);
         walk::walk(&model);
+        let error = Model::open_whole(&partition).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Trailing);
+        assert_eq!(error.offset as usize, GOLDEN.len());
     }
+    assert!(Model::open_whole(GOLDEN).is_ok());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use neuroprune_format::architecture::{
     Head, MlpKind, NormKind, NormPlace, Positions, StackSettings,
 };
 use neuroprune_format::encoder::Encoder;
+use neuroprune_format::tensor::Role;
 
 use crate::kernels::{lanes, project};
 use crate::layer::attention::{KeySource, attention};
@@ -43,7 +44,8 @@ pub(crate) fn forward(
         positions: Positions::Learned,
         mlp: MlpKind::Plain,
         activation,
-        ..
+        layers: _,
+        dense_weights: _,
     } = *encoder.stack();
     let (limits, tokens) = (encoder.limits(), encoding.tokens);
     let mut residual = Residual::new(limits.hidden, tokens, residual_scales, residual_steps);
@@ -83,3 +85,16 @@ pub(crate) fn forward(
         *logit = *score;
     }
 }
+
+/// Where each tensor is executed. Never called: a new role does not build until it has a place.
+const _: fn(Role) = |role| match role {
+    // `layer::embedding`
+    Role::TokenEmbedding | Role::PositionEmbedding | Role::SegmentEmbedding => {}
+    Role::EmbeddingNorm => {}
+    // `layer::attention`
+    Role::Head | Role::AttentionOutput | Role::AttentionNorm => {}
+    // `layer::mlp`
+    Role::MlpInput | Role::MlpOutput | Role::MlpNorm => {}
+    // above
+    Role::Classifier => {}
+};

@@ -38,7 +38,7 @@ pub enum ReportError {
 /// # Errors
 /// When the file does not open.
 pub(crate) fn render(outcome: &Outcome, sparse_file: &[u8]) -> Result<String, ReportError> {
-    let model = Model::open(sparse_file)?;
+    let model = Model::open_whole(sparse_file)?;
     let sparse = &outcome.sparse.inspection;
     let page = Page {
         outcome,

@@ -94,15 +94,7 @@ pub extern "C" fn open(length: usize) -> Status {
     let Some(file) = INSTANCE.file.get().bytes(length) else {
         return Status::Misused;
     };
-    let model = match Model::open(file) {
-        // A host knows how long a file is; what follows one is no part of it.
-        Ok(model) if model.bytes().len() < file.len() => {
-            return refused(&FormatError {
-                kind: ErrorKind::Trailing,
-                section: Section::Header,
-                offset: u32::try_from(model.bytes().len()).unwrap_or(u32::MAX),
-            });
-        }
+    let model = match Model::open_whole(file) {
         Ok(model) => INSTANCE.model.get_or_init(|| model),
         Err(error) => return refused(&error),
     };

@@ -108,7 +108,7 @@ impl Classify {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let path = &self.model;
         let bytes = read_model(path)?;
-        let model = Model::open(&bytes).with_context(|| path.display().to_string())?;
+        let model = Model::open_whole(&bytes).with_context(|| path.display().to_string())?;
         let ask = |line: &str| {
             if !model.manifest().tokenizer.pair {
                 return answer(&model, line, None);

@@ -38,7 +38,7 @@ impl Evaluate {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let path = &self.model;
         let bytes = read_model(path)?;
-        let model = Model::open(&bytes).with_context(|| path.display().to_string())?;
+        let model = Model::open_whole(&bytes).with_context(|| path.display().to_string())?;
         let labels: Vec<String> = model.labels().iter().map(str::to_owned).collect();
         let dataset = self.data_options.read(&self.data, Some(&labels))?;
         let scored = score(&model, &dataset).with_context(|| self.data.display().to_string())?;

@@ -86,7 +86,7 @@ impl Quickstart {
         };
 
         let bytes = std::fs::read(&files.model)?;
-        let model = Model::open(&bytes)?;
+        let model = Model::open_whole(&bytes)?;
         let answers = smart_home::SAMPLES
             .iter()
             .map(|text| answer(&model, text, None));

@@ -149,7 +149,7 @@ impl Inspection {
     /// # Errors
     /// When it does not open.
     pub fn on(bytes: &[u8], target: Option<Target>) -> Result<Self, FormatError> {
-        let model = Model::open(bytes)?;
+        let model = Model::open_whole(bytes)?;
         let manifest = model.manifest();
         let layouts_for = target_of(manifest.provenance.producer);
         let target = target.or(layouts_for).unwrap_or_default();

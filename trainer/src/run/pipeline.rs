@@ -344,7 +344,7 @@ fn score_and_write(
 ) -> Result<(Vec<u8>, f64), PipelineError> {
     source.scores = scores;
     let unscored = source.to_bytes()?;
-    let accuracy = score(&Model::open(&unscored)?, data.measured().0)?.accuracy;
+    let accuracy = score(&Model::open_whole(&unscored)?, data.measured().0)?.accuracy;
     source.scores.runtime = data.test.as_ref().map(|_| narrow(accuracy));
     Ok((source.to_bytes()?, accuracy))
 }
