@@ -1,0 +1,202 @@
+//! What the documents say is so: links lead somewhere, and figures are those of the code and of
+//! the records that they name.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use neuroprune_runtime::{Limits, required_scratch_with};
+use neuroprune_tests::workspace;
+
+/// Folders without documents: what is built, what others wrote, and templates.
+const ELSEWHERE: [&str; 5] = ["target", "node_modules", "out", ".git", "src"];
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Files below `folder` whose names end with one of these.
+fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && !ELSEWHERE.contains(&name.as_str()) {
+            found.extend(files(&path, endings));
+        } else if endings.iter().any(|ending| name.ends_with(ending)) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// What stands in parentheses after `](`, in the text around code.
+fn links(document: &str) -> Vec<String> {
+    let mut links = Vec::new();
+    for (number, part) in document.split("```").enumerate() {
+        let targets = part.split("](").skip(1).filter(|_| number % 2 == 0);
+        links.extend(targets.map(|rest| rest.split([')', ' ']).next().unwrap().to_owned()));
+    }
+    links
+}
+
+/// As forges make it of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().chars();
+    let kept = kept.filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut dead = Vec::new();
+    let documents = files(&workspace(), &[".md"]);
+    assert!(documents.len() > 20, "{documents:?}");
+    for path in documents {
+        let document = text(&path);
+        let folder = path.parent().unwrap();
+        for link in links(&document) {
+            let (file, part) = link.split_once('#').unwrap_or((&link, ""));
+            if file.contains(':') {
+                continue;
+            }
+            let target = if file.is_empty() {
+                path.clone()
+            } else {
+                folder.join(file)
+            };
+            let leads = target.exists()
+                && (part.is_empty()
+                    || text(&target)
+                        .lines()
+                        .any(|line| line.starts_with('#') && anchor(line) == part));
+            if !leads {
+                dead.push(format!("{}: {link}", path.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
+}
+
+/// `1,234` and `0.85 ± 0.02`, as figures of tables are written; smaller numbers stand by chance
+/// in any record.
+fn figures(line: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for cell in line.split('|') {
+        let cell = cell.replace('*', "");
+        if cell.contains('±') {
+            found.push(cell.trim().to_owned());
+        }
+        let numbers = cell.split(|c: char| !(c.is_ascii_digit() || c == ','));
+        let numbers = numbers.map(|number| number.trim_matches(','));
+        found.extend(numbers.filter(|it| it.contains(',')).map(str::to_owned));
+    }
+    found
+}
+
+/// Every figure of the README's tables stands in a record, where the command that makes it is.
+#[test]
+fn figures_of_the_readme_stand_in_records() {
+    let endings = [".md", ".toml", ".out", ".json", ".jsonl"];
+    let records = files(&workspace().join("benchmarks"), &endings);
+    let records = records.into_iter();
+    let firmware = files(&workspace().join("firmware-examples"), &endings);
+    let records: String = records.chain(firmware).map(|path| text(&path)).collect();
+    let plain = records.replace(',', "");
+    let numbers: BTreeSet<&str> = plain.split(|c: char| !c.is_ascii_digit()).collect();
+
+    let readme = text(&workspace().join("README.md"));
+    let mut count = 0;
+    let mut missing = Vec::new();
+    // Where others published a figure, the line says that it is recorded.
+    let lines = readme.lines().filter(|line| line.starts_with('|'));
+    for line in lines.filter(|line| !line.contains("(recorded)")) {
+        for figure in figures(line) {
+            count += 1;
+            let stands = if figure.contains('±') {
+                records.contains(&figure)
+            } else {
+                numbers.contains(figure.replace(',', "").as_str())
+            };
+            if !stands {
+                missing.push(figure);
+            }
+        }
+    }
+    assert!(count > 30, "only {count} figures");
+    assert!(missing.is_empty(), "in no record: {missing:?}");
+}
+
+/// A model with these sizes, in the order of the script in `docs/memory.md`.
+fn limits([tokens, hidden, query, value, context, intermediate, labels]: [usize; 7]) -> Limits {
+    Limits {
+        tokens,
+        hidden,
+        query,
+        value,
+        context,
+        intermediate,
+        labels,
+    }
+}
+
+fn number(cell: &str) -> usize {
+    let digits: String = cell.chars().filter(char::is_ascii_digit).collect();
+    digits
+        .parse()
+        .unwrap_or_else(|_| panic!("no number in `{cell}`"))
+}
+
+#[test]
+fn the_table_of_scratch_memory_is_what_the_runtime_needs() {
+    let document = text(&workspace().join("docs/memory.md"));
+    let (_, table) = document.split_once("| change | T | c | m |").unwrap();
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let mut count = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+        let [tokens, context, intermediate] = [1, 2, 3].map(|at| number(cells[at]));
+        let limits = limits([tokens, 128, 32, 32, context, intermediate, 17]);
+        for (feature, cell) in [(8, cells[4]), (16, cells[5])] {
+            let needed = required_scratch_with(limits, tokens, feature);
+            assert_eq!(number(cell), needed, "{row}");
+        }
+        count += 1;
+    }
+    assert_eq!(count, 8);
+}
+
+#[test]
+fn the_largest_scratch_memory_is_what_security_says() {
+    let largest = limits([2048, 65535, 32767, 65535, 65535, 65535, 65535]);
+    let needed = required_scratch_with(largest, 2048, 16);
+    let document = text(&workspace().join("docs/security.md"));
+    let (_, stated) = document.split_once("can be as large as ").unwrap();
+    assert_eq!(number(stated.split(' ').next().unwrap()), needed);
+}
+
+/// Sizes of code are stated as the budgets that hold them.
+#[test]
+fn sizes_of_code_are_budgets() {
+    let budgets = text(&workspace().join("firmware-examples/budgets.toml"));
+    let budgets: toml::Table = budgets.parse().unwrap();
+    let document = text(&workspace().join("docs/memory.md"));
+    let (_, sentence) = document
+        .split_once("code and constants of the runtime: ")
+        .unwrap();
+    let sentence = sentence.lines().next().unwrap();
+    for program in ["hello", "hello-small"] {
+        let text = budgets[program]["mps2-an386"]["text"].as_integer();
+        let stated = sentence
+            .split(' ')
+            .filter(|word| word.contains(',') && word.starts_with(|c: char| c.is_ascii_digit()));
+        let mut stated = stated.map(|word| i64::try_from(number(word)).unwrap());
+        assert!(
+            stated.any(|bytes| Some(bytes) == text),
+            "{program}: {text:?}"
+        );
+    }
+}
