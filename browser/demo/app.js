@@ -21,8 +21,8 @@ const PAUSE = 350;
 const element = (id) => document.getElementById(id);
 const [text, second] = [element("text"), element("second")];
 
-/** The model that answers, its dense twin where there is one, and which one is drawn. */
-const state = { classifier: undefined, twin: undefined, drawn: [], answers: 0, loads: 0 };
+/** The model that answers, its dense baseline where there is one, and which one is drawn. */
+const state = { classifier: undefined, baseline: undefined, drawn: [], answers: 0, loads: 0 };
 let sizes;
 let pause;
 let stop = new AbortController();
@@ -88,8 +88,8 @@ function use(classifier, name) {
   if (state.classifier !== classifier) {
     state.classifier?.dispose();
   }
-  state.twin?.dispose();
-  Object.assign(state, { classifier, twin: undefined });
+  state.baseline?.dispose();
+  Object.assign(state, { classifier, baseline: undefined });
   const { info } = classifier;
   second.hidden = !info.pair;
   element("own-note").textContent = name === undefined ? "or drop it here" : `${name} answers now`;
@@ -97,7 +97,7 @@ function use(classifier, name) {
   element("time").textContent = "…";
   element("samples").hidden = name !== undefined;
   element("compare").hidden = true;
-  element("twin-switch").hidden = true;
+  element("network-switch").hidden = true;
   element("prompt").textContent =
     name === undefined
       ? "Say something to a smart home"
@@ -130,7 +130,7 @@ function classify(classifier) {
 
 /** Answers the text; times are measured once the keys are still. */
 function answer() {
-  const { classifier, twin } = state;
+  const { classifier, baseline } = state;
   if (classifier === undefined) {
     return;
   }
@@ -155,7 +155,7 @@ function answer() {
   clearTimeout(pause);
   pause = setTimeout(async () => {
     element("spoken").textContent = `${spoken(best.label)}, ${percent(best.probability)}`;
-    const both = twin === undefined ? [classifier] : [classifier, twin];
+    const both = baseline === undefined ? [classifier] : [classifier, baseline];
     const runs = both.map((classifier) => () => classify(classifier));
     const measured = await timesOf(runs, () => own !== state.answers);
     if (measured === undefined) {
@@ -164,11 +164,11 @@ function answer() {
     const [sparse, dense] = measured;
     element("time").textContent = milliseconds(sparse);
     element("time-detail").textContent = `${best.tokens} tokens, one thread; measured in this tab just now`;
-    if (twin !== undefined) {
+    if (baseline !== undefined) {
       showComparison({ sparse, dense });
     }
   }, PAUSE);
-  if (twin !== undefined) {
+  if (baseline !== undefined) {
     showComparison(undefined);
   }
 }
@@ -188,8 +188,8 @@ let times;
 
 function showComparison(measured) {
   times = measured ?? times;
-  const { classifier, twin } = state;
-  const twins = [twin, classifier];
+  const { classifier, baseline } = state;
+  const networks = [baseline, classifier];
   const row = (name, values, format) => {
     const line = document.createElement("tr");
     const head = document.createElement("th");
@@ -211,17 +211,17 @@ function showComparison(measured) {
     line.append(head, ...cells);
     return line;
   };
-  const answers = twins.map(classify);
-  const encoderBytes = twins.map((twin) =>
-    twin.tensors().reduce((sum, tensor) => sum + (tensor.isEncoder ? tensor.bytes : 0), 0),
+  const answers = networks.map(classify);
+  const encoderBytes = networks.map((network) =>
+    network.tensors().reduce((sum, tensor) => sum + (tensor.isEncoder ? tensor.bytes : 0), 0),
   );
   element("comparison").replaceChildren(
     row("answer", answers.map(({ label, probability }) => `${spoken(label)}, ${percent(probability)}`), String),
     row("time of a text", [times?.dense ?? NaN, times?.sparse ?? NaN], milliseconds),
-    row("weights of the encoder", twins.map(({ info }) => info.nonzeroWeights), count),
+    row("weights of the encoder", networks.map(({ info }) => info.nonzeroWeights), count),
     row("bytes of the encoder", encoderBytes, count),
-    row("bytes of the file", twins.map(({ info }) => info.bytes), count),
-    row("accuracy", twins.map(({ info }) => info.accuracy.runtime).map((share) => (share === undefined ? "not stated" : `${share.toFixed(2)} %`)), String),
+    row("bytes of the file", networks.map(({ info }) => info.bytes), count),
+    row("accuracy", networks.map(({ info }) => info.accuracy.runtime).map((share) => (share === undefined ? "not stated" : `${share.toFixed(2)} %`)), String),
   );
 }
 
@@ -264,7 +264,7 @@ function redraw() {
   }
 }
 
-/** Loads the smart home, then its dense twin for comparison. */
+/** Loads the smart home, then its dense baseline for comparison. */
 async function begin() {
   const classifier = await load("models/sparse.neuro", "The model");
   if (classifier === undefined) {
@@ -273,15 +273,15 @@ async function begin() {
   use(classifier);
   sizes ??= await fetch("sizes.json").then((answer) => answer.json(), () => undefined);
   showDownload(state.classifier.info);
-  // A twin that does not come leaves the page as it is, without a comparison.
-  const twin = await Classifier.load("models/dense.neuro").catch(() => undefined);
-  if (twin === undefined || state.classifier !== classifier) {
-    twin?.dispose();
+  // A baseline that does not load leaves the page as it is, without a comparison.
+  const baseline = await Classifier.load("models/dense.neuro").catch(() => undefined);
+  if (baseline === undefined || state.classifier !== classifier) {
+    baseline?.dispose();
     return;
   }
-  state.twin = twin;
+  state.baseline = baseline;
   element("compare").hidden = false;
-  element("twin-switch").hidden = false;
+  element("network-switch").hidden = false;
   answer();
 }
 
@@ -309,8 +309,8 @@ text.addEventListener("input", answer);
 second.addEventListener("input", answer);
 element("cancel").addEventListener("click", () => stop.abort());
 element("back").addEventListener("click", begin);
-element("twin-switch").addEventListener("change", ({ target }) => {
-  drawTopology(target.value === "dense" ? state.twin : state.classifier);
+element("network-switch").addEventListener("change", ({ target }) => {
+  drawTopology(target.value === "dense" ? state.baseline : state.classifier);
 });
 element("file").addEventListener("change", ({ target }) => {
   const [file] = target.files;

@@ -27,7 +27,7 @@ export function percent(share) {
   return `${(100 * share).toFixed(1)} %`;
 }
 
-/** Three digits, and never more behind the point than make sense. */
+/** Three digits, and never more decimals than make sense. */
 function digits(number) {
   if (number >= 100) {
     return count(number);

@@ -19,7 +19,7 @@ const SIGNS = [
 export function layersOf(classifier) {
   const tensors = classifier.tensors().map((tensor, index) => ({ ...tensor, index }));
   const { hidden, layers, denseWeights } = classifier.info;
-  // The same for both twins, so that their pictures can be compared.
+  // The same for both networks, so that their pictures can be compared.
   const strength = Math.min(0.8, Math.max(FAINTEST, 31 / Math.sqrt(denseWeights / layers)));
   return Array.from({ length: layers }, (_, layer) => {
     const own = tensors.filter((tensor) => tensor.isEncoder && tensor.layer === layer);

@@ -174,7 +174,7 @@ export class Instance {
     return new Float32Array(this.#exports.memory.buffer, address, length).slice();
   }
 
-  /** Writes `text` behind the first `offset` bytes of the buffer; returns its bytes. */
+  /** Writes `text` after the first `offset` bytes of the buffer; returns its bytes. */
   #write(text: string, offset: number): number {
     // A unit of UTF-16 becomes three bytes at most. Longer texts take no more memory than
     // they have bytes.
@@ -218,7 +218,7 @@ export class Instance {
     throw new NeuropruneError(code, detail === "" ? message : `${message} (${detail})`);
   }
 
-  /** A trap is a fault of the module; there is no going on behind one. */
+  /** A trap is a fault of the module, which cannot be used after it. */
   #call(run: () => number): number {
     try {
       return run();

@@ -9,7 +9,7 @@ use core::fmt;
 pub enum Section {
     /// The 32 bytes every file begins with.
     Header,
-    /// The table of sections behind the header.
+    /// The table of sections after the header.
     Table,
     /// What the model is, as postcard.
     Manifest,

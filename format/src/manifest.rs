@@ -46,7 +46,7 @@ pub struct TokenizerSettings {
     pub unknown: u16,
     /// Token at the beginning (`[CLS]`).
     pub start: u16,
-    /// Token behind each text (`[SEP]`).
+    /// Token after each text (`[SEP]`).
     pub separator: u16,
     /// A word with more characters is unknown.
     pub word_characters: u16,

@@ -117,7 +117,7 @@ impl<'a> Model<'a> {
         self.bytes
     }
 
-    /// What the model is, decoded anew: kept, it would be most of this view, and a device asks
+    /// What the model is, decoded each time: kept, it would be most of this view, and a device asks
     /// for little of it.
     #[must_use]
     pub fn manifest(&self) -> Manifest<'a> {

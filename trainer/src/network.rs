@@ -220,7 +220,7 @@ impl Network {
     ///
     /// # Errors
     /// When a mask cannot be read.
-    pub fn living_weights(&self) -> Result<usize> {
+    pub fn nonzero_weights(&self) -> Result<usize> {
         // Row by row: f32 counts exactly up to 2²⁴. One answer for all matrices: each is a
         // wait for a GPU.
         let rows = self.matrices().into_iter();
@@ -248,6 +248,6 @@ impl Network {
     /// When a mask cannot be read.
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     pub fn sparsity(&self) -> Result<f64> {
-        Ok(1.0 - self.living_weights()? as f64 / self.shape.encoder_weights() as f64)
+        Ok(1.0 - self.nonzero_weights()? as f64 / self.shape.encoder_weights() as f64)
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Browser {
     /// Port of the server.
     #[arg(long, default_value_t = 8080, requires = "serve")]
     port: u16,
-    /// The model of the demo page, its dense twin beside it; trained if it is not there.
+    /// The model of the demo page, its dense baseline beside it; trained if it is not there.
     #[arg(long, value_name = "FILE", default_value = "quickstart/commands.neuro")]
     model: PathBuf,
     /// Run the tests in Node and Chromium, as `cargo xtask test` does.

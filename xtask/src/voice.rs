@@ -1,4 +1,4 @@
-//! What is said while something runs, so that nobody wonders whether it still does.
+//! A heartbeat: a line now and then while something runs in silence.
 //!
 //! What a program prints passes through here, and a thread speaks up where nothing has been
 //! printed for a while: on standard error, because standard output may be for scripts.

@@ -240,7 +240,7 @@ pub extern "C" fn classify(length: usize) -> Status {
     answer(length, None)
 }
 
-/// Classifies a pair: the first `length` bytes of the buffer, and `second` bytes behind
+/// Classifies a pair: the first `length` bytes of the buffer, and `second` bytes after
 /// them.
 #[unsafe(no_mangle)]
 pub extern "C" fn classify_pair(length: usize, second: usize) -> Status {

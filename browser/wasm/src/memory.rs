@@ -1,4 +1,4 @@
-//! Linear memory behind the module's own: reserved once, never freed.
+//! Linear memory after the module's own: reserved once, never freed.
 //!
 //! An instance holds one model, and JavaScript gives the memory back by dropping the
 //! instance, so nothing here needs an allocator.
@@ -13,7 +13,7 @@ const PAGE: usize = 65_536;
 const ALIGNMENT: usize = 16;
 
 unsafe extern "C" {
-    /// The linker puts it behind the stack and the statics.
+    /// The linker puts it after the stack and the statics.
     static __heap_base: u8;
 }
 
@@ -58,7 +58,7 @@ impl Region {
     }
 }
 
-/// Hands out regions, one behind the other.
+/// Hands out regions, one after the other.
 #[derive(Debug)]
 pub(crate) struct Memory {
     /// Bytes handed out, counted from the end of the statics.

@@ -34,7 +34,7 @@ impl Record {
         self.bits(float.to_bits())
     }
 
-    /// With a text that stays where it is.
+    /// With a text that is not moved.
     pub(crate) fn text(self, text: &'static str) -> Self {
         self.word(text.as_ptr() as usize).word(text.len())
     }

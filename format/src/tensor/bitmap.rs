@@ -5,7 +5,7 @@
 use super::stream::Stream;
 use crate::ErrorKind;
 
-/// Bits and weights of the next row over `cols` columns; none behind the last.
+/// Bits and weights of the next row over `cols` columns; none after the last.
 #[inline]
 pub(super) fn take_row<'a>(rest: &mut &'a [u8], cols: usize) -> (&'a [u8], &'a [u8]) {
     split_row(rest, cols).unwrap_or((&[], &[]))
@@ -37,8 +37,8 @@ pub(super) fn check_row(stream: &mut Stream<'_, '_>, cols: usize) -> Option<u32>
     let Some((bits, weights)) = split_row(&mut stream.rest, cols) else {
         return stream.found(ErrorKind::Truncated, row_at);
     };
-    let behind = u8::MAX >> (cols % 8);
-    if !cols.is_multiple_of(8) && bits.last().is_some_and(|last| last & behind != 0) {
+    let unused = u8::MAX >> (cols % 8);
+    if !cols.is_multiple_of(8) && bits.last().is_some_and(|last| last & unused != 0) {
         return stream.found(ErrorKind::Reserved, row_at + bits.len() - 1);
     }
     let mut sum = 0;

@@ -4,7 +4,7 @@ use super::stream::{IN_STREAM, Stream, take_counted};
 use crate::ErrorKind;
 
 /// Takes the next row of [`Pattern::DeltaU8`](super::Pattern::DeltaU8) off the stored
-/// rows: its (step, weight) pairs; none behind the last.
+/// rows: its (step, weight) pairs; none after the last.
 #[inline]
 pub fn take_row<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
     take_counted(rest, IN_STREAM, 2).unwrap_or(&[])

@@ -33,7 +33,7 @@ pub(super) fn check(
     }
 }
 
-/// The `stored` weights of the next row; what is left of it behind the last.
+/// The `stored` weights of the next row; what is left of it after the last.
 #[inline]
 pub(super) fn take_row<'a>(rest: &mut &'a [u8], stored: usize) -> &'a [u8] {
     match rest.split_at_checked(stored) {

@@ -31,9 +31,9 @@ impl<'a> Matrix<'a> {
         if record.flags & ROW_MAP != 0 {
             let map_at = reader.position();
             let map = reader.take(record.rows.div_ceil(8))?;
-            // What is left of the last byte behind the last row.
-            let behind = record.rows % 8;
-            if behind != 0 && map.last().is_some_and(|last| last >> behind != 0) {
+            // The bits of the last byte after the last row.
+            let used = record.rows % 8;
+            if used != 0 && map.last().is_some_and(|last| last >> used != 0) {
                 return reader.found(ErrorKind::Reserved, map_at);
             }
             stored_rows = map.iter().map(|byte| byte.count_ones() as usize).sum();

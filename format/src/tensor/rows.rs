@@ -16,7 +16,7 @@ pub enum RowWeights<'a> {
     DeltaU8(&'a [u8]),
     /// One `i8` (as its byte) for each column whose bit is set.
     Bitmap {
-        /// Column 8·j + k is bit k of byte j; none behind the last column is set.
+        /// Column 8·j + k is bit k of byte j; none after the last column is set.
         bits: &'a [u8],
         /// As many as bits are set, ascending by column.
         weights: &'a [u8],
@@ -33,7 +33,7 @@ pub enum RowWeights<'a> {
 pub struct Row<'a> {
     /// Value of one unit of the integer weights.
     pub scale: f32,
-    /// Added behind the scaling.
+    /// Added after scaling.
     pub bias: f32,
     /// The stored weights; empty for a cut row.
     pub weights: RowWeights<'a>,
@@ -90,7 +90,7 @@ pub struct Rows<'a> {
 pub struct Affine {
     /// Value of one unit of the integer weights.
     pub scale: f32,
-    /// Added behind the scaling.
+    /// Added after scaling.
     pub bias: f32,
 }
 
@@ -112,7 +112,7 @@ pub struct RowBytes<'a> {
     pub counts: &'a [u8],
     /// Stored rows of the matrix before these, where there are counts.
     pub before: usize,
-    /// The stored rows, one behind the other.
+    /// The stored rows, one after the other.
     pub weights: &'a [u8],
 }
 
@@ -152,7 +152,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Goes on behind the next `count` rows.
+    /// Skips the next `count` rows.
     pub fn skip_rows(&mut self, count: usize) {
         let rows = self.row..self.row + count.min(self.rows - self.row);
         self.row = rows.end;
@@ -239,7 +239,7 @@ impl<'a> Iterator for Rows<'a> {
     }
 }
 
-/// The next scale, or 0 behind the last.
+/// The next scale, or 0 after the last.
 #[inline]
 fn take_scale(rest: &mut &[u8]) -> f32 {
     match rest.split_first() {
@@ -251,7 +251,7 @@ fn take_scale(rest: &mut &[u8]) -> f32 {
     }
 }
 
-/// The next f16, or 0 behind the last.
+/// The next f16, or 0 after the last.
 #[inline]
 fn take_f16(rest: &mut &[u8]) -> f32 {
     match rest.split_first_chunk::<2>() {

@@ -39,13 +39,13 @@ pub(crate) const IN_STREAM: u8 = 0;
 /// Takes as many items of `width` bytes as `half` says, or a count in front of them.
 #[inline(never)]
 pub(super) fn take_counted<'a>(rest: &mut &'a [u8], half: u8, width: usize) -> Option<&'a [u8]> {
-    let mut behind = *rest;
+    let mut after_count = *rest;
     let count = if half == IN_STREAM {
-        take_count(&mut behind)?
+        take_count(&mut after_count)?
     } else {
         usize::from(half)
     };
-    let (items, after) = behind.split_at_checked(count * width)?;
+    let (items, after) = after_count.split_at_checked(count * width)?;
     *rest = after;
     Some(items)
 }

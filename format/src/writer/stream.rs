@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::tensor::{IN_STREAM, MOST_BLOCKS};
 
-/// Rows as they are laid out, one behind the other.
+/// Rows as they are laid out, one after the other.
 #[derive(Default)]
 pub(super) struct Stream {
     /// Counts of blocks, which stand before the rows in half a byte each.
@@ -25,7 +25,7 @@ impl Stream {
         Some(())
     }
 
-    /// Counts and rows, behind what the matrix begins with.
+    /// Counts and rows, after what the matrix begins with.
     pub(super) fn append_to(self, matrix: &mut Vec<u8>) {
         let pairs = self.halves.chunks(2);
         matrix.extend(pairs.map(|pair| pair.iter().rev().fold(0, |byte, half| byte << 4 | half)));

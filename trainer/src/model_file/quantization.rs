@@ -181,9 +181,9 @@ impl QuantizedMatrix {
         self.cols = kept.len();
     }
 
-    /// bias += W·input in columns `going`, for inputs that never change.
-    pub(crate) fn absorb(&mut self, going: impl Iterator<Item = (usize, f32)>) {
-        for (col, input) in going {
+    /// bias += W·input in columns `constant`, for inputs that never change.
+    pub(crate) fn absorb(&mut self, constant: impl Iterator<Item = (usize, f32)>) {
+        for (col, input) in constant {
             for row in 0..self.rows() {
                 let weight = f32::from(self.row(row)[col]) * self.scales[row].to_f32();
                 self.bias[row] += weight * input;

@@ -52,7 +52,7 @@ pub(crate) struct Choice {
     /// What `scores` are.
     pub(crate) score: ScoreKind,
     /// Weights to leave, at most.
-    pub(crate) staying: usize,
+    pub(crate) kept: usize,
 }
 
 /// What is kept.
@@ -61,7 +61,7 @@ pub(crate) struct Chosen {
     /// The mask of each matrix.
     pub(crate) masks: Vec<Tensor>,
     /// How many weights went.
-    pub(crate) gone: usize,
+    pub(crate) removed_weights: usize,
     /// Score for its cost of the last group that is kept; infinite where none is.
     pub(crate) last: f32,
 }
@@ -83,35 +83,35 @@ pub(crate) fn keep_best(matrices: &[Candidates], choice: Choice) -> Result<Optio
     if matrices.iter().any(|it| it.mask.device().is_cuda()) {
         return super::cuda::keep_best(matrices, choice);
     }
-    let Choice { width, staying, .. } = choice;
+    let Choice { width, kept, .. } = choice;
     let mut groups = groups(matrices, choice)?;
-    let living: usize = groups.iter().map(Group::weights).sum();
-    if living <= staying {
+    let nonzeros: usize = groups.iter().map(Group::weights).sum();
+    if nonzeros <= kept {
         return Ok(None);
     }
     // The best groups, as many as surely have room; short ones leave room for more.
-    let mut going = groups.as_mut_slice();
-    let mut room = staying;
+    let mut removed = groups.as_mut_slice();
+    let mut room = kept;
     let mut last = f32::INFINITY;
-    while room >= width && !going.is_empty() {
-        let count = (room / width).min(going.len());
-        if count < going.len() {
-            going.select_nth_unstable_by(count, |a, b| {
+    while room >= width && !removed.is_empty() {
+        let count = (room / width).min(removed.len());
+        if count < removed.len() {
+            removed.select_nth_unstable_by(count, |a, b| {
                 let place = |group: &Group| (group.matrix, group.index);
                 b.score
                     .total_cmp(&a.score)
                     .then_with(|| place(a).cmp(&place(b)))
             });
         }
-        let (best, rest) = going.split_at_mut(count);
+        let (best, rest) = removed.split_at_mut(count);
         room -= best.iter().map(Group::weights).sum::<usize>();
         last = best.iter().map(|group| group.score).fold(last, f32::min);
-        going = rest;
+        removed = rest;
     }
-    let gone = going.iter().map(Group::weights).sum();
+    let removed_weights = removed.iter().map(Group::weights).sum();
     Ok(Some(Chosen {
-        masks: without(matrices, going)?,
-        gone,
+        masks: without(matrices, removed)?,
+        removed_weights,
         last,
     }))
 }
@@ -186,10 +186,10 @@ fn root_mean_square(scores: impl ExactSizeIterator<Item = f32>) -> f32 {
     (squares.sum::<f64>() / count).sqrt() as f32
 }
 
-fn without(matrices: &[Candidates], going: &[Group]) -> Result<Vec<Tensor>> {
+fn without(matrices: &[Candidates], removed: &[Group]) -> Result<Vec<Tensor>> {
     let masks = matrices.iter().map(|it| it.mask.flatten_all()?.to_vec1());
     let mut masks = masks.collect::<Result<Vec<Vec<f32>>>>()?;
-    for group in going {
+    for group in removed {
         let first = group.index as usize;
         let mask = masks.get_mut(group.matrix as usize);
         let group = mask.and_then(|mask| mask.get_mut(first..first + group.weights()));

@@ -86,7 +86,7 @@ impl Selection {
     }
 
     /// Weights of all groups that are kept.
-    pub(crate) fn staying(&self) -> u64 {
+    pub(crate) fn kept(&self) -> u64 {
         self.above + self.agreeing
     }
 }
@@ -136,26 +136,26 @@ mod tests {
             let total: u32 = groups.iter().map(|(_, weights)| weights).sum();
             let mut sorted = groups.clone();
             sorted.sort_by_key(|&(place, _)| core::cmp::Reverse(place));
-            for staying in [width, 17, total / 2, total - 1] {
-                let mut room = staying;
+            for kept in [width, 17, total / 2, total - 1] {
+                let mut room = kept;
                 let head = sorted.iter().take_while(|(_, weights)| {
-                    let stays = room >= width;
+                    let is_kept = room >= width;
                     room = room.saturating_sub(*weights);
-                    stays
+                    is_kept
                 });
                 let expected: Vec<u64> = head.map(|&(place, _)| place).collect();
 
-                let mut selection = Selection::new(u64::from(staying - width));
+                let mut selection = Selection::new(u64::from(kept - width));
                 while let Some(digit) = selection.digit() {
                     assert!(selection.narrow(&histogram(&groups, digit)));
                 }
                 groups.sort_by_key(|&(place, _)| core::cmp::Reverse(place));
-                let stay = groups
+                let kept_groups = groups
                     .iter()
                     .filter(|(place, _)| *place >= selection.place());
-                let (places, weights): (Vec<u64>, Vec<u32>) = stay.copied().unzip();
-                assert_eq!(places, expected, "{staying} of {total}, {width} wide");
-                assert_eq!(selection.staying(), u64::from(weights.iter().sum::<u32>()));
+                let (places, weights): (Vec<u64>, Vec<u32>) = kept_groups.copied().unzip();
+                assert_eq!(places, expected, "{kept} of {total}, {width} wide");
+                assert_eq!(selection.kept(), u64::from(weights.iter().sum::<u32>()));
             }
         }
     }

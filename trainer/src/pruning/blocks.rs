@@ -34,8 +34,8 @@ pub(super) fn make_whole(parameter: &mut Parameter, width: usize) -> Result<()> 
     let all = cols.next_multiple_of(width);
     let padded = pruning.mask.pad_with_zeros(1, 0, all - cols)?;
     let groups = padded.reshape((rows, all / width, width))?;
-    let lives = groups.max_keepdim(2)?.broadcast_as(groups.shape())?;
-    let whole = lives.reshape((rows, all))?.narrow(1, 0, cols)?;
+    let is_kept = groups.max_keepdim(2)?.broadcast_as(groups.shape())?;
+    let whole = is_kept.reshape((rows, all))?.narrow(1, 0, cols)?;
     pruning.mask = whole.contiguous()?;
     Ok(())
 }
@@ -52,13 +52,13 @@ pub(super) fn regroup(keeps: &[bool], width: usize) -> Vec<u32> {
     let full = keeps.iter().filter(|&&keep| keep).count() / width;
     let mut fullest: Vec<usize> = (0..groups.len()).collect();
     fullest.sort_by_key(|&group| core::cmp::Reverse(kept(groups[group])));
-    let mut stays = vec![false; groups.len()];
+    let mut is_kept = vec![false; groups.len()];
     for &group in fullest.iter().take(full) {
-        stays[group] = true;
+        is_kept[group] = true;
     }
     let of = |which: bool| {
-        let chosen = groups.iter().zip(&stays);
-        chosen.filter_map(move |(group, &stays)| (stays == which).then_some(*group))
+        let chosen = groups.iter().zip(&is_kept);
+        chosen.filter_map(move |(group, &is_kept)| (is_kept == which).then_some(*group))
     };
     let mut moving = of(false)
         .flatten()

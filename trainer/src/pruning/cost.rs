@@ -57,17 +57,17 @@ pub(crate) fn costs(network: &Network, method: &Method) -> Result<Vec<Costs>> {
 fn attachment_costs(pruning: &Pruning, inputs: usize, recipe: &Neuroprune) -> Result<Vec<f32>> {
     #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
     let inputs = inputs as f32;
-    let living = pruning.mask.sum(1)?.to_vec1::<f32>()?;
-    let cost = |living| recipe.cost_floor + 1.0 - living / inputs;
-    Ok(living.into_iter().map(cost).collect())
+    let nonzeros = pruning.mask.sum(1)?.to_vec1::<f32>()?;
+    let cost = |nonzeros| recipe.cost_floor + 1.0 - nonzeros / inputs;
+    Ok(nonzeros.into_iter().map(cost).collect())
 }
 
 /// √(mean / n) of each column, n the sum of its absolute weights.
 fn group_costs(parameter: &Parameter, recipe: &Neuroprune) -> Result<Vec<f32>> {
     let sums = column_magnitudes(&parameter.value)?.to_vec1::<f32>()?;
-    let living = sums.iter().filter(|&&sum| sum > 0.0);
+    let nonzeros = sums.iter().filter(|&&sum| sum > 0.0);
     #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
-    let mean = living.clone().sum::<f32>() / living.count().max(1) as f32;
+    let mean = nonzeros.clone().sum::<f32>() / nonzeros.count().max(1) as f32;
     let cost = |sum: f32| (mean / sum.max(f32::MIN_POSITIVE)).sqrt();
     let bounded = |sum| cost(sum).clamp(recipe.cost_floor, LARGEST_GROUP_COST);
     Ok(sums.into_iter().map(bounded).collect())

@@ -1,9 +1,9 @@
 //! What is empty is cut out of the network, so that later steps run on a smaller one.
 //!
 //! Every cut leaves the function as it is:
-//! - a neuron without inputs says the same for every token, act(b): L_out's bias takes
+//! - a neuron without inputs has the same output for every token, act(b): L_out's bias takes
 //!   that over; one that nobody reads is cut;
-//! - a head whose values are empty says the same for every token, its value bias: W_O's
+//! - a head whose values are empty has the same output for every token, its value bias: W_O's
 //!   bias takes that over; one that W_O does not read is cut;
 //! - an input dimension that no row of a matrix reads is not gathered.
 //!
@@ -47,7 +47,7 @@ impl Cut {
 struct Sizes {
     /// Neurons and gathered inputs are a multiple of it.
     multiple: usize,
-    /// Share of the inputs, one in so many, that must be empty for the rest to be gathered.
+    /// Share of the inputs, one in this many, that must be empty for the rest to be gathered.
     gathered_from: usize,
 }
 
@@ -74,11 +74,11 @@ impl Sizes {
     }
 
     /// Keeps as many that need not be kept as make the number even.
-    fn fill(self, stays: &mut [bool]) {
-        let staying = stays.iter().filter(|&&stays| stays).count();
-        let missing = staying.next_multiple_of(self.multiple) - staying;
-        let others = stays.iter_mut().filter(|stays| !**stays);
-        others.take(missing).for_each(|stays| *stays = true);
+    fn fill(self, is_kept: &mut [bool]) {
+        let count = is_kept.iter().filter(|&&is_kept| is_kept).count();
+        let missing = count.next_multiple_of(self.multiple) - count;
+        let others = is_kept.iter_mut().filter(|is_kept| !**is_kept);
+        others.take(missing).for_each(|is_kept| *is_kept = true);
     }
 }
 
@@ -107,8 +107,8 @@ fn cut_to(network: &mut Network, blocks: Blocks, sizes: Sizes) -> Result<Cut> {
     Ok(cut)
 }
 
-/// Number of living weights in each row (dimension 1) or column (dimension 0).
-fn living(parameter: &Parameter, summed: usize) -> Result<Vec<f32>> {
+/// Number of nonzero weights in each row (dimension 1) or column (dimension 0).
+fn nonzeros(parameter: &Parameter, summed: usize) -> Result<Vec<f32>> {
     match &parameter.pruning {
         Some(pruning) => pruning.mask.sum(summed)?.to_vec1(),
         None => Ok(vec![1.0; parameter.value.dim(1 - summed)?]),
@@ -117,9 +117,9 @@ fn living(parameter: &Parameter, summed: usize) -> Result<Vec<f32>> {
 
 fn cut_heads(layer: &mut Layer, width: usize) -> Result<usize> {
     let heads = layer.heads.len();
-    let is_empty = |living: &[f32]| living.iter().all(|&count| count == 0.0);
-    let rows = living(&layer.projection.weight, 1)?;
-    let columns = living(&layer.attention_output.weight, 0)?;
+    let is_empty = |nonzeros: &[f32]| nonzeros.iter().all(|&count| count == 0.0);
+    let rows = nonzeros(&layer.projection.weight, 1)?;
+    let columns = nonzeros(&layer.attention_output.weight, 0)?;
     let values = rows.get(2 * heads * width..).unwrap_or(&[]);
     let parts = values.chunks_exact(width).zip(columns.chunks_exact(width));
     let keeps = |(values, columns): (&[f32], &[f32])| !is_empty(values) && !is_empty(columns);
@@ -138,11 +138,11 @@ fn cut_heads(layer: &mut Layer, width: usize) -> Result<usize> {
         .bias
         .value
         .narrow(0, 2 * heads * width, heads * width)?;
-    let going: Vec<f32> = (0..heads * width)
+    let removed: Vec<f32> = (0..heads * width)
         .map(|column| f32::from(!kept.contains(&(column / width))))
         .collect();
-    let going = Tensor::new(going, bias.device())?;
-    let constant = (bias * going)?;
+    let removed = Tensor::new(removed, bias.device())?;
+    let constant = (bias * removed)?;
     add_constant(&mut layer.attention_output, &constant)?;
     keep_heads(layer, &kept, width)?;
     Ok(heads - kept.len())
@@ -154,38 +154,38 @@ fn cut_neurons(
     blocks: Blocks,
     sizes: Sizes,
 ) -> Result<usize> {
-    let rows = living(&layer.mlp_input.weight, 1)?;
-    let columns = living(&layer.mlp_output.weight, 0)?;
+    let rows = nonzeros(&layer.mlp_input.weight, 1)?;
+    let columns = nonzeros(&layer.mlp_output.weight, 0)?;
     let keeps = |(row, column): (&f32, &f32)| *row > 0.0 && *column > 0.0;
     let mut keeps: Vec<bool> = rows.iter().zip(&columns).map(keeps).collect();
     if let (false, Some(first)) = (keeps.contains(&true), keeps.first_mut()) {
         *first = true;
     }
     let neurons = keeps.len();
-    let mut stays = keeps.clone();
-    sizes.fill(&mut stays);
-    let kept = regroup(&stays, blocks.width());
+    let mut is_kept = keeps.clone();
+    sizes.fill(&mut is_kept);
+    let kept = regroup(&is_kept, blocks.width());
     let counts = rows.iter().zip(&columns).zip(&keeps);
-    let is_dying = |&((row, column), keep): &((&f32, &f32), &bool)| !keep && row + column > 0.0;
-    let dying = counts.filter(is_dying).count();
-    if kept.len() == neurons && dying == 0 {
+    let is_newly_cut = |&((row, column), keep): &((&f32, &f32), &bool)| !keep && row + column > 0.0;
+    let newly_cut = counts.filter(is_newly_cut).count();
+    if kept.len() == neurons && newly_cut == 0 {
         return Ok(0);
     }
-    let going: Vec<f32> = keeps.iter().map(|&keep| f32::from(!keep)).collect();
+    let removed: Vec<f32> = keeps.iter().map(|&keep| f32::from(!keep)).collect();
     let constant = activation(&layer.mlp_input.bias.value, kind)?;
-    let going = Tensor::new(going, constant.device())?;
-    let constant = (constant * &going)?;
+    let removed = Tensor::new(removed, constant.device())?;
+    let constant = (constant * &removed)?;
     add_constant(&mut layer.mlp_output, &constant)?;
-    if stays != keeps {
-        let living = (1.0 - going)?;
-        layer.mlp_input.weight.mask_with(&living.unsqueeze(1)?)?;
-        layer.mlp_output.weight.mask_with(&living.unsqueeze(0)?)?;
+    if is_kept != keeps {
+        let nonzeros = (1.0 - removed)?;
+        layer.mlp_input.weight.mask_with(&nonzeros.unsqueeze(1)?)?;
+        layer.mlp_output.weight.mask_with(&nonzeros.unsqueeze(0)?)?;
     }
     layer.mlp_input.weight.select(&kept, 0)?;
     layer.mlp_input.bias.select(&kept, 0)?;
     layer.mlp_output.weight.select(&kept, 1)?;
     make_whole(&mut layer.mlp_output.weight, blocks.width())?;
-    Ok(dying.max(neurons - kept.len()))
+    Ok(newly_cut.max(neurons - kept.len()))
 }
 
 /// bias += W·input, for inputs that are the same for every token.
@@ -197,18 +197,18 @@ fn add_constant(linear: &mut Linear, input: &Tensor) -> Result<()> {
 }
 
 fn cut_inputs(linear: &mut Linear, sizes: Sizes) -> Result<usize> {
-    let living = living(&linear.weight, 0)?;
-    let mut stays: Vec<bool> = living.iter().map(|&count| count > 0.0).collect();
-    if !stays.contains(&true) {
+    let nonzeros = nonzeros(&linear.weight, 0)?;
+    let mut is_kept: Vec<bool> = nonzeros.iter().map(|&count| count > 0.0).collect();
+    if !is_kept.contains(&true) {
         return Ok(0);
     }
-    sizes.fill(&mut stays);
-    let numbered = (0..).zip(&stays);
+    sizes.fill(&mut is_kept);
+    let numbered = (0..).zip(&is_kept);
     let kept: Vec<u32> = numbered
-        .filter_map(|(column, &stays)| stays.then_some(column))
+        .filter_map(|(column, &is_kept)| is_kept.then_some(column))
         .collect();
-    let empty = living.len() - kept.len();
-    if empty * sizes.gathered_from < living.len() || empty == 0 {
+    let empty = nonzeros.len() - kept.len();
+    if empty * sizes.gathered_from < nonzeros.len() || empty == 0 {
         return Ok(0);
     }
     linear.weight.select(&kept, 1)?;
@@ -245,8 +245,8 @@ mod tests {
             layer.mlp_input.bias.value = Tensor::new(biases, &Device::Cpu).unwrap();
             // Every third neuron reads nothing, every fifth is not read; inputs from the
             // 20th on are empty.
-            let mask = |rows: usize, cols: usize, lives: fn(usize, usize) -> bool| {
-                let cells = (0..rows * cols).map(|i| f32::from(lives(i / cols, i % cols)));
+            let mask = |rows: usize, cols: usize, is_kept: fn(usize, usize) -> bool| {
+                let cells = (0..rows * cols).map(|i| f32::from(is_kept(i / cols, i % cols)));
                 Tensor::from_vec(cells.collect::<Vec<_>>(), (rows, cols), &Device::Cpu).unwrap()
             };
             let input = mask(40, 70, |row, col| row % 3 > 0 && col < 20);
@@ -281,8 +281,8 @@ mod tests {
         }
         // Three neurons of each layer neither read nor are read: those were gone before.
         assert_eq!((done.neurons, same.neurons), (38, 32));
-        let living = exact.living_weights().unwrap();
-        assert_eq!(even.living_weights().unwrap(), living);
+        let nonzeros = exact.nonzero_weights().unwrap();
+        assert_eq!(even.nonzero_weights().unwrap(), nonzeros);
         let again = cut_to(&mut even, Blocks::One, Sizes::GPU).unwrap();
         assert_eq!(again, Cut::default());
         for network in [&exact, &even] {

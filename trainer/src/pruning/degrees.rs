@@ -26,8 +26,8 @@ pub(crate) fn degree_spreads(network: &Network) -> Result<[DegreeSpread; 2]> {
         for it in network.matrices() {
             if it.matrix == matrix {
                 let weight = it.parameter.value.to_vec2::<f32>()?;
-                let living = |row: &Vec<f32>| row.iter().filter(|w| w.abs() >= EPSILON).count();
-                degrees.extend(weight.iter().map(living));
+                let nonzeros = |row: &Vec<f32>| row.iter().filter(|w| w.abs() >= EPSILON).count();
+                degrees.extend(weight.iter().map(nonzeros));
             }
         }
         let (rows, _) = matrix.dims(shape);

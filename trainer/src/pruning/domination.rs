@@ -86,12 +86,12 @@ fn survivors(distances: &[Vec<f32>], theta: f32) -> Vec<Option<usize>> {
         let (mine, other) = (neighbourhoods[i], neighbourhoods[j]);
         i != j && mine & !other == 0 && (mine != other || j > i)
     };
-    let stays: Vec<bool> = (0..heads)
+    let is_kept: Vec<bool> = (0..heads)
         .map(|i| !(0..heads).any(|j| dominates(j, i)))
         .collect();
     (0..heads)
         .map(|i| {
-            let dominators = (0..heads).filter(|&j| stays[j] && dominates(j, i));
+            let dominators = (0..heads).filter(|&j| is_kept[j] && dominates(j, i));
             dominators.min_by(|&a, &b| distances[i][a].total_cmp(&distances[i][b]))
         })
         .collect()

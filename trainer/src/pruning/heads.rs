@@ -1,4 +1,4 @@
-//! Heads that say the same, merged.
+//! Equivalent heads, merged.
 //!
 //! Redundancy is measured where it matters, on data: how well does a linear map of
 //! head j's outputs predict what head i adds to the residual stream? Two heads may
@@ -26,7 +26,7 @@ use crate::text::batch::{Batch, EncodedExample};
 /// Share of its variance that a dimension must have for itself to be told from rounding.
 const DEPENDENT: f64 = 1e-6;
 
-/// A head that went, and where.
+/// A head that was merged, and into which.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct MergedHead {
     /// Its layer.
@@ -35,18 +35,18 @@ pub struct MergedHead {
     pub head: u16,
     /// The head that took over its part.
     pub into: u16,
-    /// Relative distance of what it said.
+    /// Relative distance of their outputs.
     pub distance: f32,
 }
 
-/// A head that stayed, and how near another one came to saying what it says.
+/// A head that was kept, and how near the output of another one was.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct KeptHead {
     /// Its layer.
     pub layer: usize,
     /// Its number before pruning.
     pub head: u16,
-    /// The head of the layer that is nearest to it, before any went; none if it was alone.
+    /// The head of the layer that is nearest to it, before any was merged; none if it was alone.
     pub nearest: Option<u16>,
     /// Distance from that one.
     pub distance: f32,
@@ -71,12 +71,12 @@ impl KeptHead {
     }
 }
 
-/// What a comparison of all heads came to.
+/// The result of comparing all heads.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct HeadTest {
-    /// Heads that went.
+    /// Heads that were merged.
     pub merged: Vec<MergedHead>,
-    /// Heads that stayed.
+    /// Heads that were kept.
     pub kept: Vec<KeptHead>,
 }
 
@@ -97,18 +97,16 @@ pub(crate) fn merge_heads<'e>(
         };
         let outputs = Outputs::new(context, layer, width)?;
         let fits = outputs.fits();
-        let staying = dominating_set(&fits, &outputs.importance, head_distance);
-        let kept = |&head: &usize| {
+        let kept = dominating_set(&fits, &outputs.importance, head_distance);
+        let kept_head = |&head: &usize| {
             KeptHead::new(number, &layer.heads, head, |other| {
                 fits[head][other].distance
             })
         };
-        test.kept.extend(staying.iter().map(kept));
-        let going: Vec<usize> = (0..outputs.heads)
-            .filter(|i| !staying.contains(i))
-            .collect();
-        for &i in &going {
-            let nearest = staying.iter().map(|&j| (&fits[i][j], j));
+        test.kept.extend(kept.iter().map(kept_head));
+        let removed: Vec<usize> = (0..outputs.heads).filter(|i| !kept.contains(i)).collect();
+        for &i in &removed {
+            let nearest = kept.iter().map(|&j| (&fits[i][j], j));
             let nearest = nearest.min_by(|(a, _), (b, _)| a.distance.total_cmp(&b.distance));
             let Some((fit, j)) = nearest else { continue };
             outputs.merge(layer, i, j, fit)?;
@@ -119,8 +117,8 @@ pub(crate) fn merge_heads<'e>(
                 distance: fit.distance,
             });
         }
-        if !going.is_empty() {
-            keep_heads(layer, &staying, width)?;
+        if !removed.is_empty() {
+            keep_heads(layer, &kept, width)?;
             make_whole(&mut layer.attention_output.weight, blocks.width())?;
         }
     }
@@ -149,7 +147,7 @@ pub(super) fn keep_heads(layer: &mut Layer, kept: &[usize], width: usize) -> Res
     Ok(())
 }
 
-/// What the heads of one layer said, as moments.
+/// The outputs of the heads of one layer, as moments.
 struct Outputs {
     heads: usize,
     width: usize,
@@ -265,20 +263,22 @@ impl Outputs {
         let mut weight = output.weight.to_vec()?;
         let mut bias = output.bias.to_vec()?;
         for (row, bias) in weight.chunks_exact_mut(size).zip(&mut bias) {
-            let going: Vec<f64> = row[i * width..(i + 1) * width]
+            let removed: Vec<f64> = row[i * width..(i + 1) * width]
                 .iter()
                 .map(|&w| w.into())
                 .collect();
             let mut constant = 0.0;
-            for (b, going) in going.iter().enumerate() {
+            for (b, removed) in removed.iter().enumerate() {
                 let predicted: f64 = (0..width)
                     .map(|a| self.mean[j * width + a] * fit.map[a * width + b])
                     .sum();
-                constant += going * (self.mean[i * width + b] - predicted);
+                constant += removed * (self.mean[i * width + b] - predicted);
             }
             #[expect(clippy::cast_possible_truncation, reason = "back to f32")]
             for a in 0..width {
-                let added: f64 = (0..width).map(|b| going[b] * fit.map[a * width + b]).sum();
+                let added: f64 = (0..width)
+                    .map(|b| removed[b] * fit.map[a * width + b])
+                    .sum();
                 row[j * width + a] += added as f32;
             }
             #[expect(clippy::cast_possible_truncation, reason = "back to f32")]

@@ -23,7 +23,7 @@ struct Poor {
     weights: usize,
 }
 
-/// Takes neurons out of the masks of `matrices`, all of a network and what `roles` says, that are not worth
+/// Takes neurons out of the masks of `matrices`, all of a network with their `roles`, that are not worth
 /// `neuron_cost` times the last weight that `chosen` keeps: the poorest first, and no more
 /// weights than went there. Returns how many weights that were.
 ///
@@ -47,9 +47,9 @@ pub(super) fn remove_poor(
     for (layer, &(input, output)) in mlps.iter().enumerate() {
         let (input_stays, output_stays) = (&chosen.masks[input], &chosen.masks[output]);
         let (input, output) = (&matrices[input], &matrices[output]);
-        let above = |it: &Candidates, stays: &Tensor, dimension| {
+        let above = |it: &Candidates, is_kept: &Tensor, dimension| {
             let above = for_cost(it)?.affine(1.0, -f64::from(chosen.last))?;
-            (above * stays)?.sum(dimension)
+            (above * is_kept)?.sum(dimension)
         };
         worths.push((above(input, input_stays, 1)? + above(output, output_stays, 0)?)?);
         weights.push((input.mask.sum(1)? + output.mask.sum(0)?)?);
@@ -76,26 +76,26 @@ pub(super) fn remove_poor(
         }
     }
     poor.sort_by(|a, b| a.worth.total_cmp(&b.worth));
-    let mut gone = 0;
-    let mut lives: Vec<Option<Vec<f32>>> = vec![None; mlps.len()];
+    let mut removed = 0;
+    let mut is_kept: Vec<Option<Vec<f32>>> = vec![None; mlps.len()];
     for neuron in poor {
-        if gone + neuron.weights > chosen.gone {
+        if removed + neuron.weights > chosen.removed_weights {
             break;
         }
-        gone += neuron.weights;
+        removed += neuron.weights;
         let neurons = matrices[mlps[neuron.layer].0].mask.dim(0)?;
-        let lives = lives[neuron.layer].get_or_insert_with(|| vec![1.0; neurons]);
-        lives[neuron.index] = 0.0;
+        let is_kept = is_kept[neuron.layer].get_or_insert_with(|| vec![1.0; neurons]);
+        is_kept[neuron.index] = 0.0;
     }
-    for ((input, output), lives) in mlps.into_iter().zip(lives) {
-        let Some(lives) = lives else { continue };
-        let lives = Tensor::new(lives, matrices[input].mask.device())?;
+    for ((input, output), is_kept) in mlps.into_iter().zip(is_kept) {
+        let Some(is_kept) = is_kept else { continue };
+        let is_kept = Tensor::new(is_kept, matrices[input].mask.device())?;
         for (place, dimension) in [(input, 1), (output, 0)] {
             let mask = &mut matrices[place].mask;
-            *mask = mask.broadcast_mul(&lives.unsqueeze(dimension)?)?;
+            *mask = mask.broadcast_mul(&is_kept.unsqueeze(dimension)?)?;
         }
     }
-    Ok(gone)
+    Ok(removed)
 }
 
 /// Scores of single weights, each for its cost; what has a sign and is kept is above zero.

@@ -69,9 +69,9 @@ fn signs(parameter: &Parameter) -> Result<Tensor> {
 /// (floor + 1 − degree)·sign(w); `inputs` counts columns before any were cut.
 fn attachment_gradient(parameter: &Parameter, inputs: usize, floor: f64) -> Result<Tensor> {
     let sizes = parameter.value.abs()?;
-    let living = sizes.ge(EPSILON)?.to_dtype(DType::F32)?.sum_keepdim(1)?;
+    let nonzeros = sizes.ge(EPSILON)?.to_dtype(DType::F32)?.sum_keepdim(1)?;
     #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
-    let cost = living.affine(-1.0 / inputs as f64, floor + 1.0)?;
+    let cost = nonzeros.affine(-1.0 / inputs as f64, floor + 1.0)?;
     signs(parameter)?.broadcast_mul(&cost)
 }
 
@@ -148,8 +148,8 @@ mod tests {
     fn attachment(weights: &[f32], at: &[f32]) -> f64 {
         let rows = weights.chunks(4).zip(at.chunks(4));
         rows.map(|(row, at)| {
-            let living = at.iter().filter(|w| w.abs() >= EPSILON).count();
-            let cost = 0.2 + 1.0 - f64::from(u32::try_from(living).unwrap()) / 4.0;
+            let nonzeros = at.iter().filter(|w| w.abs() >= EPSILON).count();
+            let cost = 0.2 + 1.0 - f64::from(u32::try_from(nonzeros).unwrap()) / 4.0;
             cost * row.iter().map(|&w| f64::from(w.abs())).sum::<f64>()
         })
         .sum()

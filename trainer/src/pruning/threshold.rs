@@ -36,12 +36,12 @@ pub(crate) fn prune_to(
     sparsity: f64,
     recipe: &PruningRecipe,
 ) -> Result<usize> {
-    let staying = weights_at(network, sparsity);
-    prune_down_to(network, staying, recipe)
+    let kept = weights_at(network, sparsity);
+    prune_down_to(network, kept, recipe)
 }
 
 /// [`prune_to`] and [`cut`] such that `sparsity` holds after both, as nearly as whole
-/// neurons and heads allow: cutting takes living weights along that nobody can hear any
+/// neurons and heads allow: cutting takes nonzero weights along that nobody can hear any
 /// more, and those make room for others.
 pub(crate) fn prune_and_cut(
     network: &mut Network,
@@ -54,10 +54,10 @@ pub(crate) fn prune_and_cut(
     // Once without blocks. A cut that makes blocks whole may leave more than was asked for;
     // to take all of that at once would empty neurons by the dozen.
     loop {
-        let staying = fewest_for(network, wanted, recipe)?;
-        prune_down_to(network, staying, recipe)?;
+        let kept = fewest_for(network, wanted, recipe)?;
+        prune_down_to(network, kept, recipe)?;
         done.add(cut(network, recipe.blocks)?);
-        if network.living_weights()? <= staying {
+        if network.nonzero_weights()? <= kept {
             break;
         }
     }
@@ -74,7 +74,7 @@ pub(crate) fn prune_and_cut(
 
 /// The fewest weights to leave such that at least `wanted` are left after the cut.
 fn fewest_for(network: &Network, wanted: usize, recipe: &PruningRecipe) -> Result<usize> {
-    let (mut low, mut high) = (wanted, network.living_weights()?);
+    let (mut low, mut high) = (wanted, network.nonzero_weights()?);
     // The more are kept, the fewer are lost with what is empty: what was lost last tells where
     // to look next, and from both sides.
     let mut next = low;
@@ -82,13 +82,13 @@ fn fewest_for(network: &Network, wanted: usize, recipe: &PruningRecipe) -> Resul
         let mut trial = network.clone();
         prune_down_to(&mut trial, next, recipe)?;
         cut(&mut trial, recipe.blocks)?;
-        let living = trial.living_weights()?;
-        if living < wanted {
+        let nonzeros = trial.nonzero_weights()?;
+        if nonzeros < wanted {
             low = next + 1;
         } else {
             high = next;
         }
-        let guess = wanted + next.saturating_sub(living);
+        let guess = wanted + next.saturating_sub(nonzeros);
         next = if guess > low && guess < high {
             guess
         } else {
@@ -98,7 +98,7 @@ fn fewest_for(network: &Network, wanted: usize, recipe: &PruningRecipe) -> Resul
     Ok(low)
 }
 
-fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) -> Result<usize> {
+fn prune_down_to(network: &mut Network, kept: usize, recipe: &PruningRecipe) -> Result<usize> {
     let costs = costs(network, &recipe.method)?;
     let score = recipe.method.score();
     let (mut matrices, mut roles) = (Vec::new(), Vec::new());
@@ -120,7 +120,7 @@ fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) 
     let choice = Choice {
         width: recipe.blocks.width(),
         score,
-        staying,
+        kept,
     };
     let Some(chosen) = keep_best(&matrices, choice)? else {
         return Ok(0);
@@ -128,15 +128,15 @@ fn prune_down_to(network: &mut Network, staying: usize, recipe: &PruningRecipe) 
     let with_neurons = neurons::remove_poor(&mut matrices, &roles, &chosen, recipe)?;
     if with_neurons == 0 {
         set_masks(network, chosen.masks)?;
-        return Ok(chosen.gone);
+        return Ok(chosen.removed_weights);
     }
-    // As many as must be pruned are gone with their neurons, or the threshold is another now.
+    // As many as must be pruned are removed with their neurons, or the threshold is another now.
     let masks = match keep_best(&matrices, choice)? {
         Some(again) => again.masks,
         None => matrices.into_iter().map(|it| it.mask).collect(),
     };
     set_masks(network, masks)?;
-    Ok(chosen.gone)
+    Ok(chosen.removed_weights)
 }
 
 /// One for each prunable matrix.

@@ -189,7 +189,7 @@ fn cell_size(limits: &Limits) -> usize {
 pub(super) struct HeadView {
     pub(super) number: u16,
     pub(super) is_left: bool,
-    /// Why it stayed or went.
+    /// Why it was kept or removed.
     pub(super) why: String,
 }
 

@@ -117,7 +117,7 @@ fn sparsity_is_exact_and_zeros_are_zero() {
             )]
             let staying = (total as f64 * (1.0 - sparsity)).floor() as usize;
             assert_eq!(
-                network.living_weights().unwrap(),
+                network.nonzero_weights().unwrap(),
                 staying,
                 "{score:?} at {sparsity}"
             );
@@ -356,7 +356,7 @@ fn a_neuron_below_its_price_goes_as_a_whole() {
             ..without_costs()
         });
         prune_to(&mut network, 0.5, &recipe).unwrap();
-        let left = network.living_weights().unwrap();
+        let left = network.nonzero_weights().unwrap();
         assert_eq!(
             left,
             weights_at(&network, 0.5),
@@ -388,12 +388,12 @@ fn prices_of_neurons_leave_the_sparsity_as_it_is() {
         let mut network = network_with_poor_neurons();
         for sparsity in [0.2, 0.5, 0.8] {
             prune_to(&mut network, sparsity, &recipe).unwrap();
-            let left = network.living_weights().unwrap();
+            let left = network.nonzero_weights().unwrap();
             assert_eq!(left, weights_at(&network, sparsity), "{neuron_cost}");
         }
         let wanted = weights_at(&network, 0.9);
         prune_and_cut(&mut network, 0.9, &recipe).unwrap();
-        let left = network.living_weights().unwrap();
+        let left = network.nonzero_weights().unwrap();
         // As after any cut: less than a neuron.
         assert!((wanted - 32..=wanted).contains(&left), "{left} of {wanted}");
         assert!(network.layers.iter().all(|layer| !layer.heads.is_empty()));
@@ -417,7 +417,7 @@ fn sparsity_holds_after_the_cut() {
         let answers = logits(&untouched);
         let done = prune_and_cut(&mut network, sparsity, &recipe).unwrap();
         assert!(done.neurons > 0);
-        let left = network.living_weights().unwrap();
+        let left = network.nonzero_weights().unwrap();
         // Less than a neuron: its row of L_in and its column of L_out.
         assert!(
             (wanted - 32..=wanted).contains(&left),
@@ -476,10 +476,10 @@ proptest! {
             row / HEAD_WIDTH == 2 * 4 + head
         });
         for sparsity in removals {
-            let before = network.living_weights().unwrap();
+            let before = network.nonzero_weights().unwrap();
             let wanted = weights_at(&network, sparsity);
             prune_to(&mut network, sparsity, &recipe).unwrap();
-            let left = network.living_weights().unwrap();
+            let left = network.nonzero_weights().unwrap();
             prop_assert!(left <= wanted && (left + width > wanted || left == before));
             assert_whole(&network, blocks);
             let answers = logits(&network);
@@ -490,11 +490,11 @@ proptest! {
             merge_heads(&mut network, examples().iter(), 0.9, blocks).unwrap();
             assert_whole(&network, blocks);
         }
-        let before = network.living_weights().unwrap();
+        let before = network.nonzero_weights().unwrap();
         let wanted = weights_at(&network, last);
         prune_and_cut(&mut network, last, &recipe).unwrap();
         assert_whole(&network, blocks);
-        let left = network.living_weights().unwrap();
+        let left = network.nonzero_weights().unwrap();
         prop_assert!(left <= wanted || before < wanted, "{left} of {wanted}");
         // A row of L_in and a column of L_out. Making blocks whole may end several neurons.
         prop_assert!(

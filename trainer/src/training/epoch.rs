@@ -33,7 +33,7 @@ impl Run {
         } else {
             pruning::prune_to(&mut self.network, sparsity, recipe)?;
             // Rows of few blocks are emptied in numbers. What only they needed must not count as
-            // living until the epoch ends, or that cut would overshoot the schedule.
+            // nonzero until the epoch ends, or that cut would overshoot the schedule.
             if recipe.blocks != Blocks::One {
                 pruning::cut(&mut self.network, recipe.blocks)?;
             }
@@ -79,7 +79,7 @@ impl Run {
                 self.journal.kept = test.kept;
                 if !test.merged.is_empty() {
                     self.merged.extend(test.merged);
-                    // What the survivors took over must not make up for what went.
+                    // What the kept heads took over must not make up for what was removed.
                     pruning::prune_to(&mut self.network, sparsity, recipe)?;
                 }
             }

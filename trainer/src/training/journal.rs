@@ -8,7 +8,7 @@ use crate::training::phase::Phase;
 /// Points of a phase's curve.
 const CURVE_POINTS: u64 = 120;
 
-/// Some steps of a phase, as they went.
+/// A point of the curves: some steps of a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// Which network.
@@ -21,7 +21,7 @@ pub struct CurvePoint {
     pub sparsity: f32,
 }
 
-/// One pass over the training data, as it went.
+/// The record of one pass over the training data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Which network.
@@ -50,7 +50,7 @@ pub struct Journal {
     pub curve: Vec<CurvePoint>,
     /// Sum of the losses after the last point.
     pub pending_loss: f32,
-    /// Heads that stayed when heads were last compared.
+    /// Heads that were kept when heads were last compared.
     pub kept: Vec<KeptHead>,
     /// Share of encoder weights below 1e-4 that the published penalties reached alone.
     pub penalties_reached: Option<f32>,

@@ -1,7 +1,7 @@
 //! How much memory a training step takes, and the batch that fits where there is less.
 //!
 //! What a forward pass keeps, and what gradients take on the way back, is asked of the tapes
-//! of two tiny batches: everything on them is so many numbers a token and so many a sequence.
+//! of two tiny batches: everything on them is a number of values per token and one per sequence.
 //! Weights and what stands beside them are counted as they are. Copies in bf16, which are
 //! there for one product, are not counted.
 

@@ -161,7 +161,7 @@ fn task(subject: &Subject, files: &Path) -> anyhow::Result<Task> {
     })
 }
 
-/// A text of so many tokens: each word is one, and two stand around them.
+/// A text of this many tokens: each word is one, and two stand around them.
 fn text(file: &[u8], tokens: usize) -> anyhow::Result<Text> {
     let words = WORDS.split(' ').cycle().take(tokens - 2);
     let text = words.collect::<Vec<_>>().join(" ");

@@ -105,7 +105,7 @@ fn read(text: &str) -> anyhow::Result<Counts> {
     };
     let events: Vec<&str> = line("events:")?.split_whitespace().collect();
     let sums: Vec<&str> = line("summary:")?.split_whitespace().collect();
-    // Events behind the last that happened are left out.
+    // Events after the last that happened are left out.
     let of = |event: &str| -> anyhow::Result<u64> {
         let at = events.iter().position(|it| *it == event);
         let sum = sums.get(at.with_context(|| format!("no event {event}"))?);

@@ -96,7 +96,7 @@ fn module(browser: &Path, path: &Path) -> anyhow::Result<()> {
     run_quietly(&mut optimize).map(drop)
 }
 
-/// Builds `browser/out/demo`: the page, the package and the model with its dense twin.
+/// Builds `browser/out/demo`: the page, the package and the model with its dense baseline.
 pub(super) fn demo(model: &Path) -> anyhow::Result<PathBuf> {
     let site = output().join("demo");
     if site.exists() {

@@ -8,7 +8,7 @@ use super::output;
 use crate::command::{cargo, command, repository, run_aloud, run_quietly};
 use crate::programs;
 
-/// Makes sure that there is a model, with its dense twin.
+/// Makes sure that there is a model, with its dense baseline.
 ///
 /// # Errors
 /// Where it is another one than the quickstart writes, and is not there.
@@ -18,7 +18,7 @@ pub(super) fn ensure(model: &Path) -> anyhow::Result<()> {
     }
     ensure!(
         model == repository().join("quickstart/commands.neuro"),
-        "{}: not there, or without its dense twin beside it",
+        "{}: not there, or without its dense baseline beside it",
         model.display()
     );
     println!("---- training the model of the page: neuroprune quickstart, about a minute");

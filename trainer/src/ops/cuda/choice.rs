@@ -74,11 +74,11 @@ pub(in crate::ops) fn keep_best(matrices: &[Candidates], choice: Choice) -> Resu
         &score
     );
 
-    let mut living = None;
+    let mut nonzeros = None;
     let mut last = u64::MAX;
-    let mut staying = 0;
+    let mut kept = 0;
     // Without room for one group all of them go.
-    let limit = choice.staying.checked_sub(choice.width);
+    let limit = choice.kept.checked_sub(choice.width);
     let mut selection = Selection::new(limit.map_or(0, |limit| limit as u64));
     let histogram_of = kernel(device, Source::General, "group_histogram")?;
     while let Some(digit) = selection.digit() {
@@ -99,14 +99,14 @@ pub(in crate::ops) fn keep_best(matrices: &[Candidates], choice: Choice) -> Resu
         let mut weights = device.clone_dtoh(&weights)?;
         weights.truncate(digit.values as usize);
         let total = || weights.iter().map(|&weights| u64::from(weights)).sum();
-        let living = *living.get_or_insert_with(total);
-        if living <= choice.staying as u64 {
+        let nonzeros = *nonzeros.get_or_insert_with(total);
+        if nonzeros <= choice.kept as u64 {
             return Ok(None);
         }
         if limit.is_none() || !selection.narrow(&weights) {
             break;
         }
-        (last, staying) = (selection.place(), selection.staying());
+        (last, kept) = (selection.place(), selection.kept());
     }
     launch!(
         kernel(device, Source::General, "remove_groups")?,
@@ -117,10 +117,10 @@ pub(in crate::ops) fn keep_best(matrices: &[Candidates], choice: Choice) -> Resu
         &width,
         &last
     );
-    let gone = living.unwrap_or(0).saturating_sub(staying);
+    let removed_weights = nonzeros.unwrap_or(0).saturating_sub(kept);
     Ok(Some(Chosen {
         masks: copies,
-        gone: usize::try_from(gone).unwrap_or(usize::MAX),
+        removed_weights: usize::try_from(removed_weights).unwrap_or(usize::MAX),
         last: selection::score(last),
     }))
 }
