@@ -15,13 +15,15 @@ mod norm;
 mod rows;
 mod scale;
 mod stream;
+mod weights;
 
 pub use delta::take_row as take_delta_row;
 pub use layout::{BIAS, COLUMN_LIST, Form, Layout, Pattern, ROW_MAP, Values};
 pub use matrix::Matrix;
 pub use norm::Norm;
-pub use rows::{Affine, Row, RowBytes, RowWeights, Rows};
+pub use rows::{Affine, Row, RowBytes, Rows};
 pub use scale::Scale;
+pub use weights::RowWeights;
 #[cfg(feature = "alloc")]
 pub(crate) use {blocks::MOST as MOST_BLOCKS, stream::IN_STREAM};
 

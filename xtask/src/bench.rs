@@ -14,6 +14,7 @@ pub(crate) mod browser;
 pub(crate) mod budgets;
 mod callgrind;
 mod counter;
+mod layouts;
 mod models;
 mod peers;
 mod record;
@@ -31,7 +32,8 @@ use crate::tally::Tally;
 use budgets::Budgets;
 use callgrind::Callgrind;
 use counter::{Counter, Counts, Measured};
-use models::{LAYOUTS, Matrix, Widths};
+use layouts::LAYOUTS;
+use models::{Matrix, Widths};
 
 /// Count instructions in QEMU and callgrind, compare with the budgets, write the records.
 ///

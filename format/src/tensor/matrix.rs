@@ -1,6 +1,7 @@
 //! A weight matrix or a table of rows: what its bytes begin with, and what is checked.
 
-use super::rows::{Rows, Weights};
+use super::rows::Rows;
+use super::weights::Weights;
 use super::{BIAS, Pattern, ROW_MAP, Record, Scale, Values, check_numbers, tensor_reader};
 use crate::ErrorKind;
 use crate::bytes::Fault;
