@@ -78,18 +78,25 @@ fn links_lead_somewhere() {
     assert!(dead.is_empty(), "{dead:#?}");
 }
 
-/// `1,234` and `0.85 ± 0.02`, as figures of tables are written; smaller numbers stand by chance
-/// in any record.
+/// `1,234`, `90.46` and `0.85 ± 0.02`, as figures of tables are written; shorter numbers stand by
+/// chance in any record.
 fn figures(line: &str) -> Vec<String> {
     let mut found = Vec::new();
     for cell in line.split('|') {
         let cell = cell.replace('*', "");
         if cell.contains('±') {
             found.push(cell.trim().to_owned());
+            continue;
         }
-        let numbers = cell.split(|c: char| !(c.is_ascii_digit() || c == ','));
-        let numbers = numbers.map(|number| number.trim_matches(','));
-        found.extend(numbers.filter(|it| it.contains(',')).map(str::to_owned));
+        let numbers = cell.split(|c: char| !(c.is_ascii_digit() || matches!(c, ',' | '.')));
+        let numbers = numbers.map(|number| number.trim_matches([',', '.']));
+        let is_long = |number: &&str| {
+            let decimals = number
+                .split_once('.')
+                .map_or(0, |(_, decimals)| decimals.len());
+            number.contains(',') || decimals > 1
+        };
+        found.extend(numbers.filter(is_long).map(str::to_owned));
     }
     found
 }
@@ -103,7 +110,8 @@ fn figures_of_the_readme_stand_in_records() {
     let firmware = files(&workspace().join("firmware-examples"), &endings);
     let records: String = records.chain(firmware).map(|path| text(&path)).collect();
     let plain = records.replace(',', "");
-    let numbers: BTreeSet<&str> = plain.split(|c: char| !c.is_ascii_digit()).collect();
+    let numbers = plain.split(|c: char| !(c.is_ascii_digit() || c == '.'));
+    let numbers: BTreeSet<&str> = numbers.map(|number| number.trim_matches('.')).collect();
 
     let readme = text(&workspace().join("README.md"));
     let mut count = 0;
