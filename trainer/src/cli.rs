@@ -3,6 +3,14 @@
 //! What a program reads (tables, `--json`) goes to standard output; progress and errors
 //! go to standard error. Exit status: 0 success, 1 failure, 2 wrong use.
 
+/// `eprintln!` for those whose standard error may be closed or full: a run goes on without.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod ablate;
 mod bench;
 mod classify;
@@ -82,7 +90,7 @@ pub fn main() -> ExitCode {
             if is_broken_pipe(&error) {
                 return ExitCode::SUCCESS;
             }
-            eprintln!("error: {}", message(&error));
+            say!("error: {}", message(&error));
             if error.is::<inputs::WrongUse>()
                 || error.is::<crate::recipe::RecipeError>()
                 || error.is::<crate::ablation::GridError>()

@@ -37,6 +37,8 @@
 //! ```
 // Only launches of GPU kernels lift it.
 #![deny(unsafe_code)]
+// A closed standard error must not end a run: `say!` of the command line.
+#![cfg_attr(not(test), warn(clippy::print_stderr))]
 
 mod ablation;
 mod atomic_file;

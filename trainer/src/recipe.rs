@@ -94,7 +94,8 @@ impl Recipe {
     pub fn find(path: &Path) -> Result<(Self, Vec<String>), RecipeError> {
         let known = path.to_str().and_then(Self::text_by_name);
         let text = match known {
-            Some(text) if !path.exists() => text.to_owned(),
+            // A folder of that name, as `quickstart` makes it, is no recipe.
+            Some(text) if !path.is_file() => text.to_owned(),
             _ => read_text(path)?,
         };
         let recipe = parse(path, &text)?;
@@ -136,11 +137,6 @@ impl Recipe {
                 expected: expected.to_owned(),
             })
         };
-        // Before anything is made into TOML, whose whole numbers end there.
-        if i64::try_from(self.seed).is_err() {
-            let expected = "0 to 9223372036854775807, the whole numbers of TOML";
-            return refused("seed", self.seed.to_string(), expected);
-        }
         keys::check_ranges(self)?;
         let model = &self.model;
         let pruning = &self.pruning;

@@ -168,6 +168,17 @@ impl<'a> Weights<'a> {
         }
     }
 
+    /// Whether all rows have as many weights, of one byte each.
+    fn are_bytes(&self) -> bool {
+        match (self.pattern.built(), self.values) {
+            (Pattern::Dense | Pattern::Columns, Values::I8) => true,
+            (
+                Pattern::DeltaU8 | Pattern::Bitmap | Pattern::Blocks2 | Pattern::Blocks4,
+                Values::I8,
+            ) => false,
+        }
+    }
+
     /// Checks `rows` stored rows over `cols` columns, which end at `end` of the section.
     pub(super) fn check(&self, rows: usize, cols: usize, end: usize, fault: &Fault) -> Option<()> {
         let rest = self.bytes;
@@ -176,13 +187,15 @@ impl<'a> Weights<'a> {
         if !rows.is_multiple_of(2) && after_last != 0 {
             return stream.found(ErrorKind::Reserved, stream.at() - 1);
         }
+        // Also where no row is stored: the list of columns is checked all the same.
+        if self.are_bytes() {
+            return dense::check(self.columns, rest, cols, end, fault);
+        }
         for row in 0..rows {
             let row_at = stream.at();
             let half = blocks::half(self.counts, row);
             let sum = match (self.pattern.built(), self.values) {
-                (Pattern::Dense | Pattern::Columns, Values::I8) => {
-                    return dense::check(self.columns, rest, cols, end, fault);
-                }
+                (Pattern::Dense | Pattern::Columns, Values::I8) => return Some(()),
                 (Pattern::DeltaU8, Values::I8) => delta::check_row(&mut stream, cols)?,
                 (Pattern::Bitmap, Values::I8) => bitmap::check_row(&mut stream, cols)?,
                 (Pattern::Blocks2, Values::I8) => blocks::check_row(&mut stream, half, 2, cols)?,
@@ -197,5 +210,29 @@ impl<'a> Weights<'a> {
             return stream.found(ErrorKind::Trailing, stream.at());
         }
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Kernels read columns without asking whether they are inside, whatever the rows.
+    #[test]
+    fn columns_are_checked_where_no_row_is_stored() {
+        let checked = |columns: [u16; 3]| {
+            let columns = columns.map(u16::to_le_bytes);
+            let weights = Weights {
+                pattern: Pattern::Columns,
+                columns: columns.as_flattened(),
+                stored: 3,
+                ..Weights::default()
+            };
+            Fault::catch(|fault| weights.check(0, 32, 100, fault)).map_err(|error| error.kind)
+        };
+        assert_eq!(checked([0, 7, 31]), Ok(()));
+        for columns in [[0, 7, 32], [60_000, 60_001, 65_535], [7, 7, 8], [9, 8, 10]] {
+            assert!(checked(columns).is_err(), "{columns:?}");
+        }
     }
 }

@@ -131,7 +131,7 @@ impl Ablate {
             };
             if jobs <= 1 {
                 if !self.quiet {
-                    eprintln!("{title}");
+                    say!("{title}");
                 }
                 return Box::new(Progress::new(self.quiet));
             }
@@ -142,10 +142,10 @@ impl Ablate {
         };
         let failed = ablation.run(jobs, &observer, &stop);
         for (cell, error) in &failed {
-            eprintln!("error: {}: {error}", cell.folder());
+            say!("error: {}: {error}", cell.folder());
         }
         if stop.load(Ordering::Relaxed) {
-            eprintln!(
+            say!(
                 "stopped; finished cells are kept in {}; to resume, run the same command again",
                 out.display()
             );
@@ -245,13 +245,13 @@ struct Lines {
 impl Observer for Lines {
     fn phase(&mut self, phase: Phase, done: u64, steps: u64) {
         if !self.is_quiet {
-            eprintln!("{}: {} {done} of {steps} steps", self.title, phase.name());
+            say!("{}: {} {done} of {steps} steps", self.title, phase.name());
         }
     }
 
     fn step(&mut self, report: &StepReport) {
         if let (false, Some(epoch)) = (self.is_quiet, &report.epoch) {
-            eprintln!(
+            say!(
                 "{}: epoch {}, loss {:.3}, dev accuracy {:.2} %, {:.1} % zero",
                 self.title,
                 epoch.epoch,
@@ -264,7 +264,7 @@ impl Observer for Lines {
 
     fn note(&mut self, text: &str) {
         if !self.is_quiet {
-            eprintln!("{}: {text}", self.title);
+            say!("{}: {text}", self.title);
         }
     }
 }

@@ -124,7 +124,7 @@ impl Classify {
         if self.texts.is_empty() {
             let input = std::io::stdin();
             if input.is_terminal() {
-                eprintln!("one text per line; Ctrl-D ends");
+                say!("one text per line; Ctrl-D ends");
             }
             for line in input.lock().lines() {
                 let answer = ask(&line.context("standard input")?)?;

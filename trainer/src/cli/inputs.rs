@@ -47,13 +47,13 @@ impl DataOptions {
         };
         let dataset = data::read(path, &options, labels)?;
         if dataset.skipped > 0 {
-            eprintln!(
+            say!(
                 "{}: {} bad lines skipped, among them",
                 path.display(),
                 dataset.skipped
             );
             for message in &dataset.first_skipped {
-                eprintln!("  {message}");
+                say!("  {message}");
             }
         }
         Ok(dataset)

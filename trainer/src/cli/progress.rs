@@ -86,7 +86,7 @@ impl Progress {
         match &self.bar {
             _ if self.is_quiet => {}
             Some(bar) if !bar.is_hidden() => bar.println(text),
-            _ => eprintln!("{text}"),
+            _ => say!("{text}"),
         }
     }
 
@@ -186,7 +186,7 @@ impl FetchObserver for Fetching {
         let template = "{prefix} {wide_bar:.cyan/dim} {bytes}/{total_bytes}, {eta} left";
         self.bar = bar(template, file, bytes, ProgressDrawTarget::stderr());
         if self.bar.is_hidden() {
-            eprintln!("fetching {file}, {}", HumanBytes(bytes));
+            say!("fetching {file}, {}", HumanBytes(bytes));
         }
     }
 

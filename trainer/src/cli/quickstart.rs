@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use neuroprune_format::Model;
 use serde::Serialize;
@@ -69,7 +69,7 @@ impl Quickstart {
         let data = smart_home_data(folder)?;
         if !self.quiet {
             let (train, test) = (&data.train, data.measured().0);
-            eprintln!(
+            say!(
                 "{} training and {} test texts, {} classes, in {}",
                 thousands(train.examples.len() + data.dev.examples.len()),
                 thousands(test.examples.len()),
@@ -120,6 +120,11 @@ pub(super) fn smart_home_data(folder: &Path) -> anyhow::Result<Data> {
     let home = smart_home::generate(DATA_SEED, rows, test_rows);
     let (train_path, test_path) = (folder.join("train.tsv"), folder.join("test.tsv"));
     for (path, rows) in [(&train_path, &home.train), (&test_path, &home.test)] {
+        ensure!(
+            !path.exists() || std::fs::read(path)? == smart_home::tsv(rows),
+            "{}: there is a file of other texts; choose another folder, or move it away",
+            path.display()
+        );
         smart_home::write_tsv(path, rows).with_context(|| path.display().to_string())?;
     }
     DataOptions::default().read_all(&train_path, None, Some(&test_path))

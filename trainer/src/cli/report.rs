@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
 
 use super::inputs::{print, print_json};
@@ -52,7 +52,7 @@ impl Report {
             if path.is_dir() {
                 let before = models.len();
                 find(path, &mut models)?;
-                anyhow::ensure!(
+                ensure!(
                     models.len() > before,
                     "{}: has no finished run; expected a model with its .outcome.json",
                     path.display()
@@ -78,6 +78,11 @@ impl Report {
             }
         };
         let path = self.out.as_ref().unwrap_or(&usual);
+        ensure!(
+            !self.models.contains(path),
+            "{}: that is a model; --out names the page",
+            path.display()
+        );
         atomic_file::write(path, page.as_bytes()).with_context(|| path.display().to_string())?;
         if self.json {
             print_json(&json)?;

@@ -273,7 +273,7 @@ pub(super) fn begin(
 /// What a run has of a pretrained checkpoint.
 fn say_what_is_kept(run: &Run, pretrained: &Pretrained, data: &Data) -> anyhow::Result<()> {
     let model = &run.recipe.model;
-    eprintln!(
+    say!(
         "{}: {} layers of width {}, {} heads; {} of {} pieces of the vocabulary kept",
         model.from,
         model.layers,
@@ -288,7 +288,7 @@ fn say_what_is_kept(run: &Run, pretrained: &Pretrained, data: &Data) -> anyhow::
         let respelled = pretrained.respelled(&run.vocabulary, set.texts())?;
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let percent = 100.0 * respelled.changed as f64 / respelled.words.max(1) as f64;
-        eprintln!(
+        say!(
             "{name}: with fewer pieces {} of {} words are spelled differently ({percent:.2} %)",
             thousands(respelled.changed),
             thousands(respelled.words)
@@ -310,7 +310,7 @@ pub(super) fn train_and_report(
         End::Finished(outcome) => Ok(Some(*outcome)),
         End::Stopped => {
             drop(progress);
-            eprintln!(
+            say!(
                 "stopped; the run is saved in {}; to resume it, run the same command with --resume",
                 files.checkpoint().display()
             );

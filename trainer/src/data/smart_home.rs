@@ -17,7 +17,7 @@
 //! The same seed always gives the same texts.
 
 use std::collections::HashSet;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use rand::{Rng as _, SeedableRng as _};
@@ -99,12 +99,20 @@ pub fn generate(seed: u64, train: usize, test: usize) -> SmartHome {
 /// # Errors
 /// When the folder of `path` cannot be written.
 pub fn write_tsv(path: &Path, rows: &[(String, String)]) -> io::Result<()> {
-    let mut file = Vec::new();
-    writeln!(file, "text\tlabel")?;
-    for (text, label) in rows {
-        writeln!(file, "{text}\t{label}")?;
-    }
-    atomic_file::write(path, &file)
+    atomic_file::write(path, &tsv(rows))
+}
+
+/// What [`write_tsv`] writes.
+#[must_use]
+pub(crate) fn tsv(rows: &[(String, String)]) -> Vec<u8> {
+    let rows = rows
+        .iter()
+        .map(|(text, label)| format!("{text}\t{label}\n"));
+    let file: String = ["text\tlabel\n".to_owned()]
+        .into_iter()
+        .chain(rows)
+        .collect();
+    file.into_bytes()
 }
 
 /// Which set a text is for.

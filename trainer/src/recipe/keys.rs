@@ -126,6 +126,20 @@ fn decimal(real: f64) -> f64 {
 
 /// Checks every number of `recipe` against [`KEYS`].
 pub(super) fn check_ranges(recipe: &Recipe) -> Result<(), RecipeError> {
+    // Before anything is made into TOML, whose whole numbers end there: nothing could be checked.
+    let numbers = serde_json::to_value(recipe).unwrap_or_default();
+    for key in KEYS {
+        let path = key.path.replace('.', "/");
+        let number = numbers.pointer(&format!("/{path}"));
+        let number = number.and_then(serde_json::Value::as_u64);
+        if let Some(number) = number.filter(|&number| i64::try_from(number).is_err()) {
+            return Err(RecipeError::Range {
+                key: key.path,
+                value: number.to_string(),
+                expected: key.values.to_string(),
+            });
+        }
+    }
     for key in KEYS {
         match recipe.value(key.path) {
             Some(value) if !key.values.contain(&value) => {

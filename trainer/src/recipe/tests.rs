@@ -192,3 +192,24 @@ proptest::proptest! {
         assert_eq!(read.model.norm_epsilon.to_bits(), single.to_bits());
     }
 }
+
+/// TOML has no whole number above 2⁶³ − 1: such a recipe cannot be written, so nothing of it
+/// would be checked.
+#[test]
+fn numbers_that_toml_lacks_are_refused() {
+    let mut recipe = Recipe::default();
+    recipe.training.epochs = usize::MAX;
+    recipe.pruning.sparsity = 7.0;
+    let error = recipe.check().unwrap_err().to_string();
+    let said = "recipe key `training.epochs` is 18446744073709551615, expected 1 to 10000";
+    assert_eq!(error, said);
+    let recipe = Recipe {
+        seed: u64::MAX,
+        ..Recipe::default()
+    };
+    let error = recipe.check().unwrap_err().to_string();
+    assert!(
+        error.contains("`seed`") && error.contains("0 to 9223372036854775807"),
+        "{error}"
+    );
+}
