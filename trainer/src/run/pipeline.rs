@@ -148,7 +148,7 @@ pub enum End {
 
 /// Trains what is left to train of `run`, then writes and measures the files.
 ///
-/// Checkpoints are written as [`train_phase`] does.
+/// Checkpoints are written on the way, beside the model.
 ///
 /// # Errors
 /// [`PipelineError`]; the last checkpoint is kept.
