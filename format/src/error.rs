@@ -43,7 +43,7 @@ pub enum ErrorKind {
         /// The newest version this reader knows.
         known: u16,
     },
-    /// The stated length is not the number of bytes given.
+    /// The file states more bytes than were given.
     Length {
         /// Length the file states, in bytes.
         stated: u32,

@@ -78,6 +78,48 @@ fn links_lead_somewhere() {
     assert!(dead.is_empty(), "{dead:#?}");
 }
 
+/// Where a document names a file of this project from its root, there is one. Words in capitals
+/// stand for names.
+#[test]
+fn paths_in_code_exist() {
+    let root = workspace();
+    let folders: Vec<String> = fs::read_dir(&root)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    let mut missing = Vec::new();
+    let mut count = 0;
+    // The changelog tells of files that have moved since; records of `benchmarks` name theirs
+    // from their own folder.
+    let documents = files(&root, &[".md"]).into_iter();
+    let documents = documents.filter(|path| {
+        !path.ends_with("CHANGELOG.md") && !path.starts_with(root.join("benchmarks"))
+    });
+    for path in documents {
+        let document = text(&path);
+        for code in document.split('`').skip(1).step_by(2) {
+            let is_path = code.contains('.') && !code.contains(|c: char| " {<*…".contains(c));
+            let Some((folder, file)) = code.split_once('/').filter(|_| is_path) else {
+                continue;
+            };
+            let stands_for_a_name = file
+                .split(['/', '.'])
+                .any(|part| part.len() > 3 && part.chars().all(|c| c.is_ascii_uppercase()));
+            if stands_for_a_name || !folders.iter().any(|it| it == folder) {
+                continue;
+            }
+            count += 1;
+            if !root.join(code).exists() {
+                missing.push(format!("{}: {code}", path.display()));
+            }
+        }
+    }
+    assert!(count > 100, "only {count} paths");
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 /// `1,234`, `90.46` and `0.85 ± 0.02`, as figures of tables are written; shorter numbers stand by
 /// chance in any record.
 fn figures(line: &str) -> Vec<String> {

@@ -239,6 +239,10 @@ fn interrupted_by_ctrl_c() {
 #[test]
 fn an_interrupted_quickstart_can_go_on_as_it_says() {
     let folder = Folder::new();
+    // It writes its own texts, and not over those of others.
+    for name in ["train.tsv", "test.tsv"] {
+        fs::remove_file(folder.path(name)).unwrap();
+    }
     let home = Folder::new();
     let mut command = home.neuroprune(&["quickstart", "--quiet", "--out"]);
     let stopped = interrupted(&folder, command.arg(folder.path("")));
