@@ -296,7 +296,10 @@ fn describe(answer: &Classification<'_>, logits: &[f32]) -> Record {
 
 fn refused(error: &FormatError) -> Status {
     let _ = INSTANCE.message.set(Message::new(error));
-    #[expect(clippy::wildcard_enum_match_arm, reason = "every other fault is damage")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other fault is damage"
+    )]
     match error.kind {
         ErrorKind::Magic => Status::NotAModel,
         ErrorKind::Version { .. } => Status::TooNew,
