@@ -103,15 +103,11 @@ pub fn write_tsv(path: &Path, rows: &[(String, String)]) -> io::Result<()> {
 }
 
 /// What [`write_tsv`] writes.
-#[must_use]
 pub(crate) fn tsv(rows: &[(String, String)]) -> Vec<u8> {
-    let rows = rows
-        .iter()
-        .map(|(text, label)| format!("{text}\t{label}\n"));
-    let file: String = ["text\tlabel\n".to_owned()]
-        .into_iter()
-        .chain(rows)
-        .collect();
+    let mut file = "text\tlabel\n".to_owned();
+    for (text, label) in rows {
+        file += &format!("{text}\t{label}\n");
+    }
     file.into_bytes()
 }
 

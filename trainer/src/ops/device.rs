@@ -21,6 +21,7 @@ pub(crate) enum DeviceName {
 #[non_exhaustive]
 pub(crate) enum DeviceError {
     /// Not in this program.
+    #[cfg_attr(feature = "cuda", expect(dead_code, reason = "built with it"))]
     #[error(
         "{0}: this program was built without CUDA; build it with \
          `cargo build --release --features cuda` (needs nvcc)"
