@@ -64,7 +64,7 @@ fn messages_do_not_repeat_themselves() {
     std::fs::create_dir(folder.path("folder.neuro")).unwrap();
     let quick = ["--epochs", "1", "--quiet"];
     let cases: [(&[&str], &str); 3] = [
-        (&["--recipe", "bad.toml"], "unknown field"),
+        (&["--recipe", "bad.toml"], "there is no key"),
         (&["--recipe", "missing.toml"], "No such file"),
         (&["--out", "folder.neuro"], "is a folder"),
     ];

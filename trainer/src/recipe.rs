@@ -5,8 +5,11 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
+use toml::de::DeTable;
+use toml::{Table, Value};
 
 mod blocks;
 mod bundled;
@@ -16,25 +19,26 @@ mod methods;
 mod model;
 mod pruning;
 mod quantization;
-mod settings;
 pub mod target;
 mod training;
 mod vocabulary_size;
+mod words;
 
 use crate::recipe::target::Target;
 
 pub use blocks::Blocks;
-pub use methods::{Method, MethodKind, Neuroprune, Paper, ScoreKind};
+pub use keys::KeyError;
+pub use methods::{Averaged, Gradual, L1, Method, MethodKind, Neuroprune, Paper, ScoreKind};
 pub use model::{ActivationKind, KeyConflict, ModelRecipe, PoolingKind};
 pub use pruning::PruningRecipe;
 pub use quantization::QuantizationRecipe;
-pub use settings::ForeignKey;
 pub use training::{FloatPrecision, TrainingRecipe};
 pub use vocabulary_size::VocabularySize;
 
 /// A whole recipe.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+// As functions of its own: whoever reads a recipe has its keys checked first.
+#[serde(remote = "Self", deny_unknown_fields, default)]
 pub struct Recipe {
     /// Random seed; the same recipe, data and seed give the same file.
     pub seed: u64,
@@ -55,7 +59,7 @@ pub struct Recipe {
 #[non_exhaustive]
 pub enum RecipeError {
     /// The file cannot be read.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", those_that_come_along(.source))]
     Read {
         /// The file.
         path: String,
@@ -70,16 +74,19 @@ pub enum RecipeError {
         /// What is wrong, with its line.
         source: Box<toml::de::Error>,
     },
-    /// A value is outside its range.
-    #[error("recipe key `{key}` is {value}, expected {expected}")]
-    Range {
-        /// The key.
-        key: &'static str,
-        /// Its value.
-        value: String,
-        /// What it must be.
-        expected: String,
+    /// A key of a file.
+    #[error("{path}, line {line}: {problem}")]
+    InFile {
+        /// The file.
+        path: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: KeyError,
     },
+    /// A key, wherever it was set.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A key contradicts the pretrained checkpoint that the run starts from.
     #[error(transparent)]
     Conflict(Box<KeyConflict>),
@@ -99,9 +106,9 @@ impl Recipe {
             _ => read_text(path)?,
         };
         let recipe = parse(path, &text)?;
-        let table = text.parse::<toml::Table>().unwrap_or_default();
-        let model = table.get("model").and_then(toml::Value::as_table);
-        let keys = model.into_iter().flat_map(toml::Table::keys).cloned();
+        let table = text.parse::<Table>().unwrap_or_default();
+        let model = table.get("model").and_then(Value::as_table);
+        let keys = model.into_iter().flat_map(Table::keys).cloned();
         Ok((recipe, keys.collect()))
     }
 
@@ -128,16 +135,16 @@ impl Recipe {
     /// Checks every key against [`keys::KEYS`], and keys against each other.
     ///
     /// # Errors
-    /// [`RecipeError::Range`] for the first value outside.
+    /// [`RecipeError::Key`] for the first value outside.
     pub fn check(&self) -> Result<(), RecipeError> {
         let refused = |key, value: String, expected: &str| {
-            Err(RecipeError::Range {
+            Err(RecipeError::Key(KeyError::Value {
                 key,
                 value,
                 expected: expected.to_owned(),
-            })
+            }))
         };
-        keys::check_ranges(self)?;
+        keys::check_all(self)?;
         let model = &self.model;
         let pruning = &self.pruning;
         if !model.hidden.is_multiple_of(model.heads) {
@@ -166,11 +173,11 @@ impl Recipe {
     }
 
     /// The value of the key `pruning.sparsity`, if the recipe has it.
-    fn value(&self, path: &str) -> Option<toml::Value> {
+    fn value(&self, path: &str) -> Option<Value> {
         let (section, name) = path.split_once('.').unwrap_or(("", path));
-        let mut root = toml::Table::try_from(self).ok()?;
+        let mut root = Table::try_from(self).ok()?;
         match root.get_mut(section) {
-            Some(toml::Value::Table(table)) => table.remove(name),
+            Some(Value::Table(table)) => table.remove(name),
             _ => root.remove(name),
         }
     }
@@ -189,6 +196,15 @@ impl Recipe {
     }
 }
 
+/// For a name that is neither a file nor one of them.
+fn those_that_come_along(error: &std::io::Error) -> String {
+    if error.kind() != std::io::ErrorKind::NotFound {
+        return String::new();
+    }
+    let names: Vec<&str> = bundled::BUNDLED.iter().map(|(name, _)| *name).collect();
+    format!("; recipes that come along are {}", names.join(", "))
+}
+
 fn read_text(path: &Path) -> Result<String, RecipeError> {
     std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
         path: path.display().to_string(),
@@ -197,10 +213,68 @@ fn read_text(path: &Path) -> Result<String, RecipeError> {
 }
 
 fn parse(path: &Path, text: &str) -> Result<Recipe, RecipeError> {
-    toml::from_str(text).map_err(|source| RecipeError::Parse {
-        path: path.display().to_string(),
+    let path = path.display().to_string();
+    let table: Table = text.parse().map_err(|source| RecipeError::Parse {
+        path: path.clone(),
         source: Box::new(source),
+    })?;
+    Recipe::try_from(table).map_err(|problem| {
+        let line = problem.path().and_then(|key| line_of(text, &key));
+        let line = line.unwrap_or(1);
+        RecipeError::InFile {
+            path,
+            line,
+            problem,
+        }
     })
+}
+
+/// The line of this key, from 1.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let document = DeTable::parse(text).ok()?;
+    let mut table = document.get_ref();
+    let mut start = None;
+    for part in key.split('.') {
+        let (name, value) = table.get_key_value(part)?;
+        start = Some(name.span().start);
+        match value.get_ref().as_table() {
+            Some(inner) => table = inner,
+            None => break,
+        }
+    }
+    Some(1 + text.get(..start?)?.matches('\n').count())
+}
+
+impl TryFrom<Table> for Recipe {
+    type Error = KeyError;
+
+    fn try_from(root: Table) -> Result<Self, KeyError> {
+        keys::check(&root)?;
+        from_checked(root).map_err(|error| KeyError::Section(error.message().to_owned()))
+    }
+}
+
+/// What serde alone says.
+fn from_checked(mut root: Table) -> Result<Recipe, toml::de::Error> {
+    // The method says which settings there are.
+    if let Some(Value::Table(pruning)) = root.get_mut("pruning") {
+        let method = pruning.entry("method");
+        method.or_insert_with(|| MethodKind::default().name().into());
+    }
+    Recipe::deserialize(root)
+}
+
+impl<'de> Deserialize<'de> for Recipe {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let root = Table::deserialize(deserializer)?;
+        Self::try_from(root).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Recipe {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
 }
 
 #[cfg(test)]

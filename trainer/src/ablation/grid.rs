@@ -7,7 +7,7 @@ use toml::Table;
 
 use super::peer::Peer;
 use crate::recipe::keys::flat;
-use crate::recipe::{MethodKind, Recipe, RecipeError};
+use crate::recipe::{KeyError, MethodKind, Recipe, RecipeError};
 
 /// A grid of runs.
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ enum Problem {
     #[error("{0}")]
     Recipe(#[from] RecipeError),
     #[error("{of}: {problem}")]
-    Change { of: String, problem: String },
+    Change { of: String, problem: KeyError },
     #[error("{0}")]
     Peer(String),
     #[error("`{0}` is empty; expected at least one")]
@@ -198,12 +198,10 @@ fn changed(recipe: &Recipe, changes: &Table, of: &str) -> Result<Recipe, Problem
     let changes: Vec<_> = changes
         .map(|(key, value)| (key, value.to_string()))
         .collect();
-    recipe
-        .with_all(&changes)
-        .map_err(|(at, problem)| Problem::Change {
-            of: format!("{of}, `{}`", changes[at].0),
-            problem,
-        })
+    recipe.with_all(&changes).map_err(|problem| {
+        let of = of.to_owned();
+        Problem::Change { of, problem }
+    })
 }
 
 /// Letters, digits and dots as they are, dashes for the rest.
@@ -218,7 +216,7 @@ fn slug(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{Method, Paper};
+    use crate::recipe::{Gradual, L1, Method, Paper};
 
     fn parse(text: &str) -> Result<Grid, String> {
         Grid::parse(text, "grid", Path::new("home")).map_err(|problem| problem.to_string())
@@ -295,11 +293,11 @@ mod tests {
         };
         let expected = [
             Method::Paper(paper),
-            Method::L1 {
+            Method::L1(L1 {
                 interval: 10,
                 alpha: 2e-3,
-            },
-            Method::Magnitude { interval: 10 },
+            }),
+            Method::Magnitude(Gradual { interval: 10 }),
         ];
         assert!(methods.eq(expected));
     }
@@ -316,13 +314,13 @@ mod tests {
             ),
             (
                 format!("{axes}[[variants]]\nname = \"a\"\npruning.speed = 1"),
-                "variant `a`, `pruning.speed`: there is no key `speed`",
+                "variant `a`: there is no key `pruning.speed`",
             ),
             (
                 format!(
                     "{axes}[[variants]]\nname = \"a\"\npruning = {{ method = \"l1\", beta = 1 }}"
                 ),
-                "variant `a`, `pruning.beta`: `beta` means nothing to the method `l1`; it is a key \
+                "variant `a`: `beta` means nothing to the method `l1`; it is a key \
                  of paper",
             ),
             (

@@ -165,10 +165,9 @@ impl RecipeOptions {
         for (key, value) in [("pruning.method", method), ("pruning.blocks", blocks)] {
             changes.extend(value.map(|value| (key.to_owned(), value.to_owned())));
         }
-        recipe = recipe.with_all(&changes).map_err(|(at, problem)| {
-            let (key, value) = &changes[at];
-            WrongUse(format!("--set {key}={value}: {problem}"))
-        })?;
+        recipe = recipe
+            .with_all(&changes)
+            .map_err(|problem| WrongUse(format!("--set: {problem}")))?;
         if let Some(vocabulary) = self.vocabulary {
             recipe.model.vocabulary = vocabulary;
         }

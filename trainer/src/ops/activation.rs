@@ -137,7 +137,6 @@ fn map(a: &[f32], b: &[f32], function: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f
 #[cfg(test)]
 mod tests {
     use super::super::gradient_check::{check, values};
-    use clap::ValueEnum as _;
 
     use super::*;
 
@@ -146,7 +145,7 @@ mod tests {
         let x = values(&[7, 9], 3);
         // Differences mislead across ReLU's corner; stay away from it.
         let shifted = x.affine(1.0, 3.0).unwrap();
-        for &kind in ActivationKind::value_variants() {
+        for &kind in ActivationKind::ALL {
             let x = match kind {
                 ActivationKind::Relu => &shifted,
                 ActivationKind::Gelu => &x,

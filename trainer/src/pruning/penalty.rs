@@ -36,7 +36,7 @@ pub(crate) fn add_gradients(
     } in network.matrices()
     {
         let gradient = match method {
-            Method::L1 { alpha, .. } => (signs(parameter)? * *alpha)?,
+            Method::L1(settings) => (signs(parameter)? * settings.alpha)?,
             Method::Paper(paper) => match matrix {
                 Matrix::Projection if paper.group_sparsity => {
                     (group_gradient(parameter)? * paper.beta)?

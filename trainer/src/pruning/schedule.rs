@@ -57,7 +57,7 @@ pub(crate) fn is_due(recipe: &PruningRecipe, step: u64, steps: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{Method, MethodKind};
+    use crate::recipe::{Gradual, Method, MethodKind};
 
     #[test]
     fn rises_to_exactly_the_target_and_stays() {
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn last_removal_is_at_the_end_of_the_schedule_and_only_there() {
         let recipe = PruningRecipe {
-            method: Method::Magnitude { interval: 7 },
+            method: Method::Magnitude(Gradual { interval: 7 }),
             schedule_end: 0.5,
             ..PruningRecipe::default()
         };

@@ -1,23 +1,19 @@
 //! Which weights are pruned together.
 
-use serde::{Deserialize, Serialize};
+use super::words::words;
 
-/// Weights that are pruned together: neighbouring inputs of one output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-pub enum Blocks {
-    /// Each weight by itself.
-    #[default]
-    #[serde(rename = "1x1")]
-    #[value(name = "1x1")]
-    One,
-    /// Pairs.
-    #[serde(rename = "1x2")]
-    #[value(name = "1x2")]
-    Two,
-    /// Groups of four.
-    #[serde(rename = "1x4")]
-    #[value(name = "1x4")]
-    Four,
+words! {
+    /// Weights that are pruned together: neighbouring inputs of one output.
+    #[derive(Default)]
+    pub enum Blocks {
+        /// Each weight by itself.
+        #[default]
+        One = "1x1",
+        /// Pairs.
+        Two = "1x2",
+        /// Groups of four.
+        Four = "1x4",
+    }
 }
 
 impl Blocks {
@@ -28,16 +24,6 @@ impl Blocks {
             Self::One => 1,
             Self::Two => 2,
             Self::Four => 4,
-        }
-    }
-
-    /// The name in recipes, `1x4`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::One => "1x1",
-            Self::Two => "1x2",
-            Self::Four => "1x4",
         }
     }
 }

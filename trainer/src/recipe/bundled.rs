@@ -2,10 +2,15 @@
 
 use super::Recipe;
 
-const SMALL: &str = include_str!("../../../recipes/small.toml");
-const TINY: &str = include_str!("../../../recipes/tiny.toml");
-const QUICKSTART: &str = include_str!("../../../recipes/quickstart.toml");
-const PRETRAINED: &str = include_str!("../../../recipes/pretrained.toml");
+/// Their names and texts.
+pub(super) const BUNDLED: [(&str, &str); 4] = [
+    ("small", include_str!("../../../recipes/small.toml")),
+    ("tiny", include_str!("../../../recipes/tiny.toml")),
+    (QUICKSTART, include_str!("../../../recipes/quickstart.toml")),
+    (PRETRAINED, include_str!("../../../recipes/pretrained.toml")),
+];
+const QUICKSTART: &str = "quickstart";
+const PRETRAINED: &str = "pretrained";
 
 impl Recipe {
     /// The recipe of this name that comes with the program.
@@ -16,24 +21,19 @@ impl Recipe {
     }
 
     pub(super) fn text_by_name(name: &str) -> Option<&'static str> {
-        match name {
-            "small" => Some(SMALL),
-            "tiny" => Some(TINY),
-            "quickstart" => Some(QUICKSTART),
-            "pretrained" => Some(PRETRAINED),
-            _ => None,
-        }
+        let found = BUNDLED.iter().find(|(known, _)| *known == name)?;
+        Some(found.1)
     }
 
     /// The recipe for what begins with a pretrained checkpoint.
     #[must_use]
     pub fn pretrained() -> Self {
-        Self::by_name("pretrained").unwrap_or_default()
+        Self::by_name(PRETRAINED).unwrap_or_default()
     }
 
     /// The recipe of the quickstart.
     #[must_use]
     pub fn quickstart() -> Self {
-        Self::by_name("quickstart").unwrap_or_default()
+        Self::by_name(QUICKSTART).unwrap_or_default()
     }
 }

@@ -1,6 +1,8 @@
 //! A recipe with keys changed by name: `--set`, and the variants of an ablation.
 
-use super::settings::ForeignKey;
+use toml::{Table, Value};
+
+use super::keys::KeyError;
 use super::{MethodKind, Recipe};
 
 /// Its value decides which other keys there are.
@@ -12,50 +14,29 @@ impl Recipe {
     /// This recipe with one key changed: `model.hidden`, `64`.
     ///
     /// # Errors
-    /// A message when there is no such key, the method does not have it, or the value does
+    /// [`KeyError`] when there is no such key, the method does not have it, or the value does
     /// not fit it.
-    pub fn with(&self, key: &str, value: &str) -> Result<Self, String> {
-        if key == METHOD {
-            let name = toml::Value::String(value.trim_matches('"').to_owned());
-            let kind = name.try_into::<MethodKind>();
-            let kind = kind.map_err(|error| error.message().to_owned())?;
-            let mut changed = self.clone();
-            changed.pruning.method = changed.pruning.method.changed_to(kind);
+    pub fn with(&self, key: &str, value: &str) -> Result<Self, KeyError> {
+        let mut changed = self.clone();
+        // Its settings change with it.
+        if let (METHOD, Some(kind)) = (key, MethodKind::by_name(value.trim_matches('"'))) {
+            changed.pruning.method = self.pruning.method.changed_to(kind);
             return Ok(changed);
         }
-        let mut root = toml::Table::try_from(self).map_err(|error| error.to_string())?;
-        let parsed = format!("value = {value}").parse::<toml::Table>().ok();
-        let parsed = parsed.and_then(|mut table| table.remove("value"));
-        // Words need no quotes on a command line.
-        let new = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
+        let mut root = Table::try_from(self).unwrap_or_default();
         let (section, name) = match key.rsplit_once('.') {
-            None => (&mut root, key),
-            Some((section, name)) => match root.get_mut(section) {
-                Some(toml::Value::Table(table)) => (table, name),
-                _ => return Err(format!("there is no section `{section}`")),
-            },
+            None => (Some(&mut root), key),
+            Some((section, name)) => (root.get_mut(section).and_then(Value::as_table_mut), name),
         };
-        let Some(old) = section.get_mut(name) else {
-            if let Some(key) = ForeignKey::find(key, self.pruning.method.kind()) {
-                return Err(key.to_string());
-            }
-            let keys = section
-                .keys()
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join(", ");
-            return Err(format!("there is no key `{name}` here; there are {keys}"));
+        let section = section.ok_or_else(|| KeyError::Unknown(key.to_owned()))?;
+        // Words need no quotes on a command line, nor do digests that look like numbers.
+        let is_word = section.get(name).is_some_and(Value::is_str);
+        let new = match value.parse::<Value>() {
+            Ok(new) if new.is_str() || !is_word => new,
+            Ok(_) | Err(_) => Value::String(value.to_owned()),
         };
-        *old = match (&*old, new) {
-            #[expect(clippy::cast_precision_loss, reason = "0 and 1, typically")]
-            (toml::Value::Float(_), toml::Value::Integer(whole)) => {
-                toml::Value::Float(whole as f64)
-            }
-            (_, new) => new,
-        };
-        let mut changed: Self = root
-            .try_into()
-            .map_err(|error: toml::de::Error| error.message().to_owned())?;
+        section.insert(name.to_owned(), new);
+        changed = Self::try_from(root)?;
         if key == BLOCKS {
             changed.pruning.set_blocks(changed.pruning.blocks);
         }
@@ -66,19 +47,15 @@ impl Recipe {
     /// come first, whatever their order here; of a key that is there twice, the last counts.
     ///
     /// # Errors
-    /// The place of the first change that cannot be made, and a message as of
-    /// [`Recipe::with`].
-    pub fn with_all(&self, changes: &[(String, String)]) -> Result<Self, (usize, String)> {
-        let mut order: Vec<usize> = (0..changes.len()).collect();
-        order.sort_by_key(|&at| match changes[at].0.as_str() {
+    /// As [`Recipe::with`], for the first change that cannot be made.
+    pub fn with_all(&self, changes: &[(String, String)]) -> Result<Self, KeyError> {
+        let mut changes: Vec<_> = changes.iter().collect();
+        changes.sort_by_key(|(key, _)| match key.as_str() {
             METHOD => 0,
             BLOCKS => 1,
             _ => 2,
         });
-        let change = |recipe: Self, at: usize| {
-            let (key, value) = &changes[at];
-            recipe.with(key, value).map_err(|problem| (at, problem))
-        };
-        order.into_iter().try_fold(self.clone(), change)
+        let mut changes = changes.into_iter();
+        changes.try_fold(self.clone(), |recipe, (key, value)| recipe.with(key, value))
     }
 }

@@ -5,8 +5,10 @@ use core::fmt;
 
 use toml::{Table, Value};
 
-use super::methods::{Method, MethodKind};
-use super::{Recipe, RecipeError};
+use super::methods::{Method, MethodKind, ScoreKind};
+use super::model::{ActivationKind, PoolingKind};
+use super::target::Target;
+use super::{Blocks, FloatPrecision, Recipe};
 
 /// A key of a recipe.
 #[derive(Debug)]
@@ -50,24 +52,28 @@ impl fmt::Display for Values {
 }
 
 impl Values {
-    /// Whether a number is in range; what the type of the key decides, such as a word, is.
+    /// Whether `value` is of this kind and in range.
     fn contain(&self, value: &Value) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "compared with small bounds")]
         let number = match value {
-            #[expect(clippy::cast_precision_loss, reason = "compared with small bounds")]
-            Value::Integer(whole) => *whole as f64,
-            Value::Float(real) => decimal(*real),
+            Value::Integer(whole) => Some(*whole as f64),
+            Value::Float(real) => Some(decimal(*real)),
             Value::String(_)
             | Value::Boolean(_)
             | Value::Datetime(_)
             | Value::Array(_)
-            | Value::Table(_) => return true,
+            | Value::Table(_) => None,
         };
         match *self {
-            #[expect(clippy::cast_precision_loss, reason = "small bounds")]
-            Self::Whole(least, most) => (least as f64..=most as f64).contains(&number),
-            Self::Real(least, most) => (least..=most).contains(&number),
-            Self::RealAbove(above, most) => number > above && number <= most,
-            Self::Words(_) | Self::Switch | Self::Other(_) => true,
+            Self::Whole(least, most) => {
+                let whole = value.as_integer();
+                whole.is_some_and(|whole| (least..=most).contains(&whole))
+            }
+            Self::Real(least, most) => number.is_some_and(|it| (least..=most).contains(&it)),
+            Self::RealAbove(above, most) => number.is_some_and(|it| it > above && it <= most),
+            Self::Words(words) => value.as_str().is_some_and(|word| words.contains(&word)),
+            Self::Switch => value.is_bool(),
+            Self::Other(_) => true,
         }
     }
 }
@@ -124,36 +130,142 @@ fn decimal(real: f64) -> f64 {
     }
 }
 
-/// Checks every number of `recipe` against [`KEYS`].
-pub(super) fn check_ranges(recipe: &Recipe) -> Result<(), RecipeError> {
+/// What is wrong with a key of a recipe.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum KeyError {
+    /// There is no such key.
+    #[error("there is no key `{}`{}", .0, near(.0))]
+    Unknown(String),
+    /// It is a key of other methods.
+    #[error(
+        "`{key}` means nothing to the method `{}`; it is a key of {}",
+        .kind.name(),
+        listed(&MethodKind::with_key(.key))
+    )]
+    OfAnotherMethod {
+        /// The key, without its section.
+        key: &'static str,
+        /// The method that does not have it.
+        kind: MethodKind,
+    },
+    /// Its value is of another kind, or outside its range.
+    #[error("recipe key `{key}` is {value}, expected {expected}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        expected: String,
+    },
+    /// What reading a section says.
+    #[error("{0}")]
+    Section(String),
+}
+
+impl KeyError {
+    /// The key, with its section, if one is to blame.
+    pub(super) fn path(&self) -> Option<String> {
+        match self {
+            Self::Unknown(path) => Some(path.clone()),
+            Self::OfAnotherMethod { key, .. } => Some(format!("pruning.{key}")),
+            Self::Value { key, .. } => Some((*key).to_owned()),
+            Self::Section(_) => None,
+        }
+    }
+
+    fn value(key: &Key, value: String) -> Self {
+        Self::Value {
+            key: key.path,
+            value,
+            expected: key.values.to_string(),
+        }
+    }
+}
+
+/// What there is where `path` is not.
+fn near(path: &str) -> String {
+    let section = path.rsplit_once('.').map(|(section, _)| section);
+    let keys = KEYS.iter().map(Key::parts);
+    let names: Vec<&str> = keys
+        .filter(|(of, _)| *of == section)
+        .map(|(_, name)| name)
+        .collect();
+    match (section, names.as_slice()) {
+        (Some(section), [_, ..]) => format!("; `{section}` has {}", names.join(", ")),
+        (Some(_), []) | (None, _) => {
+            let mut all: Vec<&str> = KEYS
+                .iter()
+                .map(|key| key.parts().0.unwrap_or(key.path))
+                .collect();
+            all.dedup();
+            format!("; there are {}", all.join(", "))
+        }
+    }
+}
+
+/// `paper and l1`.
+fn listed(kinds: &[MethodKind]) -> String {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    match names.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => "no method".to_owned(),
+    }
+}
+
+/// Checks every key that is set in `root`, a recipe as it is written.
+pub(super) fn check(root: &Table) -> Result<(), KeyError> {
+    let values = flat(root, "");
+    for (path, value) in &values {
+        let key = KEYS.iter().find(|key| key.path == path);
+        let key = key.ok_or_else(|| KeyError::Unknown(path.clone()))?;
+        if !key.values.contain(value) {
+            return Err(KeyError::value(key, shown(value)));
+        }
+    }
+    let value = |wanted: &str| {
+        values
+            .iter()
+            .find(|(path, _)| path == wanted)
+            .map(|(_, value)| value)
+    };
+    let kind = value("pruning.method")
+        .and_then(Value::as_str)
+        .and_then(MethodKind::by_name);
+    let kind = kind.unwrap_or_default();
+    let settings = KEYS
+        .iter()
+        .map(|key| (key, key.methods()))
+        .filter(|(_, of)| !of.is_empty());
+    // Version 0.1 wrote every key into a resolved recipe, read or not.
+    if settings.clone().all(|(key, _)| value(key.path).is_some()) {
+        return Ok(());
+    }
+    let foreign =
+        |(key, of): &(&Key, Vec<MethodKind>)| value(key.path).is_some() && !of.contains(&kind);
+    match settings.clone().find(foreign) {
+        Some((key, _)) => Err(KeyError::OfAnotherMethod {
+            key: key.parts().1,
+            kind,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Checks every key of `recipe`.
+pub(super) fn check_all(recipe: &Recipe) -> Result<(), KeyError> {
     // Before anything is made into TOML, whose whole numbers end there: nothing could be checked.
     let numbers = serde_json::to_value(recipe).unwrap_or_default();
     for key in KEYS {
-        let path = key.path.replace('.', "/");
-        let number = numbers.pointer(&format!("/{path}"));
+        let number = numbers.pointer(&format!("/{}", key.path.replace('.', "/")));
         let number = number.and_then(serde_json::Value::as_u64);
         if let Some(number) = number.filter(|&number| i64::try_from(number).is_err()) {
-            return Err(RecipeError::Range {
-                key: key.path,
-                value: number.to_string(),
-                expected: key.values.to_string(),
-            });
+            return Err(KeyError::value(key, number.to_string()));
         }
     }
-    for key in KEYS {
-        match recipe.value(key.path) {
-            Some(value) if !key.values.contain(&value) => {
-                return Err(RecipeError::Range {
-                    key: key.path,
-                    value: shown(&value),
-                    expected: key.values.to_string(),
-                });
-            }
-            // A key of another method than the recipe's.
-            Some(_) | None => {}
-        }
-    }
-    Ok(())
+    let root = Table::try_from(recipe).map_err(|error| KeyError::Section(error.to_string()))?;
+    check(&root)
 }
 
 /// `pruning.sparsity` and its value, for every value of a table of tables.
@@ -182,7 +294,7 @@ use Values::{Other, Real, RealAbove, Switch, Whole, Words};
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
     key("seed", Whole(0, i64::MAX), "random seed: the same recipe, data and seed give the same file"),
-    key("target", Words(&["portable", "cortex-m4", "cortex-m0", "cortex-m3", "riscv32", "cortex-m55", "wasm", "x86-64"]),
+    key("target", Words(Target::WORDS),
         "processor for which the layouts of the file are chosen; any file runs everywhere"),
     key("model.from", Other("a folder, hf:OWNER/NAME@REVISION"), "pretrained checkpoint to start from; empty: random weights"),
     key("model.from_sha256", Other("64 hexadecimal digits"), "digest of that checkpoint's weights; filled in if empty, else checked"),
@@ -195,8 +307,8 @@ pub const KEYS: &[Key] = &[
         "most pieces of the WordPiece vocabulary; of a pretrained one also `used`, the pieces that the \
          training texts use, or `all`"),
     key("model.tokens", Whole(3, 2048), "longest sequence, special tokens included; longer texts are truncated"),
-    key("model.activation", Words(&["relu", "gelu"]), "function between the matrices of an MLP"),
-    key("model.pooling", Words(&["mean", "cls"]), "what the classifier reads: the mean of all tokens, or the first token"),
+    key("model.activation", Words(ActivationKind::WORDS), "function between the matrices of an MLP"),
+    key("model.pooling", Words(PoolingKind::WORDS), "what the classifier reads: the mean of all tokens, or the first token"),
     key("model.norm_epsilon", Real(0.0, 0.1), "added to the variance in every LayerNorm"),
     key("training.epochs", Whole(1, 10_000), "passes over the data in the dense phase"),
     key("training.batch", Whole(1, 4096), "texts in a step, in both phases"),
@@ -205,23 +317,23 @@ pub const KEYS: &[Key] = &[
     key("training.weight_decay", Real(0.0, 1.0), "AdamW's, decoupled"),
     key("training.word_noise", Real(0.0, 0.9), "share of the words that are changed, in the dense phase"),
     key("training.label_smoothing", Real(0.0, 0.9), "share of the target that is spread over all classes"),
-    key("training.precision", Words(&["f32", "bf16"]),
+    key("training.precision", Words(FloatPrecision::WORDS),
         "factors of the products with the encoder's and the classifier's matrices, forward and backward; \
          `f32` is TF32 on a GPU. Sums, weights and moments are f32 in both cases, and so are attention's own \
          products and the steps trained as int8"),
-    key("pruning.method", Words(&["neuroprune", "paper", "l1", "magnitude", "sensitivity", "movement"]), "how weights are chosen: \"Methods\""),
+    key("pruning.method", Words(MethodKind::WORDS), "how weights are chosen: \"Methods\""),
     key("pruning.sparsity", Real(0.0, 0.999), "S, the share of encoder weights that end as zero"),
     key("pruning.epochs", Whole(1, 10_000), "passes over the data in the sparse phase"),
     key("pruning.learning_rate", Real(0.0, 1.0), "peak, in the sparse phase"),
     key("pruning.schedule_end", Real(0.0, 1.0), "E / N, the share of the steps after which no more weights are removed"),
-    key("pruning.blocks", Words(&["1x1", "1x2", "1x4"]),
+    key("pruning.blocks", Words(Blocks::WORDS),
         "neighbouring inputs of an output that are pruned together; the width must divide that of a head"),
     key("pruning.word_noise", Real(0.0, 0.9), "share of the words that are changed, in the sparse phase"),
     key("pruning.distillation", Real(0.0, 1.0), "λ, the share of the loss that follows the dense network's answers; 0: no teacher"),
     key("pruning.temperature", RealAbove(0.0, 100.0), "τ of those answers"),
     key("pruning.hidden_distillation", Real(0.0, 1000.0), "μ, the weight of the squared distance from the dense network's layer outputs"),
     key("pruning.interval", Whole(1, 100_000), "steps from one removal to the next"),
-    key("pruning.score", Words(&["sensitivity", "magnitude", "movement"]), "s, the importance of a weight; the methods of these names fix it"),
+    key("pruning.score", Words(ScoreKind::WORDS), "s, the importance of a weight; the methods of these names fix it"),
     key("pruning.score_memory", Real(0.0, 0.9999), "ρ, the memory of the sensitivity, per step"),
     key("pruning.preferential_attachment", Switch, "L_in and L_out: weights of well-connected rows cost less, or are penalised less"),
     key("pruning.group_sparsity", Switch, "Q, K, V: the weights of an input dimension are pruned as a group"),

@@ -1,76 +1,68 @@
 //! How weights are chosen, each way with its own settings: `docs/method.md`, "Methods".
+//!
+//! The fields of a method's settings are its keys in section `pruning`, and nothing else lists
+//! them: what a key means to which method is read off here.
 
-use clap::ValueEnum as _;
 use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use super::words::words;
 
 /// How weights are chosen. A method carries the settings that mean something to it and no
 /// others.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "lowercase")]
 pub enum Method {
     /// See [`MethodKind::Neuroprune`].
     Neuroprune(Neuroprune),
     /// See [`MethodKind::Paper`].
     Paper(Paper),
     /// See [`MethodKind::L1`].
-    L1 {
-        /// Steps from one removal to the next.
-        interval: usize,
-        /// Strength of the penalty on all encoder matrices.
-        alpha: f64,
-    },
+    L1(L1),
     /// See [`MethodKind::Magnitude`].
-    Magnitude {
-        /// Steps from one removal to the next.
-        interval: usize,
-    },
+    Magnitude(Gradual),
     /// See [`MethodKind::Sensitivity`].
-    Sensitivity {
-        /// Steps from one removal to the next.
-        interval: usize,
-        /// Memory of the score, per step (exponential moving average).
-        score_memory: f64,
-    },
+    Sensitivity(Averaged),
     /// See [`MethodKind::Movement`].
-    Movement {
-        /// Steps from one removal to the next.
-        interval: usize,
-    },
+    Movement(Gradual),
 }
 
-/// The name of a method.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum MethodKind {
-    /// Sensitivity relative to topological cost, exact sparsity, heads compared by their
-    /// outputs
-    #[default]
-    Neuroprune,
-    /// As published: penalties, heads compared by their weights, zeros at the end
-    Paper,
-    /// A plain l1 penalty; the smallest weights are pruned
-    L1,
-    /// The smallest weights are pruned
-    Magnitude,
-    /// The weights with the smallest |w·∂L/∂w| are pruned
-    Sensitivity,
-    /// The weights with the smallest Σ −w·∂L/∂w are pruned (Sanh et al. 2020)
-    Movement,
+words! {
+    /// The name of a method.
+    #[derive(Default)]
+    pub enum MethodKind {
+        /// Sensitivity relative to topological cost, exact sparsity, heads compared by their
+        /// outputs
+        #[default]
+        Neuroprune = "neuroprune",
+        /// As published: penalties, heads compared by their weights, zeros at the end
+        Paper = "paper",
+        /// A plain l1 penalty; the smallest weights are pruned
+        L1 = "l1",
+        /// The smallest weights are pruned
+        Magnitude = "magnitude",
+        /// The weights with the smallest |w·∂L/∂w| are pruned
+        Sensitivity = "sensitivity",
+        /// The weights with the smallest Σ −w·∂L/∂w are pruned (Sanh et al. 2020)
+        Movement = "movement",
+    }
 }
 
-/// How the importance of a weight is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ScoreKind {
-    /// Moving average of |w · ∂L/∂w|.
-    Sensitivity,
-    /// |w|.
-    Magnitude,
-    /// Sum of −w · ∂L/∂w: how far training moved the weight away from zero.
-    Movement,
+words! {
+    /// How the importance of a weight is measured.
+    pub enum ScoreKind {
+        /// Moving average of |w · ∂L/∂w|.
+        Sensitivity = "sensitivity",
+        /// |w|.
+        Magnitude = "magnitude",
+        /// Sum of −w · ∂L/∂w: how far training moved the weight away from zero.
+        Movement = "movement",
+    }
 }
 
 /// Settings of [`MethodKind::Neuroprune`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Neuroprune {
     /// Steps from one removal to the next.
     pub interval: usize,
@@ -94,7 +86,8 @@ pub struct Neuroprune {
 }
 
 /// Settings of [`MethodKind::Paper`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Paper {
     /// MLP: the penalty on L_in and L_out is on.
     pub preferential_attachment: bool,
@@ -110,6 +103,34 @@ pub struct Paper {
     pub beta: f64,
     /// Largest difference between any weights of two heads that count as the same.
     pub theta: f32,
+}
+
+/// Settings of [`MethodKind::L1`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct L1 {
+    /// Steps from one removal to the next.
+    pub interval: usize,
+    /// Strength of the penalty on all encoder matrices.
+    pub alpha: f64,
+}
+
+/// Settings of [`MethodKind::Magnitude`] and [`MethodKind::Movement`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Gradual {
+    /// Steps from one removal to the next.
+    pub interval: usize,
+}
+
+/// Settings of [`MethodKind::Sensitivity`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Averaged {
+    /// Steps from one removal to the next.
+    pub interval: usize,
+    /// Memory of the score, per step (exponential moving average).
+    pub score_memory: f64,
 }
 
 const INTERVAL: usize = 10;
@@ -147,6 +168,30 @@ impl Default for Paper {
     }
 }
 
+impl Default for L1 {
+    fn default() -> Self {
+        Self {
+            interval: INTERVAL,
+            alpha: ALPHA,
+        }
+    }
+}
+
+impl Default for Gradual {
+    fn default() -> Self {
+        Self { interval: INTERVAL }
+    }
+}
+
+impl Default for Averaged {
+    fn default() -> Self {
+        Self {
+            interval: INTERVAL,
+            score_memory: SCORE_MEMORY,
+        }
+    }
+}
+
 impl Default for Method {
     fn default() -> Self {
         Self::new(MethodKind::default())
@@ -160,22 +205,10 @@ impl From<Neuroprune> for Method {
 }
 
 impl MethodKind {
-    /// Every method, the default first.
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
-        Self::value_variants().iter().copied()
-    }
-
-    /// The name in recipes, `paper`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Neuroprune => "neuroprune",
-            Self::Paper => "paper",
-            Self::L1 => "l1",
-            Self::Magnitude => "magnitude",
-            Self::Sensitivity => "sensitivity",
-            Self::Movement => "movement",
-        }
+    /// The methods that have a setting of this name.
+    pub(crate) fn with_key(key: &str) -> Vec<Self> {
+        let has = |kind: &Self| Method::new(*kind).settings().contains_key(key);
+        Self::ALL.iter().copied().filter(has).collect()
     }
 }
 
@@ -183,21 +216,31 @@ impl Method {
     /// The method with its default settings.
     #[must_use]
     pub fn new(kind: MethodKind) -> Self {
-        let interval = INTERVAL;
         match kind {
             MethodKind::Neuroprune => Self::Neuroprune(Neuroprune::default()),
             MethodKind::Paper => Self::Paper(Paper::default()),
-            MethodKind::L1 => Self::L1 {
-                interval,
-                alpha: ALPHA,
-            },
-            MethodKind::Magnitude => Self::Magnitude { interval },
-            MethodKind::Sensitivity => Self::Sensitivity {
-                interval,
-                score_memory: SCORE_MEMORY,
-            },
-            MethodKind::Movement => Self::Movement { interval },
+            MethodKind::L1 => Self::L1(L1::default()),
+            MethodKind::Magnitude => Self::Magnitude(Gradual::default()),
+            MethodKind::Sensitivity => Self::Sensitivity(Averaged::default()),
+            MethodKind::Movement => Self::Movement(Gradual::default()),
         }
+    }
+
+    /// Another method. Settings that both have keep their values; the others are the new
+    /// method's defaults.
+    #[must_use]
+    pub fn changed_to(self, kind: MethodKind) -> Self {
+        let mut settings = self.settings();
+        settings.insert("method".to_owned(), kind.name().into());
+        // Numbers of this method's settings are of the same type in the other's.
+        settings.try_into().unwrap_or_else(|_| Self::new(kind))
+    }
+
+    /// Its settings by their keys.
+    fn settings(self) -> Table {
+        let mut table = Table::try_from(self).unwrap_or_default();
+        table.remove("method");
+        table
     }
 
     /// Its name.
@@ -206,10 +249,10 @@ impl Method {
         match self {
             Self::Neuroprune(_) => MethodKind::Neuroprune,
             Self::Paper(_) => MethodKind::Paper,
-            Self::L1 { .. } => MethodKind::L1,
-            Self::Magnitude { .. } => MethodKind::Magnitude,
-            Self::Sensitivity { .. } => MethodKind::Sensitivity,
-            Self::Movement { .. } => MethodKind::Movement,
+            Self::L1(_) => MethodKind::L1,
+            Self::Magnitude(_) => MethodKind::Magnitude,
+            Self::Sensitivity(_) => MethodKind::Sensitivity,
+            Self::Movement(_) => MethodKind::Movement,
         }
     }
 
@@ -218,9 +261,9 @@ impl Method {
     pub fn score(&self) -> ScoreKind {
         match self {
             Self::Neuroprune(settings) => settings.score,
-            Self::Paper(_) | Self::L1 { .. } | Self::Magnitude { .. } => ScoreKind::Magnitude,
-            Self::Sensitivity { .. } => ScoreKind::Sensitivity,
-            Self::Movement { .. } => ScoreKind::Movement,
+            Self::Paper(_) | Self::L1(_) | Self::Magnitude(_) => ScoreKind::Magnitude,
+            Self::Sensitivity(_) => ScoreKind::Sensitivity,
+            Self::Movement(_) => ScoreKind::Movement,
         }
     }
 
@@ -230,10 +273,8 @@ impl Method {
     pub fn score_memory(&self) -> f64 {
         match self {
             Self::Neuroprune(settings) => settings.score_memory,
-            Self::Sensitivity { score_memory, .. } => *score_memory,
-            Self::Paper(_) | Self::L1 { .. } | Self::Magnitude { .. } | Self::Movement { .. } => {
-                SCORE_MEMORY
-            }
+            Self::Sensitivity(settings) => settings.score_memory,
+            Self::Paper(_) | Self::L1(_) | Self::Magnitude(_) | Self::Movement(_) => SCORE_MEMORY,
         }
     }
 
@@ -242,11 +283,10 @@ impl Method {
     #[must_use]
     pub fn interval(&self) -> Option<usize> {
         match self {
-            Self::Neuroprune(Neuroprune { interval, .. })
-            | Self::L1 { interval, .. }
-            | Self::Magnitude { interval }
-            | Self::Sensitivity { interval, .. }
-            | Self::Movement { interval } => Some(*interval),
+            Self::Neuroprune(settings) => Some(settings.interval),
+            Self::L1(settings) => Some(settings.interval),
+            Self::Magnitude(settings) | Self::Movement(settings) => Some(settings.interval),
+            Self::Sensitivity(settings) => Some(settings.interval),
             Self::Paper(_) => None,
         }
     }
@@ -257,10 +297,64 @@ impl Method {
         match self {
             Self::Neuroprune(settings) => settings.neuron_cost,
             Self::Paper(_)
-            | Self::L1 { .. }
-            | Self::Magnitude { .. }
-            | Self::Sensitivity { .. }
-            | Self::Movement { .. } => 0.0,
+            | Self::L1(_)
+            | Self::Magnitude(_)
+            | Self::Sensitivity(_)
+            | Self::Movement(_) => 0.0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_belongs_to_the_methods_that_read_it() {
+        use MethodKind::{L1, Magnitude, Movement, Neuroprune, Paper, Sensitivity};
+        let of = MethodKind::with_key;
+        assert_eq!(
+            of("interval"),
+            [Neuroprune, L1, Magnitude, Sensitivity, Movement]
+        );
+        assert_eq!(of("score"), [Neuroprune]);
+        assert_eq!(of("score_memory"), [Neuroprune, Sensitivity]);
+        for key in [
+            "preferential_attachment",
+            "group_sparsity",
+            "head_redundancy",
+            "cost_floor",
+        ] {
+            assert_eq!(of(key), [Neuroprune, Paper], "{key}");
+        }
+        for key in ["neuron_cost", "head_distance"] {
+            assert_eq!(of(key), [Neuroprune], "{key}");
+        }
+        assert_eq!(of("alpha"), [Paper, L1]);
+        assert_eq!(of("beta"), [Paper]);
+        assert_eq!(of("theta"), [Paper]);
+        assert_eq!(of("sparsity"), []);
+        assert_eq!(of("method"), []);
+    }
+
+    #[test]
+    fn another_method_keeps_the_settings_that_both_have() {
+        let method = Method::from(Neuroprune {
+            interval: 7,
+            cost_floor: 1.0,
+            score_memory: 0.5,
+            ..Neuroprune::default()
+        });
+        assert_eq!(method.changed_to(MethodKind::Neuroprune), method);
+        assert_eq!(
+            method.changed_to(MethodKind::Paper),
+            Method::Paper(Paper {
+                cost_floor: 1.0,
+                ..Paper::default()
+            })
+        );
+        let magnitude = method.changed_to(MethodKind::Magnitude);
+        assert_eq!(magnitude, Method::Magnitude(Gradual { interval: 7 }));
+        assert_eq!(magnitude.score_memory(), 0.95);
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::words::words;
 use super::{RecipeError, VocabularySize};
 
 /// Shape of the network.
@@ -34,24 +35,24 @@ pub struct ModelRecipe {
     pub norm_epsilon: f32,
 }
 
-/// Function between the MLP's matrices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum ActivationKind {
-    /// max(0, x): the cheapest on a microcontroller.
-    Relu,
-    /// GELU, for networks that were trained with it.
-    Gelu,
+words! {
+    /// Function between the MLP's matrices.
+    pub enum ActivationKind {
+        /// max(0, x): the cheapest on a microcontroller.
+        Relu = "relu",
+        /// GELU, for networks that were trained with it.
+        Gelu = "gelu",
+    }
 }
 
-/// How the sequence becomes one vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum PoolingKind {
-    /// Mean over all tokens.
-    Mean,
-    /// The first token.
-    Cls,
+words! {
+    /// How the sequence becomes one vector.
+    pub enum PoolingKind {
+        /// Mean over all tokens.
+        Mean = "mean",
+        /// The first token.
+        Cls = "cls",
+    }
 }
 
 impl Default for ModelRecipe {
@@ -123,17 +124,6 @@ impl ModelRecipe {
             ..pretrained.clone()
         };
         Ok(())
-    }
-}
-
-impl ActivationKind {
-    /// The name in recipes.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Relu => "relu",
-            Self::Gelu => "gelu",
-        }
     }
 }
 

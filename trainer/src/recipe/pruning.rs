@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::blocks::Blocks;
 use super::methods::Method;
-use super::settings::{ForeignKey, PruningKeys, SETTINGS};
 
 /// Training of the sparse network from the dense one.
+// `flatten` and `deny_unknown_fields` exclude each other: a recipe's keys are checked before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "PruningKeys", into = "PruningKeys")]
+#[serde(default)]
 pub struct PruningRecipe {
     /// How weights are chosen, with the settings of that method.
+    #[serde(flatten)]
     pub method: Method,
     /// Share of encoder weights (Q, K, V, W_O, L_in, L_out) that end as zero.
     pub sparsity: f64,
@@ -32,77 +33,20 @@ pub struct PruningRecipe {
     pub hidden_distillation: f64,
 }
 
-impl PruningKeys {
-    /// The recipe of these keys that every method has.
-    fn with(self, method: Method) -> PruningRecipe {
-        PruningRecipe {
-            method,
-            sparsity: self.sparsity,
-            epochs: self.epochs,
-            learning_rate: self.learning_rate,
-            schedule_end: self.schedule_end,
-            blocks: self.blocks,
-            word_noise: self.word_noise,
-            distillation: self.distillation,
-            temperature: self.temperature,
-            hidden_distillation: self.hidden_distillation,
-        }
-    }
-}
-
-impl From<PruningRecipe> for PruningKeys {
-    fn from(recipe: PruningRecipe) -> Self {
-        let PruningRecipe {
-            mut method,
-            sparsity,
-            epochs,
-            learning_rate,
-            schedule_end,
-            blocks,
-            word_noise,
-            distillation,
-            temperature,
-            hidden_distillation,
-        } = recipe;
-        let mut keys = Self {
-            method: method.kind(),
-            sparsity,
-            epochs,
-            learning_rate,
-            schedule_end,
-            blocks,
-            word_noise,
-            distillation,
-            temperature,
-            hidden_distillation,
-            ..Self::default()
-        };
-        method.write_to(&mut keys);
-        keys
-    }
-}
-
-impl TryFrom<PruningKeys> for PruningRecipe {
-    type Error = ForeignKey;
-
-    fn try_from(mut keys: PruningKeys) -> Result<Self, ForeignKey> {
-        // Version 0.1 wrote every key into a resolved recipe, read or not.
-        let is_resolved_by_0_1 = keys.settings().len() == SETTINGS;
-        let mut method = Method::new(keys.method);
-        method.read_from(&mut keys);
-        match keys.settings().first() {
-            Some(key) if !is_resolved_by_0_1 => Err(ForeignKey {
-                key,
-                kind: keys.method,
-            }),
-            Some(_) | None => Ok(keys.with(method)),
-        }
-    }
-}
-
 impl Default for PruningRecipe {
     fn default() -> Self {
-        PruningKeys::default().with(Method::default())
+        Self {
+            method: Method::default(),
+            sparsity: 0.9,
+            epochs: 12,
+            learning_rate: 1e-3,
+            schedule_end: 0.6,
+            blocks: Blocks::One,
+            word_noise: 0.2,
+            distillation: 0.5,
+            temperature: 2.0,
+            hidden_distillation: 0.0,
+        }
     }
 }
 

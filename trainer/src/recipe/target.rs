@@ -8,61 +8,34 @@
 
 use neuroprune_format::tensor::{Matrix, RowWeights};
 use neuroprune_format::writer::LayoutCosts;
-use serde::{Deserialize, Serialize};
 
-/// The processor that a file's layouts are chosen for. Any file runs everywhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Target {
-    /// Any core, with the portable kernels.
-    #[default]
-    Portable,
-    /// Cortex-M4, M7 and M33, which have the same kernels.
-    CortexM4,
-    /// Cortex-M0 and M0+.
-    CortexM0,
-    /// Cortex-M3.
-    CortexM3,
-    /// RV32IMAC.
-    Riscv32,
-    /// Cortex-M55; needs the runtime's feature `helium`.
-    CortexM55,
-    /// A browser.
-    Wasm,
-    /// A PC or server.
-    #[serde(rename = "x86-64")]
-    #[value(name = "x86-64")]
-    X86_64,
+use super::words::words;
+
+words! {
+    /// The processor that a file's layouts are chosen for. Any file runs everywhere.
+    #[derive(Default)]
+    pub enum Target {
+        /// Any core, with the portable kernels.
+        #[default]
+        Portable = "portable",
+        /// Cortex-M4, M7 and M33, which have the same kernels.
+        CortexM4 = "cortex-m4",
+        /// Cortex-M0 and M0+.
+        CortexM0 = "cortex-m0",
+        /// Cortex-M3.
+        CortexM3 = "cortex-m3",
+        /// RV32IMAC.
+        Riscv32 = "riscv32",
+        /// Cortex-M55; needs the runtime's feature `helium`.
+        CortexM55 = "cortex-m55",
+        /// A browser.
+        Wasm = "wasm",
+        /// A PC or server.
+        X86_64 = "x86-64",
+    }
 }
 
 impl Target {
-    /// Every target.
-    pub const ALL: [Self; 8] = [
-        Self::Portable,
-        Self::CortexM4,
-        Self::CortexM0,
-        Self::CortexM3,
-        Self::Riscv32,
-        Self::CortexM55,
-        Self::Wasm,
-        Self::X86_64,
-    ];
-
-    /// The name in recipes and on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Portable => "portable",
-            Self::CortexM4 => "cortex-m4",
-            Self::CortexM0 => "cortex-m0",
-            Self::CortexM3 => "cortex-m3",
-            Self::Riscv32 => "riscv32",
-            Self::CortexM55 => "cortex-m55",
-            Self::Wasm => "wasm",
-            Self::X86_64 => "x86-64",
-        }
-    }
-
     /// What one tile of eight tokens costs, in hundredths of an instruction.
     #[must_use]
     pub fn costs(self) -> LayoutCosts {
@@ -211,24 +184,12 @@ pub(crate) const LAYOUTS_FOR: &str = ", layouts for ";
 #[must_use]
 pub fn target_of(producer: &str) -> Option<Target> {
     let (_, name) = producer.split_once(LAYOUTS_FOR)?;
-    Target::ALL.into_iter().find(|target| target.name() == name)
+    Target::by_name(name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::ValueEnum as _;
-
-    #[test]
-    fn a_target_has_one_name() {
-        for target in Target::ALL {
-            let recipe = toml::Value::try_from(target).unwrap();
-            assert_eq!(recipe.as_str(), Some(target.name()));
-            let option = target.to_possible_value().unwrap();
-            assert_eq!(option.get_name(), target.name());
-        }
-        assert_eq!(Target::value_variants(), Target::ALL);
-    }
 
     /// Share of weights at which the price bytes × work of delta-u8 is that of dense.
     fn break_even(target: Target) -> f64 {

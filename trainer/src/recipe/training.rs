@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::words::words;
+
 /// Training of the dense network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -24,16 +26,17 @@ pub struct TrainingRecipe {
     pub precision: FloatPrecision,
 }
 
-/// Precision of the factors of matrix products in float training. Sums, weights and everything
-/// else are `f32`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum FloatPrecision {
-    /// `f32` on a CPU, TF32 (10 bits of fraction) on a GPU
-    #[default]
-    F32,
-    /// bfloat16: 7 bits of fraction
-    Bf16,
+words! {
+    /// Precision of the factors of matrix products in float training. Sums, weights and
+    /// everything else are `f32`.
+    #[derive(Default)]
+    pub enum FloatPrecision {
+        /// `f32` on a CPU, TF32 (10 bits of fraction) on a GPU
+        #[default]
+        F32 = "f32",
+        /// bfloat16: 7 bits of fraction
+        Bf16 = "bf16",
+    }
 }
 
 impl Default for TrainingRecipe {

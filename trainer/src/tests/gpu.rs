@@ -19,7 +19,6 @@ use crate::recipe::{
 use crate::text::batch::{Batch, EncodedExample};
 use crate::training::loss::Loss;
 use candle_core::{DType, Device, Result, Tensor};
-use clap::ValueEnum as _;
 
 /// Of the largest magnitude.
 const TOLERANCE: f32 = 4e-3;
@@ -80,7 +79,7 @@ fn operations_agree() {
                 Ok([layer_norm(x, gain, shift, 1e-5)?])
             });
         }
-        for &kind in ActivationKind::value_variants() {
+        for &kind in ActivationKind::ALL {
             let inputs = [random(&[tokens, width], 6)];
             compare("activation", &gpu, inputs, |[x]| Ok([activation(x, kind)?]));
         }
@@ -159,7 +158,7 @@ fn products_agree() {
 #[test]
 fn joint_operations_agree() {
     let gpu = gpu();
-    let kinds = ActivationKind::value_variants();
+    let kinds = ActivationKind::ALL;
     for (tokens, width) in [(1, 7), (3, 33), (700, 384), (130, 1536)] {
         let matrices: Vec<Tensor> = (0..5).map(|it| random(&[tokens, width], it)).collect();
         let rows: Vec<Tensor> = (5..8).map(|it| random(&[width], it)).collect();

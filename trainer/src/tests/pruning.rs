@@ -9,7 +9,6 @@ use crate::random::{Purpose, initial_values, stream};
 use crate::recipe::{ActivationKind, Blocks, ModelRecipe, Neuroprune, PruningRecipe, ScoreKind};
 use crate::text::batch::{Batch, EncodedExample};
 use candle_core::{Device, Tensor};
-use clap::ValueEnum as _;
 
 use proptest::prelude::*;
 
@@ -213,7 +212,7 @@ fn attachment_makes_degrees_uneven() {
 
 #[test]
 fn cutting_leaves_the_answers() {
-    for &activation in ActivationKind::value_variants() {
+    for &activation in ActivationKind::ALL {
         let mut network = network(activation);
         let context = 4 * HEAD_WIDTH;
         let [first, second] = &mut network.layers[..] else {

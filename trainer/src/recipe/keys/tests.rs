@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn every_key_of_a_recipe_is_listed_once_and_in_order() {
-    for kind in MethodKind::all() {
+    for &kind in MethodKind::ALL {
         let mut recipe = Recipe::default();
         recipe.pruning.method = Method::new(kind);
         let table = recipe.to_toml().parse::<Table>().unwrap();
@@ -27,7 +27,7 @@ fn ranges_are_what_a_recipe_accepts() {
         recipe.pruning.method = Method::new(kind);
         let accepts = |value: String| {
             let changed = recipe.with(key.path, &value);
-            changed.is_ok_and(|recipe| check_ranges(&recipe).is_ok())
+            changed.is_ok_and(|recipe| check_all(&recipe).is_ok())
         };
         let (inside, outside): (Vec<String>, Vec<String>) = match key.values {
             Whole(least, most) => (
@@ -64,15 +64,51 @@ fn ranges_are_what_a_recipe_accepts() {
     }
 }
 
+/// The command line and recipes have the same words.
 #[test]
-fn words_are_all_that_a_key_may_be() {
-    for key in KEYS {
-        let Words(words) = key.values else { continue };
-        let error = Recipe::default().with(key.path, "none-of-these");
-        let error = error.unwrap_err();
-        let (_, expected) = error.split_once("expected ").unwrap();
-        let expected: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-        assert_eq!(expected, words, "{}", key.path);
+fn words_are_those_of_the_command_line() {
+    fn same<T: clap::ValueEnum + serde::Serialize>(words: &[&str]) {
+        let values = T::value_variants();
+        assert_eq!(values.len(), words.len());
+        for (value, word) in values.iter().zip(words) {
+            assert_eq!(value.to_possible_value().unwrap().get_name(), *word);
+            assert_eq!(Value::try_from(value).unwrap().as_str(), Some(*word));
+        }
+    }
+    same::<Target>(Target::WORDS);
+    same::<Blocks>(Blocks::WORDS);
+    same::<MethodKind>(MethodKind::WORDS);
+    same::<FloatPrecision>(FloatPrecision::WORDS);
+}
+
+#[test]
+fn what_is_no_key_is_said_with_those_that_are() {
+    let check = |text: &str| check(&text.parse().unwrap()).unwrap_err().to_string();
+    for (text, expected) in [
+        (
+            "[model]\nwidth = 64",
+            "there is no key `model.width`; `model` has from, from_sha256, hidden",
+        ),
+        (
+            "[shape]\nhidden = 64",
+            "there is no key `shape.hidden`; there are seed, target, model, training",
+        ),
+        ("pruning = 3", "there is no key `pruning`; there are seed"),
+        (
+            "[pruning]\nmethod = \"magic\"",
+            "recipe key `pruning.method` is \"magic\", expected neuroprune, paper, l1",
+        ),
+        (
+            "[model]\nhidden = 64.0",
+            "recipe key `model.hidden` is 64, expected 1 to 4096",
+        ),
+        (
+            "[pruning]\ngroup_sparsity = 1",
+            "recipe key `pruning.group_sparsity` is 1, expected true, false",
+        ),
+    ] {
+        let found = check(text);
+        assert!(found.starts_with(expected), "{found}");
     }
 }
 
