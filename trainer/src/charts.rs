@@ -2,6 +2,7 @@
 
 pub(crate) mod axis;
 pub(crate) mod histogram;
+pub(crate) mod plot;
 #[cfg(test)]
 pub(crate) mod svg_check;
 pub(crate) mod topology;

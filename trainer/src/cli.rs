@@ -22,6 +22,7 @@ mod progress;
 mod quickstart;
 mod recipe;
 mod report;
+mod running;
 mod tables;
 mod train;
 

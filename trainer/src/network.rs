@@ -6,6 +6,7 @@ use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::network::parameter::Parameter;
+use crate::numbers::{real, rounded, single};
 use crate::random::{Purpose, initial_values, stream};
 use crate::recipe::{ActivationKind, ModelRecipe, PoolingKind};
 
@@ -122,8 +123,7 @@ impl Initializer {
 
     /// Glorot & Bengio 2010: deviation √(2 / (rows + columns)).
     fn linear(&mut self, rows: usize, cols: usize, is_prunable: bool) -> Result<Linear> {
-        #[expect(clippy::cast_precision_loss, reason = "sizes are below 2²⁴")]
-        let deviation = (2.0 / (rows + cols) as f32).sqrt();
+        let deviation = (2.0 / single(real(rows + cols))).sqrt();
         let values = self.values(rows * cols, deviation);
         let weight = if is_prunable {
             Parameter::prunable(values, &[rows, cols])?
@@ -226,14 +226,7 @@ impl Network {
         let rows = self.matrices().into_iter();
         let rows = rows.map(|it| it.pruning.mask.sum(1));
         let rows = Tensor::cat(&rows.collect::<Result<Vec<_>>>()?, 0)?.to_vec1::<f32>()?;
-        let count = rows.into_iter().map(f64::from).sum::<f64>();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a count"
-        )]
-        let count = count as usize;
-        Ok(count)
+        Ok(rounded(rows.into_iter().map(f64::from).sum()))
     }
 
     /// Neurons that are left, all layers together.
@@ -246,8 +239,7 @@ impl Network {
     ///
     /// # Errors
     /// When a mask cannot be read.
-    #[expect(clippy::cast_precision_loss, reason = "a share")]
     pub fn sparsity(&self) -> Result<f64> {
-        Ok(1.0 - self.nonzero_weights()? as f64 / self.shape.encoder_weights() as f64)
+        Ok(1.0 - real(self.nonzero_weights()?) / real(self.shape.encoder_weights()))
     }
 }

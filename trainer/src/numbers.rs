@@ -93,8 +93,29 @@ pub(crate) fn duration(seconds: f64) -> String {
 
 /// A count to compute with.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵²")]
-pub(crate) fn real(count: usize) -> f64 {
-    count as f64
+pub(crate) fn real(count: impl TryInto<u64>) -> f64 {
+    count.try_into().unwrap_or(u64::MAX) as f64
+}
+
+/// The nearest count: of a mean of counts, or of counts that were summed as floats.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what is no count becomes the nearest"
+)]
+pub(crate) fn rounded(value: f64) -> usize {
+    value.round() as usize
+}
+
+/// The nearest single.
+#[expect(clippy::cast_possible_truncation, reason = "that is what is asked for")]
+pub(crate) fn single(value: f64) -> f32 {
+    value as f32
+}
+
+/// `part` of `whole`, 0…1; nothing of nothing is nothing.
+pub(crate) fn ratio(part: usize, whole: usize) -> f64 {
+    real(part) / real(whole.max(1))
 }
 
 /// `part` of `whole` in per cent; nothing of nothing is nothing.

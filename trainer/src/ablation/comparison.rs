@@ -5,17 +5,11 @@ use core::fmt;
 use super::peer::Peer;
 use super::spread::Spread;
 use super::summary::{DenseRow, Row, Summary};
-use crate::charts::axis::Axis;
+use crate::charts::axis::{Axis, extremes};
+use crate::charts::plot::{Plot, dot, line, polyline, rectangle, text};
 use crate::numbers::real;
 
-/// The picture, in its own units.
-const WIDTH: f64 = 340.0;
-const HEIGHT: f64 = 260.0;
-/// The plot within.
-const LEFT: f64 = 46.0;
-const RIGHT: f64 = WIDTH - 12.0;
-const TOP: f64 = 12.0;
-const BOTTOM: f64 = HEIGHT - 38.0;
+const PLOT: Plot = Plot::new(260.0, 12.0, 46.0, 12.0);
 /// Between the ends of the plot and the outermost sparsities.
 const INSET: f64 = 16.0;
 /// Colours there are; then they come again, dashed.
@@ -141,127 +135,73 @@ impl Comparison {
         let values = points().map(|point| &point.value).chain(&self.dense);
         let ends = values.flat_map(|v| [lower(v), v.mean + v.deviation]);
         let ends = ends.chain(self.peers.iter().map(|peer| peer.accuracy));
-        let range = |values: &mut dyn Iterator<Item = f64>| {
-            let values = values.filter(|value| value.is_finite());
-            values.fold(
-                (f64::INFINITY, f64::NEG_INFINITY),
-                |(least, most), value| (least.min(value), most.max(value)),
-            )
-        };
         let peers = self.peers.iter().filter_map(|peer| peer.sparsity);
         let sparsities = points().map(|point| point.sparsity);
-        let (least, most) = range(&mut sparsities.chain(peers.map(|share| 100.0 * share)));
+        let (least, most) = extremes(sparsities.chain(peers.map(|share| 100.0 * share)));
         let sparsity = match most > least {
             true => Axis::covering(least, most, 5.0),
             // One alone stands in the middle.
             false => Axis::covering(least - 2.0, (least + 2.0).min(100.0), 5.0),
         };
-        let (least, most) = range(&mut ends.into_iter());
+        let (least, most) = extremes(ends);
         (sparsity, Axis::covering(least, most, 5.0))
     }
+}
+
+/// Where a sparsity is.
+fn place(axis: Axis, sparsity: f64) -> f64 {
+    axis.place(sparsity, PLOT.left + INSET, PLOT.right - INSET)
 }
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (across, up) = self.axes();
-        write!(
-            f,
-            r#"<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{} against sparsity">"#,
-            self.title
-        )?;
-        for tick in up.ticks() {
-            let y = up.place(tick, BOTTOM, TOP);
-            write!(
-                f,
-                r#"<line class="grid" x1="{LEFT}" y1="{y:.1}" x2="{RIGHT}" y2="{y:.1}"/><text x="{:.1}" y="{:.1}" text-anchor="end">{}{}</text>"#,
-                LEFT - 6.0,
-                y + 3.5,
-                up.label(tick),
-                self.unit
-            )?;
-        }
+        PLOT.open(f, format_args!("{} against sparsity", self.title))?;
+        PLOT.grid(f, up, self.unit)?;
         for tick in across.ticks() {
-            write!(
-                f,
-                r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">{} %</text>"#,
-                across.place(tick, LEFT + INSET, RIGHT - INSET),
-                BOTTOM + 15.0,
-                across.label(tick)
-            )?;
+            let label = format_args!("{} %", across.label(tick));
+            PLOT.number(f, place(across, tick), "middle", label)?;
         }
         for dense in &self.dense {
-            let (above, below) = (dense.mean + dense.deviation, lower(dense));
-            let [y, top, bottom] =
-                [dense.mean, above, below].map(|value| up.place(value, BOTTOM, TOP));
-            write!(
-                f,
-                r#"<rect class="band" x="{LEFT}" y="{top:.1}" width="{:.1}" height="{:.1}"/><line class="reference" x1="{LEFT}" y1="{y:.1}" x2="{RIGHT}" y2="{y:.1}"><title>dense: {}</title></line>"#,
-                RIGHT - LEFT,
-                bottom - top,
-                dense.show(2)
-            )?;
+            let ends = [dense.mean + dense.deviation, lower(dense)];
+            let [top, bottom] = ends.map(|value| PLOT.y(up, value));
+            let size = (PLOT.right - PLOT.left, bottom - top);
+            rectangle(f, "band", (PLOT.left, top), size, "")?;
+            let title = format_args!("dense: {}", dense.show(2));
+            PLOT.across(f, "reference", PLOT.y(up, dense.mean), title)?;
         }
-        self.write_peers(f, across, up)?;
+        for peer in &self.peers {
+            write_peer(f, peer, across, up)?;
+        }
         let middle = (real(self.series.len()) - 1.0) / 2.0;
         for (index, series) in self.series.iter().enumerate() {
             let aside = (real(index) - middle) * ASIDE;
-            let place = |point: &Point| {
-                let x = across.place(point.sparsity, LEFT + INSET, RIGHT - INSET) + aside;
-                (
-                    x.clamp(LEFT, RIGHT),
-                    up.place(point.value.mean, BOTTOM, TOP),
-                )
+            let x = |point: &Point| {
+                let x = place(across, point.sparsity) + aside;
+                x.clamp(PLOT.left, PLOT.right)
             };
-            series.write(f, &class(index), place, |value| {
-                up.place(value, BOTTOM, TOP)
-            })?;
+            series.write(f, &class(index), x, |value| PLOT.y(up, value))?;
         }
-        write!(
-            f,
-            r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">encoder weights that are zero</text></svg>"#,
-            f64::midpoint(LEFT, RIGHT),
-            HEIGHT - 5.0
-        )
+        PLOT.close(f, "encoder weights that are zero")
     }
 }
 
-impl Comparison {
-    fn write_peers(&self, f: &mut fmt::Formatter<'_>, across: Axis, up: Axis) -> fmt::Result {
-        for peer in &self.peers {
-            let y = up.place(peer.accuracy, BOTTOM, TOP);
-            let name = escaped(&peer.name);
-            match peer.sparsity {
-                Some(share) => {
-                    let x = across.place(100.0 * share, LEFT + INSET, RIGHT - INSET);
-                    write!(
-                        f,
-                        r#"<rect class="peer" x="{:.1}" y="{:.1}" width="6" height="6"><title>{name}: {}</title></rect><text x="{:.1}" y="{:.1}" text-anchor="{}">{name}</text>"#,
-                        x - 3.0,
-                        y - 3.0,
-                        peer.accuracy,
-                        // Towards the middle, where there is room.
-                        if x > f64::midpoint(LEFT, RIGHT) {
-                            x - 6.0
-                        } else {
-                            x + 6.0
-                        },
-                        y + 3.5,
-                        if x > f64::midpoint(LEFT, RIGHT) {
-                            "end"
-                        } else {
-                            "start"
-                        },
-                    )?;
-                }
-                None => write!(
-                    f,
-                    r#"<line class="peer" x1="{LEFT}" y1="{y:.1}" x2="{RIGHT}" y2="{y:.1}"/><text x="{RIGHT}" y="{:.1}" text-anchor="end">{name}</text>"#,
-                    y - 3.0
-                )?,
-            }
-        }
-        Ok(())
-    }
+fn write_peer(f: &mut fmt::Formatter<'_>, peer: &Peer, across: Axis, up: Axis) -> fmt::Result {
+    let y = PLOT.y(up, peer.accuracy);
+    let name = escaped(&peer.name);
+    let Some(share) = peer.sparsity else {
+        PLOT.across(f, "peer", y, "")?;
+        return text(f, (PLOT.right, y - 3.0), "end", name);
+    };
+    let x = place(across, 100.0 * share);
+    let title = format_args!("{name}: {}", peer.accuracy);
+    rectangle(f, "peer", (x - 3.0, y - 3.0), (6.0, 6.0), title)?;
+    // Towards the middle, where there is room.
+    let (aside, anchor) = match x > PLOT.middle() {
+        true => (-6.0, "end"),
+        false => (6.0, "start"),
+    };
+    text(f, (x + aside, y + 3.5), anchor, name)
 }
 
 impl Series {
@@ -269,31 +209,21 @@ impl Series {
         &self,
         f: &mut fmt::Formatter<'_>,
         class: &str,
-        place: impl Fn(&Point) -> (f64, f64),
-        height: impl Fn(f64) -> f64,
+        x: impl Fn(&Point) -> f64,
+        y: impl Fn(f64) -> f64,
     ) -> fmt::Result {
-        let points: Vec<&Point> = self
-            .points
-            .iter()
-            .filter(|point| point.value.mean.is_finite())
-            .collect();
-        write!(f, r#"<polyline class="{class}" points=""#)?;
-        for point in &points {
-            let (x, y) = place(point);
-            write!(f, "{x:.1},{y:.1} ")?;
-        }
-        f.write_str("\"/>")?;
+        let points = self.points.iter();
+        let points = points.filter(|point| point.value.mean.is_finite());
+        let at = |point: &Point| (x(point), y(point.value.mean));
+        polyline(f, class, points.clone().map(at))?;
         for point in points {
-            let (x, y) = place(point);
-            let value = &point.value;
-            let (top, bottom) = (height(value.mean + value.deviation), height(lower(value)));
-            write!(
-                f,
-                r#"<line class="{class}" x1="{x:.1}" y1="{top:.1}" x2="{x:.1}" y2="{bottom:.1}"/><circle class="{class}" cx="{x:.1}" cy="{y:.1}" r="2.6"><title>{} at {} %: {}</title></circle>"#,
-                escaped(&self.name),
-                point.sparsity,
-                point.value.show(2)
-            )?;
+            let (x, value) = (x(point), &point.value);
+            let ends = [value.mean + value.deviation, lower(value)];
+            let [top, bottom] = ends.map(|end| (x, y(end)));
+            line(f, class, top, bottom, "")?;
+            let (name, shown) = (escaped(&self.name), value.show(2));
+            let title = format_args!("{name} at {} %: {shown}", point.sparsity);
+            dot(f, class, at(point), title)?;
         }
         Ok(())
     }

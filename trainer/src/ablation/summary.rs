@@ -129,8 +129,6 @@ impl Row {
         let neurons: Vec<f64> = counts.iter().map(|&(_, neurons)| real(neurons)).collect();
         let reached = cells.iter().filter_map(|c| c.run.journal.penalties_reached);
         let reached: Vec<f64> = reached.map(f64::from).collect();
-        #[expect(clippy::cast_precision_loss, reason = "bytes of a file")]
-        let bytes = of(|cell| cell.bytes as f64);
         let first = cells.first();
         Self {
             variant: first.map(|cell| cell.variant.clone()).unwrap_or_default(),
@@ -142,7 +140,7 @@ impl Row {
                 let accuracy = &cell.run.accuracy;
                 100.0 * accuracy.sparse_int8 / accuracy.dense_float.max(f64::MIN_POSITIVE)
             }),
-            bytes,
+            bytes: of(|cell| real(cell.bytes)),
             heads: Spread::of(&heads),
             neurons: Spread::of(&neurons),
             degrees: of(|cell| cell.run.sparse_degrees[0].deviation),

@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 
 use super::spread::Spread;
 use super::summary::Summary;
-use crate::numbers::thousands;
+use crate::numbers::{rounded, thousands};
 
 impl Summary {
     /// The table, as Markdown; nothing in it depends on how long anything took.
@@ -97,13 +97,7 @@ impl Summary {
 
 /// A mean of counts, rounded.
 fn whole(mean: f64) -> String {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "bytes of a file"
-    )]
-    let rounded = mean.round() as usize;
-    thousands(rounded)
+    thousands(rounded(mean))
 }
 
 fn scaled(spread: &Spread, factor: f64) -> Spread {

@@ -71,6 +71,16 @@ impl Axis {
     }
 }
 
+/// The least and the most of the values that are numbers; infinite the wrong way round, if
+/// there are none.
+pub(crate) fn extremes(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let numbers = values.filter(|value| value.is_finite());
+    numbers.fold(
+        (f64::INFINITY, f64::NEG_INFINITY),
+        |(least, most), value| (least.min(value), most.max(value)),
+    )
+}
+
 /// The smallest of 1, 2, 5 times a power of ten that is not below `least`.
 pub(crate) fn round_step(least: f64) -> f64 {
     let power = 10_f64.powf(least.max(1e-9).log10().floor());

@@ -3,16 +3,10 @@
 use core::fmt;
 
 use super::axis::Axis;
+use super::plot::{Plot, line, rectangle};
 use crate::numbers::{real, significant, thousands};
 
-/// The picture, in its own units.
-const WIDTH: f64 = 340.0;
-const HEIGHT: f64 = 178.0;
-/// The plot within.
-const LEFT: f64 = 36.0;
-const RIGHT: f64 = WIDTH - 8.0;
-const TOP: f64 = 10.0;
-const BOTTOM: f64 = HEIGHT - 38.0;
+const PLOT: Plot = Plot::new(178.0, 10.0, 36.0, 8.0);
 /// Most bars.
 const BARS: usize = 40;
 
@@ -73,8 +67,8 @@ impl Histogram {
     /// Middle of a degree's place: a bar stands from its first degree to the end of its last.
     fn place(&self, degree: f64) -> f64 {
         let degrees = real(self.bars.len() * self.width);
-        let x = LEFT + (degree + 0.5) / degrees * (RIGHT - LEFT);
-        x.clamp(LEFT, RIGHT)
+        let x = PLOT.left + (degree + 0.5) / degrees * (PLOT.right - PLOT.left);
+        x.clamp(PLOT.left, PLOT.right)
     }
 }
 
@@ -85,84 +79,45 @@ fn round_widths() -> impl Iterator<Item = usize> {
 
 impl fmt::Display for Histogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            r#"<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="rows by number of nonzeros, mean {}, standard deviation {}">"#,
-            self.mean(),
-            self.deviation()
-        )?;
+        let (mean, deviation) = (self.mean(), self.deviation());
+        let label =
+            format_args!("rows by number of nonzeros, mean {mean}, standard deviation {deviation}");
+        PLOT.open(f, label)?;
+        // One standard deviation to both sides of the mean.
+        let [from, to] = [-self.deviation, self.deviation].map(|it| self.place(self.mean + it));
+        let size = (to - from, PLOT.bottom - PLOT.top);
+        rectangle(f, "spread", (from, PLOT.top), size, "")?;
         let tallest = self.bars.iter().copied().max().unwrap_or(0);
         let counts = Axis::counting(real(tallest), 4.0);
-        self.write_spread(f)?;
-        for tick in counts.ticks() {
-            let y = counts.place(tick, BOTTOM, TOP);
-            write!(
-                f,
-                r#"<line class="grid" x1="{LEFT}" y1="{y:.1}" x2="{RIGHT}" y2="{y:.1}"/><text x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
-                LEFT - 6.0,
-                y + 3.5,
-                counts.label(tick)
-            )?;
-        }
+        PLOT.grid(f, counts, "")?;
         self.write_bars(f, counts)?;
         let x = self.place(self.mean);
-        write!(
-            f,
-            r#"<line class="mean" x1="{x:.1}" y1="{TOP}" x2="{x:.1}" y2="{BOTTOM}"/>"#
-        )?;
+        line(f, "mean", (x, PLOT.top), (x, PLOT.bottom), "")?;
         let degrees = Axis::counting(real(self.most), 6.0);
         for tick in degrees.ticks().filter(|&tick| tick <= real(self.most)) {
-            write!(
-                f,
-                r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
-                self.place(tick),
-                BOTTOM + 15.0,
-                degrees.label(tick)
-            )?;
+            PLOT.number(f, self.place(tick), "middle", degrees.label(tick))?;
         }
-        write!(
-            f,
-            r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">nonzeros of a row</text></svg>"#,
-            f64::midpoint(LEFT, RIGHT),
-            HEIGHT - 5.0
-        )
+        PLOT.close(f, "nonzeros of a row")
     }
 }
 
 impl Histogram {
-    /// One standard deviation to both sides of the mean.
-    fn write_spread(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let from = self.place(self.mean - self.deviation);
-        let to = self.place(self.mean + self.deviation);
-        write!(
-            f,
-            r#"<rect class="spread" x="{from:.1}" y="{TOP}" width="{:.1}" height="{:.1}"/>"#,
-            to - from,
-            BOTTOM - TOP
-        )
-    }
-
     fn write_bars(&self, f: &mut fmt::Formatter<'_>, counts: Axis) -> fmt::Result {
-        let slot = (RIGHT - LEFT) / real(self.bars.len());
+        let slot = (PLOT.right - PLOT.left) / real(self.bars.len());
         let gap = (slot * 0.15).min(2.0);
-        for (index, &rows) in self.bars.iter().enumerate() {
-            if rows == 0 {
-                continue;
-            }
-            let y = counts.place(real(rows), BOTTOM, TOP);
+        let bars = self.bars.iter().enumerate();
+        for (index, &rows) in bars.filter(|(_, rows)| **rows > 0) {
             let first = index * self.width;
             let degrees = match self.width {
                 1 => first.to_string(),
                 width => format!("{first}–{}", first + width - 1),
             };
-            write!(
-                f,
-                r#"<rect class="bar" x="{:.2}" y="{y:.2}" width="{:.2}" height="{:.2}"><title>{degrees} nonzeros: {} rows</title></rect>"#,
-                LEFT + slot * real(index) + gap / 2.0,
-                slot - gap,
-                BOTTOM - y,
-                thousands(rows)
-            )?;
+            let (x, y) = (
+                PLOT.left + slot * real(index) + gap / 2.0,
+                PLOT.y(counts, real(rows)),
+            );
+            let title = format_args!("{degrees} nonzeros: {} rows", thousands(rows));
+            rectangle(f, "bar", (x, y), (slot - gap, PLOT.bottom - y), title)?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::inputs::{DataOptions, print, print_json};
 use super::progress::{Fetching, Progress};
 use super::quickstart::smart_home_data;
-use super::train::stop_on_ctrl_c;
+use super::running::stop_on_ctrl_c;
 use crate::ablation::{Ablation, Cell, Finished, Grid, Stage, Summary, page};
 use crate::atomic_file;
 use crate::ops::device::DeviceName;

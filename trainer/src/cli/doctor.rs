@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use clap::Args;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::inputs::{print, print_json};
 
@@ -248,18 +248,14 @@ fn version(text: &str) -> Option<(u32, u32)> {
 
 /// The targets of the toolchain file that have no operating system.
 fn firmware_targets() -> Vec<String> {
-    #[derive(Deserialize)]
-    struct File {
-        toolchain: Toolchain,
-    }
-    #[derive(Deserialize)]
-    struct Toolchain {
-        targets: Vec<String>,
-    }
-    let file: Option<File> = toml::from_str(TOOLCHAIN).ok();
-    let mut targets = file.map(|file| file.toolchain.targets).unwrap_or_default();
-    targets.retain(|target| target.contains("-none-"));
-    targets
+    let file: toml::Table = TOOLCHAIN.parse().unwrap_or_default();
+    let targets = file["toolchain"]["targets"].as_array();
+    let names = targets
+        .into_iter()
+        .flatten()
+        .filter_map(toml::Value::as_str);
+    let firmware = names.filter(|target| target.contains("-none-"));
+    firmware.map(str::to_owned).collect()
 }
 
 /// Whether the standard library of a Rust target is installed.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::numbers::{real, thousands};
+use crate::numbers::{real, rounded, thousands};
 use crate::pretrained::FetchObserver;
 use crate::run::pipeline::Observer;
 use crate::training::{EpochRecord, Phase, StepReport};
@@ -57,15 +57,6 @@ impl Speed {
             (self.since, self.tokens) = (Instant::now(), 0);
         }
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a speed"
-)]
-fn rounded(rate: f64) -> usize {
-    rate.round() as usize
 }
 
 impl Progress {

@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use super::classify::{Answer, answer};
 use super::inputs::{DataOptions, print, print_json};
+use super::running::RunOptions;
 use super::tables;
-use super::train::{RecipeOptions, begin, train_and_report};
+use super::train::RecipeOptions;
 use crate::data::smart_home;
 use crate::numbers::thousands;
 use crate::recipe::Recipe;
@@ -34,15 +35,8 @@ pub(super) struct Quickstart {
     /// Folder to write to
     #[arg(long, value_name = "FOLDER", default_value = "quickstart")]
     out: PathBuf,
-    /// Resume an interrupted run from its checkpoint; needs the same options
-    #[arg(long)]
-    resume: bool,
-    /// Print the results as one JSON object
-    #[arg(long)]
-    json: bool,
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    running: RunOptions,
     // Last: a heading holds for all options after it.
     #[command(flatten)]
     recipe: RecipeOptions,
@@ -67,7 +61,7 @@ impl Quickstart {
         let folder = &self.out;
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let data = smart_home_data(folder)?;
-        if !self.quiet {
+        if !self.running.quiet {
             let (train, test) = (&data.train, data.measured().0);
             say!(
                 "{} training and {} test texts, {} classes, in {}",
@@ -80,8 +74,7 @@ impl Quickstart {
         let files = Files {
             model: folder.join("commands.neuro"),
         };
-        let run = begin(self.resume, recipe, &files, &data, self.quiet)?;
-        let Some(outcome) = train_and_report(run, &data, &files, self.quiet)? else {
+        let Some(outcome) = self.running.train(recipe, &files, &data)? else {
             return Ok(ExitCode::FAILURE);
         };
 
@@ -91,7 +84,7 @@ impl Quickstart {
             .iter()
             .map(|text| answer(&model, text, None));
         let answers: Vec<Answer> = answers.collect::<anyhow::Result<_>>()?;
-        if self.json {
+        if self.running.json {
             let outcome = &outcome;
             print_json(&Shown { outcome, answers })?;
             return Ok(ExitCode::SUCCESS);

@@ -35,7 +35,7 @@ impl Recipe {
         let text = if self.keys {
             KEYS.iter().map(explained).collect()
         } else {
-            self.recipe.resolve(Resolved::default())?.recipe().to_toml()
+            self.recipe.resolve(Resolved::default())?.recipe.to_toml()
         };
         print(text.trim_end())?;
         Ok(ExitCode::SUCCESS)

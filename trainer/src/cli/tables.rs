@@ -4,7 +4,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use crate::model_file::inspection::Inspection;
 use crate::model_file::scoring::Scored;
-use crate::numbers::thousands;
+use crate::numbers::{share, thousands};
 use crate::run::outcome::Outcome;
 
 /// A table with this header; the first column is text, the others are numbers.
@@ -185,12 +185,10 @@ pub(super) fn tensors(inspection: &Inspection) -> String {
 pub(super) fn sections(inspection: &Inspection) -> String {
     let mut table = table(&["section", "bytes", "share"]);
     for section in &inspection.sections {
-        #[expect(clippy::cast_precision_loss, reason = "a share")]
-        let share = section.bytes as f64 / inspection.bytes.max(1) as f64;
         table.add_row([
             section.name.clone(),
             thousands(section.bytes),
-            percent(100.0 * share),
+            percent(share(section.bytes, inspection.bytes)),
         ]);
     }
     table.add_row([

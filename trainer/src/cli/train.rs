@@ -1,26 +1,17 @@
 //! `neuroprune train`.
 
-use core::sync::atomic::{AtomicBool, Ordering};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
 
 use super::inputs::{DataOptions, WrongUse, print, print_json};
-use super::progress::{Fetching, Progress};
+use super::running::{Asked, RunOptions};
 use super::tables;
-use crate::numbers::thousands;
-use crate::ops::device::DeviceName;
-use crate::pretrained::Pretrained;
 use crate::recipe::target::Target;
 use crate::recipe::{Blocks, MethodKind, Recipe, VocabularySize};
 use crate::run::files::Files;
-use crate::run::outcome::Outcome;
-use crate::run::pipeline::{self, Data, End};
-use crate::training::Run;
-use crate::training::checkpoint;
 
 /// Train a dense encoder, prune it with NeuroPrune and write the model file.
 ///
@@ -43,18 +34,8 @@ pub(super) struct Train {
     /// The model file to write; recipe, checkpoint and report are written beside it
     #[arg(long, value_name = "FILE", default_value = "model.neuro")]
     out: PathBuf,
-    /// Resume an interrupted run from its checkpoint; needs the same options and data
-    #[arg(long)]
-    resume: bool,
-    /// Where to train: cpu, cuda or cuda:NUMBER
-    #[arg(long, value_name = "DEVICE", default_value_t)]
-    device: DeviceName,
-    /// Print the results as one JSON object
-    #[arg(long)]
-    json: bool,
-    /// Show no progress
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    running: RunOptions,
     // Last: a heading holds for all options after it.
     #[command(flatten)]
     recipe: RecipeOptions,
@@ -90,7 +71,8 @@ pub(super) struct RecipeOptions {
     /// `hub` can fetch. Uses the recipe `pretrained` unless --recipe names another
     #[arg(long, value_name = "CHECKPOINT")]
     from: Option<String>,
-    /// A recipe file, or a bundled recipe: small, tiny, quickstart, pretrained
+    /// A recipe file, or a bundled recipe: small, tiny, quickstart, pretrained [default: none,
+    /// every key at its default; quickstart for `neuroprune quickstart`]
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
     /// Maximum number of pieces in the vocabulary; a piece takes one byte per dimension. With
@@ -98,43 +80,32 @@ pub(super) struct RecipeOptions {
     /// spell other words [default with --from], or `all`
     #[arg(long, value_name = "SIZE")]
     vocabulary: Option<VocabularySize>,
-    /// How weights are chosen [default: neuroprune]
+    /// How weights are chosen [default: the recipe's]
     #[arg(long, value_name = "METHOD")]
     method: Option<MethodKind>,
-    /// Share of the encoder's weights to prune, 0 to 0.999 [default: 0.9]
+    /// Share of the encoder's weights to prune, 0 to 0.999
+    /// [default: the recipe's, 0.9 in most]
     #[arg(long, value_name = "SHARE")]
     sparsity: Option<f64>,
-    /// Prune weights one by one, or neighbouring inputs of an output together [default: 1x1]
+    /// Prune weights one by one, or neighbouring inputs of an output together
+    /// [default: the recipe's]
     #[arg(long, value_name = "SHAPE")]
     blocks: Option<Blocks>,
     /// Processor to choose the storage layouts for; any file runs everywhere
-    /// [default: portable]
+    /// [default: the recipe's]
     #[arg(long, value_name = "TARGET")]
     target: Option<Target>,
-    /// Random seed; the same recipe, data and seed give the same file [default: 0]
+    /// Random seed; the same recipe, data and seed give the same file
+    /// [default: the recipe's, 0]
     #[arg(long)]
     seed: Option<u64>,
-    /// Passes over the training data, in each of the two phases
+    /// Passes over the training data, in each of the two phases [default: the recipe's]
     #[arg(long)]
     epochs: Option<usize>,
     /// Set any key of the recipe, such as model.hidden=64; may be repeated.
     /// `neuroprune recipe --keys` explains them all
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-}
-
-/// A recipe as it was asked for, before a pretrained checkpoint has its say.
-pub(super) struct Asked {
-    recipe: Recipe,
-    /// Keys of its section `model` that the user named.
-    named: Vec<String>,
-}
-
-impl Asked {
-    /// The recipe, every key resolved.
-    pub(super) fn recipe(&self) -> &Recipe {
-        &self.recipe
-    }
 }
 
 impl RecipeOptions {
@@ -160,30 +131,22 @@ impl RecipeOptions {
             named.extend(key.strip_prefix("model.").map(str::to_owned));
         }
         // Options come after --set and so override it.
-        let method = self.method.map(MethodKind::name);
-        let blocks = self.blocks.map(Blocks::name);
-        for (key, value) in [("pruning.method", method), ("pruning.blocks", blocks)] {
-            changes.extend(value.map(|value| (key.to_owned(), value.to_owned())));
-        }
+        let epochs = self.epochs.map(|epochs| epochs.to_string());
+        let options = [
+            ("target", self.target.map(|it| it.name().to_owned())),
+            ("seed", self.seed.map(|it| it.to_string())),
+            ("model.vocabulary", self.vocabulary.map(|it| it.to_string())),
+            ("training.epochs", epochs.clone()),
+            ("pruning.epochs", epochs),
+            ("pruning.method", self.method.map(|it| it.name().to_owned())),
+            ("pruning.sparsity", self.sparsity.map(|it| it.to_string())),
+            ("pruning.blocks", self.blocks.map(|it| it.name().to_owned())),
+        ];
+        let options = options.into_iter();
+        changes.extend(options.filter_map(|(key, value)| Some((key.to_owned(), value?))));
         recipe = recipe
             .with_all(&changes)
-            .map_err(|problem| WrongUse(format!("--set: {problem}")))?;
-        if let Some(vocabulary) = self.vocabulary {
-            recipe.model.vocabulary = vocabulary;
-        }
-        if let Some(sparsity) = self.sparsity {
-            recipe.pruning.sparsity = sparsity;
-        }
-        if let Some(target) = self.target {
-            recipe.target = target;
-        }
-        if let Some(seed) = self.seed {
-            recipe.seed = seed;
-        }
-        if let Some(epochs) = self.epochs {
-            recipe.training.epochs = epochs;
-            recipe.pruning.epochs = epochs;
-        }
+            .map_err(|problem| WrongUse(problem.to_string()))?;
         recipe.check()?;
         Ok(Asked { recipe, named })
     }
@@ -199,22 +162,17 @@ impl Train {
         let files = Files {
             model: self.out.clone(),
         };
-        let device = self.device.open()?;
-        let mut run = begin(self.resume, recipe, &files, &data, self.quiet)?;
-        run.move_to(&device)?;
-        match train_and_report(run, &data, &files, self.quiet)? {
-            None => Ok(ExitCode::FAILURE),
-            Some(outcome) if self.json => {
-                print_json(&outcome)?;
-                Ok(ExitCode::SUCCESS)
-            }
-            Some(outcome) => {
-                print(&tables::outcome(&outcome))?;
-                print(&format!("model   {}", files.model.display()))?;
-                print(&format!("report  {}", files.report().display()))?;
-                Ok(ExitCode::SUCCESS)
-            }
+        let Some(outcome) = self.running.train(recipe, &files, &data)? else {
+            return Ok(ExitCode::FAILURE);
+        };
+        if self.running.json {
+            print_json(&outcome)?;
+            return Ok(ExitCode::SUCCESS);
         }
+        print(&tables::outcome(&outcome))?;
+        print(&format!("model   {}", files.model.display()))?;
+        print(&format!("report  {}", files.report().display()))?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -237,96 +195,4 @@ fn check_out(out: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     tempfile::tempfile_in(folder).with_context(|| format!("{}: cannot write", folder.display()))?;
     Ok(())
-}
-
-/// A new run, or the one that was interrupted.
-pub(super) fn begin(
-    resume: bool,
-    asked: Asked,
-    files: &Files,
-    data: &Data,
-    is_quiet: bool,
-) -> anyhow::Result<Run> {
-    let Asked { mut recipe, named } = asked;
-    if resume {
-        return Ok(checkpoint::resume(
-            &files.checkpoint(),
-            &recipe,
-            &data.train,
-        )?);
-    }
-    if !recipe.model.is_pretrained() {
-        return Ok(Run::new(recipe, &data.train)?);
-    }
-    let pretrained = Pretrained::open(&recipe.model.from, &mut Fetching::new(is_quiet))?;
-    let named = |key: &str| named.iter().any(|named| named == key);
-    recipe.model.adopt(&pretrained.model(), named)?;
-    recipe.check()?;
-    let run = Run::from_pretrained(recipe, &data.train, &pretrained)?;
-    if !is_quiet {
-        say_what_is_kept(&run, &pretrained, data)?;
-    }
-    Ok(run)
-}
-
-/// What a run has of a pretrained checkpoint.
-fn say_what_is_kept(run: &Run, pretrained: &Pretrained, data: &Data) -> anyhow::Result<()> {
-    let model = &run.recipe.model;
-    say!(
-        "{}: {} layers of width {}, {} heads; {} of {} pieces of the vocabulary kept",
-        model.from,
-        model.layers,
-        model.hidden,
-        model.heads,
-        thousands(run.vocabulary.len()),
-        thousands(pretrained.pieces())
-    );
-    let sets = [("dev", Some(&data.dev)), ("test", data.test.as_ref())];
-    for (name, set) in sets {
-        let Some(set) = set else { continue };
-        let respelled = pretrained.respelled(&run.vocabulary, set.texts())?;
-        #[expect(clippy::cast_precision_loss, reason = "a share")]
-        let percent = 100.0 * respelled.changed as f64 / respelled.words.max(1) as f64;
-        say!(
-            "{name}: with fewer pieces {} of {} words are spelled differently ({percent:.2} %)",
-            thousands(respelled.changed),
-            thousands(respelled.words)
-        );
-    }
-    Ok(())
-}
-
-/// Trains with progress; Ctrl-C saves a checkpoint, says how to resume and gives `None`.
-pub(super) fn train_and_report(
-    run: Run,
-    data: &Data,
-    files: &Files,
-    is_quiet: bool,
-) -> anyhow::Result<Option<Outcome>> {
-    let stop = stop_on_ctrl_c()?;
-    let mut progress = Progress::new(is_quiet);
-    match pipeline::train(run, data, files, &mut progress, &stop)? {
-        End::Finished(outcome) => Ok(Some(*outcome)),
-        End::Stopped => {
-            drop(progress);
-            say!(
-                "stopped; the run is saved in {}; to resume it, run the same command with --resume",
-                files.checkpoint().display()
-            );
-            Ok(None)
-        }
-    }
-}
-
-/// Becomes true with the first Ctrl-C; the second one ends the program.
-pub(super) fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        // The second time it is meant.
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })?;
-    Ok(stop)
 }

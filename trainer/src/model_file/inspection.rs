@@ -9,7 +9,7 @@ use neuroprune_runtime::kernels::{pairs, scalar};
 use neuroprune_runtime::required_scratch_with;
 use serde::{Serialize, Serializer};
 
-use crate::numbers::hex;
+use crate::numbers::{hex, ratio, real};
 use crate::recipe::target::Target;
 use crate::recipe::target::target_of;
 
@@ -178,8 +178,7 @@ impl Inspection {
         });
         let scratch = |kernels| required_scratch_with(limits, limits.tokens, kernels);
         let scratch_cortex_m4 = scratch(size_of::<pairs::Feature>());
-        #[expect(clippy::cast_precision_loss, reason = "a share")]
-        let sparsity = 1.0 - nonzeros as f64 / f64::from(stack.dense_weights.max(1));
+        let sparsity = 1.0 - real(nonzeros) / f64::from(stack.dense_weights.max(1));
         Ok(Self {
             name: manifest.name.to_owned(),
             producer: manifest.provenance.producer.to_owned(),
@@ -251,8 +250,6 @@ fn tensor_facts(model: &Model<'_>, record: &Record, target: Target) -> TensorFac
     let nonzeros = matrix.map(|matrix| matrix.count_nonzeros());
     // The classifier sees one vector, which is a tile of its own.
     let tiles = if is_encoder { TILES } else { 1 };
-    #[expect(clippy::cast_precision_loss, reason = "shares of counts below 2⁵²")]
-    let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
     TensorFacts {
         role: record.role,
         layer: in_layer.then_some(record.layer),
@@ -261,9 +258,9 @@ fn tensor_facts(model: &Model<'_>, record: &Record, target: Target) -> TensorFac
         cols: record.cols,
         layout: record.layout.name(),
         nonzeros,
-        density: nonzeros.map(|nonzeros| share(nonzeros, record.rows * record.cols)),
+        density: nonzeros.map(|nonzeros| ratio(nonzeros, record.rows * record.cols)),
         bytes: record.length,
-        bytes_per_nonzero: nonzeros.map(|nonzeros| share(record.length, nonzeros)),
+        bytes_per_nonzero: nonzeros.map(|nonzeros| ratio(record.length, nonzeros)),
         work: matrix.map(|matrix| tiles * target.work(&matrix)),
         is_encoder,
     }

@@ -7,6 +7,7 @@ use rayon::slice::ParallelSlice as _;
 use serde::Serialize;
 
 use crate::data::{Dataset, Example};
+use crate::numbers::{real, share};
 
 /// Examples that one classifier runs before the next begins.
 const PART: usize = 32;
@@ -99,7 +100,7 @@ pub fn score(model: &Model<'_>, dataset: &Dataset) -> Result<Scored, ScoringErro
         .iter()
         .zip(counts)
         .map(|(label, [examples, answered, right])| {
-            let (precision, recall) = (percent(right, answered), percent(right, examples));
+            let (precision, recall) = (share(right, answered), share(right, examples));
             ClassScore {
                 label: label.to_owned(),
                 examples,
@@ -107,7 +108,7 @@ pub fn score(model: &Model<'_>, dataset: &Dataset) -> Result<Scored, ScoringErro
                 right,
                 precision,
                 recall,
-                f1: percent(2 * right, answered + examples),
+                f1: share(2 * right, answered + examples),
             }
         });
     let classes: Vec<ClassScore> = classes.collect();
@@ -115,22 +116,13 @@ pub fn score(model: &Model<'_>, dataset: &Dataset) -> Result<Scored, ScoringErro
     let met = classes
         .iter()
         .filter(|class| class.examples + class.answered > 0);
-    #[expect(clippy::cast_precision_loss, reason = "a count of classes")]
-    let macro_f1 = met.clone().map(|class| class.f1).sum::<f64>() / met.count().max(1) as f64;
+    let macro_f1 = met.clone().map(|class| class.f1).sum::<f64>() / real(met.count().max(1));
     Ok(Scored {
         examples: answers.len(),
         right,
-        accuracy: percent(right, answers.len()),
+        accuracy: share(right, answers.len()),
         macro_f1,
         truncated: answers.iter().filter(|(_, truncated)| *truncated).count(),
         classes,
     })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵²")]
-fn percent(part: usize, whole: usize) -> f64 {
-    if whole == 0 {
-        return 0.0;
-    }
-    100.0 * part as f64 / whole as f64
 }

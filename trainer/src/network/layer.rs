@@ -7,6 +7,7 @@ use super::norm::Norm;
 use super::parameter::Parameter;
 use super::precision::{Operands, Precision};
 use super::tape::{Node, Tape};
+use crate::numbers::{real, single};
 use crate::ops::{Heads, Sequences};
 
 /// A matrix with its bias.
@@ -57,8 +58,7 @@ impl Layer {
     #[must_use]
     pub fn heads_in(&self, shape: &Shape) -> Heads {
         let width = shape.head_width();
-        #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
-        let scale = (width as f32).sqrt().recip();
+        let scale = single(real(width)).sqrt().recip();
         Heads {
             count: self.heads.len(),
             width,

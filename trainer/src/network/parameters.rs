@@ -76,6 +76,38 @@ impl Matrix {
     }
 }
 
+/// Parameters with names, in the order in which they were added.
+struct List<P> {
+    layer: Option<usize>,
+    named: Vec<Named<P>>,
+}
+
+impl<P> List<P> {
+    fn push(&mut self, path: &str, role: Role, parameter: P) {
+        let layer = self.layer;
+        let path = match layer {
+            Some(layer) => format!("layer.{layer}.{path}"),
+            None => path.to_owned(),
+        };
+        self.named.push(Named {
+            path,
+            layer,
+            role,
+            parameter,
+        });
+    }
+
+    fn matrix(&mut self, name: &str, matrix: Matrix, weight: P, bias: P) {
+        self.push(&format!("{name}.weight"), Role::Weight(matrix), weight);
+        self.push(&format!("{name}.bias"), Role::Bias(matrix), bias);
+    }
+
+    fn norm(&mut self, name: &str, gain: P, shift: P) {
+        self.push(&format!("{name}.gain"), Role::Norm, gain);
+        self.push(&format!("{name}.shift"), Role::Norm, shift);
+    }
+}
+
 /// Of a reference to a network, whichever of the two.
 macro_rules! named {
     ($network:expr) => {{
@@ -85,43 +117,23 @@ macro_rules! named {
             token_embedding,
             position_embedding,
             segment_embedding,
-            embedding_norm,
+            embedding_norm: Norm { gain, shift },
             layers,
             classifier,
         } = $network;
-        let mut list = Vec::new();
-        let mut push = |path: &str, layer: Option<usize>, role, parameter| {
-            let path = match layer {
-                Some(layer) => format!("layer.{layer}.{path}"),
-                None => path.to_owned(),
-            };
-            list.push(Named {
-                path,
-                layer,
-                role,
-                parameter,
-            });
+        let mut list = List {
+            layer: None,
+            named: Vec::new(),
         };
-        push(
-            "embedding.token",
-            None,
-            Role::TokenEmbedding,
-            token_embedding,
-        );
-        push(
-            "embedding.position",
-            None,
-            Role::PositionEmbedding,
-            position_embedding,
-        );
+        list.push("embedding.token", Role::TokenEmbedding, token_embedding);
+        let role = Role::PositionEmbedding;
+        list.push("embedding.position", role, position_embedding);
         if let Some(table) = segment_embedding {
-            push("embedding.segment", None, Role::SegmentEmbedding, table);
+            list.push("embedding.segment", Role::SegmentEmbedding, table);
         }
-        let Norm { gain, shift } = embedding_norm;
-        push("embedding.norm.gain", None, Role::Norm, gain);
-        push("embedding.norm.shift", None, Role::Norm, shift);
+        list.norm("embedding.norm", gain, shift);
         for (number, layer) in (0..).zip(layers) {
-            let number = Some(number);
+            list.layer = Some(number);
             let Layer {
                 heads: _,
                 projection,
@@ -131,50 +143,46 @@ macro_rules! named {
                 mlp_output,
                 mlp_norm,
             } = layer;
-            let attention = [
+            for (name, matrix, linear) in [
                 ("projection", Matrix::Projection, projection),
                 (
                     "attention_output",
                     Matrix::AttentionOutput,
                     attention_output,
                 ),
-            ];
-            let mlp = [
+            ] {
+                let Linear {
+                    weight,
+                    bias,
+                    columns: _,
+                } = linear;
+                list.matrix(name, matrix, weight, bias);
+            }
+            let Norm { gain, shift } = attention_norm;
+            list.norm("attention_norm", gain, shift);
+            for (name, matrix, linear) in [
                 ("mlp_input", Matrix::MlpInput, mlp_input),
                 ("mlp_output", Matrix::MlpOutput, mlp_output),
-            ];
-            let blocks = [
-                (attention, "attention_norm", attention_norm),
-                (mlp, "mlp_norm", mlp_norm),
-            ];
-            for (matrices, norm_name, norm) in blocks {
-                for (name, matrix, linear) in matrices {
-                    let Linear {
-                        weight,
-                        bias,
-                        columns: _,
-                    } = linear;
-                    push(
-                        &format!("{name}.weight"),
-                        number,
-                        Role::Weight(matrix),
-                        weight,
-                    );
-                    push(&format!("{name}.bias"), number, Role::Bias(matrix), bias);
-                }
-                let Norm { gain, shift } = norm;
-                push(&format!("{norm_name}.gain"), number, Role::Norm, gain);
-                push(&format!("{norm_name}.shift"), number, Role::Norm, shift);
+            ] {
+                let Linear {
+                    weight,
+                    bias,
+                    columns: _,
+                } = linear;
+                list.matrix(name, matrix, weight, bias);
             }
+            let Norm { gain, shift } = mlp_norm;
+            list.norm("mlp_norm", gain, shift);
         }
+        list.layer = None;
         let Linear {
             weight,
             bias,
             columns: _,
         } = classifier;
-        push("classifier.weight", None, Role::ClassifierWeight, weight);
-        push("classifier.bias", None, Role::ClassifierBias, bias);
-        list
+        list.push("classifier.weight", Role::ClassifierWeight, weight);
+        list.push("classifier.bias", Role::ClassifierBias, bias);
+        list.named
     }};
 }
 

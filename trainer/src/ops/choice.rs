@@ -9,6 +9,7 @@
 
 use candle_core::{Result, Tensor};
 
+use crate::numbers::{real, single};
 use crate::recipe::ScoreKind;
 
 /// Costs of one matrix.
@@ -171,19 +172,16 @@ fn group_score(scores: impl ExactSizeIterator<Item = f32>, kind: ScoreKind) -> f
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "the width of a block")]
 fn mean(scores: impl ExactSizeIterator<Item = f32>) -> f32 {
-    let count = scores.len() as f32;
+    let count = single(real(scores.len()));
     scores.sum::<f32>() / count
 }
 
 /// In f64, where squares of f32 are exact and do not vanish: one score comes out as it is.
-#[expect(clippy::cast_possible_truncation, reason = "a mean of f32")]
 fn root_mean_square(scores: impl ExactSizeIterator<Item = f32>) -> f32 {
-    #[expect(clippy::cast_precision_loss, reason = "the width of a block")]
-    let count = scores.len() as f64;
+    let count = real(scores.len());
     let squares = scores.map(|score| f64::from(score) * f64::from(score));
-    (squares.sum::<f64>() / count).sqrt() as f32
+    single((squares.sum::<f64>() / count).sqrt())
 }
 
 fn without(matrices: &[Candidates], removed: &[Group]) -> Result<Vec<Tensor>> {

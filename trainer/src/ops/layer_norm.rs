@@ -6,6 +6,7 @@ use super::column_sums::{DeferredSums, column_sums};
 use super::linear::add_bias;
 use super::on_cpu;
 use super::reduction::sum;
+use crate::numbers::{real, single};
 
 /// `x` `[tokens, features]`, `gain` and `shift` `[features]`.
 pub(crate) fn layer_norm(
@@ -114,9 +115,8 @@ pub(crate) fn layer_norm_backward(
 }
 
 /// Mean and 1/√(variance + ε) of a row.
-#[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
 fn moments(x: &[f32], epsilon: f32) -> (f32, f32) {
-    let count = x.len() as f32;
+    let count = single(real(x.len()));
     let mean = sum(x, x, |x, _| x) / count;
     let variance = sum(x, x, |x, _| (x - mean) * (x - mean)) / count;
     (mean, (variance + epsilon).sqrt().recip())
@@ -133,8 +133,7 @@ fn x_backward(x: &[f32], gain: &[f32], gradient: &[f32], epsilon: f32) -> Vec<f3
         for ((scaled, gradient), gain) in scaled.iter_mut().zip(gradient).zip(gain) {
             *scaled = gradient * gain;
         }
-        #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
-        let count = width as f32;
+        let count = single(real(width));
         let constant = sum(&scaled, &scaled, |h, _| h) / count;
         let slope = sum(&scaled, x, |h, x| h * (x - mean) * inverse) / count;
         let terms = scaled.iter().zip(x);

@@ -1,5 +1,6 @@
 //! Losses and their gradients: cross-entropies of logits, and squared distances.
 
+use crate::numbers::real;
 use candle_core::{D, Result, Tensor};
 
 /// A sum of weighted losses, with its gradient with respect to the logits.
@@ -100,8 +101,7 @@ impl LossSum {
 /// −Σ targets·log softmax(logits), mean over rows, and its gradient
 /// (softmax(logits) − targets) / rows, where the targets of a row sum to 1.
 fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<(Tensor, Tensor)> {
-    #[expect(clippy::cast_precision_loss, reason = "a batch")]
-    let rows = logits.dim(0)? as f64;
+    let rows = real(logits.dim(0)?);
     let logarithms = log_softmax(logits)?;
     let value = ((&logarithms * targets)?.sum_all()? / -rows)?;
     let grad_logits = ((logarithms.exp()? - targets)? / rows)?;

@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor, bail};
 
 use super::{Sequences, on_cpu};
+use crate::numbers::{real, single};
 
 /// `x` `[tokens, width]` → `[sequences, width]`.
 ///
@@ -54,9 +55,8 @@ pub(crate) fn mean_backward(sequences: &Sequences, gradient: &Tensor) -> Result<
     })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "lengths are below 2²⁴")]
 fn inverse(length: usize) -> f32 {
-    (length as f32).recip()
+    single(real(length)).recip()
 }
 
 #[cfg(test)]

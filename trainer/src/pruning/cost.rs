@@ -16,6 +16,7 @@ use candle_core::Result;
 
 use crate::network::parameter::{Parameter, Pruning};
 use crate::network::{LayerMatrix, Matrix, Network};
+use crate::numbers::{real, single};
 use crate::ops::{Costs, column_magnitudes};
 use crate::recipe::{Method, Neuroprune};
 
@@ -55,8 +56,7 @@ pub(crate) fn costs(network: &Network, method: &Method) -> Result<Vec<Costs>> {
 
 /// floor + 1 − degree of each row; `inputs` counts columns before any were cut.
 fn attachment_costs(pruning: &Pruning, inputs: usize, recipe: &Neuroprune) -> Result<Vec<f32>> {
-    #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
-    let inputs = inputs as f32;
+    let inputs = single(real(inputs));
     let nonzeros = pruning.mask.sum(1)?.to_vec1::<f32>()?;
     let cost = |nonzeros| recipe.cost_floor + 1.0 - nonzeros / inputs;
     Ok(nonzeros.into_iter().map(cost).collect())
@@ -66,8 +66,7 @@ fn attachment_costs(pruning: &Pruning, inputs: usize, recipe: &Neuroprune) -> Re
 fn group_costs(parameter: &Parameter, recipe: &Neuroprune) -> Result<Vec<f32>> {
     let sums = column_magnitudes(&parameter.value)?.to_vec1::<f32>()?;
     let nonzeros = sums.iter().filter(|&&sum| sum > 0.0);
-    #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
-    let mean = nonzeros.clone().sum::<f32>() / nonzeros.count().max(1) as f32;
+    let mean = nonzeros.clone().sum::<f32>() / single(real(nonzeros.count().max(1)));
     let cost = |sum: f32| (mean / sum.max(f32::MIN_POSITIVE)).sqrt();
     let bounded = |sum| cost(sum).clamp(recipe.cost_floor, LARGEST_GROUP_COST);
     Ok(sums.into_iter().map(bounded).collect())

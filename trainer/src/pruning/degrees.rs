@@ -4,6 +4,7 @@ use candle_core::Result;
 
 use super::penalty::EPSILON;
 use crate::network::{Matrix, Network};
+use crate::numbers::real;
 
 /// Spread of the degrees of one kind of MLP matrix, over the rows of all layers.
 ///
@@ -37,11 +38,10 @@ pub(crate) fn degree_spreads(network: &Network) -> Result<[DegreeSpread; 2]> {
     Ok([spread(Matrix::MlpInput)?, spread(Matrix::MlpOutput)?])
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵²")]
 fn of_degrees(degrees: &[usize]) -> DegreeSpread {
-    let count = degrees.len().max(1) as f64;
-    let mean = degrees.iter().map(|&degree| degree as f64).sum::<f64>() / count;
-    let squares = degrees.iter().map(|&degree| (degree as f64 - mean).powi(2));
+    let count = real(degrees.len().max(1));
+    let mean = degrees.iter().map(|&degree| real(degree)).sum::<f64>() / count;
+    let squares = degrees.iter().map(|&degree| (real(degree) - mean).powi(2));
     DegreeSpread {
         mean,
         deviation: (squares.sum::<f64>() / count).sqrt(),

@@ -20,6 +20,7 @@ use candle_core::{Result, Tensor};
 use super::blocks::make_whole;
 use crate::network::parameter::Parameter;
 use crate::network::{Layer, Network};
+use crate::numbers::{real, single};
 use crate::recipe::Blocks;
 use crate::text::batch::{Batch, EncodedExample};
 
@@ -176,8 +177,7 @@ impl Outputs {
         let count = context.dim(0)?.max(1);
         let mean = context.mean(0)?;
         let centred = context.broadcast_sub(&mean)?;
-        #[expect(clippy::cast_precision_loss, reason = "a count of tokens")]
-        let covariance = (centred.t()?.matmul(&centred)? / count as f64)?;
+        let covariance = (centred.t()?.matmul(&centred)? / real(count))?;
         let weight = &layer.attention_output.weight.value;
         let wide = |tensor: Tensor| -> Result<Vec<f64>> {
             let values = tensor.flatten_all()?.to_vec1::<f32>()?;
@@ -224,8 +224,7 @@ impl Outputs {
             let mut own = self.block(&self.covariance, j, j);
             // A ridge: outputs of a sparse head may span less than its width.
             let trace: f64 = (0..width).map(|a| own[a * width + a]).sum();
-            #[expect(clippy::cast_precision_loss, reason = "a width")]
-            let ridge = 1e-9 * trace / width as f64 + f64::MIN_POSITIVE;
+            let ridge = 1e-9 * trace / real(width) + f64::MIN_POSITIVE;
             for a in 0..width {
                 own[a * width + a] += ridge;
             }
@@ -244,11 +243,9 @@ impl Outputs {
                 }
                 let left = self.through_output(&rest, i).max(0.0);
                 let all = self.importance[i];
-                #[expect(clippy::cast_possible_truncation, reason = "a ratio")]
-                let distance = if all > 0.0 {
-                    (left / all).sqrt() as f32
-                } else {
-                    0.0
+                let distance = match all > 0.0 {
+                    true => single((left / all).sqrt()),
+                    false => 0.0,
                 };
                 fits.push(Fit { distance, map });
             }
@@ -274,16 +271,13 @@ impl Outputs {
                     .sum();
                 constant += removed * (self.mean[i * width + b] - predicted);
             }
-            #[expect(clippy::cast_possible_truncation, reason = "back to f32")]
             for a in 0..width {
                 let added: f64 = (0..width)
                     .map(|b| removed[b] * fit.map[a * width + b])
                     .sum();
-                row[j * width + a] += added as f32;
+                row[j * width + a] += single(added);
             }
-            #[expect(clippy::cast_possible_truncation, reason = "back to f32")]
-            let constant = constant as f32;
-            *bias += constant;
+            *bias += single(constant);
         }
         output.bias.value = Tensor::new(bias, output.bias.value.device())?;
         revive(&mut output.weight, weight)

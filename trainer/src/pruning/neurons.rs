@@ -10,6 +10,7 @@
 use candle_core::{Result, Tensor};
 
 use crate::network::Matrix;
+use crate::numbers::rounded;
 use crate::ops::{Candidates, Chosen, Costs};
 use crate::recipe::{Blocks, PruningRecipe};
 
@@ -60,12 +61,7 @@ pub(super) fn remove_poor(
     let neurons = of_all(&worths)?.into_iter().zip(of_all(&weights)?);
     let mut poor = Vec::new();
     for ((layer, index), (worth, weights)) in places.into_iter().zip(neurons) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a count"
-        )]
-        let weights = weights as usize;
+        let weights = rounded(weights.into());
         if weights > 0 && worth < price {
             poor.push(Poor {
                 layer,

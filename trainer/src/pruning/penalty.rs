@@ -20,6 +20,7 @@ use candle_core::{DType, Result, Tensor};
 use crate::network::parameter::Parameter;
 use crate::network::tape::Gradients;
 use crate::network::{LayerMatrix, Matrix, Network};
+use crate::numbers::{real, single};
 use crate::recipe::Method;
 
 /// Size below which the paper counts a weight as pruned.
@@ -70,16 +71,14 @@ fn signs(parameter: &Parameter) -> Result<Tensor> {
 fn attachment_gradient(parameter: &Parameter, inputs: usize, floor: f64) -> Result<Tensor> {
     let sizes = parameter.value.abs()?;
     let nonzeros = sizes.ge(EPSILON)?.to_dtype(DType::F32)?.sum_keepdim(1)?;
-    #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
-    let cost = nonzeros.affine(-1.0 / inputs as f64, floor + 1.0)?;
+    let cost = nonzeros.affine(-1.0 / real(inputs), floor + 1.0)?;
     signs(parameter)?.broadcast_mul(&cost)
 }
 
 /// sign(w) / (2·√n), n the sum of the column's sizes.
 fn group_gradient(parameter: &Parameter) -> Result<Tensor> {
     let sizes = parameter.value.abs()?;
-    #[expect(clippy::cast_precision_loss, reason = "widths are below 2²⁴")]
-    let least = EPSILON * sizes.dim(0)? as f32;
+    let least = EPSILON * single(real(sizes.dim(0)?));
     let sums = sizes.sum_keepdim(0)?.maximum(least)?;
     let pull = (sums.sqrt()?.recip()? * 0.5)?;
     signs(parameter)?.broadcast_mul(&pull)
@@ -93,9 +92,7 @@ pub(crate) fn share_below_epsilon(network: &Network) -> Result<f64> {
         let weights = it.parameter.to_vec()?;
         left += weights.iter().filter(|w| w.abs() >= EPSILON).count();
     }
-    #[expect(clippy::cast_precision_loss, reason = "a share")]
-    let share = left as f64 / network.shape.encoder_weights() as f64;
-    Ok(1.0 - share)
+    Ok(1.0 - real(left) / real(network.shape.encoder_weights()))
 }
 
 #[cfg(test)]

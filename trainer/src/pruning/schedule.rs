@@ -1,5 +1,6 @@
 //! When: cubic in time (Zhu & Gupta 2017), fast while there is much to choose from.
 
+use crate::numbers::real;
 use crate::recipe::{PruningRecipe, QuantizationRecipe};
 
 /// Steps in which the sensitivity is only watched: the memory of its average.
@@ -19,11 +20,6 @@ fn last_step(recipe: &PruningRecipe, steps: u64) -> f64 {
 /// Whether step `step` of `steps`, from 0, is one of the last that train with int8.
 pub(crate) fn is_aware(recipe: &QuantizationRecipe, step: u64, steps: u64) -> bool {
     real(step) >= real(steps) * (1.0 - recipe.aware)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
-fn real(steps: u64) -> f64 {
-    steps as f64
 }
 
 /// Share of encoder weights that are zero after step `step` of `steps`, from 0.

@@ -8,19 +8,14 @@ use super::cutting::{Cut, cut};
 use super::neurons;
 use crate::network::parameter::Parameter;
 use crate::network::{LayerMatrix, Network};
+use crate::numbers::{real, rounded};
 use crate::ops::{Candidates, Choice, keep_best};
 use crate::recipe::{PruningRecipe, ScoreKind};
 
 /// Encoder weights that are kept at `sparsity`.
 #[must_use]
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a share of a count"
-)]
 pub(crate) fn weights_at(network: &Network, sparsity: f64) -> usize {
-    (network.shape.encoder_weights() as f64 * (1.0 - sparsity)).floor() as usize
+    rounded((real(network.shape.encoder_weights()) * (1.0 - sparsity)).floor())
 }
 
 /// Removes the weights with the lowest score for their cost until exactly

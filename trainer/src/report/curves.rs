@@ -2,19 +2,13 @@
 
 use core::fmt;
 
-use crate::charts::axis::Axis;
-use crate::numbers::{percent, significant, thousands};
+use crate::charts::axis::{Axis, extremes};
+use crate::charts::plot::{Plot, dot, line, polyline};
+use crate::numbers::{percent, real, rounded, significant, thousands};
 use crate::run::outcome::RunOutcome;
 use crate::training::Phase;
 
-/// The picture, in its own units.
-const WIDTH: f64 = 340.0;
-const HEIGHT: f64 = 216.0;
-/// The plot within.
-const LEFT: f64 = 42.0;
-const RIGHT: f64 = WIDTH - 8.0;
-const TOP: f64 = 24.0;
-const BOTTOM: f64 = HEIGHT - 38.0;
+const PLOT: Plot = Plot::new(216.0, 24.0, 42.0, 8.0);
 /// Room that the number of a step takes.
 const STEP_LABEL: f64 = 44.0;
 /// Points that can be told apart, and have a mark each.
@@ -50,7 +44,7 @@ impl Curve {
             value: point.loss.into(),
         });
         let [dense, sparse] = phases(points);
-        let (_, most) = extremes(&dense, &sparse);
+        let (_, most) = extremes(values(&dense, &sparse));
         let most = if most > 0.0 { most } else { 1.0 };
         Self {
             title: "Training loss",
@@ -69,7 +63,7 @@ impl Curve {
             step: record.step,
             value: record.dev_accuracy,
         }));
-        let (least, most) = extremes(&dense, &sparse);
+        let (least, most) = extremes(values(&dense, &sparse));
         // One value alone may not push the axis above all there is.
         let axis = match Axis::covering(least, most, 4.0) {
             axis if axis.last > 100.0 => Axis::covering(75.0, 100.0, 5.0),
@@ -111,39 +105,25 @@ fn phases(points: impl Iterator<Item = Point>) -> [Vec<Point>; 2] {
 
 /// Steps of a phase, as far as points tell of them.
 fn steps(points: &[Point]) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
-    points.last().map_or(0.0, |point| point.step as f64)
+    points.last().map_or(0.0, |point| real(point.step))
 }
 
-/// The least and the most of the values that are numbers.
-fn extremes(dense: &[Point], sparse: &[Point]) -> (f64, f64) {
-    let values = dense.iter().chain(sparse).map(|point| point.value);
-    let numbers = values.filter(|value| value.is_finite());
-    numbers.fold(
-        (f64::INFINITY, f64::NEG_INFINITY),
-        |(least, most), value| (least.min(value), most.max(value)),
-    )
+fn values<'p>(dense: &'p [Point], sparse: &'p [Point]) -> impl Iterator<Item = f64> + 'p {
+    dense.iter().chain(sparse).map(|point| point.value)
 }
 
 impl fmt::Display for Curve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lengths = [steps(&self.dense), steps(&self.sparse)];
         let all = (lengths[0] + lengths[1]).max(1.0);
-        let divider = LEFT + (RIGHT - LEFT) * lengths[0] / all;
-        write!(
-            f,
-            r#"<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{} over {all} steps">"#,
-            self.title
-        )?;
-        self.write_value_axis(f)?;
+        let divider = PLOT.left + (PLOT.right - PLOT.left) * lengths[0] / all;
+        PLOT.open(f, format_args!("{} over {all} steps", self.title))?;
+        PLOT.grid(f, self.axis, self.unit)?;
         if !self.dense.is_empty() && !self.sparse.is_empty() {
-            write!(
-                f,
-                r#"<line class="divider" x1="{divider:.1}" y1="{:.1}" x2="{divider:.1}" y2="{BOTTOM:.1}"/>"#,
-                TOP - 16.0
-            )?;
+            let (top, bottom) = (PLOT.top - 16.0, PLOT.bottom);
+            line(f, "divider", (divider, top), (divider, bottom), "")?;
         }
-        let ends = [(LEFT, divider), (divider, RIGHT)];
+        let ends = [(PLOT.left, divider), (divider, PLOT.right)];
         let series = [("dense", &self.dense), ("sparse", &self.sparse)];
         for ((name, points), (from, to)) in series.into_iter().zip(ends) {
             if points.is_empty() {
@@ -153,38 +133,18 @@ impl fmt::Display for Curve {
                 f,
                 r#"<text class="phase {name}" x="{:.1}" y="{:.1}" text-anchor="middle">{name}</text>"#,
                 f64::midpoint(from, to),
-                TOP - 9.0
+                PLOT.top - 9.0
             )?;
             let last = steps(points).max(1.0);
             let axis = Axis::counting(last, ((to - from) / STEP_LABEL).max(1.0)).ending_at(last);
             write_step_labels(f, axis, from, to)?;
             self.write_points(f, name, points, |step| axis.place(step, from, to))?;
         }
-        write!(
-            f,
-            r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">steps of the phase</text></svg>"#,
-            f64::midpoint(LEFT, RIGHT),
-            HEIGHT - 5.0
-        )
+        PLOT.close(f, "steps of the phase")
     }
 }
 
 impl Curve {
-    fn write_value_axis(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for tick in self.axis.ticks() {
-            let y = self.axis.place(tick, BOTTOM, TOP);
-            write!(
-                f,
-                r#"<line class="grid" x1="{LEFT}" y1="{y:.1}" x2="{RIGHT}" y2="{y:.1}"/><text x="{:.1}" y="{:.1}" text-anchor="end">{}{}</text>"#,
-                LEFT - 6.0,
-                y + 3.5,
-                self.axis.label(tick),
-                self.unit
-            )?;
-        }
-        Ok(())
-    }
-
     fn write_points(
         &self,
         f: &mut fmt::Formatter<'_>,
@@ -192,30 +152,16 @@ impl Curve {
         points: &[Point],
         place: impl Fn(f64) -> f64,
     ) -> fmt::Result {
-        #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
-        let places: Vec<(f64, f64, &Point)> = points
-            .iter()
-            .filter(|point| point.value.is_finite())
-            .map(|point| {
-                let y = self.axis.place(point.value, BOTTOM, TOP);
-                (place(point.step as f64), y, point)
-            })
-            .collect();
-        write!(f, r#"<polyline class="{name}" points=""#)?;
-        for (x, y, _) in &places {
-            write!(f, "{x:.1},{y:.1} ")?;
-        }
-        f.write_str("\"/>")?;
-        if places.len() > MOST_MARKS {
+        let at = |point: &Point| (place(real(point.step)), PLOT.y(self.axis, point.value));
+        let points = points.iter().filter(|point| point.value.is_finite());
+        polyline(f, name, points.clone().map(at))?;
+        if points.clone().count() > MOST_MARKS {
             return Ok(());
         }
-        for (x, y, point) in places {
-            write!(
-                f,
-                r#"<circle class="{name}" cx="{x:.1}" cy="{y:.1}" r="2.4"><title>{name} step {}: {}</title></circle>"#,
-                point.step,
-                (self.show)(point.value)
-            )?;
+        for point in points {
+            let value = (self.show)(point.value);
+            let title = format_args!("{name} step {}: {value}", point.step);
+            dot(f, name, at(point), title)?;
         }
         Ok(())
     }
@@ -229,22 +175,13 @@ fn write_step_labels(f: &mut fmt::Formatter<'_>, axis: Axis, from: f64, to: f64)
         if x > to {
             break;
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a whole number of steps"
-        )]
-        let step = thousands(tick as usize);
+        let step = thousands(rounded(tick));
         // At the end of the plot a number would hang over.
-        let (x, anchor) = match RIGHT - x < STEP_LABEL / 3.0 {
-            true => (RIGHT, "end"),
+        let (x, anchor) = match PLOT.right - x < STEP_LABEL / 3.0 {
+            true => (PLOT.right, "end"),
             false => (x, "middle"),
         };
-        write!(
-            f,
-            r#"<text x="{x:.1}" y="{:.1}" text-anchor="{anchor}">{step}</text>"#,
-            BOTTOM + 15.0,
-        )?;
+        PLOT.number(f, x, anchor, step)?;
     }
     Ok(())
 }

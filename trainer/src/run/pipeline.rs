@@ -26,7 +26,7 @@ use crate::model_file::inspection::Inspection;
 use crate::model_file::quantization::Calibration;
 use crate::model_file::scoring::{ScoringError, score};
 use crate::network::Network;
-use crate::numbers::hex;
+use crate::numbers::{hex, single};
 use crate::pruning::{cut_all, degree_spreads};
 use crate::recipe::Recipe;
 use crate::report::{self, ReportError};
@@ -274,7 +274,7 @@ fn finish(
     };
     let name = files.name();
     // Files state test accuracies only.
-    let known = |accuracy: f64| data.test.as_ref().map(|_| narrow(accuracy));
+    let known = |accuracy: f64| data.test.as_ref().map(|_| single(accuracy));
     let scores = Scores {
         dense_float: known(dense_float),
         ..Scores::default()
@@ -345,7 +345,7 @@ fn score_and_write(
     source.scores = scores;
     let unscored = source.to_bytes()?;
     let accuracy = score(&Model::open_whole(&unscored)?, data.measured().0)?.accuracy;
-    source.scores.runtime = data.test.as_ref().map(|_| narrow(accuracy));
+    source.scores.runtime = data.test.as_ref().map(|_| single(accuracy));
     Ok((source.to_bytes()?, accuracy))
 }
 
@@ -354,9 +354,4 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
         path: path.to_owned(),
         source,
     })
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "per cents")]
-fn narrow(percent: f64) -> f32 {
-    percent as f32
 }

@@ -3,6 +3,7 @@
 use candle_core::{Device, Result, Tensor};
 
 use crate::data::{Dataset, Example};
+use crate::numbers::{real, single};
 use crate::ops::{RowIndex, Sequences};
 use crate::text::vocabulary::{Vocabulary, VocabularyError};
 
@@ -86,12 +87,8 @@ impl Batch {
     /// # Errors
     /// When memory cannot be had.
     pub fn targets(&self, labels: usize, smoothing: f64, device: &Device) -> Result<Tensor> {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_precision_loss,
-            reason = "a share"
-        )]
-        let (share, smoothing) = ((smoothing / labels as f64) as f32, smoothing as f32);
+        let share = single(smoothing / real(labels));
+        let smoothing = single(smoothing);
         let mut targets = vec![share; self.labels.len() * labels];
         for (row, &label) in targets.chunks_exact_mut(labels).zip(&self.labels) {
             if let Some(target) = row.get_mut(label as usize) {

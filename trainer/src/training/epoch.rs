@@ -1,5 +1,6 @@
 //! What happens between steps: removals, and the end of an epoch.
 
+use crate::numbers::{real, rounded, single};
 use crate::pruning::{self, penalty, schedule};
 use crate::recipe::{Blocks, Method};
 use crate::text::batch::spread;
@@ -24,9 +25,7 @@ impl Run {
             if recipe.method.interval().is_none() {
                 // What the penalties brought down has the smallest weights: it is pruned first.
                 let reached = penalty::share_below_epsilon(&self.network)?;
-                #[expect(clippy::cast_possible_truncation, reason = "a share")]
-                let noted = reached as f32;
-                self.journal.penalties_reached = Some(noted);
+                self.journal.penalties_reached = Some(single(reached));
                 sparsity = sparsity.max(reached);
             }
             pruning::prune_and_cut(&mut self.network, sparsity, recipe)?;
@@ -86,16 +85,11 @@ impl Run {
             pruning::cut(&mut self.network, recipe.blocks)?;
         }
         let per_epoch = self.steps_per_epoch(examples);
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            reason = "small"
-        )]
         let record = EpochRecord {
             phase: self.phase,
-            epoch: (self.step / per_epoch) as usize,
+            epoch: rounded(real(self.step / per_epoch)),
             step: self.step,
-            loss: self.epoch_loss / per_epoch as f64,
+            loss: self.epoch_loss / real(per_epoch),
             dev_accuracy: float_accuracy(&self.network, &examples.dev)?,
             sparsity: self.network.sparsity()?,
             heads: self

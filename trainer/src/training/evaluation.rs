@@ -1,6 +1,7 @@
 //! What a float network answers.
 
 use crate::network::Network;
+use crate::numbers::share;
 use crate::text::batch::{Batch, EncodedExample};
 
 /// Examples of one forward pass when nothing is learned.
@@ -20,7 +21,6 @@ pub(crate) fn logits(
 }
 
 /// Share of `examples` that the float network gets right, in per cent.
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵²")]
 pub(crate) fn float_accuracy(
     network: &Network,
     examples: &[EncodedExample],
@@ -28,7 +28,7 @@ pub(crate) fn float_accuracy(
     let logits = logits(network, examples)?;
     let rows = logits.chunks_exact(network.shape.labels).zip(examples);
     let right = rows.filter(|(row, example)| largest(row) == example.label as usize);
-    Ok(100.0 * right.count() as f64 / examples.len().max(1) as f64)
+    Ok(share(right.count(), examples.len()))
 }
 
 /// Position of the largest value; the first of several.

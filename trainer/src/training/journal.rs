@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::numbers::{real, single};
 use crate::pruning::KeptHead;
 use crate::training::phase::Phase;
 
@@ -58,11 +59,6 @@ pub struct Journal {
 
 impl Journal {
     /// Notes the loss of a step of a phase of `steps`; a point of the curve when it is time.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        reason = "a picture, and steps far below 2²⁴"
-    )]
     pub(super) fn note_step(
         &mut self,
         phase: Phase,
@@ -80,8 +76,8 @@ impl Journal {
         self.curve.push(CurvePoint {
             phase,
             step,
-            loss: core::mem::take(&mut self.pending_loss) / count as f32,
-            sparsity: sparsity as f32,
+            loss: core::mem::take(&mut self.pending_loss) / single(real(count)),
+            sparsity: single(sparsity),
         });
     }
 }

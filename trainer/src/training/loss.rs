@@ -8,6 +8,7 @@
 use candle_core::{Result, Tensor};
 
 use crate::network::{OutputGradients, Outputs};
+use crate::numbers::real;
 use crate::ops::LossSum;
 use crate::recipe::PruningRecipe;
 
@@ -75,11 +76,10 @@ impl Loss {
 }
 
 /// What each square of a distance weighs: layers have the same share, whatever is in them.
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵²")]
 fn weight_of_distance(student: &Outputs, recipe: &PruningRecipe) -> f64 {
     let values = student.layers.first();
     let values = values.map_or(0, |layer| layer.value.elem_count());
-    recipe.hidden_distillation / (student.layers.len() * values).max(1) as f64
+    recipe.hidden_distillation / real((student.layers.len() * values).max(1))
 }
 
 #[cfg(test)]

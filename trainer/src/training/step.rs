@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 
 use crate::network::{Network, Precision, Recording};
+use crate::numbers::{real, single};
 use crate::pruning::{penalty, schedule};
 use crate::random::{Purpose, stream};
 use crate::text::batch::{Batch, EncodedExample};
@@ -56,13 +57,12 @@ impl Run {
         if self.phase == Phase::Sparse && !schedule::has_ended(pruning, self.step, steps) {
             penalty::add_gradients(&self.network, &mut gradients, &pruning.method)?;
         }
-        #[expect(clippy::cast_possible_truncation, reason = "recipe numbers are small")]
         let settings = StepSettings {
             number: self.step + 1,
-            learning_rate: learning_rate as f32,
-            weight_decay: training.weight_decay as f32,
+            learning_rate: single(learning_rate),
+            weight_decay: single(training.weight_decay),
             score: pruning.method.score(),
-            score_memory: pruning.method.score_memory() as f32,
+            score_memory: single(pruning.method.score_memory()),
         };
         optimizer::step(&mut self.network, &gradients, &loss.value, settings)?;
         // After the step, so that a GPU has work while this waits; a loss that is not
@@ -85,8 +85,7 @@ impl Run {
             Phase::Dense => self.recipe.training.learning_rate,
             Phase::Sparse | Phase::Finished => self.recipe.pruning.learning_rate,
         };
-        #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
-        let (step, steps) = ((self.step + 1) as f64, steps as f64);
+        let (step, steps) = (real(self.step + 1), real(steps));
         let warmup = (steps * self.recipe.training.warmup).max(1.0);
         if step <= warmup {
             peak * step / warmup

@@ -6,6 +6,7 @@ use candle_core::Result;
 use serde::Serialize;
 
 use crate::network::Network;
+use crate::numbers::real;
 use crate::pruning;
 use crate::random::{Purpose, stream};
 use crate::recipe::{PruningRecipe, ScoreKind};
@@ -36,9 +37,8 @@ pub(crate) struct StepTimes {
 
 impl StepTimes {
     /// What removals add to a step where there is one every `interval` steps, in per cent.
-    #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
     pub(crate) fn added_by_removals(&self, interval: usize) -> f64 {
-        100.0 * self.pruning / (self.step * interval as f64)
+        100.0 * self.pruning / (self.step * real(interval))
     }
 }
 
