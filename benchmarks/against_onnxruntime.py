@@ -12,7 +12,7 @@ operations that its optimiser for transformers makes (`Attention`, `SkipLayerNor
 theirs from token ids.
 
 Times are those that the thread had the processor for, so that other work on the machine
-counts little; the time by the clock stands beside them.
+counts little; the time by the clock is next to them.
 """
 
 import argparse

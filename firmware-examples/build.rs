@@ -8,7 +8,7 @@ use std::env;
 use std::fs;
 use std::path::Path;
 
-/// Target and the board it stands for when none is named.
+/// Target, and the board used when none is named.
 const BOARDS: [(&str, &str); 5] = [
     ("thumbv6m-none-eabi", "microbit"),
     ("thumbv7m-none-eabi", "mps2-an385"),
@@ -17,13 +17,13 @@ const BOARDS: [(&str, &str); 5] = [
     ("riscv32imac-unknown-none-elf", "virt"),
 ];
 
-/// The board whose memory holds the small cases of the bench only.
+/// The board whose memory holds only the small cases of the bench.
 const SMALL_BOARD: &str = "microbit";
 
-/// Programs that log through defmt; their strings live in sections of its script.
+/// Programs that log through defmt; their strings are in sections of its script.
 const DEFMT_PROGRAMS: [&str; 3] = ["classify", "footprint", "arithmetic"];
 
-/// The model of `footprint`: the one named by `NEUROPRUNE_MODEL`, or the usual one.
+/// The model of `footprint`: the one named by `NEUROPRUNE_MODEL`, or the default.
 fn model() -> Result<String, Box<dyn Error>> {
     if let Ok(model) = env::var("NEUROPRUNE_MODEL") {
         return Ok(model);

@@ -1,4 +1,4 @@
-//! Tells the code which kernels the target has: what `cfg` of stable Rust does not say.
+//! Tells the code which kernels the target has, which `cfg` of stable Rust does not state.
 
 use std::env;
 
@@ -10,7 +10,7 @@ fn main() {
     println!("cargo:rustc-check-cfg=cfg(helium)");
     let target = env::var("TARGET").unwrap_or_default();
     // Armv7E-M and Armv8-M Mainline multiply two 32-bit words into 64 bits and add, in one
-    // or two cycles. A Cortex-M3 (thumbv7m) can, but takes up to seven: plain products are
+    // or two cycles. A Cortex-M3 (thumbv7m) can too, but takes up to seven: plain products are
     // cheaper there.
     if target.starts_with("thumbv7em") || target.starts_with("thumbv8m.main") {
         println!("cargo:rustc-cfg=kernels=\"cortex_m\"");
@@ -28,14 +28,14 @@ fn main() {
     if has("CARGO_CFG_TARGET_FEATURE", "simd128") {
         println!("cargo:rustc-cfg=kernels=\"simd128\"");
     }
-    // No target tells Cortex-M55 from M33, and `cfg` does not name Helium.
+    // No target distinguishes Cortex-M55 from M33, and `cfg` does not name Helium.
     let helium = env::var_os("CARGO_FEATURE_HELIUM").is_some()
         && target.starts_with("thumbv8m.main")
         && target.ends_with("eabihf");
     if helium {
         println!("cargo:rustc-cfg=helium");
     }
-    // Part of Armv7E-M; Armv8-M may come without, but not with Helium.
+    // Part of Armv7E-M; optional in Armv8-M, but always there with Helium.
     if target.starts_with("thumbv7em") || helium {
         println!("cargo:rustc-cfg=dsp");
     }

@@ -2,8 +2,8 @@
 
     model.py FOLDER NAME LAYERS HIDDEN INTERMEDIATE HEADS TOKENS
 
-Writes FOLDER/NAME.float.onnx and FOLDER/NAME.int8.onnx. The graph is what an export of a BERT
-classifier comes to: embeddings, post-LayerNorm layers, mean of the tokens, 17 classes. int8 is
+Writes FOLDER/NAME.float.onnx and FOLDER/NAME.int8.onnx. The graph is that of an exported BERT
+classifier: embeddings, post-LayerNorm layers, mean of the tokens, 17 classes. int8 is
 onnxruntime's own dynamic quantisation. A runtime for dense weights takes as long for random
 ones as for trained ones.
 """

@@ -1,12 +1,12 @@
 """A training step of the recipe `small` on the CPU: ours against eager PyTorch, interleaved.
 
 Same shape, batch and tokens, f32, AdamW, no dropout. Each round runs both programs one after the
-other, in fresh processes, with one thread and with two, so that what else the machine does falls
-on both. Two figures a run, in milliseconds a step: the median time, and the processor time by the
-difference of a long and a short run, which is the one to read where others compute meanwhile.
-Of the rounds the fastest counts, which is the one that was disturbed least. Of the processor time
-that is the fastest long run less the fastest short one: the smallest difference would be the one
-whose short run was disturbed most. What is printed of each round is its own difference.
+other, in fresh processes, with one thread and with two, so that other load on the machine
+affects both. Two figures per run, in milliseconds per step: the median time, and the processor time
+by the difference of a long and a short run, which is the one to read while others compute too. The
+fastest round counts, which is the one that was disturbed least. For the processor time that is the
+fastest long run less the fastest short one: the smallest difference would be the one whose short
+run was disturbed most. Each round prints its own difference.
 
     pip install torch numpy
     cargo build --release --bin neuroprune

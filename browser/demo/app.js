@@ -1,4 +1,4 @@
-// The demo page: loads two models, classifies what is typed, shows what it costs.
+// The demo page: loads two models, classifies the text as it is typed, shows the cost.
 
 import { Classifier } from "./neuroprune/index.js";
 import { bytes, count, milliseconds, percent } from "./numbers.js";
@@ -15,7 +15,7 @@ const SAMPLES = [
   "who came up with the idea of the light switch",
 ];
 
-/** Milliseconds without a key before times are measured and the answer is spoken. */
+/** Milliseconds without a key press before times are measured and the answer is spoken. */
 const PAUSE = 350;
 
 const element = (id) => document.getElementById(id);
@@ -27,7 +27,7 @@ let sizes;
 let pause;
 let stop = new AbortController();
 
-/** What is shown of a class: names are identifiers. */
+/** The name shown for a class: names are identifiers. */
 function spoken(label) {
   return label.replaceAll("_", " ");
 }
@@ -38,7 +38,7 @@ async function load(source, name) {
   const { signal } = stop;
   const own = (state.loads += 1);
   element("error").hidden = true;
-  // What is quick shows no progress.
+  // Quick downloads show no progress.
   const shown = setTimeout(() => (element("loading").hidden = false), 120);
   try {
     const onProgress = (progress) => showProgress(name, progress);
@@ -83,7 +83,7 @@ function fail(name, message) {
   }
 }
 
-/** Takes `classifier` as the one that answers. */
+/** Makes `classifier` the one that answers. */
 function use(classifier, name) {
   if (state.classifier !== classifier) {
     state.classifier?.dispose();
@@ -128,7 +128,7 @@ function classify(classifier) {
   return classifier.info.pair ? classifier.classify(text.value, second.value) : classifier.classify(text.value);
 }
 
-/** Answers the text; times are measured once the keys are still. */
+/** Answers the text; times are measured once typing pauses. */
 function answer() {
   const { classifier, baseline } = state;
   if (classifier === undefined) {
@@ -183,7 +183,7 @@ function rank({ label, probability }) {
   return item;
 }
 
-/** Times of the last comparison stay until there are new ones. */
+/** Times of the last comparison are kept until there are new ones. */
 let times;
 
 function showComparison(measured) {
@@ -230,7 +230,7 @@ function drawTopology(classifier) {
   try {
     layers = layersOf(classifier);
   } catch (error) {
-    // Matrices too large to be unpacked: the model answers all the same.
+    // Matrices too large to unpack: the model still answers.
     element("layers").textContent = `The network cannot be drawn: ${error.message}`;
     element("matrices").replaceChildren();
     state.drawn = [];

@@ -1,5 +1,5 @@
-// Service worker: the page goes on without a network. What the network has comes first, so
-// that nobody is left with an old page.
+// Service worker: the page works without a network. The network is tried first, so that nobody is
+// left with an old page.
 
 const CACHE = "neuroprune";
 const FILES = [

@@ -4,9 +4,9 @@
 
 import { count, percent } from "./numbers.js";
 
-/** Lines are drawn up to this many a matrix; of more only an even share. */
+/** Most lines drawn per matrix; with more weights, evenly spaced ones are drawn. */
 const MOST_LINES = 40_000;
-/** Opacity of a line in a network of 20,000 weights a layer or more, before pruning. */
+/** Opacity of a line in a network of 20,000 weights per layer or more, before pruning. */
 const FAINTEST = 0.22;
 /** Lines that are drawn at once. */
 const BUNCH = 24;
@@ -66,7 +66,7 @@ function edgesOf(classifier, { index, rows, cols, nonzeros }) {
   return edges;
 }
 
-/** The rows of all heads, one head below the other. */
+/** The rows of all heads, one head below another. */
 function stack(heads) {
   const all = { rows: 0, from: [], to: [], weight: [] };
   for (const head of heads) {

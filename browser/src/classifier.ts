@@ -3,23 +3,23 @@ import { NeuropruneError } from "./errors.js";
 import { Instance } from "./module.js";
 import { read, type Source } from "./source.js";
 
-/** A class and how probable it is. */
+/** A class and its probability. */
 export interface Ranked<Label extends string = string> {
   /** Name of the class. */
   readonly label: Label;
-  /** Its place in `info.labels`. */
+  /** Its index in `info.labels`. */
   readonly class: number;
   /** 0…1, a 32-bit float, the same bits on every target. */
   readonly probability: number;
 }
 
-/** The answer to one text: the most probable class, and how it came about. */
+/** The answer to one text: the most probable class, with details. */
 export interface Classification<Label extends string = string> extends Ranked<Label> {
   /** The most probable classes, at most five, the first of them `label`. */
   readonly ranking: readonly Ranked<Label>[];
   /** Tokens the network saw, special tokens included. */
   readonly tokens: number;
-  /** How many of them stand for words the vocabulary cannot spell. */
+  /** How many of them are for words that the vocabulary cannot spell. */
   readonly unknown: number;
   /** Whether the text was longer than the network can see. */
   readonly truncated: boolean;
@@ -43,15 +43,15 @@ export interface ModelInfo<Label extends string = string> {
   readonly vocabulary: number;
   /** Bytes of the file. */
   readonly bytes: number;
-  /** Bytes of working memory beside the file. */
+  /** Bytes of working memory besides the file. */
   readonly scratchBytes: number;
   /** Weights of the encoder before pruning. */
   readonly denseWeights: number;
-  /** Those that are left. */
+  /** Those that remain. */
   readonly nonzeroWeights: number;
   /** Share of the encoder's weights that are zero, 0…1. */
   readonly sparsity: number;
-  /** Test accuracies in per cent, where the file states them. */
+  /** Test accuracies in per cent, if the file states them. */
   readonly accuracy: {
     /** Of the dense network, in floats. */
     readonly denseFloat: number | undefined;
@@ -79,31 +79,31 @@ export interface TensorInfo {
   readonly queryRows: number;
   /** Bytes in the file. */
   readonly bytes: number;
-  /** Whether its weights are what sparsity counts. */
+  /** Whether sparsity counts its weights. */
   readonly isEncoder: boolean;
-  /** Whether `weights` has it. */
+  /** Whether `weights` returns it. */
   readonly isMatrix: boolean;
   /** Weights of a matrix that are not zero. */
   readonly nonzeros: number;
 }
 
-/** How far a download is, model and code together. */
+/** Progress of a download, model and code together. */
 export interface Progress {
   /** Bytes so far. */
   readonly loaded: number;
-  /** Bytes in all, once that is known. */
+  /** Total bytes, once known. */
   readonly total: number | undefined;
 }
 
 /** How to load. */
 export interface LoadOptions {
-  /** Told of every piece that comes. */
+  /** Called for every piece that arrives. */
   readonly onProgress?: (progress: Progress) => void;
   /** Stops the download; `load` then throws the signal's reason. */
   readonly signal?: AbortSignal;
   /**
-   * The package's `neuroprune.wasm`, where it does not lie beside the script: its address,
-   * its bytes, or the compiled module, as edge runtimes have it.
+   * The package's `neuroprune.wasm`, if it is not next to the script: its address, its bytes, or
+   * the compiled module, as in edge runtimes.
    */
   readonly wasm?: Code;
 }
@@ -181,7 +181,7 @@ export class Classifier<Label extends string = string> {
     const arrival = (part: keyof typeof parts) => (loaded: number, total: number | undefined) => {
       parts[part] = { loaded, total };
       const { model, code } = parts;
-      // Not a number while one of them is unknown.
+      // NaN while one of them is unknown.
       const sum = (model.total ?? NaN) + (code.total ?? NaN);
       onProgress?.({
         loaded: model.loaded + code.loaded,
@@ -189,7 +189,7 @@ export class Classifier<Label extends string = string> {
       });
     };
     const code = loadCode(wasm, signal, arrival("code"));
-    // The model may fail first; the code's failure is then no news.
+    // If the model fails first, the code's failure is ignored.
     code.catch(() => {});
     const file = await read(model, "the model", signal, arrival("model"), inspect);
     const instance = await Instance.open(await code, file);
@@ -206,7 +206,7 @@ export class Classifier<Label extends string = string> {
   }
 
   /**
-   * Classifies one text of any length, or a pair where the model takes pairs.
+   * Classifies one text of any length, or a pair if the model takes pairs.
    *
    * @throws {NeuropruneError} `"disposed"`, `"memory"`, `"pair-expected"`,
    * `"single-expected"`
@@ -226,7 +226,7 @@ export class Classifier<Label extends string = string> {
     return { ...best, ranking, tokens, unknown, truncated: truncated !== 0 };
   }
 
-  /** Classifies texts, or pairs of texts, one after the other. */
+  /** Classifies texts, or pairs of texts, one after another. */
   classifyBatch(texts: Iterable<string | readonly [string, string]>): Classification<Label>[] {
     if (typeof texts === "string") {
       throw new TypeError("a batch must be a list of texts, not one text");
@@ -236,7 +236,7 @@ export class Classifier<Label extends string = string> {
     );
   }
 
-  /** The logits of the last text, one a class; zeros before the first. */
+  /** The logits of the last text, one per class; zeros before the first. */
   logits(): Float32Array {
     const instance = this.#alive();
     const { address, length } = this.#logits;
@@ -273,7 +273,7 @@ export class Classifier<Label extends string = string> {
     return this.#alive().weights(index, tensor.rows * tensor.cols);
   }
 
-  /** Gives the memory back. The classifier cannot be used any more. */
+  /** Releases the memory. The classifier cannot be used afterwards. */
   dispose(): void {
     this.#instance = undefined;
   }
@@ -294,7 +294,7 @@ export class Classifier<Label extends string = string> {
   }
 }
 
-/** Refuses what is no model before all of it has come; returns the stated length. */
+/** Rejects a file that is not a model before all of it has arrived; returns the stated length. */
 function inspect(head: Uint8Array): number | undefined {
   if (MAGIC.some((byte, index) => index < head.length && head[index] !== byte)) {
     const text = Array.from(head, (byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : "·"));

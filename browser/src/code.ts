@@ -40,7 +40,7 @@ async function own(signal: AbortSignal | undefined, arrival: Arrival): Promise<W
   try {
     return await until(download.module, signal);
   } catch (error) {
-    // Another load may have more luck; an abort is nobody's fault.
+    // Another load may succeed; an abort is not a failure of the download.
     if (error instanceof NeuropruneError && shared === download) {
       shared = undefined;
     }
@@ -64,13 +64,13 @@ function begin(): Shared {
       }
     }),
   };
-  // Those who wait are told of a failure; that nobody waits any more is none of its own.
+  // Waiting loads get the failure; without any it must not count as unhandled.
   download.module.catch(() => {});
   return download;
 }
 
 async function fetchOwn(arrival: Arrival): Promise<WebAssembly.Module> {
-  // Bundlers know this expression and put the file beside their output.
+  // Bundlers recognise this expression and put the file next to their output.
   const url = new URL("./neuroprune.wasm", import.meta.url);
   return await compile(join(await read(url, "neuroprune.wasm", undefined, arrival)));
 }

@@ -2,7 +2,7 @@
 export type ErrorCode =
   /** A server answered with an error; `status` has its number. */
   | "http"
-  /** No answer, or the connection broke off. */
+  /** No answer, or the connection broke. */
   | "network"
   /** A file that cannot be read from disk. */
   | "file"
@@ -12,11 +12,11 @@ export type ErrorCode =
   | "too-new"
   /** The beginning of a `.neuro` file. */
   | "truncated"
-  /** A `.neuro` file in which something does not hold. */
+  /** A damaged `.neuro` file. */
   | "damaged"
   /** No WebAssembly here, or without SIMD. */
   | "unsupported"
-  /** The module does not compile, is refused by the page's policy, or is another one. */
+  /** The module does not compile, is blocked by the page's policy, or is another one. */
   | "wasm"
   /** No memory for the model or the text. */
   | "memory"

@@ -42,7 +42,7 @@ const STATUSES: readonly (readonly [ErrorCode, string])[] = [
   ["internal", "the module was misused"],
 ];
 
-/** `(func (result v128) i32.const 0 i8x16.splat)`: compiles where there is SIMD. */
+/** `(func (result v128) i32.const 0 i8x16.splat)`: compiles if there is SIMD. */
 const SIMD_PROBE = Uint8Array.of(
   ...[0, 97, 115, 109, 1, 0, 0, 0],
   ...[1, 5, 1, 96, 0, 1, 123],
@@ -53,7 +53,7 @@ const SIMD_PROBE = Uint8Array.of(
 /** Longest text, in units of UTF-16, that is encoded without being measured first. */
 const SHORT_TEXT = 4096;
 
-/** Compiles the module; says what is missing where that does not work. */
+/** Compiles the module; if that fails, the error states what is missing. */
 export async function compile(bytes: BufferSource): Promise<WebAssembly.Module> {
   if (typeof WebAssembly === "undefined") {
     throw new NeuropruneError("unsupported", "WebAssembly is not there, or is switched off");

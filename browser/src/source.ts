@@ -1,21 +1,21 @@
 import { NeuropruneError } from "./errors.js";
 
 /**
- * Where bytes come from: an address, an answer of `fetch`, a file that a user picked, or
- * the bytes themselves. In Node a string that is no URL is a path.
+ * Where bytes come from: an address, a response of `fetch`, a file that a user picked, or the bytes
+ * themselves. In Node a string that is not a URL is a path.
  */
 export type Source = string | URL | Request | Response | Promise<Response> | Blob | BufferSource;
 
-/** Told of bytes as they come: how many so far, and of how many, where that is known. */
+/** Called as bytes arrive: how many so far, and of how many, if known. */
 export type Arrival = (loaded: number, total: number | undefined) => void;
 
 /**
- * Looks at the first bytes of a file. Returns the length that the file states, if it
- * does; throws when it is another kind of file.
+ * Checks the first bytes of a file. Returns the length that the file states, if any; throws if it
+ * is another kind of file.
  */
 export type Inspection = (head: Uint8Array) => number | undefined;
 
-/** Bytes of a file's head that are inspected before the rest has come. */
+/** Bytes of a file's head that are inspected before the rest arrives. */
 const HEAD = 16;
 
 /**
@@ -49,7 +49,7 @@ export async function read(
           head = undefined;
         }
       }
-      // A length that a server stated for compressed bytes is less than what comes.
+      // If a server states the length of compressed bytes, more bytes arrive.
       arrival(loaded, total === undefined ? undefined : Math.max(total, loaded));
     }
   } catch (error) {
@@ -80,7 +80,7 @@ export function join(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 }
 
 interface Opened {
-  /** Bytes that will come, where that is known. */
+  /** Bytes that will arrive, if known. */
   total: number | undefined;
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
@@ -102,8 +102,8 @@ async function open(source: Source, what: string, signal: AbortSignal | undefine
 }
 
 /**
- * The name of a platform's object. `instanceof` knows only those of this realm, and tests
- * and edge runtimes mix realms.
+ * The type name of a platform object. `instanceof` only works within a realm, and tests and edge
+ * runtimes mix realms.
  */
 export function kindOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice("[object ".length, -1);
@@ -168,7 +168,7 @@ async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uin
       yield value;
     }
   } finally {
-    // Where not everything was wanted, the connection is given back.
+    // If reading stops early, the connection is released.
     reader.cancel().catch(() => {});
   }
 }
@@ -198,7 +198,7 @@ function filePath(source: unknown): string | URL | undefined {
   if (scheme === "file") {
     return new URL(source);
   }
-  // Where there are pages (Electron, jsdom), it is relative to the page.
+  // If there is a page (Electron, jsdom), it is relative to the page.
   const { location } = globalThis as { location?: unknown };
   return scheme === undefined && location === undefined ? source : undefined;
 }

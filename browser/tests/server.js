@@ -1,4 +1,4 @@
-// A web server for tests: files of folders, slow or broken where a test wants it.
+// A web server for tests: serves files from folders, slow or broken if a test wants that.
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { extname } from "node:path";
@@ -13,9 +13,9 @@ const TYPES = {
 };
 
 /**
- * Serves the folders, the first that has a file. `handlers` answers paths in a way of its
- * own; `left` waits until the client of a path went away before the end. After `close`
- * nobody listens at the address, as without a network.
+ * Serves files from the first folder that has them. `handlers` overrides the answers for paths;
+ * `left` waits until the client of a path disconnects before the end. After `close` nothing listens
+ * at the address, as without a network.
  */
 export async function serve(...folders) {
   const handlers = new Map();

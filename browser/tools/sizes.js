@@ -1,5 +1,5 @@
-// Prints what a page downloads of the package, as JSON: bytes as they are, and as a server
-// sends them with brotli.
+// Prints what a page downloads of the package, as JSON: raw bytes, and bytes as a server sends them
+// with brotli.
 import { readdirSync, readFileSync } from "node:fs";
 import { brotliCompressSync, constants } from "node:zlib";
 

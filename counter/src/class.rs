@@ -1,4 +1,4 @@
-//! What kinds of instructions there are, and how many of each a stretch of code has.
+//! The classes of instructions, and how many of each a stretch of code has.
 
 /// How an instruction set reads the bytes at an address, at least two of them.
 pub(crate) type Decode = fn(&[u8]) -> Instruction;
@@ -10,7 +10,7 @@ pub(crate) enum Class {
     Load,
     /// Writes memory.
     Store,
-    /// May go on elsewhere: jumps, calls, returns.
+    /// May continue elsewhere: jumps, calls, returns.
     Branch,
     /// Multiplies integers, with or without adding.
     Multiply,
@@ -55,10 +55,10 @@ pub(crate) enum Mark {
 /// A decoded instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Instruction {
-    /// Bytes, 2 or 4. QEMU 7.2 says 6 of some, so this is the decoder's own.
+    /// Bytes, 2 or 4. QEMU 7.2 reports 6 for some, so the decoder determines it itself.
     pub(crate) length: u8,
     pub(crate) class: Class,
-    /// Registers moved by a load or store of several, else 0.
+    /// Registers moved by a load or store of several registers, else 0.
     pub(crate) several: u8,
     /// If it is a marker, which.
     pub(crate) marker: Option<Mark>,
@@ -97,7 +97,7 @@ pub(crate) struct Tally {
     pub(crate) classes: [u64; Class::COUNT],
     /// Runs of one or more loads of one register each.
     pub(crate) load_runs: u64,
-    /// Registers of loads and stores of several.
+    /// Registers moved by loads and stores of several.
     pub(crate) several: u64,
     /// Branches that were taken.
     pub(crate) taken: u64,
@@ -132,10 +132,10 @@ impl Tally {
         self.classes.iter().sum()
     }
 
-    /// An **estimate** of Cortex-M4 cycles: one an instruction; one more a run of loads
-    /// (the loads of a run follow each other in the pipeline) and a register of LDM, STM,
-    /// LDRD, STRD, PUSH, POP; two a taken branch. Nothing is added for divisions, wait
-    /// states of flash or the alignment of branch targets.
+    /// An **estimate** of Cortex-M4 cycles: one per instruction; one more per run of loads (the
+    /// loads of a run follow each other in the pipeline) and per register of LDM, STM, LDRD, STRD,
+    /// PUSH, POP; two per taken branch. Nothing is added for divisions, wait states of flash or the
+    /// alignment of branch targets.
     pub(crate) fn cycles(&self) -> u64 {
         self.instructions() + self.load_runs + self.several + 2 * self.taken
     }

@@ -1,15 +1,15 @@
 //! Counts executions of blocks, and sums them up for each region.
 //!
-//! A block is a stretch of code that is executed as a whole: what QEMU translates at once,
-//! cut at markers. Executing one costs an addition and a comparison of addresses, so a
-//! program runs at a good part of its usual speed. All boards have one processor; the
-//! atomics are for Rust's rules, not for other threads.
+//! A block is a stretch of code that is executed as a whole: what QEMU translates at once, cut at
+//! markers. Counting one costs an addition and a comparison of addresses, so a program runs at a
+//! good part of its usual speed. All boards have one processor; the atomics satisfy Rust's rules,
+//! and there are no other threads.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::class::{Mark, Tally};
 
-/// Where the processor goes on unless it branches.
+/// The address where the processor continues unless it branches.
 static EXPECTED: AtomicU64 = AtomicU64::new(0);
 /// Branches taken since the last marker.
 static TAKEN: AtomicU64 = AtomicU64::new(0);
@@ -49,7 +49,7 @@ impl Marker {
     }
 }
 
-/// A block begins to be executed.
+/// Called when the execution of a block begins.
 #[inline]
 pub(crate) fn executed(block: &Block) {
     arrive(block.start, block.end);
@@ -63,24 +63,24 @@ pub(crate) struct Regions {
     blocks: Vec<&'static Block>,
     finished: Vec<Tally>,
     open: bool,
-    /// Markers that did not belong where they were.
+    /// Markers that were out of place.
     misplaced: u64,
 }
 
 impl Regions {
-    /// Keeps a block; what QEMU hands back when it is executed.
+    /// Keeps a block; QEMU passes the returned reference back when it is executed.
     pub(crate) fn keep(&mut self, block: Block) -> &'static Block {
         let block = Box::leak(Box::new(block));
         self.blocks.push(block);
         block
     }
 
-    /// Keeps a marker, as [`Self::keep`] does a block.
+    /// Keeps a marker, as [`Self::keep`] keeps a block.
     pub(crate) fn keep_marker(&self, marker: Marker) -> &'static Marker {
         Box::leak(Box::new(marker))
     }
 
-    /// The processor comes to `marker`.
+    /// The processor reaches `marker`.
     pub(crate) fn pass(&mut self, marker: &Marker) {
         arrive(marker.start, marker.end);
         let ends = marker.mark != Mark::Begin;
@@ -124,7 +124,7 @@ impl Regions {
     }
 }
 
-/// Execution is at `start` and goes straight on to `end`.
+/// Execution is at `start` and continues straight to `end`.
 #[inline]
 fn arrive(start: u64, end: u64) {
     if EXPECTED.load(Relaxed) != start {

@@ -1,9 +1,9 @@
-//! QEMU's plugin interface, as far as it is needed: declared here, found at load time.
+//! The part of QEMU's plugin interface that is needed: declared here, looked up at load time.
 //!
-//! Every function is looked up in the program that loads this library, so that one
-//! library fits several versions. Two things changed between them:
+//! Every function is looked up in the program that loads this library, so that one library works
+//! with several versions. Two things changed between them:
 //!
-//! - `qemu_plugin_version` must lie in a range of QEMU's own. [`announce`] sets it before
+//! - `qemu_plugin_version` must be in a range that QEMU sets. [`announce`] sets it before
 //!   QEMU looks, by the functions that QEMU has.
 //! - `qemu_plugin_insn_data` returns a pointer up to API 2, and copies from API 3 on.
 #![allow(
@@ -19,10 +19,10 @@ use std::sync::OnceLock;
 use crate::counting::Block;
 use crate::counting::Marker;
 
-/// Number that QEMU gives a plugin.
+/// Number that QEMU assigns to a plugin.
 pub(crate) type PluginId = u64;
 
-/// What QEMU says of itself.
+/// What QEMU states about itself.
 pub(crate) struct Information {
     /// Name of the processor: `arm`, `riscv32`, …
     pub(crate) target: String,
@@ -30,7 +30,7 @@ pub(crate) struct Information {
     version: c_int,
 }
 
-/// `qemu_info_t`, up to what is read.
+/// `qemu_info_t`, up to the last field that is read.
 #[repr(C)]
 struct RawInformation {
     target: *const c_char,
@@ -52,10 +52,10 @@ type Ended = unsafe extern "C" fn(PluginId, *mut c_void);
 
 /// `qemu_plugin_insn_data` up to API 2: a pointer into QEMU.
 type DataPointer = unsafe extern "C" fn(*const RawInstruction) -> *const u8;
-/// From API 3 on: copies up to as many bytes, returns how many.
+/// From API 3 on: copies at most that many bytes, returns how many.
 type DataCopy = unsafe extern "C" fn(*const RawInstruction, *mut u8, usize) -> usize;
 
-/// A callback that leaves the processor's registers alone.
+/// A callback that does not use the processor's registers.
 const NO_REGISTERS: c_int = 0;
 /// Bytes of the longest instruction.
 const LONGEST: usize = 4;
@@ -90,7 +90,7 @@ static ANNOUNCED: AtomicI32 = AtomicI32::new(1);
 #[cfg_attr(not(target_os = "macos"), unsafe(link_section = ".init_array"))]
 static ANNOUNCE: extern "C" fn() = announce;
 
-/// Announces the newest interface that is known here and that QEMU has, by the functions
+/// Announces the newest interface that is known here and that QEMU has, recognised by the functions
 /// that came with each: 2 (QEMU 9.0), 3 (9.1), 4 (9.2).
 extern "C" fn announce() {
     let by_function = [
@@ -107,7 +107,7 @@ extern "C" fn announce() {
 /// Called by QEMU.
 ///
 /// # Safety
-/// As QEMU's documentation of `qemu_plugin_install` says: `information` is valid, and
+/// As QEMU's documentation of `qemu_plugin_install` states: `information` is valid, and
 /// `arguments` has `count` strings.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn qemu_plugin_install(
@@ -116,8 +116,8 @@ unsafe extern "C" fn qemu_plugin_install(
     count: c_int,
     arguments: *const *const c_char,
 ) -> c_int {
-    // SAFETY: QEMU passes a valid `qemu_info_t`, whose first fields these are in every
-    // version of the interface.
+    // SAFETY: QEMU passes a valid `qemu_info_t`, which begins with these fields in every version of
+    // the interface.
     let raw = unsafe { &*information.cast::<RawInformation>() };
     let information = Information {
         // SAFETY: a C string that lives as long as QEMU.
@@ -141,8 +141,8 @@ unsafe extern "C" fn qemu_plugin_install(
 
 impl Host {
     fn find(information: &Information) -> Result<Self, String> {
-        // SAFETY: in all of these the type is that of the function in QEMU's header
-        // `qemu-plugin.h`, the same from API 1 to 4 but for the data of an instruction.
+        // SAFETY: each type is that of the function in QEMU's header `qemu-plugin.h`, the same from
+        // API 1 to 4 except for the data of an instruction.
         unsafe {
             Ok(Self {
                 on_translation: function(c"qemu_plugin_register_vcpu_tb_trans_cb")?,
@@ -162,15 +162,15 @@ impl Host {
         }
     }
 
-    /// Has every block shown to [`crate::translated`].
+    /// Has [`crate::translated`] called with every block.
     pub(crate) fn on_translation(self, id: PluginId) {
-        // Only now can there be a translation.
+        // Translations are possible only from now on.
         let _ = TRANSLATING.set(self);
         // SAFETY: the callback is of the type that QEMU calls.
         unsafe { (self.on_translation)(id, translated) }
     }
 
-    /// Has the end told to [`crate::ended`].
+    /// Has [`crate::ended`] called at the end.
     pub(crate) fn on_exit(self, id: PluginId) {
         // SAFETY: as above; the callback does not look at its pointer.
         unsafe { (self.on_exit)(id, ended, core::ptr::null_mut()) }
@@ -215,12 +215,12 @@ impl Translation<'_> {
         unsafe { (self.host.instructions)(self.raw) }
     }
 
-    /// Address and bytes of instruction `index`; what is beyond its end is zero.
+    /// Address and bytes of instruction `index`; bytes beyond its end are zero.
     pub(crate) fn instruction(&self, index: usize) -> (u64, [u8; LONGEST]) {
         let mut bytes = [0; LONGEST];
         // SAFETY: `index` is below `instructions`, or QEMU returns null and the rest is
-        // left out. Not more bytes are read than QEMU says there are, and not more
-        // written than there is room for.
+        // left out. No more bytes are read than QEMU states, and no more are written than there is
+        // room for.
         let address = unsafe {
             let instruction = (self.host.instruction)(self.raw, index);
             if instruction.is_null() {
@@ -294,7 +294,7 @@ fn pointer<T>(item: &'static T) -> *mut c_void {
 }
 
 unsafe extern "C" {
-    /// Of the C library. [`EVERYWHERE`] stands for the program and all it has loaded.
+    /// From the C library. [`EVERYWHERE`] searches the program and everything it has loaded.
     fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
 }
 

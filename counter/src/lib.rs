@@ -4,7 +4,7 @@
 //! qemu-system-arm … -plugin libneuroprune_counter.so,out=counts.json -kernel program
 //! ```
 //!
-//! A program marks what is to be counted with instructions that do nothing else:
+//! A program marks what is counted with instructions that otherwise do nothing:
 //!
 //! | marker | Thumb | RISC-V |
 //! |---|---|---|
@@ -16,11 +16,11 @@
 //! QEMU ends, the file `out` gets one record for each (`record`).
 //!
 //! An instruction counts when QEMU executes it, a conditional one whether or not its
-//! condition holds. There are no caches, no wait states and no pipeline in QEMU: what is
-//! said of cycles is an estimate (`class::Tally::cycles`).
+//! condition holds. There are no caches, no wait states and no pipeline in QEMU: cycles are an
+//! estimate (`class::Tally::cycles`).
 //!
-//! QEMU 7.2 (plugin API 1) to 10.x (API 4) load it: `host` declares what they have in
-//! common, and the one function that changed.
+//! It works with QEMU 7.2 (plugin API 1) to 10.x (API 4): `host` declares what they have in common,
+//! and the one function that changed.
 
 mod class;
 mod counting;
@@ -41,17 +41,17 @@ use host::{Host, Information, PluginId, Translation};
 struct Plugin {
     decode: Decode,
     target: String,
-    /// Where the record goes.
+    /// The file that the record is written to.
     out: PathBuf,
     regions: Mutex<Regions>,
 }
 
 static PLUGIN: OnceLock<Plugin> = OnceLock::new();
 
-/// The way in; called by [`host`] with arguments that are already checked.
+/// The entry point; called by [`host`] with arguments that are already checked.
 ///
 /// # Errors
-/// Says which argument is missing, or that the processor is not known.
+/// States which argument is missing, or that the processor is not known.
 fn install(
     host: Host,
     id: PluginId,
@@ -81,7 +81,7 @@ fn install(
     Ok(())
 }
 
-/// Watches a block of instructions that QEMU has just translated.
+/// Instruments a block of instructions that QEMU has just translated.
 fn translated(translation: &Translation<'_>) {
     let Some(plugin) = PLUGIN.get() else { return };
     let mut regions = lock(&plugin.regions);
@@ -117,14 +117,14 @@ fn translated(translation: &Translation<'_>) {
     }
 }
 
-/// The processor comes to a marker.
+/// The processor reaches a marker.
 fn passed(marker: &Marker) {
     if let Some(plugin) = PLUGIN.get() {
         lock(&plugin.regions).pass(marker);
     }
 }
 
-/// QEMU ends: the record is written.
+/// Called when QEMU ends: writes the record.
 fn ended() {
     let Some(plugin) = PLUGIN.get() else { return };
     let text = record::write(&plugin.target, &lock(&plugin.regions));
@@ -133,7 +133,7 @@ fn ended() {
     }
 }
 
-/// A panic elsewhere leaves numbers that are still whole.
+/// After a panic elsewhere the numbers are still consistent.
 fn lock(regions: &Mutex<Regions>) -> std::sync::MutexGuard<'_, Regions> {
     regions.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,7 +6,7 @@
 //! ]}
 //! ```
 //!
-//! `fault` says what is wrong with the markers. `cycles_estimate` is for Cortex-M4 and
+//! `fault` states what is wrong with the markers. `cycles_estimate` is for Cortex-M4 and
 //! `null` for other instruction sets.
 
 use core::fmt::Write;
@@ -17,7 +17,7 @@ use crate::counting::Regions;
 /// The record's text.
 pub(crate) fn write(target: &str, regions: &Regions) -> String {
     let fault = match regions.fault() {
-        // Our own words: nothing in them needs an escape.
+        // The text is ours: nothing in it needs escaping.
         Some(fault) => format!("\"{fault}\""),
         None => "null".to_owned(),
     };

@@ -22,7 +22,7 @@ fn full(word: u32) -> Instruction {
         0x63 | 0x67 | 0x6f => Class::Branch,
         0x33 if word >> 25 == 1 && function < 4 => Class::Multiply,
         0x33 if word >> 25 == 1 => Class::Divide,
-        // Of the atomic ones only load-reserved does not write.
+        // Of the atomic instructions only load-reserved does not write.
         0x2f if word >> 27 == 2 => Class::Load,
         0x2f => Class::Store,
         0x43 | 0x47 | 0x4b | 0x4f | 0x53 => Class::Float,

@@ -1,7 +1,7 @@
 //! Thumb: Armv6-M, Armv7E-M, Armv8-M with floating point.
 //!
-//! The tables are those of the Armv7-M Architecture Reference Manual (DDI 0403), chapter
-//! A5, and of the Armv8-M one (DDI 0553) where it adds.
+//! The tables are those of the Armv7-M Architecture Reference Manual (DDI 0403), chapter A5, and
+//! for additions those of the Armv8-M one (DDI 0553).
 
 use crate::class::{Class, Instruction, Mark};
 
@@ -96,7 +96,7 @@ fn coprocessor(first: u16, second: u16) -> Instruction {
             let words = u8::try_from(second & 0xff).unwrap_or(u8::MAX);
             return Instruction::several(4, memory, words);
         }
-        // Vectors of Helium that look like those of coprocessors 10 and 11.
+        // Helium vector instructions that look like those of coprocessors 10 and 11.
         _ if first & 0x0f00 == 0x0f00 => Class::Vector,
         10 | 11 => Class::Float,
         14 | 15 if moves_memory => memory,

@@ -1,13 +1,12 @@
 //! Copying, clearing and comparing memory in 200 bytes.
 //!
-//! The compiler calls these functions by name. Those that Rust brings along are weak
-//! symbols of 3,000 bytes, made for large copies at odd addresses; a classifier copies a
-//! few structures of words.
+//! The compiler calls these functions by name. Those that Rust provides are weak symbols of 3,000
+//! bytes, made for large copies at odd addresses; a classifier copies a few structures of words.
 
 use core::arch::global_asm;
 
-// Sixteen bytes at a time, then words, then bytes; bytes alone where a place is no
-// multiple of four. memcpy returns its first argument, so r12 runs through the target.
+// Sixteen bytes at a time, then words, then bytes; only bytes if an address is not a multiple of
+// four. memcpy returns its first argument, so r12 runs through the target.
 global_asm!(
     ".syntax unified",
     ".thumb",
@@ -51,7 +50,7 @@ global_asm!(
     "ldrb r3, [r1], #1",
     "strb r3, [r12], #1",
     "b 5b",
-    // Backwards only where the end of the source would be overwritten.
+    // Backwards only if the end of the source would be overwritten.
     "board_function memmove, __aeabi_memmove, __aeabi_memmove4, __aeabi_memmove8",
     "subs r3, r0, r1",
     "cmp r3, r2",

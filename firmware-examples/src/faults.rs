@@ -1,10 +1,10 @@
-//! Where a program ends that cannot go on: a line on standard error, status 1.
+//! Where a program that cannot continue ends: a line on standard error, status 1.
 
 use core::panic::PanicInfo;
 
 use crate::numbers::decimal;
 
-/// Names the place only: formatting the message would link `core::fmt`.
+/// Only names the place: formatting the message would link `core::fmt`.
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     let Some(location) = info.location() else {

@@ -1,10 +1,10 @@
 //! Files that the emulator puts into memory: `cargo xtask bench` measures many models
 //! with one image.
 //!
-//! They lie one behind the other from `_bench_files` of the board's memory map on, each
-//! on a boundary of 16 bytes: its length as a little-endian word, twelve bytes of zero,
-//! its bytes. A length of zero ends the list. Only QEMU puts them there: a program that
-//! reads them has no meaning on hardware.
+//! They follow each other from `_bench_files` of the board's memory map onwards, each on a boundary
+//! of 16 bytes: its length as a little-endian word, twelve bytes of zero, its bytes. A length of
+//! zero ends the list. Only QEMU puts them there: a program that reads them has no meaning on
+//! hardware.
 
 use core::slice;
 
@@ -20,8 +20,7 @@ pub fn files() -> impl Iterator<Item = &'static [u8]> {
     let mut next = &raw const FIRST;
     core::iter::from_fn(move || {
         // SAFETY: the emulator has put a list as above there; nothing else is there, and
-        // nobody writes to it. Each step goes to the next length, and none beyond the
-        // zero.
+        // nothing writes to it. Each step goes to the next length, and none beyond the zero.
         unsafe {
             let length = next.cast::<u32>().read() as usize;
             if length == 0 {

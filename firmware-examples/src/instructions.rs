@@ -1,9 +1,9 @@
 //! Counts instructions with the one clock that every core has.
 //!
 //! QEMU with `-icount shift=N` lets each instruction take exactly 2^N ns, so a timer
-//! counts instructions. How many one tick stands for differs from board to board
-//! and is measured on a loop of known length. On real hardware the same code
-//! reports time, in units of that loop's instructions.
+//! counts instructions. The number of instructions per tick differs from board to board and is
+//! measured on a loop of known length. On real hardware the same code reports time, in units of
+//! that loop's instructions.
 
 use core::arch::asm;
 
@@ -19,7 +19,7 @@ pub struct Counter {
 impl Counter {
     /// Takes the clock and calibrates it.
     ///
-    /// `None` where the board has no clock, or it was taken before.
+    /// `None` if the board has no clock, or if it is already taken.
     pub fn new() -> Option<Self> {
         let mut clock = Clock::take()?;
         clock.start();

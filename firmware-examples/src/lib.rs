@@ -1,7 +1,6 @@
-//! What the programs need of a board: a way in, a way out, and instruments.
+//! What the programs need from a board: an entry point, output, and instruments.
 //!
-//! Everything else of a program is `neuroprune-runtime` and would look the same in
-//! a product.
+//! Everything else in a program is `neuroprune-runtime` and would look the same in a product.
 #![no_std]
 
 #[cfg(thumb2)]
@@ -13,7 +12,7 @@ pub mod numbers;
 pub mod regions;
 pub mod stack;
 
-// Linked for the critical section that defmt's logger and static cells stand on.
+// Linked for the critical section that defmt's logger and static cells need.
 #[cfg(target_arch = "arm")]
 use cortex_m as _;
 use portable_atomic as _;
@@ -32,14 +31,14 @@ pub fn exit(code: i32) -> ! {
     semihosting::process::exit(code)
 }
 
-/// Writes to the host's standard output. Not beside defmt, which owns it.
+/// Writes to the host's standard output. Not together with defmt, which owns it.
 pub fn print(text: &str) {
     if let Ok(output) = semihosting::io::stdout() {
         write(output, text);
     }
 }
 
-/// Where the host does not listen, nothing is left to tell it.
+/// If the host does not listen, there is no other way to report that.
 fn write(mut output: impl Write, text: &str) {
     let mut rest = text.as_bytes();
     // The library's own `write_all` can panic, and so links the formatting of numbers.

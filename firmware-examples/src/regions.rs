@@ -1,7 +1,7 @@
-//! Marks what `cargo xtask bench` counts: instructions that do nothing, and that its
-//! plugin for QEMU knows.
+//! Marks what `cargo xtask bench` counts, with instructions that do nothing and that its plugin for
+//! QEMU recognises.
 //!
-//! A region lies between [`begin`] and [`end`]; [`next`] ends one and begins another.
+//! A region is between [`begin`] and [`end`]; [`next`] ends one and begins another.
 //! On hardware, and in QEMU without the plugin, they cost one instruction each.
 
 use core::arch::asm;
@@ -42,8 +42,8 @@ pub fn next() {
     }
 }
 
-/// Prints the name of a region. One line a region, in their order, is how the counts
-/// find their names.
+/// Prints the name of a region. The counts find their names by the order of these lines, one per
+/// region.
 pub fn name(parts: &[&str]) {
     for part in parts {
         crate::print(part);
@@ -51,7 +51,7 @@ pub fn name(parts: &[&str]) {
     crate::print("\n");
 }
 
-/// A region of exactly 400,000 instructions: shows in every run that the counter counts.
+/// A region of exactly 400,000 instructions: shows in every run that the counter works.
 pub fn calibrate() {
     name(&["calibration"]);
     // SAFETY: counts a register down and touches nothing else; the markers do nothing.
@@ -81,5 +81,5 @@ pub fn calibrate() {
     }
 }
 
-/// Turns of the calibration, four instructions each.
+/// Iterations of the calibration, four instructions each.
 const TURNS: u32 = 100_000;

@@ -1,5 +1,4 @@
-//! How deep the stack grew: free stack is painted, and later the paint that is left
-//! is measured.
+//! How deep the stack grew: free stack is painted, and later the remaining paint is measured.
 
 use core::arch::asm;
 
@@ -11,9 +10,9 @@ pub fn paint() {
     let here = stack_pointer();
     while (word as usize) < here {
         // SAFETY: memory between the end of the statics and the stack pointer is
-        // reserved for the stack by the linker script, and in use by nobody: no
-        // interrupt is enabled, and this loop calls nothing that is not inlined.
-        // Aligned, since the linker script aligns both ends.
+        // reserved for the stack by the linker script, and not in use: no interrupt is enabled, and
+        // this loop calls nothing that is not inlined. Aligned, since the linker script aligns both
+        // ends.
         unsafe {
             word.write_volatile(PAINT);
             word = word.add(1);
@@ -23,8 +22,7 @@ pub fn paint() {
 
 /// Bytes between the top of the stack and the lowest word written since [`paint`].
 ///
-/// `None` when no paint is left: the stack has reached the statics, or went through
-/// them.
+/// `None` when no paint is left: the stack has reached the statics, or overwritten them.
 pub fn high_water() -> Option<usize> {
     let mut word = lowest();
     let here = stack_pointer();

@@ -1,11 +1,11 @@
-//! Bytes a nonzero weight takes in each layout, at several sparsities:
+//! Bytes per nonzero weight in each layout, at several sparsities:
 //!
 //! ```sh
 //! cargo run -p neuroprune-format --features alloc --example layout_sizes
 //! ```
 //!
-//! The matrix has 1,536 rows of 384 columns. Masks are random, of single weights or of
-//! aligned blocks; scales count, row maps and biases are not there.
+//! The matrix has 1,536 rows of 384 columns. Masks are random, of single weights or of aligned
+//! blocks; scales count, and there are no row maps or biases.
 #![allow(
     clippy::expect_used,
     clippy::cast_precision_loss,

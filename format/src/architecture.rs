@@ -1,7 +1,7 @@
-//! What network a file holds: its stacks of layers, and what stands on top of them.
+//! Which network a file holds: its stacks of layers, and what is on top of them.
 //!
-//! Every enum here is exhaustive: the version of the manifest governs it, and each place that
-//! must know a new variant does not build until it does.
+//! Every enum here is exhaustive: the version of the manifest governs it, and code that must handle
+//! a new variant does not build until it does.
 
 /// The kind of network in the file.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -10,7 +10,7 @@ pub enum Architecture {
     Encoder {
         /// Its layers.
         stack: StackSettings,
-        /// What becomes of the last layer's output.
+        /// What is done with the last layer's output.
         head: Head,
     },
 }
@@ -22,17 +22,17 @@ pub struct StackSettings {
     pub layers: u16,
     /// How the residual stream is normalised.
     pub norm: NormKind,
-    /// Where in a layer that happens.
+    /// Where in a layer it is normalised.
     pub norm_place: NormPlace,
     /// Added to the variance in every normalisation, 0 ≤ ε < 1.
     pub norm_epsilon: f32,
-    /// How a token knows its place.
+    /// How positions are encoded.
     pub positions: Positions,
-    /// What stands between the residual stream and back.
+    /// What an MLP consists of.
     pub mlp: MlpKind,
-    /// Function of the MLP's neurons.
+    /// Activation function of the MLP's neurons.
     pub activation: Activation,
-    /// Weights of the stack before anything was pruned (Q, K, V, W_O, L_in, L_out).
+    /// Weights of the stack before pruning (Q, K, V, W_O, L_in, L_out).
     pub dense_weights: u32,
 }
 
@@ -52,10 +52,10 @@ pub enum NormPlace {
     Post,
 }
 
-/// How a token knows its place.
+/// How positions are encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Positions {
-    /// A table with a learned row a position, added to the token's.
+    /// A table with one learned row per position, added to the token's row.
     #[default]
     Learned,
 }
@@ -78,14 +78,14 @@ pub enum Activation {
     Gelu,
 }
 
-/// What becomes of the last layer's output.
+/// What is done with the last layer's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
     /// One of n classes: logits of the pooled vector.
     Classes(Pooling),
 }
 
-/// How the sequence becomes one vector.
+/// How the sequence is reduced to one vector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pooling {
     /// Mean over all tokens, special tokens included.
@@ -96,7 +96,7 @@ pub enum Pooling {
 }
 
 impl StackSettings {
-    /// BERT's layers, none of them.
+    /// BERT's settings, with no layers.
     const EMPTY: Self = Self {
         layers: 0,
         norm: NormKind::Layer,
@@ -110,14 +110,14 @@ impl StackSettings {
 }
 
 impl Default for StackSettings {
-    /// BERT's layers, none of them.
+    /// BERT's settings, with no layers.
     fn default() -> Self {
         Self::EMPTY
     }
 }
 
 impl Architecture {
-    /// Without layers: what stands where there is no manifest.
+    /// Without layers: a placeholder where there is no manifest.
     pub(crate) const EMPTY: Self = Self::Encoder {
         stack: StackSettings::EMPTY,
         head: Head::Classes(Pooling::Mean),
@@ -125,7 +125,7 @@ impl Architecture {
 }
 
 impl Architecture {
-    /// The first manifest version that can say this: who adds a variant says here which.
+    /// The first manifest version that can express this: each new variant states its version here.
     #[must_use]
     pub fn first_version(&self) -> u16 {
         let Self::Encoder { stack, head } = self;
@@ -147,19 +147,19 @@ impl Architecture {
         let head = match head {
             Head::Classes(Pooling::Mean | Pooling::Cls) => 1,
         };
-        // Not a list, which a device would go through.
+        // Not a list, which a device would have to loop over.
         let stack = norm.max(norm_place).max(positions).max(mlp).max(activation);
         stack.max(head)
     }
 }
 
-/// An [`Architecture`], as far as its number in the manifest goes.
+/// An [`Architecture`] without its fields: what its number in the manifest selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ArchitectureKind {
     Encoder,
 }
 
-/// A [`Head`], as far as its number in the manifest goes.
+/// A [`Head`] without its fields: what its number in the manifest selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeadKind {
     Classes,
@@ -183,7 +183,7 @@ impl Head {
     }
 }
 
-/// An enum whose variants stand in the manifest by their numbers.
+/// An enum whose variants the manifest stores as numbers.
 pub(crate) trait Numbered: Copy + 'static {
     /// The variants, in the order of their numbers from 0.
     const VARIANTS: &'static [Self];
@@ -204,8 +204,7 @@ macro_rules! numbered {
         mod numbers {
             use super::*;
             $(impl $name {
-                /// The number that stands for it in the manifest. A variant without one does
-                /// not build.
+                /// Its number in the manifest. A variant without one does not build.
                 pub(crate) fn number(self) -> u16 {
                     match self {
                         $(Self::$variant => Self::$variant as u16,)+

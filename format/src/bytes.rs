@@ -1,14 +1,14 @@
-//! Reading little-endian numbers, and keeping what is wrong with them.
+//! Reads little-endian numbers, and records what is wrong with them.
 //!
-//! Opening a file asks hundreds of questions, and every answer could be an error of
-//! twenty bytes. Code that hands such errors up would be most of the code there is, so
-//! the first one is written down in a [`Fault`], and functions return `None`.
+//! Opening a file makes hundreds of checks, and each could return an error of twenty bytes. Code
+//! that passes such errors up would be most of the code, so the first one is recorded in a
+//! [`Fault`], and functions return `None`.
 
 use core::cell::Cell;
 
 use crate::{ErrorKind, FormatError, Section};
 
-/// What is wrong with a file, once something is.
+/// What is wrong with a file, if anything.
 pub(crate) struct Fault(Cell<FormatError>);
 
 impl Fault {
@@ -26,7 +26,7 @@ impl Fault {
         read(&fault).ok_or_else(|| fault.0.get())
     }
 
-    /// Writes down what is wrong; the caller returns the `None`.
+    /// Records what is wrong; the caller returns the `None`.
     #[inline(always)]
     pub(crate) fn found<T>(&self, kind: ErrorKind, section: Section, offset: usize) -> Option<T> {
         self.write(kind, section, offset);
@@ -59,7 +59,7 @@ impl<'a, 'f> Reader<'a, 'f> {
         }
     }
 
-    /// Reads from `position` of the section on.
+    /// Reads the section from `position` onwards.
     pub(crate) fn starting_at(
         position: usize,
         section: Section,
@@ -78,7 +78,7 @@ impl<'a, 'f> Reader<'a, 'f> {
         self.position
     }
 
-    /// Writes down what is wrong at `offset` of the section.
+    /// Records what is wrong at `offset` in the section.
     #[inline(always)]
     pub(crate) fn found<T>(&self, kind: ErrorKind, offset: usize) -> Option<T> {
         self.write(kind, offset);
@@ -106,7 +106,7 @@ impl<'a, 'f> Reader<'a, 'f> {
 
     /// The next `count` items of `width` bytes each.
     pub(crate) fn take_items(&mut self, count: usize, width: usize) -> Option<&'a [u8]> {
-        // More than memory can hold is more than the section has.
+        // A count that overflows is more than the section has.
         self.take(count.saturating_mul(width))
     }
 
@@ -150,7 +150,7 @@ impl<'a, 'f> Reader<'a, 'f> {
     }
 }
 
-/// The little-endian `u16` at byte `offset`, or 0 outside of what was checked.
+/// The little-endian `u16` at byte `offset`, or 0 outside the checked range.
 #[inline]
 pub(crate) fn u16_at(bytes: &[u8], offset: usize) -> u16 {
     match bytes.get(offset..) {
@@ -159,7 +159,7 @@ pub(crate) fn u16_at(bytes: &[u8], offset: usize) -> u16 {
     }
 }
 
-/// The little-endian `u32` at byte `offset`, or 0 outside of what was checked.
+/// The little-endian `u32` at byte `offset`, or 0 outside the checked range.
 #[inline]
 pub(crate) fn u32_at(bytes: &[u8], offset: usize) -> u32 {
     match bytes.get(offset..) {
@@ -176,9 +176,9 @@ pub(crate) fn f16_at(bytes: &[u8], index: usize) -> f32 {
 
 /// Widens a finite f16 (exact, the same on every target).
 ///
-/// Sign, exponent and mantissa move to where an f32 has them, which makes the number
-/// 2¹¹² times too small; one multiplication mends that, subnormal numbers included.
-/// `half` distinguishes cases instead, which is several times slower without hardware.
+/// Sign, exponent and mantissa move to where an f32 has them, which makes the number 2¹¹² times too
+/// small; one multiplication corrects that, subnormal numbers included. `half` distinguishes cases
+/// instead, which is several times slower without hardware.
 #[inline]
 pub(crate) fn f16_from_bits(bits: u16) -> f32 {
     const SCALE: f32 = f32::from_bits((127 + 112) << 23);

@@ -1,20 +1,20 @@
 //! What text normalisation does to each character, computed at export.
 //!
 //! The trainer runs the model's own normaliser and pre-tokenizer over all of
-//! Unicode and keeps the outcome only as far as this vocabulary can tell the
-//! difference, so that a device needs no Unicode tables to be exact.
+//! Unicode and keeps only the distinctions that matter to this vocabulary, so that a device is
+//! exact without Unicode tables.
 //!
 //! Bytes: a [`StringTable`] of targets; `word_targets: u32`; `run_bytes: u32`;
 //! 128 × `u16` outcomes of ASCII; runs that cover U+0080 upward. A run is a
 //! variable-length integer `count << 2 | class` (7 bits a byte, low first): class
 //! 0 unknown, 1 dropped, 2 isolated and unknown, 3 mapped, followed by `count`
-//! variable-length outcome codes. What no run covers is unknown.
+//! variable-length outcome codes. Characters that no run covers are unknown.
 
 use crate::ErrorKind;
 use crate::bytes::{Reader, u16_at};
 use crate::strings::StringTable;
 
-/// What becomes of one character of the text.
+/// What normalisation does to one character of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome<'a> {
     /// Part of a word, but in no piece of the vocabulary: the word is unknown.
@@ -91,7 +91,7 @@ impl<'a> Characters<'a> {
     fn check_runs(&self) -> Result<(), (ErrorKind, usize)> {
         let mut codes = Codes { bytes: self.runs };
         let mut first = FIRST_BEYOND_ASCII;
-        // Outcomes of a run that are still to come.
+        // Outcomes of a run that are not read yet.
         let mut mapped = 0;
         while !codes.bytes.is_empty() || mapped > 0 {
             let at = self.runs.len() - codes.bytes.len();
@@ -115,7 +115,7 @@ impl<'a> Characters<'a> {
         Ok(())
     }
 
-    /// What becomes of `character`.
+    /// What normalisation does to `character`.
     #[must_use]
     pub fn outcome(&self, character: char) -> Outcome<'a> {
         let code = if character.is_ascii() {

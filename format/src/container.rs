@@ -1,13 +1,12 @@
 //! Header, section table and checksums: the outer shape of every `.neuro` file.
 //!
-//! Nothing here knows what a section means, so the same container can hold an
-//! encoder, a decoder or anything that comes later.
+//! Nothing here knows what a section means, so the same container can hold an encoder, a decoder or
+//! anything added later.
 
 use crate::bytes::{Fault, Reader, u16_at, u32_at};
 use crate::{ErrorKind, FormatError, Section};
 
-/// The first eight bytes. The high bit and the line ending reveal a transfer that
-/// was not binary.
+/// The first eight bytes. The high bit and the line ending reveal a non-binary transfer.
 pub const MAGIC: [u8; 8] = *b"\x89NEURO\r\n";
 /// The container version written and read here.
 pub const VERSION: u16 = 2;
@@ -24,7 +23,7 @@ pub const REQUIRED: u16 = 1;
 
 const CRC_32: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 
-/// CRC-32 (ISO-HDLC, the one of zip and PNG) of the pieces in turn.
+/// CRC-32 (ISO-HDLC, as in zip and PNG) of the pieces in order.
 #[inline(never)]
 #[must_use]
 pub fn checksum(pieces: &[&[u8]]) -> u32 {
@@ -36,8 +35,7 @@ pub fn checksum(pieces: &[&[u8]]) -> u32 {
 }
 
 impl Section {
-    /// The number that stands for this section in the table; `None` for the header
-    /// and the table themselves.
+    /// The section's number in the table; `None` for the header and the table themselves.
     #[must_use]
     pub const fn kind(self) -> Option<u16> {
         match self {
@@ -53,7 +51,7 @@ impl Section {
         }
     }
 
-    /// The section a number of the table stands for.
+    /// The section with this number in the table.
     #[must_use]
     pub const fn from_kind(kind: u16) -> Self {
         match kind {
@@ -69,7 +67,7 @@ impl Section {
     }
 }
 
-/// One line of the section table.
+/// One entry of the section table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// What the section is.
@@ -96,7 +94,7 @@ impl Entry {
     }
 }
 
-/// A file whose header, table and checksums hold.
+/// A file whose header, table and checksums are valid.
 #[derive(Clone, Copy, Debug)]
 pub struct Container<'a> {
     bytes: &'a [u8],
@@ -104,10 +102,10 @@ pub struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// Checks header, section table, gaps and every CRC-32 of the file that `bytes` begin with.
+    /// Checks header, section table, gaps and every CRC-32 of the file at the start of `bytes`.
     ///
     /// # Errors
-    /// [`FormatError`] for the first thing that does not hold.
+    /// [`FormatError`] for the first rule that is broken.
     pub fn open(bytes: &'a [u8]) -> Result<Self, FormatError> {
         Fault::catch(|fault| Self::read(bytes, fault))
     }
@@ -133,7 +131,7 @@ impl<'a> Container<'a> {
         header.reserved(HEADER_BYTES - header.position())?;
         let table = header.take_items(sections, ENTRY_BYTES)?;
         let table_end = header.position();
-        // What follows the file was there to be read, too.
+        // The bytes after the file were given too.
         let Some(head) = bytes.get(..table_end) else {
             return header.found(ErrorKind::Truncated, HEADER_BYTES);
         };
@@ -189,7 +187,7 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// The file, without what follows it.
+    /// The file, without the bytes after it.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes

@@ -1,4 +1,4 @@
-//! Checks that the tensors of a file are exactly those of its network, in their one order.
+//! Checks that the tensors of a file are exactly those of its network, in the required order.
 
 use crate::architecture::{Architecture, Head};
 use crate::bytes::Fault;
@@ -9,10 +9,10 @@ use crate::schema::{Count, Part, Role, SCHEMA, Size, Slot};
 use crate::tensor::{Form, Matrix, Norm, RECORD_BYTES, Record, Tensors};
 use crate::{ErrorKind, Section};
 
-/// What the tensors are held against.
+/// What the tensors are checked against.
 pub(crate) struct Expected {
     pub(crate) architecture: Architecture,
-    /// What the file states, which must be the true maxima.
+    /// The limits that the file states, which must be the true maxima.
     pub(crate) limits: Limits,
     /// Pieces of the vocabulary.
     pub(crate) pieces: usize,
@@ -64,11 +64,11 @@ fn wrong_limit<T>(fault: &Fault, at: usize) -> Option<T> {
 struct Cursor<'a, 'e> {
     tensors: Tensors<'a>,
     fault: &'e Fault,
-    /// The next record, and the last one that was read.
+    /// The index of the next record, and the last record read.
     index: usize,
     record: Option<Record>,
     layer: u16,
-    /// What each [`Size`] stands for, in the layer at hand.
+    /// The value of each [`Size`] in the current layer.
     sizes: [usize; Size::COUNT],
     /// What is fixed, and the largest sizes of the layers so far.
     limits: Limits,
@@ -77,7 +77,7 @@ struct Cursor<'a, 'e> {
 impl<'a, 'e> Cursor<'a, 'e> {
     fn new(expected: &'e Expected, tensors: Tensors<'a>, fault: &'e Fault) -> Option<Self> {
         let stated = expected.limits;
-        // [CLS] and one [SEP] a text must fit.
+        // [CLS] and one [SEP] per text must fit.
         if stated.tokens < 1 + expected.texts() || stated.tokens > TOKENS {
             return wrong_limit(fault, 0);
         }
@@ -109,7 +109,7 @@ impl<'a, 'e> Cursor<'a, 'e> {
         })
     }
 
-    /// Writes down what is wrong with the record at hand.
+    /// Records what is wrong with the current record.
     fn found<T>(&self, kind: ErrorKind) -> Option<T> {
         self.fault
             .found(kind, Section::Tensors, self.index * RECORD_BYTES)
@@ -143,7 +143,7 @@ impl<'a, 'e> Cursor<'a, 'e> {
         self.record.as_ref().is_some_and(is_it)
     }
 
-    /// Checks the next record, which must be the one of this slot in this layer.
+    /// Checks the next record, which must be that of this slot in this layer.
     #[inline(never)]
     fn check(&mut self, slot: &Slot) -> Option<()> {
         if !self.is_next(slot.role) {
@@ -183,10 +183,10 @@ impl<'a, 'e> Cursor<'a, 'e> {
         Some(())
     }
 
-    /// Whether `record` is as its slot says, and nothing more.
+    /// Whether `record` agrees with its slot; checks nothing else.
     fn fits(&mut self, slot: &Slot, record: &Record) -> bool {
         let is_head = slot.rows == Size::OfHead;
-        // The tensor itself says how many these are.
+        // The tensor itself states these.
         if is_head || slot.rows == Size::Intermediate {
             self.set(slot.rows, record.rows);
         }

@@ -5,8 +5,8 @@ use crate::limits::Limits;
 use crate::schema::{Count, Part, Role};
 use crate::tensor::{Matrix, Norm, Tensors};
 
-/// One post-LayerNorm layer. Its tensors are views made when they are asked for: kept, they
-/// would be most of what is copied.
+/// One post-LayerNorm layer. Its tensors are views made on request: stored, they would be most of
+/// what is copied.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer<'a> {
     tensors: Tensors<'a>,
@@ -35,7 +35,7 @@ impl<'a> Layer<'a> {
 
     /// Record after the layer.
     fn end(&self) -> usize {
-        // Heads come first, and everything else once.
+        // Heads come first, and every other tensor occurs once.
         const {
             assert!(Role::Head.index_in_part() == 0);
             assert!(Part::Layer.tensors(Count::AnyNumber) == 1);
@@ -44,13 +44,13 @@ impl<'a> Layer<'a> {
         self.after_heads + const { Part::Layer.tensors(Count::One) }
     }
 
-    /// The heads that are left: `[2·query + value, hidden]` each.
+    /// The remaining heads, `[2·query + value, hidden]` each.
     pub fn heads(&self) -> impl Iterator<Item = Matrix<'a>> + Clone + use<'a> {
         let tensors = self.tensors;
         (self.first..self.after_heads).map(move |index| tensors.matrix_at(index))
     }
 
-    /// `[hidden, context]`: the values of the heads that are left.
+    /// `[hidden, context]`: the values of the remaining heads.
     #[must_use]
     pub fn attention_output(&self) -> Matrix<'a> {
         self.matrix(const { Role::AttentionOutput.index_in_part() })
@@ -80,7 +80,7 @@ impl<'a> Layer<'a> {
         self.norm(const { Role::MlpNorm.index_in_part() })
     }
 
-    /// The matrix that is number `index` after the heads.
+    /// Matrix `index` after the heads.
     fn matrix(&self, index: usize) -> Matrix<'a> {
         self.tensors.matrix_at(self.after_heads + index)
     }
@@ -102,7 +102,7 @@ pub struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    /// Of tensors that were checked, whose layers begin at record `first_of_layers`.
+    /// From checked tensors, whose layers begin at record `first_of_layers`.
     pub(crate) fn new(
         tensors: Tensors<'a>,
         stack: StackSettings,
@@ -131,20 +131,20 @@ impl<'a> Encoder<'a> {
         &self.limits
     }
 
-    /// What stands on the last layer.
+    /// What is on top of the last layer.
     #[must_use]
     pub fn head(&self) -> Head {
         self.head
     }
 
-    /// `[vocabulary, hidden]`: a row a token id.
+    /// `[vocabulary, hidden]`: one row per token id.
     #[must_use]
     pub fn token_embedding(&self) -> Matrix<'a> {
         let index = const { Role::TokenEmbedding.index_in_part() };
         self.tensors.matrix_at(index)
     }
 
-    /// `[tokens, hidden]`: a row a position.
+    /// `[tokens, hidden]`: one row per position.
     #[must_use]
     pub fn position_embedding(&self) -> Matrix<'a> {
         let index = const { Role::PositionEmbedding.index_in_part() };
@@ -154,14 +154,14 @@ impl<'a> Encoder<'a> {
     /// `[2, hidden]` for pairs, `[1, hidden]` or nothing for single texts.
     #[must_use]
     pub fn segment_embedding(&self) -> Option<Matrix<'a>> {
-        // The only one that can be absent: every other tensor that follows it is one place on.
+        // The only tensor that can be absent: if present, it moves those after it one record on.
         const { assert!(Part::Embeddings.tensors(Count::AtMostOne) == 1) };
         let required = const { Part::Embeddings.tensors(Count::One) };
         let index = const { Role::SegmentEmbedding.index_in_part() };
         (self.first_of_layers > required).then(|| self.tensors.matrix_at(index))
     }
 
-    /// LayerNorm after the sum of the three.
+    /// LayerNorm after the sum of the three embeddings.
     #[must_use]
     pub fn embedding_norm(&self) -> Norm<'a> {
         let after =
@@ -189,7 +189,7 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    /// The directory, for those who look rather than execute.
+    /// The directory, for tools that inspect the file rather than execute it.
     #[must_use]
     pub fn tensors(&self) -> Tensors<'a> {
         self.tensors

@@ -50,9 +50,9 @@ pub enum ErrorKind {
         /// Bytes given (saturated).
         given: u32,
     },
-    /// The section ends before the value that must stand here.
+    /// The section ends before a value that must be here.
     Truncated,
-    /// Bytes follow where the section must end.
+    /// Bytes follow after the required end of the section.
     Trailing,
     /// A CRC-32 does not match its bytes.
     Checksum,
@@ -68,25 +68,25 @@ pub enum ErrorKind {
     Reserved,
     /// The manifest does not decode.
     Manifest,
-    /// Text is not UTF-8, or a string that may not be empty is.
+    /// Text is not UTF-8, or a string is empty that must not be.
     Text,
     /// A tag names no role, layout or kind known here.
     Tag,
     /// A shape disagrees with the rest of the model.
     Shape,
-    /// An index points outside.
+    /// An index is out of range.
     Index,
-    /// A scale, bias or norm weight is NaN, infinite, or a scale is not positive.
+    /// A scale, bias or norm weight is NaN or infinite, or a scale is not positive.
     Scale,
-    /// A weight is outside −127…127, or a stored zero stands where none may.
+    /// A weight is outside −127…127, or a zero is stored where none may be.
     Weight,
-    /// The absolute weights of one row sum above [`crate::tensor::ROW_SUM_LIMIT`].
+    /// The absolute weights of one row add up to more than [`crate::tensor::ROW_SUM_LIMIT`].
     RowSum,
     /// A stated maximum is not the maximum.
     Limit,
 }
 
-/// Why bytes are not a model: what, in which section, how far into it.
+/// Why bytes are not a model: what is wrong, in which section, and at which offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FormatError {

@@ -1,5 +1,4 @@
-//! The `.neuro` model file, checked once into a borrowed view that cannot fail
-//! afterwards.
+//! The `.neuro` model file: checked once, then a borrowed view that cannot fail.
 //!
 //! ```text
 //! bytes ── container ──► sections ──► Model::open ──► Model<'a>
@@ -8,10 +7,10 @@
 //!                        tensors, weights
 //! ```
 //!
-//! [`Model::open`] reads every byte it will ever trust: lengths, checksums, index
-//! ranges, scales, row sums. Any bytes give a [`Model`] or a [`FormatError`] that
-//! names the section and the offset; never a panic, no allocation, time linear in
-//! the file. The normative description is `docs/format.md`.
+//! [`Model::open`] checks everything that is trusted later: lengths, checksums, index ranges,
+//! scales, row sums. Any bytes give a [`Model`] or a [`FormatError`] that names the section and the
+//! offset. It never panics or allocates, and takes time linear in the file. The normative
+//! description is `docs/format.md`.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,7 @@
-//! The maxima that decide how much scratch memory a model needs.
+//! The maxima that determine how much scratch memory a model needs.
 //!
-//! They stand in a section of fixed layout, so that a `const fn` can read them
-//! while firmware is compiled; [`crate::Model::open`] checks that each is the
-//! true maximum.
+//! They are in a section of fixed layout, so that a `const fn` can read them while firmware is
+//! compiled; [`crate::Model::open`] checks that each is the true maximum.
 
 use crate::bytes::Reader;
 use crate::container::{ENTRY_BYTES, HEADER_BYTES, MAGIC};
@@ -77,7 +76,7 @@ impl Limits {
 
     /// Reads the limits of a file at compile time, for the size of a static.
     ///
-    /// Only finds the section; [`crate::Model::open`] is what checks a file.
+    /// Only finds the section; [`crate::Model::open`] checks the file.
     ///
     /// # Panics
     /// When `file` is not a `.neuro` file with a limits section. In a `const` this

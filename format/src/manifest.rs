@@ -1,9 +1,9 @@
 //! What the model is: a record in the postcard wire format with a version of its own.
 //!
-//! Only facts of fixed size live here, so that it decodes without memory. A change of any field
-//! is a new [`VERSION`]: postcard cannot tell an old record from a damaged one. Every version
-//! stays readable; a writer uses the first one that can say what it has to say, so that older
-//! readers keep reading what they can execute.
+//! It holds only facts of fixed size, so it decodes without memory. A change of any field needs a
+//! new [`VERSION`]: postcard cannot tell an old record from a damaged one. Every version remains
+//! readable; a writer uses the first one that can express the model, so that older readers can
+//! still read what they can execute.
 
 use serde::Deserialize;
 
@@ -28,9 +28,9 @@ pub struct Manifest<'a> {
     pub version: u16,
     /// Name the author gave the model.
     pub name: &'a str,
-    /// What kind of network, with what is needed to execute it.
+    /// The kind of network, with the settings needed to execute it.
     pub architecture: Architecture,
-    /// How text becomes token ids.
+    /// How text is turned into token ids.
     pub tokenizer: TokenizerSettings,
     /// Where it comes from.
     pub provenance: Provenance<'a>,
@@ -38,7 +38,7 @@ pub struct Manifest<'a> {
     pub scores: Scores,
 }
 
-/// How text becomes token ids.
+/// How text is turned into token ids.
 #[cfg_attr(feature = "alloc", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenizerSettings {
@@ -68,7 +68,7 @@ pub struct Provenance<'a> {
     pub data: [u8; 32],
 }
 
-/// Scores in per cent, where they were measured.
+/// Scores in per cent, if they were measured.
 #[cfg_attr(feature = "alloc", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Scores {
@@ -81,7 +81,7 @@ pub struct Scores {
 }
 
 impl<'a> Manifest<'a> {
-    /// Of a record that is none.
+    /// The placeholder for a record that is missing.
     pub(crate) const EMPTY: Self = Self {
         version: 0,
         name: "",
@@ -136,7 +136,7 @@ impl<'a> Manifest<'a> {
         Some(manifest)
     }
 
-    /// Field by field: a visitor for each type, as serde derives them, is five times the code.
+    /// Field by field: a visitor for each type, as serde derives it, is five times the code.
     pub(crate) fn decode(record: &mut &'a [u8]) -> Option<Self> {
         let version = take_u16(record)?;
         let name = take_text(record)?;
@@ -181,8 +181,8 @@ impl<'a> Manifest<'a> {
     }
 }
 
-/// Version 1 knows one kind of stack: BERT's, with a head for classes. It has the pooling, which
-/// is the head's, among the settings of the stack.
+/// Version 1 knows one kind of stack: BERT's, with a head for classes. It stores the pooling, which
+/// belongs to the head, among the settings of the stack.
 fn decode_architecture(record: &mut &[u8], version: u16) -> Option<Architecture> {
     // Each of these has one variant so far, so that one copy of the code reads them all.
     const _: () = assert!(
@@ -219,7 +219,7 @@ fn take_zero(record: &mut &[u8]) -> Option<()> {
     (take_u16(record)? == 0).then_some(())
 }
 
-/// The variant whose number stands next.
+/// The variant whose number comes next.
 fn take_variant<T: Numbered>(record: &mut &[u8]) -> Option<T> {
     let number = take_u16(record)?;
     T::VARIANTS.get(usize::from(number)).copied()
@@ -245,7 +245,7 @@ fn take_u16(record: &mut &[u8]) -> Option<u16> {
     take_integer(record)
 }
 
-/// 0 or 1, as a `bool` is, and what stands in front of an optional value.
+/// 0 or 1, as for a `bool`, and in front of an optional value.
 fn take_bool(record: &mut &[u8]) -> Option<bool> {
     let (&byte, rest) = record.split_first()?;
     *record = rest;
@@ -266,7 +266,7 @@ fn take_text<'a>(record: &mut &'a [u8]) -> Option<&'a str> {
     (text.len() == bytes.len()).then_some(text)
 }
 
-/// An array has no length in front of it.
+/// An array is not preceded by a length.
 fn take_hash(record: &mut &[u8]) -> Option<[u8; 32]> {
     let (&hash, rest) = record.split_first_chunk()?;
     *record = rest;

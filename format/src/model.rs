@@ -1,4 +1,4 @@
-//! The one way in: bytes to a model.
+//! The only entry point: bytes to a model.
 
 use crate::architecture::{Architecture, Head};
 use crate::bytes::{Fault, Reader};
@@ -15,7 +15,7 @@ use crate::{ErrorKind, FormatError, Limits, Manifest, Section};
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'a> {
     bytes: &'a [u8],
-    /// The record, which was checked.
+    /// The checked record.
     manifest: &'a [u8],
     tokenizer: TokenizerSettings,
     labels: StringTable<'a>,
@@ -25,22 +25,21 @@ pub struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    /// Checks the file that `bytes` begin with, and returns the view.
+    /// Checks the file at the start of `bytes`, and returns the view.
     ///
     /// Linear in the file, without allocation. Nothing about the view can fail afterwards. The
-    /// header says how long the file is, so a whole flash partition can be given; who knows the
-    /// length of a file asks [`Model::open_whole`].
+    /// header states how long the file is, so a whole flash partition can be given; a caller that
+    /// knows the length of the file uses [`Model::open_whole`].
     ///
     /// # Errors
-    /// A [`FormatError`] naming the first thing that does not hold, its section
-    /// and its offset there.
-    // Its stack is given back before the model runs.
+    /// A [`FormatError`] naming the first rule that is broken, the section and the offset there.
+    // Its stack frame is released before the model runs.
     #[inline(never)]
     pub fn open(bytes: &'a [u8]) -> Result<Self, FormatError> {
         Fault::catch(|fault| Self::read(bytes, fault))
     }
 
-    /// Checks a file of known length, as a disk or a network gives it: bytes that follow it are
+    /// Checks a file of known length, as read from a disk or a network: bytes after its end are
     /// damage.
     ///
     /// # Errors
@@ -111,26 +110,26 @@ impl<'a> Model<'a> {
         })
     }
 
-    /// The file, without what follows it.
+    /// The file, without the bytes after it.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// What the model is, decoded each time: kept, it would be most of this view, and a device asks
-    /// for little of it.
+    /// What the model is, decoded on each call: stored, it would be most of this view, and a device
+    /// needs little of it.
     #[must_use]
     pub fn manifest(&self) -> Manifest<'a> {
         Manifest::decode(&mut &*self.manifest).unwrap_or(Manifest::EMPTY)
     }
 
-    /// How text becomes token ids, as the manifest says.
+    /// How text is turned into token ids, as the manifest states it.
     #[must_use]
     pub fn tokenizer(&self) -> TokenizerSettings {
         self.tokenizer
     }
 
-    /// The maxima that decide the scratch memory.
+    /// The maxima that determine the scratch memory.
     #[must_use]
     pub fn limits(&self) -> Limits {
         match &self.network {
@@ -156,7 +155,8 @@ impl<'a> Model<'a> {
         self.characters
     }
 
-    /// The directory of tensors, whatever the network: for those who look rather than execute.
+    /// The directory of tensors of any network, for tools that inspect the file rather than execute
+    /// it.
     #[must_use]
     pub fn tensors(&self) -> Tensors<'a> {
         match &self.network {
@@ -164,7 +164,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// The network, of the one kind that the file has.
+    /// The network of the file, of whichever kind.
     #[must_use]
     pub fn network(&self) -> &Network<'a> {
         &self.network

@@ -2,8 +2,8 @@
 
 use crate::encoder::Encoder;
 
-/// The network of a [`crate::Model`]. Who executes one kind of network says so by a `match`:
-/// another kind is never taken for it.
+/// The network of a [`crate::Model`]. Code that executes one kind of network selects it with a
+/// `match`: another kind is never mistaken for it.
 #[derive(Clone, Copy, Debug)]
 pub enum Network<'a> {
     /// One stack that reads a whole text at once, with its head.

@@ -1,8 +1,8 @@
-//! What a network's tensors are: one table for reader, writer, `neuroprune inspect` and the
+//! The tensors of a network: one table for reader, writer, `neuroprune inspect` and the
 //! specification.
 //!
-//! [`SCHEMA`] has a line for each [`Role`]: where it stands in the directory, how often, in which
-//! form and with which shape. `docs/format.md` repeats it; a test compares the two.
+//! [`SCHEMA`] has a line for each [`Role`]: where it is in the directory, how often, in which form
+//! and with which shape. `docs/format.md` repeats it; a test compares the two.
 
 use crate::tensor::layout::Form;
 
@@ -13,18 +13,18 @@ pub enum Part {
     Embeddings,
     /// A layer; as many as the stack has.
     Layer,
-    /// What stands on the stack; once.
+    /// What is on top of the stack; once.
     Head,
 }
 
-/// How often a tensor stands in its part.
+/// How often a tensor occurs in its part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     /// Once.
     One,
-    /// Once, or it is absent.
+    /// Once, or absent.
     AtMostOne,
-    /// By ascending number, with gaps where some were cut.
+    /// Any number, ascending, with gaps where some were cut.
     AnyNumber,
 }
 
@@ -41,11 +41,11 @@ pub enum Size {
     Texts,
     /// Width of the residual stream.
     Hidden,
-    /// Query, key and value rows of one head, at least 1: the tensor says how many.
+    /// Query, key and value rows of one head, at least 1: the tensor states how many.
     OfHead,
     /// Value rows of all heads of the layer.
     Context,
-    /// Neurons of the layer's MLP: the first matrix says how many.
+    /// Neurons of the layer's MLP: the first matrix states how many.
     Intermediate,
     /// Classes.
     Labels,
@@ -56,9 +56,9 @@ pub enum Size {
 pub struct Slot {
     /// The role.
     pub role: Role,
-    /// Where it stands.
+    /// The part it belongs to.
     pub part: Part,
-    /// How often it stands there.
+    /// How often it occurs there.
     pub count: Count,
     /// What its bytes begin with, and how it is used.
     pub form: Form,
@@ -68,7 +68,8 @@ pub struct Slot {
     pub cols: Size,
 }
 
-/// Roles and their lines of the table are written together, so that neither is without the other.
+/// Roles and their lines of the table are written together, so that neither exists without the
+/// other.
 macro_rules! schema {
     ($(
         $(#[$doc:meta])*
@@ -102,11 +103,11 @@ macro_rules! schema {
 }
 
 schema! {
-    /// One row a token id.
+    /// One row per token id.
     TokenEmbedding "token embedding" Embeddings One Table [Pieces, Hidden]
-    /// One row a position.
+    /// One row per position.
     PositionEmbedding "position embedding" Embeddings One Table [Tokens, Hidden]
-    /// One row a text of a pair.
+    /// One row per text of a pair.
     SegmentEmbedding "segment embedding" Embeddings AtMostOne Table [Texts, Hidden]
     /// LayerNorm after the embeddings.
     EmbeddingNorm "embedding norm" Embeddings One Norm [One, Hidden]
@@ -129,7 +130,7 @@ schema! {
 /// Every role, in the order of its number and of the directory within its part.
 pub static SCHEMA: [Slot; SLOTS.len()] = SLOTS;
 
-/// How many of the first `slots` lines of the table are in `part`, as often as `count` says.
+/// How many of the first `slots` lines of the table are in `part` and have this `count`.
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler alone")]
 const fn count_slots(slots: usize, part: Part, count: Count) -> usize {
     let (mut index, mut found) = (0, 0);
@@ -144,14 +145,15 @@ const fn count_slots(slots: usize, part: Part, count: Count) -> usize {
 }
 
 impl Part {
-    /// Tensors that stand in it as often as `count` says.
+    /// Number of its lines that have this `count`.
     pub(crate) const fn tensors(self, count: Count) -> usize {
         count_slots(SLOTS.len(), self, count)
     }
 }
 
 impl Slot {
-    /// Whether it is a matrix of a layer: what is pruned, and what sparsity is a share of.
+    /// Whether it is a matrix of a layer. These are pruned, and sparsity is a share of their
+    /// weights.
     #[must_use]
     pub fn is_prunable(&self) -> bool {
         self.part == Part::Layer && self.form == Form::Matrix
@@ -159,12 +161,12 @@ impl Slot {
 }
 
 impl Role {
-    /// The role that a number of a record stands for.
+    /// The role with this number in a record.
     pub(crate) fn of(number: u8) -> Option<Self> {
         Some(SCHEMA.get(usize::from(number).wrapping_sub(1))?.role)
     }
 
-    /// The number that stands for this role in a record.
+    /// The role's number in a record.
     #[must_use]
     pub fn tag(self) -> u8 {
         self as u8 + 1
@@ -177,15 +179,15 @@ impl Role {
         SCHEMA.get(self as usize).unwrap_or(first)
     }
 
-    /// Tensors of its part in front of this one, of those that stand there once.
+    /// Tensors of its part before this one, counting those that occur once.
     #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler alone")]
     pub(crate) const fn index_in_part(self) -> usize {
         let index = self as usize;
         count_slots(index, SLOTS[index].part, Count::One)
     }
 
-    /// Where a tensor must stand: embeddings, then layer by layer, then the head. A number above
-    /// zero, since comparing tuples is far more code.
+    /// The place of a tensor in the order: embeddings, then layer by layer, then the head. A number
+    /// above zero, since comparing tuples takes far more code.
     pub(crate) fn place(self, layer: u16, head: u16) -> u64 {
         let part = self.slot().part as u16 + 1;
         [part, layer, self as u16, head]

@@ -58,7 +58,7 @@ impl<'a> StringTable<'a> {
         self.count
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -74,7 +74,7 @@ impl<'a> StringTable<'a> {
         self.text.get(self.offset(index)..self.offset(index + 1))
     }
 
-    /// The bytes of string `index`; none outside the table.
+    /// The bytes of string `index`; empty outside the table.
     #[inline]
     fn bytes(&self, index: usize) -> &'a [u8] {
         let range = self.offset(index)..self.offset(index + 1);
@@ -98,7 +98,8 @@ impl<'a> StringTable<'a> {
     }
 }
 
-/// What `bytes` begin with that is UTF-8. `from_utf8` is made for long texts, which is code.
+/// The longest prefix of `bytes` that is UTF-8. `from_utf8` is made for long texts, which takes
+/// more code.
 #[inline(never)]
 pub(crate) fn valid_text(bytes: &[u8]) -> &str {
     let first = bytes.utf8_chunks().next();
@@ -123,7 +124,7 @@ impl<'a> Vocabulary<'a> {
         if initial > pieces.len() {
             return reader.found(ErrorKind::Index, initial_at);
         }
-        // Both halves ascend strictly by bytes, or binary search is not exact.
+        // Both halves must ascend strictly by bytes for binary search to be exact.
         let mut previous: &[u8] = &[];
         for index in 0..pieces.len() {
             let piece = pieces.bytes(index);
@@ -162,8 +163,8 @@ impl<'a> Vocabulary<'a> {
     /// The longest piece that `word` begins with: its token id and its length in
     /// bytes. `continuing` chooses between the two halves.
     ///
-    /// The candidates stay one contiguous range of the sorted half; each further
-    /// byte of `word` narrows it by two binary searches.
+    /// The candidates are always one contiguous range of the sorted half; each further byte of
+    /// `word` narrows it by two binary searches.
     #[must_use]
     pub fn longest_match(&self, word: &str, continuing: bool) -> Option<(usize, usize)> {
         let (mut low, mut high) = if continuing {
@@ -186,8 +187,8 @@ impl<'a> Vocabulary<'a> {
         longest
     }
 
-    /// First piece in `low..high` whose byte at `depth`, plus one, is at least `bound`; a
-    /// piece that ends before counts as 0 there.
+    /// First piece in `low..high` whose byte at `depth`, plus one, is at least `bound`; a piece
+    /// that ends before it counts as 0 there.
     #[inline(never)]
     fn first_from(&self, mut low: usize, mut high: usize, depth: usize, bound: u16) -> usize {
         while low < high {

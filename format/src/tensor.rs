@@ -1,9 +1,8 @@
 //! Tensors: a directory of fixed records, and checked views of their weights.
 //!
-//! Each record names a role, a layout and a range of the weights section. A
-//! [`Matrix`] is read row by row; cut rows are rows without weights, so that a
-//! kernel has one path for all of them. Each layout has a file of its own: how its
-//! rows are taken off, what is checked, which entries they have.
+//! Each record names a role, a layout and a range of the weights section. A [`Matrix`] is read row
+//! by row; cut rows are rows without weights, so that a kernel has one path for all rows. Each
+//! layout has a file of its own: how its rows are read, what is checked, which entries they have.
 
 mod bitmap;
 mod blocks;
@@ -35,10 +34,10 @@ use crate::{ErrorKind, Section};
 pub const RECORD_BYTES: usize = 32;
 /// Tensors begin on multiples of this within the weights section.
 pub const TENSOR_ALIGNMENT: usize = 4;
-/// Largest Σ|w| of a stored row. Two 24-bit lanes of one 64-bit accumulator stay
-/// apart up to here: 127 · 66,052 < 2²³.
+/// Largest Σ|w| of a stored row. Two 24-bit lanes of one 64-bit accumulator do not overlap up to
+/// this limit: 127 · 66,052 < 2²³.
 pub const ROW_SUM_LIMIT: u32 = 66_052;
-/// Longest word, in characters, a tokenizer may be asked to split.
+/// Longest word, in characters, that a tokenizer may be asked to split.
 pub const WORD_CHARACTERS: u16 = 100;
 /// One record of the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +50,7 @@ pub struct Record {
     pub flags: u8,
     /// Layer it belongs to, 0 outside of layers.
     pub layer: u16,
-    /// Number of the head in the layer, 0 for others.
+    /// Number of the head in the layer, 0 for other roles.
     pub head: u16,
     /// Outputs, cut rows included.
     pub rows: usize,
@@ -72,7 +71,7 @@ impl Record {
         self.rows.saturating_sub(self.query_rows.saturating_mul(2))
     }
 
-    /// Reads the record at `at` of the directory, and checks what it says of itself.
+    /// Reads the record at `at` in the directory, and checks the record by itself.
     fn read(bytes: &[u8; RECORD_BYTES], at: usize, fault: &Fault) -> Option<Self> {
         let found = |kind, within| fault.found(kind, Section::Tensors, at + within);
         let [role, _, flags, reserved, ..] = *bytes;
@@ -96,7 +95,7 @@ impl Record {
         Some(record)
     }
 
-    /// What stands in these bytes; nothing where a tag is not known.
+    /// The record in these bytes; `None` if a tag is not known.
     #[inline(never)]
     fn of(bytes: &[u8; RECORD_BYTES]) -> Option<Self> {
         let [role, layout, flags, ..] = *bytes;
@@ -124,7 +123,7 @@ pub struct Tensors<'a> {
 }
 
 impl<'a> Tensors<'a> {
-    /// Checks every record's shape of bytes: tags, flags, order, ranges.
+    /// Checks the form of every record: tags, flags, order, ranges.
     pub(crate) fn read(records: &'a [u8], weights: &'a [u8], fault: &Fault) -> Option<Self> {
         let mut end = 0;
         let mut previous = 0;
@@ -176,14 +175,14 @@ impl<'a> Tensors<'a> {
         self.records.len() / RECORD_BYTES
     }
 
-    /// Record `index`, which was checked, as a matrix.
+    /// The checked record `index`, as a matrix.
     #[inline(never)]
     pub(crate) fn matrix_at(&self, index: usize) -> Matrix<'a> {
         let view = |record| Matrix::view(&record, self.weights, &Fault::new());
         self.record(index).and_then(view).unwrap_or_default()
     }
 
-    /// Record `index`, which was checked, as a LayerNorm.
+    /// The checked record `index`, as a LayerNorm.
     #[inline(never)]
     pub(crate) fn norm_at(&self, index: usize) -> Norm<'a> {
         let view = |record| Norm::view(&record, self.weights, &Fault::new());
@@ -194,9 +193,9 @@ impl<'a> Tensors<'a> {
         self.weights
     }
 
-    /// The view of a matrix record; nothing for other layouts.
+    /// The view of a matrix record; `None` for other layouts.
     ///
-    /// Anyone can make a [`Record`], so its weights are checked once more.
+    /// Any code can make a [`Record`], so its weights are checked again.
     #[must_use]
     pub fn matrix(&self, record: &Record) -> Option<Matrix<'a>> {
         let fits = record.layout.form == Form::Matrix && record.query_rows <= record.rows / 2;
@@ -206,7 +205,7 @@ impl<'a> Tensors<'a> {
     }
 }
 
-/// Checks that the f16 from `at` of the section on are finite.
+/// Checks that the f16 values of the section from `at` onwards are finite.
 #[inline(never)]
 fn check_numbers(numbers: &[u8], at: usize, fault: &Fault) -> Option<()> {
     for (index, &bits) in numbers.as_chunks().0.iter().enumerate() {

@@ -1,7 +1,7 @@
-//! From quantised tensors to the bytes of a file.
+//! Turns quantised tensors into the bytes of a file.
 //!
-//! The writer chooses each matrix's layout, cuts zero rows and columns, and ends
-//! by opening what it wrote: a file it returns is a file [`Model::open`] accepts.
+//! The writer chooses each matrix's layout, cuts zero rows and columns, and finally opens what it
+//! wrote: every file it returns is one that [`Model::open`] accepts.
 
 mod bitmap;
 mod blocks;
@@ -97,7 +97,7 @@ pub struct NormSource {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// A tensor's vectors do not have the lengths its shape says.
+    /// A tensor's vectors do not have the lengths that its shape requires.
     Lengths {
         /// What the tensor is for.
         role: Role,
@@ -113,7 +113,7 @@ pub enum WriteError {
         /// What [`LayoutChoice::Forced`] asked for.
         pattern: Pattern,
     },
-    /// Something is larger than the format can say.
+    /// Something is larger than the format can express.
     TooLarge(Section),
     /// The finished bytes do not open.
     Format(FormatError),

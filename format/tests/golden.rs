@@ -1,6 +1,6 @@
-//! The golden files of format version 2: the writer still makes these bytes, and
-//! the view still reads these values. Golden files of released versions are kept for
-//! ever; `NEUROPRUNE_BLESS=1` writes the newest ones again before a release.
+//! The golden files of format version 2: the writer still makes these bytes, and the view still
+//! reads these values. Golden files of released versions are kept for ever; `NEUROPRUNE_BLESS=1`
+//! rewrites the newest ones before a release.
 #![cfg(feature = "alloc")]
 #![allow(
     clippy::unwrap_used,
@@ -83,8 +83,8 @@ fn view_reads_the_facts() {
     assert_eq!(manifest.scores.runtime, Some(90.25));
 }
 
-/// The golden model with the manifest in version 2: what a writer makes where version 1 cannot
-/// say what the model is.
+/// The golden model with the manifest in version 2: what a writer makes when version 1 cannot
+/// express the model.
 fn in_manifest_version_2() -> Vec<u8> {
     let container = Container::open(GOLDEN).unwrap();
     let mut sections: Vec<_> = container
@@ -140,7 +140,7 @@ fn a_manifest_is_not_written_in_a_version_that_nobody_reads() {
     }
 }
 
-/// A flash partition is longer than the file in it, whatever the rest holds.
+/// A flash partition is longer than the file in it, and the rest may hold anything.
 #[test]
 fn what_follows_the_file_is_not_read() {
     for rest in [&[0xff; 4_096][..], GOLDEN, &[0]] {
@@ -368,7 +368,7 @@ fn view_reads_bitmap_and_blocks() {
             (3, vec![(0, 7), (255, 8)]),
         ]
     );
-    // Zeros within blocks are stored, but are no weights.
+    // Zeros within blocks are stored, but do not count as weights.
     assert_eq!(layers[1].mlp_output().count_nonzeros(), 8);
 }
 

@@ -1,5 +1,4 @@
-//! Whatever the bytes are, opening them gives a model or an error, and a model
-//! keeps every promise of its view.
+//! Opening any bytes gives a model or an error, and a model keeps every promise of its view.
 #![cfg(feature = "alloc")]
 #![allow(
     clippy::unwrap_used,
@@ -157,7 +156,7 @@ fn random_damage_is_survived() {
             damage(&mut bytes, &mut random);
         }
         let stale = open(&bytes);
-        // What follows a file becomes part of it.
+        // The bytes after the file become part of it.
         let is_lengthened = random.below(2) == 0;
         if is_lengthened {
             with_length(&mut bytes);
@@ -166,11 +165,11 @@ fn random_damage_is_survived() {
         assert!(stale.is_err() || is_lengthened || repaired.is_ok());
         opened += u64::from(repaired.is_ok());
     }
-    // Damage that mostly dies in the header would test little.
+    // If most damage were rejected at the header, this would test little.
     assert!(opened > DAMAGED_FILES / 20, "only {opened} files opened");
 }
 
-/// One change, as far as `bytes` are still long enough for it.
+/// One change, if `bytes` are still long enough for it.
 fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
     let edge = EDGES[random.below(EDGES.len())].to_le_bytes();
     let field = match random.below(14) {
@@ -242,8 +241,7 @@ impl Random {
     }
 }
 
-/// A file taken apart. Put together here once more, not by the writer, so that the
-/// two check each other.
+/// A file taken apart. It is reassembled here, not by the writer, so that the two check each other.
 #[derive(Clone)]
 struct Parts(Vec<Part>);
 
@@ -383,7 +381,7 @@ fn header_errors() {
         given: given - 1,
     };
     assert_raw(shorter, Header, 12, |bytes| bytes.truncate(bytes.len() - 1));
-    // The table is not in what the file says is its own.
+    // The table is outside the length that the file states.
     assert_raw(ErrorKind::Truncated, Header, 32, |bytes| {
         bytes[12..16].copy_from_slice(&[99, 0, 0, 0])
     });
@@ -566,7 +564,7 @@ fn string_errors() {
     assert_edit(Labels, 12, &[1], ErrorKind::Text, 10); // offsets that descend
     assert_edit(Labels, 14, &[0x12], ErrorKind::Truncated, 16);
     assert_edit(Labels, 14, &[0x10], ErrorKind::Trailing, 32);
-    assert_edit(Labels, 12, &[10], ErrorKind::Text, 10); // inside of ß
+    assert_edit(Labels, 12, &[10], ErrorKind::Text, 10); // inside ß
     assert_edit(Labels, 25, &[0xff], ErrorKind::Text, 25);
     assert_refused(ErrorKind::Limit, Labels, 0, |parts| {
         *parts.section(Labels) = [0, 0, 0, 0, 2, 0, 0, 0, 0, 0].to_vec();
@@ -658,7 +656,7 @@ fn record_errors() {
     assert_edit(Tensors, head + 24, &[0xff; 4], ErrorKind::Shape, head);
     assert_edit(Tensors, head + 1, &[4, 0], ErrorKind::Shape, head);
     assert_edit(Tensors, head + 12, &[7], ErrorKind::Shape, head);
-    // One value row less, and W_O is too wide.
+    // With one value row fewer, W_O is too wide.
     let (output, _) = record(Role::AttentionOutput, 0);
     assert_refused(ErrorKind::Shape, Tensors, output * RECORD_BYTES, |parts| {
         parts.section(Tensors)[head + 24] = 3;
@@ -687,7 +685,7 @@ fn record_errors() {
     assert_refused(ErrorKind::Truncated, Tensors, classifier + 24, |parts| {
         parts.section(Tensors).truncate(classifier + 25);
     });
-    // A classifier of layer 1 behind that of layer 0.
+    // A classifier of layer 1 after that of layer 0.
     assert_refused(
         ErrorKind::Trailing,
         Tensors,
@@ -743,11 +741,11 @@ fn weight_errors() {
         assert_edit(Weights, at, &[0x80], ErrorKind::Weight, at);
     }
 
-    // Row map, behind six biases: a bit beyond the rows, a row too many.
+    // Row map, after six biases: a bit beyond the rows, a row too many.
     let map = weight_at(Role::Head, 0, 12);
     assert_edit(Weights, map, &[0x65], ErrorKind::Reserved, map);
     assert_edit(Weights, map, &[0x27], ErrorKind::Truncated, map + 5);
-    // One row less leaves weights over.
+    // One row fewer leaves weights over.
     assert_edit(Weights, map, &[0x24], ErrorKind::Trailing, map + 15);
 
     // Column list: outside, repeated, too long.
@@ -811,7 +809,7 @@ fn stream_errors() {
 #[test]
 fn row_sum_errors() {
     use Pattern::{Bitmap, Blocks2, Blocks4, DeltaU8};
-    // Behind a count of three bytes or 75 bytes of bits: the last of the 521 weights.
+    // After a count of three bytes or 75 bytes of bits: the last of the 521 weights.
     for (layout, last) in [
         (DeltaU8, 3 + 521 * 2 - 1),
         (Bitmap, 75 + 521 - 1),
@@ -841,7 +839,7 @@ fn row_sum_error(layout: Pattern, last: usize) {
         .find(|record| record.role == Role::MlpOutput);
     let matrix = matrix.unwrap();
     assert_eq!(matrix.layout.pattern, layout);
-    // Behind six scales, and six halves of a count.
+    // After six scales, and six halves of a count.
     let is_counted = matches!(layout, Pattern::Blocks2 | Pattern::Blocks4);
     let stream = matrix.offset + 6 + if is_counted { 3 } else { 0 };
     let last = stream + last;
@@ -867,7 +865,7 @@ fn layouts_record(role: Role, layer: u16) -> (usize, Record) {
     records.find(is_this).unwrap()
 }
 
-/// Edits of a matrix of the model `layouts`, behind its scales: byte, value, error, its byte.
+/// Edits of a matrix of the model `layouts`, after its scales: byte, value, error, its byte.
 #[track_caller]
 fn assert_row_edits(
     (role, layer): (Role, u16),
@@ -934,7 +932,7 @@ fn block_errors() {
         (0, &[0x2e], Truncated, 2),
         (1, &[0x03], Truncated, 32),
         (1, &[0x01], Trailing, 37),
-        (1, &[0x12], ErrorKind::Reserved, 1), // a half behind the last row
+        (1, &[0x12], ErrorKind::Reserved, 1), // a half after the last row
         (17, &[0], Order, 17),
         (17, &[4], Index, 17),
         (6, &[0x80], Weight, 6),

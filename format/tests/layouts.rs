@@ -1,5 +1,4 @@
-//! Every layout stores every matrix that it can store, and the writer's choices are
-//! what they say.
+//! Every layout stores every matrix that it can store, and the writer chooses as documented.
 #![cfg(feature = "alloc")]
 #![allow(
     clippy::unwrap_used,
@@ -112,7 +111,7 @@ fn entries(row: RowWeights<'_>) -> (usize, usize) {
     }
 }
 
-/// Bytes × work, from what the file says.
+/// Bytes × work, computed from the file.
 fn price(record: &Record, matrix: &Matrix<'_>, costs: &LayoutCosts) -> u64 {
     let entry = match record.layout.pattern {
         Pattern::Columns => costs.columns,
@@ -184,7 +183,7 @@ proptest! {
         }
     }
 
-    /// `Smallest` is what it was before there were other layouts.
+    /// `Smallest` chooses as it did before there were other layouts.
     #[test]
     fn smallest_is_dense_or_delta((cols, weights) in weights()) {
         let lay_out = |layout| model(cols, weights.clone(), layout).to_bytes();
@@ -205,7 +204,7 @@ proptest! {
         };
         let forced = matrices().map(LayoutChoice::Forced);
         let mut prices: Vec<u64> = forced.into_iter().filter_map(price_of).collect();
-        // Where a list of columns is smaller but dearer, all columns may be cheaper.
+        // Where a list of columns is smaller but costs more work, all columns may be cheaper.
         prices.push(all_columns_price(cols, &weights, &costs));
         let found = price_of(LayoutChoice::Cheapest(costs)).unwrap();
         prop_assert_eq!(Some(found), prices.into_iter().min());
@@ -227,7 +226,7 @@ fn all_columns_price(cols: usize, weights: &[i8], costs: &LayoutCosts) -> u64 {
     (map + stored * (1 + cols)) as u64 * work
 }
 
-/// Each layout is the cheapest of something.
+/// Each layout is the cheapest for some matrix.
 #[test]
 fn every_layout_has_its_use() {
     let costs = LayoutCosts {
@@ -240,7 +239,7 @@ fn every_layout_has_its_use() {
         blocks4: 830,
         row: 2_000,
     };
-    // Every row kept elsewhere, so that no list of columns helps.
+    // Each row keeps different columns, so that no list of columns helps.
     let chosen = |is_kept: fn(usize) -> bool| {
         let weights = (0..ROWS * 400).map(|at| i8::from(is_kept((at + at / 400 * 53) % 400)));
         let source = model(400, weights.collect(), LayoutChoice::Cheapest(costs));
@@ -255,7 +254,7 @@ fn every_layout_has_its_use() {
     assert_eq!(chosen(|column| column % 40 < 4), Pattern::Blocks4);
 }
 
-/// Where naming the columns saves nothing, nothing is named.
+/// If naming the columns saves nothing, no columns are named.
 #[test]
 fn a_list_of_columns_cannot_be_forced_where_it_saves_nothing() {
     let forced = LayoutChoice::Forced(Pattern::Columns);

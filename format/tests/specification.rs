@@ -1,4 +1,4 @@
-//! `docs/format.md` and the code say the same about tensors.
+//! `docs/format.md` and the code agree about tensors.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use neuroprune_format::schema::{Count, SCHEMA};

@@ -33,7 +33,7 @@ fn document_shows_what_the_writer_makes() {
     let later = |role, layer| self::tensor(&layouts, role, layer).1;
     let table_end = HEADER_BYTES + container.entries().len() * ENTRY_BYTES;
     let output_at = self::tensor(&file, Role::MlpOutput, 1).0 * RECORD_BYTES;
-    // Behind targets (39 bytes), two counts and the outcomes of ASCII.
+    // After targets (39 bytes), two counts and the outcomes of ASCII.
     let runs = 39 + 8 + 256;
     let expected = BTreeMap::from([
         ("header", &file[..HEADER_BYTES]),
@@ -92,7 +92,7 @@ fn dumps(document: &str) -> BTreeMap<&str, Vec<u8>> {
     dumps
 }
 
-/// So that a failure prints what belongs into the document.
+/// So that a failure prints what belongs in the document.
 fn spaced(bytes: &[u8]) -> String {
     let bytes: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     bytes.join(" ")

@@ -1,4 +1,4 @@
-//! What the programs for a PC share: marks for the counter, files, a text.
+//! What the programs for a PC share: marks for the counter, files, and a text.
 //!
 //! `cargo xtask bench --board x86-64` runs `count_matrices` and `count_model` under
 //! callgrind; `benchmarks/against_onnxruntime.py` times `time_model`.
@@ -7,7 +7,7 @@ pub mod regions;
 
 use anyhow::Context;
 
-/// A text of `words` words, each of them one token of the models that are measured.
+/// A text of `words` words, each of them one token in the measured models.
 #[must_use]
 pub fn text(words: usize) -> String {
     let sentence = "could you please be so kind and turn on the light in the kitchen now ";

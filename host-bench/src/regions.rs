@@ -1,9 +1,9 @@
-//! Marks what callgrind counts: before each call of `region_mark` it writes what it
-//! has counted, and starts again from zero. Regions and what lies between take turns.
+//! Marks what callgrind counts: before each call of `region_mark` it writes what it has counted,
+//! and starts again from zero. Regions alternate with the code between them.
 
 use core::hint::black_box;
 
-/// Turns of the loop of [`calibrate`], four instructions each.
+/// Iterations of the loop of [`calibrate`], four instructions each.
 #[cfg(target_arch = "x86_64")]
 const TURNS: u64 = 100_000;
 
@@ -26,7 +26,7 @@ pub fn end() {
     region_mark();
 }
 
-/// A region of 400,000 instructions and few more: shows in every run that the counter counts.
+/// A region of 400,000 instructions and a few more: shows in every run that the counter works.
 pub fn calibrate() {
     println!("calibration");
     begin();

@@ -51,7 +51,7 @@ pub struct Classification<'m> {
     pub ranking: Ranking<'m>,
     /// Tokens the network saw, special tokens included.
     pub tokens: usize,
-    /// How many of them stand for words the vocabulary cannot spell.
+    /// How many of them are for words that the vocabulary cannot spell.
     pub unknown: usize,
     /// Whether the text was longer than the network can see.
     pub truncated: bool,
@@ -62,14 +62,14 @@ impl<'m, 's> Classifier<'m, 's> {
     ///
     /// # Errors
     /// [`RuntimeError::Scratch`] when `scratch` has fewer bytes than
-    /// [`required_scratch`]; a buffer off its boundary loses up to three.
+    /// [`required_scratch`]; an unaligned buffer loses up to three.
     pub fn new(model: Model<'m>, scratch: &'s mut [u8]) -> Result<Self, RuntimeError> {
         Self::with_tokens(model, scratch, model.limits().tokens)
     }
 
     /// A classifier that cuts texts at `tokens` tokens, for less scratch memory.
     ///
-    /// `tokens` is held between the special tokens alone and the model's limit.
+    /// `tokens` is clamped: at least the special tokens of a pair, at most the model's limit.
     ///
     /// # Errors
     /// As [`Classifier::new`], with the bytes that `tokens` need.
@@ -135,7 +135,7 @@ impl<'m, 's> Classifier<'m, 's> {
             (false, Some(_)) => return Err(RuntimeError::SingleExpected),
             (true, Some(_)) | (false, None) => {}
         }
-        // The one kind of network and of head that has classes.
+        // The only kind of network and head that has classes.
         let Network::Encoder(encoder) = self.model.network();
         let Head::Classes(_) = encoder.head();
         let mut buffers = Buffers::split(self.scratch, encoder.limits(), self.tokens);
@@ -164,15 +164,15 @@ impl<'m, 's> Classifier<'m, 's> {
         })
     }
 
-    /// The logits of the last text, one a class; zeros before the first.
+    /// The logits of the last text, one per class; zeros before the first.
     #[must_use]
     pub fn logits(&mut self) -> &[f32] {
         Arena::new(self.scratch).take(self.model.limits().labels)
     }
 }
 
-/// Leaves the ids of a text in `region`, as [`EmbedBuffers`] has them.
-// The stack of the tokenizer is given back before the network runs.
+/// Leaves the ids of a text in `region`, as [`EmbedBuffers`] lays them out.
+// The tokenizer's stack frame is released before the network runs.
 #[inline(never)]
 fn encode(
     model: &Model<'_>,

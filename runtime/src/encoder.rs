@@ -1,9 +1,8 @@
-//! The forward pass of an encoder, in one page.
+//! The forward pass of an encoder, on one page.
 //!
-//! Post-LayerNorm encoder (Vaswani et al. 2017; Devlin et al. 2019), eight tokens at a
-//! time. The residual stream is in 16 bits ([`Residual`]), what a product reads in 8, both
-//! with one scale a token; a product is Σ w·x in `i32`, then · (row scale · token scale),
-//! then + bias.
+//! Post-LayerNorm encoder (Vaswani et al. 2017; Devlin et al. 2019), eight tokens at a time. The
+//! residual stream is in 16 bits ([`Residual`]), and products read 8, both with one scale per
+//! token; a product is Σ w·x in `i32`, then · (row scale · token scale), then + bias.
 
 use neuroprune_format::architecture::{
     Head, MlpKind, NormKind, NormPlace, Positions, StackSettings,
@@ -22,8 +21,8 @@ use crate::quantizer::{LARGEST, Quantizer};
 use crate::tokenizer::Encoding;
 use crate::trace::{Stage, Trace, Values};
 
-/// Ids to logits. The ids of `encoding` lie in the region, as
-/// [`EmbedBuffers`](crate::plan::EmbedBuffers) has them.
+/// Ids to logits. The ids of `encoding` are in the region, as
+/// [`EmbedBuffers`](crate::plan::EmbedBuffers) lays them out.
 pub(crate) fn forward(
     encoder: &Encoder<'_>,
     encoding: &Encoding,
@@ -36,7 +35,8 @@ pub(crate) fn forward(
         residual_steps,
         region,
     } = buffers;
-    // What the blocks below are; another kind of stack is another page, or a choice here.
+    // The kind of stack that the blocks below compute; another kind needs its own page, or a choice
+    // here.
     let StackSettings {
         norm: NormKind::Layer,
         norm_place: NormPlace::Post,

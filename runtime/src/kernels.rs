@@ -1,8 +1,8 @@
 //! The chooser: the kernels of this target, products and passes, eight tokens at a time.
 //!
-//! Activations lie feature-major in tiles, one [`Feature`] of eight tokens after the
-//! other, so that one weight meets eight tokens: the index arithmetic of a sparse weight
-//! is paid once for eight products.
+//! Activations are stored feature-major in tiles, one [`Feature`] of eight tokens after another, so
+//! that one weight multiplies eight tokens: the index arithmetic of a sparse weight is paid once
+//! for eight products.
 //!
 //! | set | a feature is | where |
 //! |---|---|---|
@@ -11,14 +11,13 @@
 //! | `cortex_m` | – | Cortex-M4, M7, M33, M55: calls `smlal` or `helium` |
 //! | `cortex_m::smlal` | four words of two tokens each | Cortex-M4, M7, M33: one instruction for two products |
 //! | `cortex_m::helium` | eight bytes | Cortex-M55: one instruction for four products |
-//! | `cortex_m::dsp` | – | Cortex-M4, M7, M55: mixing, two products an instruction |
+//! | `cortex_m::dsp` | – | Cortex-M4, M7, M55: mixing, two products per instruction |
 //! | `cortex_m::fpu` | – | Cortex-M4F, M7, M33, M55: the passes of [`floats`] |
-//! | `wasm32` | eight times 16 bits | WebAssembly with `simd128`: two columns of four tokens an instruction |
+//! | `wasm32` | eight times 16 bits | WebAssembly with `simd128`: two columns of four tokens per instruction |
 //! | `x86_64` | eight bytes | x86-64: AVX2 or [`scalar`], chosen at run time |
 //!
-//! A set gets a folder of its own and is held to the oracle by the parity test; this
-//! module is the only place that chooses, and no set uses it. The words are those of
-//! `kernels/tile.rs`.
+//! A set has a folder of its own and is checked against the oracle by the parity test; this module
+//! is the only place that chooses, and no set uses it. The terms are defined in `kernels/tile.rs`.
 
 #[cfg(kernels = "cortex_m")]
 mod cortex_m;
@@ -64,8 +63,7 @@ pub const FEATURE_BYTES: usize = size_of::<Feature>();
 /// Multiplies rows with a tile and scales back:
 /// y = (Σ w·x as f32) · (row scale · token scale) + bias.
 ///
-/// As many rows as `output` has, or as there are. Lanes after the tile's tokens hold
-/// anything.
+/// As many rows as `output` has, or as there are. Lanes after the tile's tokens may hold anything.
 #[inline(never)]
 pub fn project(rows: &Rows<'_>, tile: &Tile<'_, Feature>, output: &mut [Lanes<f32>]) {
     #[cfg(kernels = "cortex_m")]
@@ -85,7 +83,7 @@ pub fn project_tiles(rows: &Rows<'_>, tiles: &[Tile<'_, Feature>], output: &mut 
         return set.project_tiles(rows, tiles, output);
     }
     if TILES == 1 {
-        // No loop, whose code microcontrollers would have in flash.
+        // No loop, since its code would take up flash on microcontrollers.
         return tiles
             .iter()
             .take(1)

@@ -1,5 +1,5 @@
-//! Executes `.neuro` models in place: no allocator, no operating system, the same
-//! logits bit for bit on every target.
+//! Executes `.neuro` models in place: no allocator, no operating system, and bit-identical logits
+//! on every target.
 //!
 //! ```text
 //! text ─ tokenizer ─► ids ─ encoder ─► logits ─ ranking ─► Classification

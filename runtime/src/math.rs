@@ -1,8 +1,8 @@
-//! The float functions of the network, the same bits on every target.
+//! The float functions of the network, with the same bits on every target.
 //!
 //! Only additions, multiplications and divisions of `f32` in a fixed order, on top
-//! of `micromath`'s approximations, which are integer arithmetic on the bits. The
-//! errors and costs are in `docs/arithmetic.md`; the tests below hold the errors.
+//! of `micromath`'s approximations, which are integer arithmetic on the bits. The errors and costs
+//! are in `docs/arithmetic.md`; the tests below check the errors.
 
 use micromath::F32Ext as _;
 
@@ -36,8 +36,8 @@ pub fn exponential(x: f32) -> f32 {
 }
 
 /// 1/√x for x > 0. Relative error below 10⁻⁵: `micromath`'s estimate (3.4 %) and two
-/// Newton steps. 0 for what is not finite: a file may hold scales whose products
-/// overflow, and its answers must be the same everywhere, as NaNs are not.
+/// Newton steps. 0 for values that are not finite: a file may hold scales whose products overflow,
+/// and its answers must be the same everywhere, unlike NaNs.
 #[inline]
 #[must_use]
 pub fn inverse_square_root(x: f32) -> f32 {
@@ -57,8 +57,8 @@ pub const GELU: [f32; 5] = [3.5, 0.041_913_9, -0.013_530_1, -0.004_824_7, 0.001_
 /// x·Φ(x) (Hendrycks and Gimpel 2016), off by less than 0.001:
 /// max(0, x) − (p(t)·t)·(l·l) with t = min(|x|, 3.5), l = 3.5 − t and p a cubic.
 ///
-/// What is subtracted stands for t·(1 − Φ(t)), an even bump that has died away at 3.5; p is
-/// fitted for the least largest error.
+/// The subtracted term approximates t·(1 − Φ(t)), an even bump that is negligible beyond 3.5; p is
+/// fitted to minimise the largest error.
 #[inline]
 #[must_use]
 pub fn gelu(x: f32) -> f32 {
@@ -104,8 +104,8 @@ pub fn nearest_half(x: f32) -> i16 {
     (x + SHIFT).to_bits() as i16
 }
 
-/// The bits of |x|, which are in the order of the numbers. An integer comparison is
-/// cheaper than one of floats where there is a float unit, and far cheaper elsewhere.
+/// The bits of |x|, which are in the order of the numbers. An integer comparison is cheaper than a
+/// float comparison, and far cheaper without a float unit.
 #[inline]
 #[must_use]
 pub fn magnitude(x: f32) -> u32 {
@@ -128,7 +128,7 @@ pub fn count(count: usize) -> f32 {
     count as f32
 }
 
-/// `numerator / x`, or zero where that is not a finite number.
+/// `numerator / x`, or zero if that is not finite.
 #[inline]
 pub(crate) fn quotient_or_zero(numerator: f32, x: f32) -> f32 {
     let quotient = numerator / x;
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
     extern crate std;
 
-    /// Every value of a range of steps; far fewer, spread evenly, where Miri interprets them.
+    /// Every value of a range of steps; under Miri far fewer, spread evenly.
     fn steps(all: core::ops::Range<i32>) -> impl Iterator<Item = i32> {
         let stride = if cfg!(miri) { all.len() / 100 } else { 1 };
         all.step_by(stride.max(1))
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(gelu(-1e30), 0.0);
     }
 
-    /// Whoever reads the specification computes the same bits.
+    /// The formula in the specification gives the same bits.
     #[test]
     fn the_specification_states_gelus_numbers() {
         let text = include_str!("../../docs/format.md");

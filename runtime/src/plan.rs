@@ -1,4 +1,4 @@
-//! Scratch memory: what is in it when, how large, and where.
+//! Scratch memory: what it holds at which stage, how large, and where.
 //!
 //! ```text
 //! | logits | residual stream | region                                      |
@@ -7,8 +7,8 @@
 //!                            | MLP:       projected, features              |
 //!                            | pool:      pooled, scores, features         |
 //! ```
-//! The four uses of the region are never needed at the same time. Each use is split by
-//! the function whose size function stands beside it.
+//! The four uses of the region are never needed at the same time. Each use is split by a function
+//! that matches its size function.
 
 use core::ops::{Deref, DerefMut};
 
@@ -70,17 +70,16 @@ impl<const BYTES: usize> DerefMut for Scratch<BYTES> {
 /// Exact bytes of scratch memory for texts of up to `tokens` tokens, in a buffer
 /// aligned to [`SCRATCH_ALIGNMENT`].
 ///
-/// `tokens` is held between the special tokens of a pair and the model's own limit, as
-/// [`Classifier::with_tokens`](crate::Classifier::with_tokens) holds it.
+/// `tokens` is clamped as in [`Classifier::with_tokens`](crate::Classifier::with_tokens): at least
+/// the special tokens of a pair, at most the model's own limit.
 #[must_use]
 pub const fn required_scratch(limits: Limits, tokens: usize) -> usize {
     scratch_bytes(limits, tokens, FEATURE_BYTES, TILES)
 }
 
-/// [`required_scratch`] of a target whose kernels take one tile at a time, and
-/// `feature_bytes` for a feature of eight tokens:
-/// [`kernels::FEATURE_BYTES`](crate::kernels::FEATURE_BYTES) there, 8 for the scalar kernels,
-/// 16 for those of pairs (Cortex-M4, M7, M33, M55) and of `simd128`.
+/// [`required_scratch`] for a target whose kernels take one tile at a time, and `feature_bytes` per
+/// feature of eight tokens: [`kernels::FEATURE_BYTES`](crate::kernels::FEATURE_BYTES) there, 8 for
+/// the scalar kernels, 16 for those of pairs (Cortex-M4, M7, M33, M55) and of `simd128`.
 #[must_use]
 pub const fn required_scratch_with(limits: Limits, tokens: usize, feature_bytes: usize) -> usize {
     scratch_bytes(limits, tokens, feature_bytes, 1)
@@ -108,7 +107,7 @@ const fn scratch_bytes(
     fixed + region
 }
 
-/// `tokens` between the special tokens of a pair and the model's limit.
+/// `tokens`, clamped: at least the special tokens of a pair, at most the model's limit.
 pub(crate) const fn held_tokens(limits: Limits, tokens: usize) -> usize {
     smaller(larger(tokens, SPECIAL_TOKENS), limits.tokens)
 }
@@ -121,7 +120,7 @@ const fn smaller(a: usize, b: usize) -> usize {
     if a < b { a } else { b }
 }
 
-/// A float of each token of a tile.
+/// Bytes of one float per token of a tile.
 const FLOATS: usize = size_of::<Lanes<f32>>();
 
 const fn tiles(tokens: usize) -> usize {
@@ -146,7 +145,7 @@ const fn attention_cols(limits: Limits) -> usize {
     larger(limits.hidden, limits.context)
 }
 
-/// Bytes where `block` tiles are multiplied at once.
+/// Bytes if `block` tiles are multiplied at once.
 const fn attention_bytes(
     limits: Limits,
     tokens: usize,
@@ -163,7 +162,7 @@ const fn attention_bytes(
         + tokens * limits.query
 }
 
-/// Bytes where `block` tiles are multiplied at once.
+/// Bytes if `block` tiles are multiplied at once.
 const fn mlp_bytes(limits: Limits, feature_bytes: usize, block: usize) -> usize {
     let rows = larger(limits.intermediate, limits.hidden);
     block * (FLOATS * rows + feature_bytes * (limits.hidden + limits.intermediate))
@@ -208,21 +207,21 @@ impl<'s> Arena<'s> {
     }
 }
 
-/// `length` values from `start` on; none where there are fewer.
+/// `length` values from `start` onwards; none if there are fewer.
 #[inline]
 pub(crate) fn part<T>(values: &[T], start: usize, length: usize) -> &[T] {
     let after = values.get(start..).unwrap_or(&[]);
     after.get(..length).unwrap_or(&[])
 }
 
-/// [`part`], to be changed.
+/// Mutable [`part`].
 #[inline]
 pub(crate) fn part_mut<T>(values: &mut [T], start: usize, length: usize) -> &mut [T] {
     let after = values.get_mut(start..).unwrap_or(&mut []);
     after.get_mut(..length).unwrap_or(&mut [])
 }
 
-/// What is kept through the whole pass, and the rest.
+/// The parts kept through the whole pass, and the rest.
 pub(crate) struct Buffers<'s> {
     /// `[labels]`.
     pub(crate) logits: &'s mut [f32],
@@ -263,7 +262,7 @@ impl<'s> EmbedBuffers<'s> {
     }
 }
 
-/// Keys and values of one head, in int8 with one scale a token each.
+/// Keys and values of one head, in int8 with one scale per token each.
 pub(crate) struct KeyValues<'s> {
     /// How many there are.
     pub(crate) tokens: usize,
@@ -285,11 +284,11 @@ pub(crate) struct AttentionBuffers<'s> {
     pub(crate) scores: &'s mut [Lanes<f32>],
     /// `[tiles]`: largest magnitude of each token's context.
     pub(crate) context_largest: &'s mut [Lanes<f32>],
-    /// What the queries meet.
+    /// The keys and values that the queries read.
     pub(crate) key_values: KeyValues<'s>,
     /// `[block, hidden]` or `[block, context]`: tiles of what a matrix reads.
     pub(crate) features: &'s mut [Feature],
-    /// `[query]` or `[value]`: what one head made of one tile.
+    /// `[query]` or `[value]`: features that one head computed from one tile.
     pub(crate) head_features: &'s mut [Feature],
     /// `[tiles, context]`: what the heads read.
     pub(crate) context: &'s mut [Lanes<i8>],
@@ -351,7 +350,7 @@ impl<'s> MlpBuffers<'s> {
 
 /// Buffers of pooling and classifier.
 pub(crate) struct PoolBuffers<'s> {
-    /// `[hidden]`, one lane used, as of the others.
+    /// `[hidden]`, one lane used, as in the others.
     pub(crate) pooled: &'s mut [Lanes<f32>],
     /// `[labels]`.
     pub(crate) scores: &'s mut [Lanes<f32>],

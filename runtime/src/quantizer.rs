@@ -1,4 +1,4 @@
-//! Floats of eight tokens as integers with one scale a token.
+//! Floats of eight tokens as integers with one scale per token.
 
 use crate::kernels::{self, Feature, Lanes, Tile};
 use crate::math::quotient_or_zero;
@@ -11,12 +11,12 @@ pub(crate) const LARGEST: f32 = 127.0;
 pub(crate) struct Quantizer {
     /// Value of one step; zero for a lane without a token.
     pub(crate) scales: Lanes<f32>,
-    /// Steps of one unit.
+    /// Steps per unit.
     inverses: Lanes<f32>,
 }
 
 impl Quantizer {
-    /// Gives the largest magnitude of each of `tokens` tokens `steps` steps.
+    /// Maps the largest magnitude of each of `tokens` tokens to `steps` steps.
     #[inline(never)]
     pub(crate) fn new(largest: &Lanes<u32>, steps: f32, tokens: usize) -> Self {
         let mut quantizer = Self::default();

@@ -4,13 +4,13 @@ use neuroprune_format::strings::StringTable;
 
 use crate::math;
 
-/// Classes a ranking lists at most.
+/// Most classes that a ranking lists.
 pub const RANKING: usize = 5;
 
 /// The most probable classes, first the most probable.
 pub type Ranking<'m> = heapless::Vec<Ranked<'m>, RANKING>;
 
-/// A class and how probable it is.
+/// A class and its probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ranked<'m> {

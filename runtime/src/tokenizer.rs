@@ -4,10 +4,10 @@
 //! character ─ Characters::outcome ─► word ─ Vocabulary::longest_match ─► ids
 //! ```
 //!
-//! Token for token what the `tokenizers` crate gives for `BertNormalizer`,
-//! `BertPreTokenizer` and `WordPiece` with right truncation, longest text first.
-//! Names of special tokens in the text are text. The model file says what becomes
-//! of each character, so there are no Unicode tables here.
+//! Gives exactly the tokens of the `tokenizers` crate with `BertNormalizer`, `BertPreTokenizer` and
+//! `WordPiece`, right truncation, longest text first. Names of special tokens in the text are
+//! treated as text. The model file states how each character is normalised, so there are no Unicode
+//! tables here.
 
 use core::ops::ControlFlow;
 
@@ -28,7 +28,7 @@ pub struct Tokenizer<'m> {
     settings: TokenizerSettings,
 }
 
-/// What became of a text.
+/// The result of encoding a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Encoding {
@@ -39,7 +39,7 @@ pub struct Encoding {
     pub first: usize,
     /// Whether something did not fit.
     pub truncated: bool,
-    /// How many of the written tokens stand for words the vocabulary cannot spell.
+    /// How many of the written tokens are for words that the vocabulary cannot spell.
     pub unknown: usize,
 }
 
@@ -96,8 +96,8 @@ impl<'m> Tokenizer<'m> {
     /// Writes the tokens of `text` that fit into `ids`; returns their number,
     /// counted up to the end of the word that brings it to `limit`.
     ///
-    /// The reference counts exactly so far too, and which of two long texts it
-    /// takes for the longer one depends on it.
+    /// The reference counts exactly that far too, and which of two long texts it takes for the
+    /// longer one depends on it.
     #[inline(never)]
     fn split(&self, text: &str, ids: &mut [u16], limit: usize) -> usize {
         let mut tokens = Tokens { ids, count: 0 };
@@ -139,7 +139,7 @@ impl<'m> Tokenizer<'m> {
         word.take(&mut visit)
     }
 
-    /// The longest piece that fits, again and again; `[UNK]` if a rest fits none.
+    /// Repeatedly takes the longest piece that matches; `[UNK]` if none matches the rest.
     fn push_word(&self, word: Option<&str>, tokens: &mut Tokens<'_>) {
         let before = tokens.count;
         let mut rest = word.unwrap_or_default();
@@ -163,7 +163,7 @@ impl<'m> Tokenizer<'m> {
     }
 }
 
-/// How many tokens of two texts are kept where `room` are allowed.
+/// How many tokens of two texts are kept if `room` are allowed.
 ///
 /// With a limit of at least `room + 1`, counts at or above the limit are those of
 /// texts that are cut anyway.
@@ -182,7 +182,7 @@ fn shares(first: usize, second: usize, room: usize) -> (usize, usize) {
     }
 }
 
-/// `length` places from `start` on, or as many as there are.
+/// `length` places from `start` onwards, or as many as there are.
 fn places(ids: &mut [u16], start: usize, length: usize) -> &mut [u16] {
     let after = ids.get_mut(start..).unwrap_or_default();
     let length = length.min(after.len());

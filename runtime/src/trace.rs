@@ -1,9 +1,9 @@
-//! Watching the network layer by layer.
+//! Observes the network layer by layer.
 
 use crate::kernels::Lanes;
 use crate::layer::residual::Residual;
 
-/// A place in the forward pass whose output can be watched.
+/// A stage of the forward pass whose output can be observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -18,7 +18,7 @@ pub enum Stage {
     Pooled,
 }
 
-/// What a stage computed.
+/// The values that a stage computed.
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'v>(Source<'v>);
 
@@ -51,9 +51,9 @@ impl<'v> Values<'v> {
     }
 }
 
-/// Sees what the forward pass computes.
+/// Receives what the forward pass computes.
 ///
-/// `()` sees nothing and costs nothing. Any `FnMut(Stage, Values)` is a trace.
+/// `()` receives nothing and costs nothing. Any `FnMut(Stage, Values)` is a trace.
 pub trait Trace {
     /// Called after each stage.
     fn stage(&mut self, stage: Stage, values: Values<'_>);

@@ -1,5 +1,5 @@
-//! The classifier's contract: how much memory, whose memory, which texts, which
-//! errors, in which order. That its logits are right is `forward.rs`.
+//! The classifier's contract: how much memory, whose memory, which texts, which errors, in which
+//! order. That its logits are right is checked in `forward.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -63,7 +63,7 @@ fn classify<'m>(
     (answer, logits)
 }
 
-/// Wherever a buffer begins: exactly the stated bytes work, nothing after them is
+/// Wherever a buffer begins, exactly the stated bytes work, nothing after them is
 /// touched, and one byte less is an error with the exact numbers.
 #[test]
 fn scratch_is_exact_at_every_alignment() {
@@ -108,15 +108,15 @@ fn scratch_is_exact_at_every_alignment() {
     else {
         panic!("{error}");
     };
-    // Where an empty buffer lies is nobody's choice.
+    // The address of an empty buffer cannot be chosen.
     assert!((needed..needed + SCRATCH_ALIGNMENT).contains(&stated));
 }
 
 /// The stated size is not merely enough: a text of full length writes its last eight
 /// bytes, or those of them that hold a token of a tile, whichever stage of whichever layer
-/// needs the most. (A byte is the same whatever was there before, so it was written.) Only a model without layers, or without heads
-/// in any, is given more than it uses: the limits do not tell it from one whose layers
-/// are empty, and the attention of one token over the others is planned for.
+/// needs the most. (A byte was written if it does not depend on its earlier value.) Only a model
+/// without layers, or without heads in any layer, is given more than it uses: its limits are those
+/// of a model with empty layers, and the attention of one token over the others is planned for.
 #[test]
 fn scratch_is_used_to_the_last_feature() {
     for number in 0..200 {
@@ -180,15 +180,16 @@ fn tokens_are_held_between_the_special_tokens_and_the_limit() {
     }
 }
 
-/// Runs a test with the kernels of this target and, where those are chosen at run time, with
-/// the portable ones, whose arithmetic is checked for overflow.
+/// Runs a test with the kernels of this target and, if those are chosen at run time, with the
+/// portable ones, whose arithmetic is checked for overflow.
 fn with_every_set(test: impl Fn()) {
     test();
     #[cfg(target_arch = "x86_64")]
     {
         use neuroprune_runtime::kernels::x86_64::Avx2;
 
-        // Tests that do not ask for a set may run with either meanwhile: the same to them.
+        // Tests that do not select a set may run with either meanwhile: it makes no difference to
+        // them.
         static TURN: Mutex<()> = Mutex::new(());
         let _turn = TURN.lock();
         Avx2::allow(false);
@@ -197,7 +198,7 @@ fn with_every_set(test: impl Fn()) {
     }
 }
 
-/// Uninitialised memory must not show.
+/// Uninitialised memory must not affect the result.
 #[test]
 fn what_the_scratch_held_before_does_not_matter() {
     with_every_set(|| {
@@ -228,8 +229,8 @@ fn what_the_scratch_held_before_does_not_matter() {
     });
 }
 
-/// One buffer for several models and texts of every length, as an application that has
-/// little memory uses it: each answer is the one that fresh memory gives.
+/// One buffer for several models and texts of every length, as in an application with little
+/// memory: each answer is the same as with fresh memory.
 #[test]
 fn a_buffer_may_be_shared_by_models() {
     let mut random = Random::new(0);
@@ -265,7 +266,7 @@ fn a_buffer_may_be_shared_by_models() {
     });
 }
 
-/// One classifier for many texts is a fresh one for each.
+/// One classifier for many texts gives the same as a fresh one for each.
 #[test]
 fn no_text_shows_in_the_next() {
     for (file, second) in [(single(), None), (pair(), Some("ab, c"))] {
@@ -282,7 +283,7 @@ fn no_text_shows_in_the_next() {
     }
 }
 
-/// What a refused call would have overwritten is still there.
+/// A rejected call does not overwrite earlier results.
 #[test]
 fn pairs_and_single_texts_are_told_apart() {
     let (single, pair) = (single(), pair());
@@ -482,8 +483,8 @@ fn the_last_possible_class_can_win() {
     assert_eq!(answer.label, "class 65534");
 }
 
-/// The format allows scales whose products are no finite `f32`. Such a model answers
-/// nonsense, but it answers, and with numbers: a NaN would differ between targets.
+/// The format allows scales whose products are not finite in `f32`. Such a model answers nonsense,
+/// but it answers, and with numbers: a NaN would differ between targets.
 #[test]
 fn extreme_numbers_end_in_numbers() {
     for number in 0..64 {
@@ -520,8 +521,7 @@ fn extreme_numbers_end_in_numbers() {
     }
 }
 
-/// Stages come in the order of the forward pass, whole, and watching is all a trace
-/// does.
+/// Stages come complete and in the order of the forward pass, and a trace changes nothing.
 #[test]
 fn trace_sees_every_stage_and_changes_nothing() {
     for (file, second) in [(single(), None), (pair(), Some("ab, c"))] {
@@ -556,8 +556,7 @@ fn trace_sees_every_stage_and_changes_nothing() {
     }
 }
 
-/// The constant that firmware sizes its memory by is the size the classifier asks
-/// for.
+/// The constant by which firmware sizes its memory is the size that the classifier requires.
 #[test]
 fn included_model_states_its_scratch_at_compile_time() {
     let model = Model::open(golden::MODEL_FILE).unwrap();

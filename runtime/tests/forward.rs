@@ -42,7 +42,7 @@ impl Case {
     }
 }
 
-/// What the runtime makes of a text cut at `tokens` tokens, in the reference's form.
+/// The runtime's results for a text cut at `tokens` tokens, in the reference's form.
 fn runtime(
     model: &Model<'_>,
     text: &str,
@@ -123,9 +123,9 @@ fn logits_are_near_the_real_network() {
     assert!(mean < 0.0065, "mean {mean}");
 }
 
-/// Not only near: every stage and every logit, whatever the tiles, buffers and
-/// layouts, are those of the restated arithmetic. Half of the texts are cut, so that
-/// buffers are smaller than the model's limits.
+/// Not only close: every stage and every logit equal those of the restated arithmetic, for all
+/// tiles, buffers and layouts. Half of the texts are cut, so that buffers are smaller than the
+/// model's limits.
 #[test]
 fn every_stage_is_the_quantized_network_bit_for_bit() {
     for number in 0..CASES {
@@ -148,7 +148,7 @@ fn every_stage_is_the_quantized_network_bit_for_bit() {
     }
 }
 
-/// A zero that is stored and a zero that is not stored are the same zero.
+/// Stored zeros and zeros that are not stored give the same results.
 #[test]
 fn layouts_give_the_same_logits() {
     let mut smaller = 0;
@@ -175,8 +175,8 @@ fn layouts_give_the_same_logits() {
     assert!(smaller > CASES / 2, "the layouts differ in {smaller} cases");
 }
 
-/// The properties above say something only where the random models have every
-/// layout and every odd shape.
+/// The properties above are meaningful only if the random models have every layout and every odd
+/// shape.
 #[test]
 fn random_models_have_every_layout_and_shape() {
     let mut seen = [
@@ -288,8 +288,8 @@ fn random_models_have_every_layout_and_shape() {
     }
 }
 
-/// 65,535 neurons that all fire, 2,048 tokens: the integer sums the format allows
-/// are the ones that fit. (The test profile checks for overflow.)
+/// 65,535 neurons that all fire, 2,048 tokens: the integer sums that the format allows fit. (The
+/// test profile checks for overflow.)
 #[test]
 fn largest_sums_fit() {
     let mut random = Random::new(0);
@@ -350,13 +350,12 @@ fn longest_text_is_the_quantized_network() {
     assert_eq!(bits(&logits(&model, &text, None)), bits(&expected));
 }
 
-/// Logits of fixed models, to the bit. They are the same on every target, and the
-/// same for ever: a change of any rounding, of an approximation or of an order
-/// of operations shows here, and is a change of what released files answer.
+/// Logits of fixed models, to the bit. They are the same on every target, and must never change: a
+/// change of any rounding, approximation or order of operations shows here, and changes the answers
+/// of released files.
 ///
-/// To refresh them after a change that is meant, copy the vector on the left of the
-/// failure. The first model is a released golden file, the others are this crate's
-/// own and change with `models` too.
+/// To refresh them after an intended change, copy the vector on the left of the failure. The first
+/// model is a released golden file; the others are this crate's own and change with `models` too.
 #[test]
 fn logits_of_fixed_models_are_pinned() {
     let golden = include_bytes!("../../format/tests/golden/v2.neuro");
@@ -398,12 +397,13 @@ fn avx2_gives_the_scalar_logits() {
     use neuroprune_runtime::kernels::x86_64::Avx2;
 
     if Avx2::detect().is_none() {
-        // Not `eprintln!`, which the test harness keeps to itself.
+        // Not `eprintln!`, which the test harness captures.
         let words = b"SKIPPED: logits with AVX2, which this processor lacks\n";
         std::io::stderr().write_all(words).unwrap();
         return;
     }
-    // Other tests of this process may run with either kernels meanwhile: the same to them.
+    // Other tests of this process may run with either set of kernels meanwhile: it makes no
+    // difference to them.
     let mut longest = 0;
     for number in 0..CASES {
         let case = Case::random(number, 2, |shape| shape.tokens += 40);

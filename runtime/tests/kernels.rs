@@ -1,7 +1,7 @@
-//! The parity test: every set of kernels gives the oracle's sums, and the set that this
-//! target has also the bits of its float passes. `cargo xtask test` runs it on WebAssembly too.
+//! The parity test: every set of kernels gives the oracle's sums, and the set of this target also
+//! gives the bits of its float passes. `cargo xtask test` runs it on WebAssembly too.
 //!
-//! Kernels in assembly run on boards only; there the program `classify` holds them to the
+//! Kernels in assembly run only on boards; there the program `classify` checks them against the
 //! host's logits.
 #![allow(
     clippy::unwrap_used,
@@ -112,8 +112,8 @@ fn layouts() -> impl Iterator<Item = Pattern> {
     all.filter(|&pattern| pattern != Pattern::Columns)
 }
 
-/// Calls `use_matrix` with these weights, `[rows, cols]` of at least one each, in this
-/// layout as the writer makes it; not where it cannot.
+/// Calls `use_matrix` with these weights, `[rows, cols]` of at least one each, in this layout as
+/// the writer makes it; does not call it if the writer cannot.
 fn with_layout(cols: usize, weights: &[i8], layout: Pattern, use_matrix: impl FnOnce(Matrix<'_>)) {
     static BASE: OnceLock<ModelSource> = OnceLock::new();
     let base = BASE.get_or_init(|| {
@@ -204,7 +204,8 @@ fn assert_all_sums(matrix: &Matrix<'_>, features: &[scalar::Feature], expected: 
     }
 }
 
-/// As many tiles at once as this target takes, and fewer, each as the oracle has it alone.
+/// As many tiles at once as this target takes, and fewer: each gives what the oracle gives for it
+/// alone.
 fn assert_all_tiles(matrix: &Matrix<'_>, features: &[scalar::Feature]) {
     let rotated = (0..TILES).map(|by| {
         let mut features = features.to_vec();
@@ -246,7 +247,7 @@ fn assert_all_tiles(matrix: &Matrix<'_>, features: &[scalar::Feature]) {
     }
 }
 
-/// No layout in it: every weight times every feature.
+/// Without any layout: every weight times every feature.
 fn plain_sums(cols: usize, weights: &[i8], tile: &[scalar::Feature]) -> Vec<Lanes<i32>> {
     let rows = weights.chunks_exact(cols);
     let sums = rows.map(|row| {
@@ -260,7 +261,7 @@ fn plain_sums(cols: usize, weights: &[i8], tile: &[scalar::Feature]) -> Vec<Lane
 }
 
 /// Rows of densities from none to all: at 2 ‰ most gaps need a bridge, and the widest
-/// rows have more entries than a count of one byte tells.
+/// rows have more entries than a count of one byte can hold.
 fn matrix() -> impl Strategy<Value = (usize, Vec<i8>, Vec<[i8; LANES]>)> {
     let density = prop::sample::select(vec![0, 2, 20, 100, 300, 600, 1000_u16]);
     let cols = prop_oneof![3 => 1..40_usize, 2 => 250..1_100_usize];
@@ -276,7 +277,7 @@ fn matrix() -> impl Strategy<Value = (usize, Vec<i8>, Vec<[i8; LANES]>)> {
     })
 }
 
-/// Steps of the residual stream: any that there may be.
+/// Any possible steps of the residual stream.
 fn steps() -> impl Strategy<Value = [i16; LANES]> {
     let limit = 127 * 256_i16;
     prop::array::uniform8(prop_oneof![-limit..=limit, Just(limit), Just(-limit)])
@@ -320,7 +321,7 @@ proptest! {
             let words_expected = &paired(&[expected])[0];
             prop_assert_eq!(&bytes[at][..GRAIN], &expected[..GRAIN]);
             prop_assert_eq!(&words[at][..GRAIN / 2], &words_expected[..GRAIN / 2]);
-            // Features of a set cannot be read back: they are told by their sums.
+            // Features of a set cannot be read back: they are compared by their sums.
             let tile = Tile { features: &chosen[at..=at], scales: [1.0; LANES], tokens: GRAIN };
             let mut read = [[0; LANES]];
             kernels::dense(&[1], 1, &tile, &mut read);
@@ -461,7 +462,7 @@ proptest! {
         prop_assert_eq!(first(&found, tokens), first(&expected, tokens));
         let mut features = vec![kernels::Feature::default(); x.len()];
         kernels::quantize(&x, &bytes, tokens, &mut features);
-        // Features of a set cannot be read back: they are told by their sums.
+        // Features of a set cannot be read back: they are compared by their sums.
         let ones: Vec<u8> = (0..x.len() * x.len()).map(|at| u8::from(at % (x.len() + 1) == 0)).collect();
         let tile = Tile { features: &features, scales, tokens };
         let mut read = vec![[0; LANES]; x.len()];
@@ -498,7 +499,7 @@ proptest! {
     }
 }
 
-/// The largest sums that a row may have, of both signs beside each other.
+/// The largest sums that a row may have, with both signs next to each other.
 #[test]
 fn lanes_stay_apart_at_the_row_sum_limit() {
     let mut lanes = [127, -127, 127, 127, -127, -127, 0, 127];
@@ -525,7 +526,7 @@ fn lanes_stay_apart_at_the_row_sum_limit() {
     }
 }
 
-/// AVX2, where this processor has it: its sums above, what else it does here.
+/// AVX2, if this processor has it: its sums are tested above, its other kernels here.
 #[cfg(target_arch = "x86_64")]
 mod host {
     use std::io::Write as _;
@@ -540,12 +541,12 @@ mod host {
     /// Tokens of tiles whose passes are compared.
     const TOKENS: [usize; 3] = [1, 4, LANES];
 
-    /// Nothing, with a word on the terminal, where there is no AVX2.
+    /// `None`, with a message on the terminal, if there is no AVX2.
     pub(super) fn avx2() -> Option<Avx2> {
         static SAID: Once = Once::new();
         let found = Avx2::detect();
         if found.is_none() {
-            // Not `eprintln!`, which the test harness keeps to itself.
+            // Not `eprintln!`, which the test harness captures.
             let words = b"SKIPPED: kernels of AVX2, which this processor lacks\n";
             SAID.call_once(|| std::io::stderr().write_all(words).unwrap());
         }

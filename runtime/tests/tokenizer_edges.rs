@@ -1,6 +1,5 @@
-//! The tokenizer at its edges: hardly any room, hardly any characters, a lot of
-//! text. That its tokens are the right ones is shown against the reference
-//! implementation, in the trainer's tests.
+//! Edge cases of the tokenizer: hardly any room, hardly any characters, a lot of text. The
+//! trainer's tests check against the reference implementation that its tokens are right.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -187,7 +186,7 @@ fn the_longer_text_is_cut() {
     let (ids, encoding) = in_six("a a a a", "a");
     assert_eq!(ids, [CLS, A, A, SEP, A, SEP]);
     assert_eq!(encoding.first, 4);
-    // Equally long: the odd place is the second text's.
+    // Equally long: the second text gets the odd place.
     let (ids, encoding) = in_six("a a a", ". . .");
     assert_eq!(ids, [CLS, A, SEP, UNK, UNK, SEP]);
     assert_eq!(encoding.unknown, 2);

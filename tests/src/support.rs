@@ -1,8 +1,7 @@
 //! What the stories share: the real program, a small data set and a fast recipe.
 //!
-//! A story is one file of `tests/`: it says what a user is promised, does what the user
-//! would do, and looks at what the user would see. Nothing here knows how the program
-//! works inside.
+//! A story is one file of `tests/`: it states a promise to the user, does what a user would do, and
+//! checks what the user would see. Nothing here depends on the program's internals.
 #![forbid(unsafe_code)]
 
 use core::time::Duration;
@@ -20,8 +19,7 @@ const TRAIN_ROWS: usize = 600;
 /// Rows of its test set.
 const TEST_ROWS: usize = 200;
 
-/// What has not happened by then never will: it takes seconds, on a machine that is busy with
-/// other work a minute.
+/// Timeout for everything that is waited for, which takes seconds, or a minute on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A recipe that learns the small data set in about two seconds.
@@ -51,10 +49,10 @@ pub fn neuroprune() -> Command {
     Command::new(program())
 }
 
-/// Where cargo says that it has built the program, to every test that it runs.
+/// Variable in which cargo passes the program's path to every test that it runs.
 const PROGRAM: &str = "CARGO_BIN_EXE_neuroprune_of_stories";
 
-/// Where the program `neuroprune` is, which cargo builds before any story runs.
+/// Path of the program `neuroprune`, which cargo builds before any story runs.
 ///
 /// # Panics
 /// When a story is started without cargo, and the environment does not name the program.
@@ -96,7 +94,7 @@ impl Ran {
         value
     }
 
-    /// Fails with all that was said unless the exit status is `code`.
+    /// Fails, with all output, unless the exit status is `code`.
     ///
     /// # Panics
     /// That is how it fails.
@@ -125,7 +123,7 @@ impl Ran {
 /// Runs a command to its end, without a terminal.
 ///
 /// # Panics
-/// When it does not start, or writes what is not UTF-8.
+/// When it does not start, or its output is not UTF-8.
 #[track_caller]
 pub fn run(command: &mut Command) -> Ran {
     let output = command
@@ -185,7 +183,7 @@ impl Folder {
     /// Reads a file of the folder.
     ///
     /// # Panics
-    /// When it is not there.
+    /// When it cannot be read.
     #[track_caller]
     #[must_use]
     pub fn read(&self, name: &str) -> Vec<u8> {

@@ -1,8 +1,8 @@
 //! Methods side by side.
 //!
 //! A user is promised one table from one command: a grid of variants, sparsities and seeds
-//! that may be stopped at any moment and goes on with the same command, where every cell is
-//! the model that `train` would have made, though dense networks are trained once a seed.
+//! that may be stopped at any moment and resumes with the same command. Every cell is the model
+//! that `train` would have made, although dense networks are trained once per seed.
 #![cfg(unix)]
 
 use core::time::Duration;
@@ -35,7 +35,7 @@ pruning = { method = "paper", distillation = 0, alpha = 2e-3 }
 fn folder() -> Folder {
     let folder = Folder::new();
     folder.write("grid.toml", GRID);
-    // Most of the time would go into scoring.
+    // Scoring would take most of the time.
     let test = String::from_utf8(folder.read("test.tsv")).unwrap();
     let few: Vec<&str> = test.lines().take(61).collect();
     folder.write("test.tsv", few.join("\n"));
@@ -46,7 +46,7 @@ fn ablate(folder: &Folder) -> Command {
     folder.neuroprune(&["ablate", "grid.toml", "--out", "out", "--quiet"])
 }
 
-/// Kills the program when `path` is there; whether that was before its end.
+/// Kills the program once `path` exists; returns whether that was before its end.
 fn killed_when_there(mut command: Command, path: &Path) -> bool {
     let command = command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
@@ -70,7 +70,7 @@ fn a_grid_that_is_killed_gives_the_same_table() {
         let (asked, there) = (&cell["target_sparsity"], &cell["sparsity"]);
         assert!(there.as_f64() >= asked.as_f64(), "{cell}");
     }
-    // One dense network a seed, whatever is made of it.
+    // One dense network per seed, however many cells start from it.
     assert_eq!(fs::read_dir(whole.path("out/dense")).unwrap().count(), 2);
     assert_eq!(outcome["dense"][0]["float"]["count"], 2);
     assert_eq!(outcome["rows"].as_array().unwrap().len(), 4);
@@ -81,7 +81,7 @@ fn a_grid_that_is_killed_gives_the_same_table() {
     let page = String::from_utf8(whole.read("out/ablation.html")).unwrap();
     assert!(page.contains("as published") && page.trim_end().ends_with("</html>"));
 
-    // Killed behind a dense network, in a cell, and behind one.
+    // Killed after a dense network, in a cell, and after a cell.
     let killed = folder();
     let mut kills = 0;
     for place in [
@@ -99,7 +99,7 @@ fn a_grid_that_is_killed_gives_the_same_table() {
         String::from_utf8(killed.read("out/ablation.md")).unwrap(),
         table
     );
-    // What was done was not done again.
+    // Finished cells were not trained again.
     let now = fs::metadata(killed.path("out/movement-0.5-0/model.neuro")).unwrap();
     assert_eq!(done.modified().unwrap(), now.modified().unwrap());
 
@@ -151,7 +151,7 @@ fn a_grid_that_is_killed_gives_the_same_table() {
     assert_eq!(ran.stdout, "out/movement-0.5-0/model.report.html\n");
     assert!(before == whole.read("out/movement-0.5-0/model.report.html"));
 
-    // Another grid does not take its cells for its own.
+    // A changed grid does not accept the old cells as its own.
     whole.write("grid.toml", GRID.replace("2e-3", "1e-2"));
     let ran = run(&mut ablate(&whole));
     ran.assert_code(1);
@@ -174,7 +174,7 @@ fn what_cannot_be_compared_is_told() {
     run(&mut command).assert_error(1, &["has no finished run"]);
 }
 
-/// What a machine lacks is no failure, and is one object for programs.
+/// A missing tool is not a failure; with `--json` the answer is one object.
 #[test]
 fn the_doctor_is_honest_and_calm() {
     let folder = Folder::new();

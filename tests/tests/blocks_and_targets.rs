@@ -1,9 +1,9 @@
-//! Layouts are chosen for a target, and training can make what they like.
+//! Layouts are chosen for a target, and training can prune in the blocks that suit them.
 //!
-//! A user is promised that `--blocks` makes a network whose file is laid out in blocks and
-//! is smaller for it at the same sparsity, that `--target` changes the file but no answer,
-//! that a finished run can be written for another target without training it again, and
-//! that `inspect` tells what was chosen and what it costs.
+//! A user is promised that `--blocks` makes a network whose file is laid out in blocks and is
+//! therefore smaller at the same sparsity, that `--target` changes the file but no answer, that a
+//! finished run can be written for another target without training it again, and that `inspect`
+//! shows what was chosen and what it costs.
 
 use neuroprune_format::Model;
 use neuroprune_tests::{Folder, run};
@@ -65,7 +65,7 @@ fn a_finished_run_is_written_for_another_target() {
     assert_eq!(outcome["sparse"]["layouts_for"], "x86-64");
     let moved = folder.read("model.neuro");
     assert!(moved != portable, "the same layouts");
-    // Nothing but layouts and where they are for.
+    // Only the layouts and their target differ.
     let score = |file: &[u8]| Model::open(file).unwrap().manifest().scores;
     assert_eq!(score(&moved), score(&portable));
     let after = work("x86-64").expect("a number");

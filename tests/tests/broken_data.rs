@@ -105,7 +105,7 @@ fn classes_to_learn() {
         .collect();
     let parts = ["data.tsv", "\"on\"", "at least 2 classes"];
     assert_refused("data.tsv", tsv("text\tlabel", &only), &parts);
-    // The tenth row goes to the dev set, and with it all that is known of its class.
+    // The tenth row goes to the dev set, and it is the only one of its class.
     let mut rare = rows();
     rare[9] = "how is the weather\tweather".to_owned();
     let parts = ["data.tsv", "\"weather\"", "tenth", "dev"];
@@ -144,7 +144,7 @@ fn skipped_lines_are_counted() {
         csv += &format!("\"{text}\",{label}\n");
         good += 1;
     }
-    // A line end and a quote inside of quotes are text.
+    // A line end and a quote inside quotes are text.
     csv += "\"turn the \"\"big\"\"\nlamp on\",light_on\n";
     good += 1;
     let mut bytes = csv.clone().into_bytes();
@@ -169,7 +169,7 @@ fn skipped_lines_are_counted() {
     assert!(said.contains(&place), "{said}");
     assert!(!said.contains("test.tsv"), "{said}");
 
-    // The model is that of the good lines alone, but for what says where it is from.
+    // The model is that of the good lines alone, except for the record of its origin.
     folder.write("train.csv", &csv);
     run(command().args(["--out", "good.neuro"])).assert_code(0);
     let weights = |name| {
@@ -210,7 +210,7 @@ fn a_model_of_single_texts_and_pairs() {
     let pairs = "text_a\ttext_b\tlabel\nlamp\ton\tlight_on\nlamp\toff\tlight_off\n";
     let ran = evaluate(&folder, "pairs.tsv", pairs);
     ran.assert_error(1, &["pairs.tsv", "this model classifies single texts"]);
-    // One text of the pair alone can be had.
+    // One text of the pair can be read alone.
     let model = workspace().join("firmware-examples/models/commands.neuro");
     let mut command = folder.neuroprune(&["evaluate", "--data", "pairs.tsv", "--json"]);
     command.args(["--text-column", "text_a"]).arg("--model");

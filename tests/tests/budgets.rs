@@ -1,8 +1,8 @@
-//! The numbers that `inspect` adds to a model are those of the firmware.
+//! The numbers that `inspect` adds to a model's are those of the firmware.
 //!
 //! A user is promised that the flash and RAM that `inspect` estimates for a Cortex-M4F
-//! are held by the firmware's own budget and measurement, and that the model which comes
-//! with the firmware examples fits the microcontrollers it is meant for.
+//! match the firmware's own budget and measurement, and that the model which comes with the
+//! firmware examples fits the microcontrollers it is meant for.
 
 use std::fs;
 
@@ -56,7 +56,7 @@ fn the_committed_model_fits() {
     assert_eq!(labels, smart_home::labels());
     assert_eq!(labels.len(), 17);
     assert!(file.len() <= 64_000, "{} bytes", file.len());
-    // Of a device: one tile at a time.
+    // On a device: one tile at a time.
     let feature = size_of::<scalar::Feature>();
     let scratch = required_scratch_with(model.limits(), model.limits().tokens, feature);
     assert!(scratch <= 12 * 1024, "{scratch} bytes");
@@ -66,7 +66,7 @@ fn the_committed_model_fits() {
     assert_eq!(inspection.scratch, scratch);
     let on_device = inspection.scratch_cortex_m4;
     assert_eq!(inspection.ram_estimate, on_device + STACK_BYTES);
-    // The firmware was measured with this very file.
+    // The firmware was measured with exactly this file.
     assert_eq!(measured("model"), file.len());
     assert_eq!(measured("scratch"), on_device);
     let accuracy = model.manifest().scores.runtime.expect("a test accuracy");

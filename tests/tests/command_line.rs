@@ -1,10 +1,9 @@
-//! What the program says of itself, and of wrong use.
+//! What the program says about itself, and about wrong use.
 //!
 //! A user is promised help that fits the program, an exit status of 2 for a command that
 //! makes no sense and of 1 for one that failed, and a message that names the option, or
-//! the file and the place in it. The files `cli/*.trycmd` hold commands with all they
-//! print; `TRYCMD=overwrite cargo test -p neuroprune-tests --test command_line` writes
-//! them anew.
+//! the file and the place in it. The files `cli/*.trycmd` hold commands with their whole output;
+//! `TRYCMD=overwrite cargo test -p neuroprune-tests --test command_line` rewrites them.
 
 use neuroprune_tests::{Folder, neuroprune, program, run};
 
@@ -21,14 +20,14 @@ fn commands_print_what_is_written_down() {
     cases.case("tests/cli/*.trycmd");
 }
 
-/// The snapshots hold what help says; this is what it must not leave out.
+/// The snapshots hold the help texts; this checks what they must not leave out.
 #[test]
 fn help_tells_what_a_newcomer_must_know() {
     let help = |command| {
         let mut program = neuroprune();
         let ran = run(program.args([command, "--help"]).env("COLUMNS", "100"));
         ran.assert_code(0);
-        // Wrapping is not what this is about.
+        // Wrapping does not matter here.
         ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     for (command, facts) in [
@@ -56,7 +55,7 @@ fn help_tells_what_a_newcomer_must_know() {
     }
 }
 
-/// A message says a thing once.
+/// A message states each fact once.
 #[test]
 fn messages_do_not_repeat_themselves() {
     let folder = Folder::new();

@@ -1,5 +1,5 @@
-//! What the documents say is so: links lead somewhere, and figures are those of the code and of
-//! the records that they name.
+//! The documents agree with the project: links lead somewhere, and figures are those of the code
+//! and of the records that they name.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use neuroprune_runtime::{Limits, required_scratch_with};
 use neuroprune_tests::workspace;
 
-/// Folders without documents: what is built, what others wrote, and templates.
+/// Folders without documents: build output, third-party files, and templates.
 const ELSEWHERE: [&str; 5] = ["target", "node_modules", "out", ".git", "src"];
 
 fn text(path: &Path) -> String {
@@ -30,7 +30,7 @@ fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// What stands in parentheses after `](`, in the text around code.
+/// The text in parentheses after `](`, outside code.
 fn links(document: &str) -> Vec<String> {
     let mut links = Vec::new();
     for (number, part) in document.split("```").enumerate() {
@@ -40,7 +40,7 @@ fn links(document: &str) -> Vec<String> {
     links
 }
 
-/// As forges make it of a heading.
+/// The anchor that forges make from a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim_start_matches('#').trim().chars();
     let kept = kept.filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
@@ -78,8 +78,8 @@ fn links_lead_somewhere() {
     assert!(dead.is_empty(), "{dead:#?}");
 }
 
-/// Where a document names a file of this project from its root, there is one. Words in capitals
-/// stand for names.
+/// Every file that a document names from the root of the project exists. Words in capitals stand
+/// for names.
 #[test]
 fn paths_in_code_exist() {
     let root = workspace();
@@ -91,8 +91,8 @@ fn paths_in_code_exist() {
         .collect();
     let mut missing = Vec::new();
     let mut count = 0;
-    // The changelog tells of files that have moved since; records of `benchmarks` name theirs
-    // from their own folder.
+    // The changelog names files that have moved since; records of `benchmarks` name theirs from
+    // their own folder.
     let documents = files(&root, &[".md"]).into_iter();
     let documents = documents.filter(|path| {
         !path.ends_with("CHANGELOG.md") && !path.starts_with(root.join("benchmarks"))
@@ -120,7 +120,7 @@ fn paths_in_code_exist() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// `1,234`, `90.46` and `0.85 ± 0.02`, as figures of tables are written; shorter numbers stand by
+/// `1,234`, `90.46` and `0.85 ± 0.02`, as figures of tables are written; shorter numbers occur by
 /// chance in any record.
 fn figures(line: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -143,7 +143,7 @@ fn figures(line: &str) -> Vec<String> {
     found
 }
 
-/// Every figure of these documents' tables stands in a record, where the command that makes it is.
+/// Every figure in these documents' tables is in a record, next to the command that makes it.
 #[test]
 fn figures_stand_in_records() {
     let endings = [".md", ".toml", ".out", ".json", ".jsonl"];
@@ -232,7 +232,7 @@ fn the_largest_scratch_memory_is_what_security_says() {
     assert_eq!(number(stated.split(' ').next().unwrap()), needed);
 }
 
-/// Sizes of code are stated as the budgets that hold them.
+/// Sizes of code are stated as the budgets that limit them.
 #[test]
 fn sizes_of_code_are_budgets() {
     let budgets = text(&workspace().join("firmware-examples/budgets.toml"));

@@ -1,9 +1,9 @@
 //! Labelled text goes in, an answer comes out.
 //!
 //! A user is promised that one `train` writes five files, that every accuracy it prints
-//! is the runtime's on the file it wrote, that the sparse file is as sparse as was asked
-//! for and smaller for it, that the other subcommands and the library say the same of
-//! that file, and that `--json` keeps its keys.
+//! is the runtime's on the file it wrote, that the sparse file is as sparse as was asked for and
+//! therefore smaller, that the other subcommands and the library report the same of that file, and
+//! that `--json` keeps its keys.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -49,7 +49,7 @@ fn number(value: &Value, path: &str) -> f64 {
         .unwrap_or_else(|| panic!("{path} is {found}"))
 }
 
-/// What the library says of a text, or a pair, with a scratch buffer of the stated size.
+/// The library's answer to a text, or a pair, with a scratch buffer of the stated size.
 fn library_answer<T>(
     file: &[u8],
     text: &str,
@@ -71,7 +71,7 @@ fn library_answer<T>(
     Ok(look(answer))
 }
 
-/// The answer of the program, as JSON, is the library's.
+/// Checks that the program's answer, as JSON, is the library's.
 #[track_caller]
 fn assert_same_answer(file: &[u8], said: &Value, text: &str, pair: Option<&str>) {
     let same = library_answer(file, text, pair, |answer| {
@@ -114,7 +114,7 @@ fn single_texts() {
     assert_eq!(outcome.stderr, "", "--quiet");
     let outcome = outcome.json();
 
-    // All files are there, and are what their names say.
+    // All files exist, and are what their names say.
     let written: Vec<String> = folder
         .names()
         .into_iter()
@@ -169,7 +169,7 @@ fn single_texts() {
     let share = saved as f64 / weights;
     assert!(share > 0.45, "{saved} bytes of {weights} weights");
 
-    // The accuracy is that of the file, for whoever measures it.
+    // The accuracy is that of the file, whichever command measures it.
     let arguments = ["evaluate", "--model", "model.neuro", "--data", "test.tsv"];
     let mut command = folder.neuroprune(&arguments);
     let scored = run(command.arg("--json")).json();
@@ -210,7 +210,7 @@ fn single_texts() {
     }
     assert_eq!(answers.last().expect("an answer")["truncated"], true);
 
-    // Standard input is as good as arguments.
+    // Standard input works like arguments.
     let mut command = folder.neuroprune(&["classify", "--json"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -240,8 +240,8 @@ fn single_texts() {
     }
 }
 
-/// Commands and what a home may reply, in either order: which came first can be told
-/// only where the network sees which text is which.
+/// Commands and what a home may reply, in either order: only a network that sees which text is
+/// which can tell the order.
 fn pairs(rows: &[(String, String)]) -> String {
     let replies = [
         "done",

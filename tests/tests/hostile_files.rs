@@ -1,4 +1,4 @@
-//! A model file from a stranger, or from a bad flash.
+//! A model file from a stranger, or from faulty flash.
 //!
 //! A user is promised that no bytes make the runtime panic, that a damaged file is
 //! noticed by its checksums, and that a file which was changed on purpose, checksums
@@ -56,7 +56,7 @@ fn trained() -> (Folder, Vec<u8>) {
     (folder, file)
 }
 
-/// Makes the bytes pass every CRC-32, so that the checks behind are reached.
+/// Makes the bytes pass every CRC-32, so that the checks after them are reached.
 fn repair(bytes: &mut [u8]) {
     let Some(&[low, high]) = bytes.get(10..12) else {
         return;
@@ -87,15 +87,15 @@ fn repair(bytes: &mut [u8]) {
     }
 }
 
-/// One change somewhere; every field of header, table and directory, and every section,
-/// is met often.
+/// One change somewhere; every field of header, table and directory, and every section, is hit
+/// often.
 fn damage(bytes: &mut Vec<u8>, sections: &[(usize, usize)], random: &mut Random) {
     let edge = EDGES[random.below(EDGES.len())].to_le_bytes();
     let end = bytes.len();
     let place = match random.below(24) {
         0 => return bytes.truncate(random.below(end + 1)),
         1 => return bytes.resize(end + 1 + random.below(40), edge[0]),
-        // One stretch over another.
+        // One stretch copied over another.
         2 => {
             let length = random.below(64).min(end);
             let from = random.below(end - length + 1);
@@ -126,7 +126,7 @@ fn damage(bytes: &mut Vec<u8>, sections: &[(usize, usize)], random: &mut Random)
     }
 }
 
-/// What three texts came to.
+/// Classifies three texts.
 fn answers(bytes: &[u8]) -> Result<bool, FormatError> {
     let model = Model::open(bytes)?;
     let limits = model.limits();
@@ -198,7 +198,7 @@ fn any_damage_is_noticed_or_survived() {
             Err(error) => assert_ne!(error.kind, ErrorKind::Checksum, "mutation {number}"),
         }
     }
-    // Damage that mostly dies in the header would test little.
+    // Damage that is mostly rejected at the header would test little.
     assert!(opened > MUTATIONS / 5, "only {opened} opened");
     assert!(infinite.is_empty(), "infinite logits: {infinite:?}");
 }

@@ -1,10 +1,9 @@
-//! A run may die at any moment.
+//! A run may be killed at any moment.
 //!
-//! A user is promised that a power cut costs at most one epoch: every file is there
-//! whole or not at all, `--resume` goes on with the last checkpoint, and what comes out
-//! is the file of a run that nothing ever happened to, byte for byte. Ctrl-C saves
-//! first and says how to go on. A checkpoint that does not belong to the command, or
-//! is damaged, is refused by name.
+//! A user is promised that a power cut costs at most one epoch: every file exists whole or not at
+//! all, `--resume` continues from the last checkpoint, and the result is the file of an
+//! uninterrupted run, byte for byte. Ctrl-C saves first and prints how to resume. A checkpoint that
+//! does not belong to the command, or is damaged, is refused by name.
 #![cfg(unix)]
 
 use core::time::Duration;
@@ -36,7 +35,7 @@ fn train(folder: &Folder) -> Command {
     folder.train(&["--test", "test.tsv", "--quiet"])
 }
 
-/// Goes on where there is a checkpoint, begins where there is none.
+/// Resumes where there is a checkpoint, starts where there is none.
 fn go_on(folder: &Folder) -> Command {
     let mut command = train(folder);
     if folder.path("model.checkpoint").exists() {
@@ -50,7 +49,7 @@ fn start(command: &mut Command) -> Child {
     command.stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits until `condition` holds; whether it did before the program ended.
+/// Waits until `condition` holds; returns whether it did before the program ended.
 fn wait_until(child: &mut Child, mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     loop {
@@ -65,7 +64,7 @@ fn wait_until(child: &mut Child, mut condition: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// Whatever has the name of an output is that output, and whole.
+/// Every file with the name of an output is that output, and whole.
 fn assert_whole(folder: &Folder) {
     for name in folder.names() {
         assert!(
@@ -86,18 +85,18 @@ fn assert_whole(folder: &Folder) {
     }
 }
 
-/// When the checkpoint was last put in its place.
+/// When the checkpoint was last replaced.
 fn modified(folder: &Folder) -> Option<SystemTime> {
     fs::metadata(folder.path("model.checkpoint"))
         .and_then(|data| data.modified())
         .ok()
 }
 
-/// The half-written files of a checkpoint's size, those that a kill left behind too.
+/// The half-written files of a checkpoint's size, including those that a kill left behind.
 fn half_written(folder: &Folder) -> Vec<String> {
     let mut names = folder.names();
     names.retain(|name| {
-        // Gone again between the listing and here: not half written any more.
+        // Gone since the listing: no longer half written.
         let length = fs::metadata(folder.path(name)).map_or(0, |data| data.len());
         name.starts_with(".tmp") && length > 50_000
     });
@@ -118,8 +117,8 @@ impl Life {
         }
     }
 
-    /// Resumes and is killed when `condition` holds, unless the end comes first; whether it
-    /// was killed.
+    /// Resumes and is killed when `condition` holds, unless it ends first; returns whether it was
+    /// killed.
     fn killed_when(&mut self, mut condition: impl FnMut(&Folder) -> bool) -> bool {
         let mut child = start(&mut go_on(&self.folder));
         wait_until(&mut child, || condition(&self.folder));
@@ -131,7 +130,7 @@ impl Life {
         was_killed
     }
 
-    /// Goes on to the end, and gives what `whole` gave.
+    /// Runs to the end, and gives what `whole` gave.
     fn finish(&self, whole: &Folder) {
         run(&mut go_on(&self.folder)).assert_code(0);
         assert_whole(&self.folder);
@@ -153,8 +152,8 @@ fn killed_at_any_moment() {
     let mut life = Life::new();
     life.killed_when(|folder| folder.path("model.recipe.toml").exists());
     for _ in 0..3 {
-        // A checkpoint is half written: no harm to the one before. That takes milliseconds;
-        // where they were missed, the moment after is as good.
+        // A checkpoint is half written: no harm to the previous one. That takes milliseconds; where
+        // they were missed, the moment after is as good.
         let (left, before) = (half_written(&life.folder), modified(&life.folder));
         life.killed_when(|folder| half_written(folder) != left || modified(folder) != before);
         // A checkpoint was put in its place.
@@ -175,8 +174,8 @@ fn killed_at_any_moment() {
         if life.killed_when(|_| begin.elapsed() >= delay) {
             kills += 1;
         } else {
-            // It was over before: the end of this life, and the machine is less busy than it
-            // was when the duration was measured.
+            // It ended before it was killed: the machine is less busy than when the duration was
+            // measured.
             life.finish(&whole);
             life = Life::new();
             duration /= 2;
@@ -185,7 +184,7 @@ fn killed_at_any_moment() {
     assert!(kills >= 2, "only {kills} kills");
     life.finish(&whole);
 
-    // A finished run that is resumed writes its files once more.
+    // A finished run that is resumed writes its files again.
     fs::remove_file(whole.path("model.neuro")).unwrap();
     run(train(&whole).arg("--resume")).assert_code(0);
     assert!(whole.read("model.neuro") == life.folder.read("model.neuro"));
@@ -235,11 +234,11 @@ fn interrupted_by_ctrl_c() {
     assert_eq!(folder.names(), whole.names());
 }
 
-/// What the quickstart says about going on must be something it can do.
+/// The quickstart must be able to resume as its message says.
 #[test]
 fn an_interrupted_quickstart_can_go_on_as_it_says() {
     let folder = Folder::new();
-    // It writes its own texts, and not over those of others.
+    // It writes its own texts, but not over those of others.
     for name in ["train.tsv", "test.tsv"] {
         fs::remove_file(folder.path(name)).unwrap();
     }
@@ -255,7 +254,7 @@ fn an_interrupted_quickstart_can_go_on_as_it_says() {
     }
 }
 
-/// A folder with a run that stopped behind its first steps.
+/// A folder with a run that stopped after its first steps.
 fn stopped() -> Folder {
     let folder = Folder::new();
     interrupted(&folder, train(&folder).args(LONG)).assert_code(1);

@@ -1,8 +1,8 @@
 //! Odd commands and a full disk.
 //!
-//! A user is promised that a log that cannot be written ends no run, that no command writes
-//! over a model or over texts that are not its own, and that a bundled recipe is found where a
-//! folder has its name.
+//! A user is promised that a log that cannot be written does not end a run, that no command
+//! overwrites a model or texts that are not its own, and that a bundled recipe is found even where
+//! a folder has its name.
 
 use neuroprune_tests::{Folder, run};
 

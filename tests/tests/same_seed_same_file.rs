@@ -2,7 +2,7 @@
 //!
 //! A user is promised this whatever the folder is, however many threads there are and
 //! whether the recipe is the one that was given or the resolved one that was written
-//! beside the model; and that another seed is another model.
+//! next to the model; and that another seed gives another model.
 
 use neuroprune_tests::{Folder, run};
 

@@ -3,8 +3,8 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
-/// Writes `bytes` to a temporary file beside `path`, then renames it. Whatever stood
-/// at `path` stays whole until then.
+/// Writes `bytes` to a temporary file next to `path`, then renames it. A file that was at `path`
+/// remains whole until then.
 ///
 /// # Errors
 /// When the folder cannot be written, or the disk is full. The temporary file is gone.

@@ -2,12 +2,12 @@
 //!
 //! | file name ends in | format |
 //! |---|---|
-//! | `.tsv` | header, then one row a line, split at tabs; a quote is a plain character |
+//! | `.tsv` | header, then one row per line, split at tabs; a quote is a plain character |
 //! | `.csv` | header, then rows as RFC 4180 has them; a quoted field may hold commas and line ends |
-//! | `.jsonl`, `.ndjson` | one JSON object a line; its keys are the columns |
+//! | `.jsonl`, `.ndjson` | one JSON object per line; its keys are the columns |
 //!
 //! Each may also end in `.gz`. Files are UTF-8; a byte order mark, CRLF line ends and
-//! blank lines are accepted. [`Columns`] tells which columns are read.
+//! blank lines are accepted. [`Columns`] states which columns are read.
 //!
 //! A row is either used as it stands or an error that names file, line and what was
 //! expected; nothing is repaired silently. Two allowances: white space around column
@@ -44,8 +44,8 @@ use error::Located;
 use labels::Labels;
 
 /// The largest file that is read, in bytes after decompression (1 GiB). A few
-/// kilobytes of gzip can unpack to any size; this ends in an error rather than in a
-/// machine without memory.
+/// kilobytes of gzip can unpack to any size; the limit turns that into an error before memory runs
+/// out.
 pub const LARGEST_FILE: u64 = 1 << 30;
 
 /// How many messages of skipped lines [`Dataset::first_skipped`] keeps.
@@ -77,7 +77,7 @@ pub struct Dataset {
     pub labels: Vec<String>,
     /// The columns that were read.
     pub columns: ResolvedColumns,
-    /// Bad lines passed over; 0 unless [`ReadOptions::skip_bad_lines`].
+    /// Bad lines that were skipped; 0 unless [`ReadOptions::skip_bad_lines`].
     pub skipped: usize,
     /// What was wrong with the first few of them, one message each.
     pub first_skipped: Vec<String>,
@@ -90,27 +90,27 @@ pub struct Dataset {
 pub struct ReadOptions {
     /// Columns to read, where they are not the usual ones.
     pub columns: Columns,
-    /// Pass over and count lines that cannot be used instead of stopping. Lines with a
-    /// label that is not known are among them: they drop out of every score. Problems
-    /// of a whole file (header, compression, a quote that never ends) still stop.
+    /// Skip and count lines that cannot be used instead of stopping. Lines with an unknown label
+    /// are among them: no score includes them. Problems of a whole file (header, compression, a
+    /// quote that never ends) still stop.
     pub skip_bad_lines: bool,
-    /// The format, where it cannot be told from the file name.
+    /// The format, where the file name does not imply it.
     pub format: Option<Format>,
 }
 
-/// How a file is laid out; compression is told from the name alone.
+/// How a file is laid out; compression is recognised by the name alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Tab-separated, with header, without quoting.
     Tsv,
     /// Comma-separated, with header, RFC 4180 quoting.
     Csv,
-    /// One JSON object a line.
+    /// One JSON object per line.
     JsonLines,
 }
 
 impl Format {
-    /// The format that the name of a file tells, `.gz` or not, in any case.
+    /// The format that the name of a file implies, with or without `.gz`, ignoring case.
     #[must_use]
     pub fn of_path(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
@@ -147,7 +147,7 @@ pub fn read(
         .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
 
     let mut bytes = Vec::new();
-    // One byte more than the limit, to tell a file at the limit from one above it.
+    // One byte more than the limit, to distinguish a file at the limit from one above it.
     let limit = LARGEST_FILE + 1;
     if compressed {
         let outcome = MultiGzDecoder::new(file)
@@ -277,7 +277,7 @@ impl Dataset {
         Ok((train, dev))
     }
 
-    /// Every text, the second ones of pairs among them.
+    /// Every text, including the second ones of pairs.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let texts = self.examples.iter();
         let texts = texts.flat_map(|e| [Some(e.text.as_str()), e.pair.as_deref()]);
@@ -288,7 +288,7 @@ impl Dataset {
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut hasher = Sha256::new();
-        // Lengths in front, so that no two lists of strings run together alike.
+        // Lengths first, so that no two lists of strings give the same bytes.
         let mut add = |text: &str| {
             hasher.update((text.len() as u64).to_le_bytes());
             hasher.update(text);
@@ -321,7 +321,7 @@ impl Dataset {
 /// What a format's reader makes of a file.
 struct Table {
     columns: ResolvedColumns,
-    /// Rows in order; a line that is no row stands as its problem.
+    /// Rows in order; in place of a line that is not a row, its problem.
     rows: Vec<Result<Row, Located>>,
 }
 

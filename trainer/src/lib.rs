@@ -23,7 +23,7 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
-//! How the rooms lie, each above all that it uses:
+//! The modules, each above all that it uses:
 //!
 //! ```text
 //! cli                        the command line

@@ -1,4 +1,4 @@
-//! From a trained network to a `.neuro` file, and what such a file says.
+//! From a trained network to a `.neuro` file, and what such a file contains.
 
 pub(crate) mod export;
 pub(crate) mod inspection;

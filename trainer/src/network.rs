@@ -1,6 +1,5 @@
-//! The encoder in floats, as it is trained: its parameters. What it does with a batch is in
-//! `encoder.rs`, layer by layer in `layer.rs`, on a [`tape`].
-//! What it consists of is listed by [`Network::parameters`].
+//! The encoder in floats, as it is trained: its parameters. Its forward pass is in `encoder.rs`,
+//! layer by layer in `layer.rs`, on a [`tape`]. [`Network::parameters`] lists what it consists of.
 
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
@@ -90,7 +89,8 @@ impl Shape {
 /// The whole network.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// Of the forward pass, and so of what gradients are taken at; no part of a checkpoint.
+    /// Of the forward pass, and so of the values at which gradients are taken; not part of a
+    /// checkpoint.
     pub precision: Precision,
     /// Shape before anything was cut.
     pub shape: Shape,
@@ -146,7 +146,7 @@ impl Network {
     /// Fresh weights of this shape.
     ///
     /// # Errors
-    /// When memory cannot be had.
+    /// When memory cannot be allocated.
     pub fn new(shape: Shape, seed: u64) -> Result<Self> {
         let mut initializer = Initializer { seed, index: 0 };
         let hidden = shape.hidden;
@@ -189,7 +189,7 @@ impl Network {
     /// The same weights with a fresh optimiser.
     ///
     /// # Errors
-    /// When memory cannot be had.
+    /// When memory cannot be allocated.
     pub fn restarted(&self) -> Result<Self> {
         let mut network = self.clone();
         for it in network.parameters_mut() {
@@ -201,7 +201,7 @@ impl Network {
     /// The same network on another device.
     ///
     /// # Errors
-    /// When memory cannot be had there.
+    /// When memory cannot be allocated there.
     pub fn to_device(&self, device: &Device) -> Result<Self> {
         let mut network = self.clone();
         for it in network.parameters_mut() {
@@ -210,7 +210,7 @@ impl Network {
         Ok(network)
     }
 
-    /// Where the network is.
+    /// The device that the network is on.
     #[must_use]
     pub fn device(&self) -> &Device {
         self.token_embedding.value.device()
@@ -221,8 +221,8 @@ impl Network {
     /// # Errors
     /// When a mask cannot be read.
     pub fn nonzero_weights(&self) -> Result<usize> {
-        // Row by row: f32 counts exactly up to 2²⁴. One answer for all matrices: each is a
-        // wait for a GPU.
+        // Row by row: f32 counts exactly up to 2²⁴. One answer for all matrices: each waits for a
+        // GPU.
         let rows = self.matrices().into_iter();
         let rows = rows.map(|it| it.pruning.mask.sum(1));
         let rows = Tensor::cat(&rows.collect::<Result<Vec<_>>>()?, 0)?.to_vec1::<f32>()?;
@@ -235,7 +235,7 @@ impl Network {
         self.layers.iter().map(Layer::neurons).sum()
     }
 
-    /// Share of the encoder weights that are zero, those that were cut included.
+    /// Share of the encoder weights that are zero, including those that were cut.
     ///
     /// # Errors
     /// When a mask cannot be read.

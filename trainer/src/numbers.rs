@@ -42,7 +42,7 @@ pub(crate) fn significant(value: f64) -> String {
     sign.to_owned() + &grouped
 }
 
-/// `92.4 %`. What is not nothing never reads as nothing, what is not all never as all.
+/// `92.4 %`. What is not 0 is never shown as 0 %, and what is not 100 never as 100 %.
 pub(crate) fn percent(value: f64) -> String {
     let digits = match value {
         value if !value.is_finite() => "–".to_owned(),
@@ -107,23 +107,23 @@ pub(crate) fn rounded(value: f64) -> usize {
     value.round() as usize
 }
 
-/// The nearest single.
+/// The nearest `f32`.
 #[expect(clippy::cast_possible_truncation, reason = "that is what is asked for")]
 pub(crate) fn single(value: f64) -> f32 {
     value as f32
 }
 
-/// `part` of `whole`, 0…1; nothing of nothing is nothing.
+/// `part` of `whole`, 0…1; 0 where both are 0.
 pub(crate) fn ratio(part: usize, whole: usize) -> f64 {
     real(part) / real(whole.max(1))
 }
 
-/// `part` of `whole` in per cent; nothing of nothing is nothing.
+/// `part` of `whole` in per cent; 0 where both are 0.
 pub(crate) fn share(part: usize, whole: usize) -> f64 {
     100.0 * real(part) / real(whole.max(1))
 }
 
-/// Two digits a byte, as hashes are written.
+/// Two digits per byte, as hashes are written.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

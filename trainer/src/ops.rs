@@ -3,12 +3,12 @@
 //! candle's own fused LayerNorm and softmax stop gradients silently, and padded
 //! attention would spend most of its time on padding. These work on a **packed**
 //! batch: the tokens of all sequences one below the other, `[tokens, features]`,
-//! with [`Sequences`] telling where each sequence begins.
+//! with [`Sequences`] stating where each sequence begins.
 //!
-//! Each operation is in a file of its own, with its formula, its backward and a check of
-//! the gradient against differences. What stands beside one in a network can come in the same
-//! call, [`add_and_normalize`], [`bias_and_activate`]: on a GPU that is one kernel. The same on
-//! a GPU is in `cuda.rs`, with kernels in the `.cu` files.
+//! Each operation is in a file of its own, with its formula, its backward and a check of the
+//! gradient against differences. Operations that follow one another in a network can be one call,
+//! [`add_and_normalize`], [`bias_and_activate`]: on a GPU that is one kernel. The GPU's versions
+//! are in `cuda.rs`, with kernels in the `.cu` files.
 
 mod activation;
 mod adamw;
@@ -111,12 +111,13 @@ impl Sequences {
     }
 }
 
-/// How long what an operation makes is used; on a GPU tensors of one lifetime lie together.
+/// How long the result of an operation is used; on a GPU tensors of one lifetime are stored
+/// together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lifetime {
-    /// To the end of a step, as what a forward pass records and the gradients of weights.
+    /// To the end of a step: what a forward pass records, and the gradients of weights.
     Step,
-    /// By the next operations, as the gradients on the way back.
+    /// By the next operations: the gradients of a backward.
     Moment,
 }
 
@@ -151,7 +152,7 @@ fn in_place(
     })
 }
 
-/// Lets `function` change the values of `target`, which nobody else reads meanwhile, on a CPU.
+/// Lets `function` change the values of `target`, which nothing else reads meanwhile, on a CPU.
 fn change<F: Fn(&mut [f32], &[f32], &[f32])>(
     target: &Tensor,
     [a, b]: [&Tensor; 2],

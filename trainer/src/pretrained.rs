@@ -1,4 +1,4 @@
-//! Pretrained encoders of the BERT family as the beginning of a run.
+//! Pretrained encoders of the BERT family as the start of a run.
 //!
 //! ```text
 //! config.json ───────────────► shape ─────────────┐
@@ -6,11 +6,10 @@
 //! model.safetensors ──────────► weights ──────────┘
 //! ```
 //!
-//! A checkpoint is a folder as Hugging Face's libraries write it, or the name of one in
-//! their hub. BERT, DistilBERT and
-//! ELECTRA are one network under several names; MiniLM and many others are saved as BERT.
-//! What has no place in a model file (poolers, heads of pretraining) is left out, what
-//! cannot be expressed (relative positions, tokenizers other than WordPiece) is rejected.
+//! A checkpoint is a folder as Hugging Face's libraries write it, or the name of one in their hub.
+//! BERT, DistilBERT and ELECTRA are one network under several names; MiniLM and many others are
+//! saved as BERT. What has no place in a model file (poolers, heads of pretraining) is left out;
+//! what cannot be expressed (relative positions, tokenizers other than WordPiece) is rejected.
 
 mod config;
 mod error;
@@ -41,17 +40,17 @@ use vocabulary::{Chosen, PretrainedVocabulary};
 
 /// A checkpoint, read but not used yet.
 pub struct Pretrained {
-    /// What names it; of a repository with the commit.
+    /// Its name; that of a repository with the commit.
     from: String,
     config_path: PathBuf,
     config: Config,
     vocabulary: PretrainedVocabulary,
     tensors: Tensors,
-    /// What stands before each tensor's name.
+    /// The prefix of each tensor's name.
     prefix: &'static str,
 }
 
-/// What a run begins with.
+/// What a run starts from.
 pub struct Beginning {
     /// The pieces that are kept.
     pub vocabulary: Vocabulary,
@@ -60,8 +59,8 @@ pub struct Beginning {
 }
 
 impl Pretrained {
-    /// Reads the checkpoint that a recipe names: a folder, or `hf:OWNER/NAME@REVISION`, which
-    /// is fetched while `observer` looks on.
+    /// Reads the checkpoint that a recipe names: a folder, or `hf:OWNER/NAME@REVISION`, which is
+    /// fetched while `observer` watches.
     ///
     /// # Errors
     /// [`PretrainedError`] with the file, and what was expected of it.
@@ -102,7 +101,7 @@ impl Pretrained {
         })
     }
 
-    /// What the checkpoint decides of a recipe; the other keys have their defaults.
+    /// The keys of a recipe that the checkpoint decides; the others have their defaults.
     #[must_use]
     pub fn model(&self) -> ModelRecipe {
         ModelRecipe {
@@ -157,11 +156,11 @@ impl Pretrained {
         })
     }
 
-    /// How `vocabulary`, which [`Pretrained::begin`] made, spells texts otherwise than the
-    /// whole one.
+    /// How `vocabulary`, which [`Pretrained::begin`] made, spells texts differently from the whole
+    /// one.
     ///
     /// # Errors
-    /// What the `tokenizers` crate says.
+    /// Errors of the `tokenizers` crate.
     pub fn respelled<'t>(
         &self,
         vocabulary: &Vocabulary,
@@ -266,7 +265,7 @@ impl Pretrained {
     }
 
     fn fill_norm(&self, norm: &mut Norm, name: &str) -> Result<(), PretrainedError> {
-        // Checkpoints converted from TensorFlow have other words for the same.
+        // Checkpoints converted from TensorFlow have other names for the same.
         let has_greek = self.tensors.has(&format!("{name}.gamma"));
         let [gain, shift] = if has_greek {
             ["gamma", "beta"]

@@ -5,11 +5,11 @@
 //! | how sparse at this step? | [`schedule`] |
 //! | what does a weight cost? preferential attachment, group sparsity | [`cost`] |
 //! | the same as penalties, as published | [`penalty`] |
-//! | which weights go? exactly so many | [`threshold`] |
+//! | which weights are pruned? an exact number | [`threshold`] |
 //! | those with the lowest score for their cost | [`crate::ops`], `choice.rs` |
 //! | which neurons are not worth their price? | `neurons` |
 //! | what is kept or pruned together? | `blocks` |
-//! | which heads say the same? | [`heads`] |
+//! | which heads have equivalent outputs? | [`heads`] |
 //! | which heads have the same weights, as published? | [`domination`] |
 //! | what is empty and can be cut out of the network? | [`cutting`] |
 //! | how uneven have connections become? | [`degrees`] |

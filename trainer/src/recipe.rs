@@ -1,7 +1,7 @@
 //! Everything that shapes a run, as a TOML file.
 //!
 //! Every key has a default; a recipe names only what differs. The resolved recipe,
-//! defaults and command-line overrides included, is written beside the model.
+//! defaults and command-line overrides included, is written next to the model.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ pub use vocabulary_size::VocabularySize;
 
 /// A whole recipe.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-// As functions of its own: whoever reads a recipe has its keys checked first.
+// As associated functions: every way to read a recipe checks its keys first.
 #[serde(remote = "Self", deny_unknown_fields, default)]
 pub struct Recipe {
     /// Random seed; the same recipe, data and seed give the same file.
@@ -101,7 +101,7 @@ impl Recipe {
     pub fn find(path: &Path) -> Result<(Self, Vec<String>), RecipeError> {
         let known = path.to_str().and_then(Self::text_by_name);
         let text = match known {
-            // A folder of that name, as `quickstart` makes it, is no recipe.
+            // A folder of that name, as `quickstart` makes it, is not a recipe.
             Some(text) if !path.is_file() => text.to_owned(),
             _ => read_text(path)?,
         };
@@ -112,8 +112,8 @@ impl Recipe {
         Ok((recipe, keys.collect()))
     }
 
-    /// What shapes the dense network; the rest, which it does not read, at its default. So
-    /// equal dense networks have equal ones.
+    /// The keys that shape the dense network; the others, which it does not depend on, have their
+    /// defaults. So equal dense networks have equal ones.
     #[must_use]
     pub fn dense_part(&self) -> Self {
         Self {
@@ -151,7 +151,7 @@ impl Recipe {
             let expected = "a divisor of model.hidden";
             return refused("model.heads", model.heads.to_string(), expected);
         }
-        // Or removing a head would tear blocks of W_O.
+        // Otherwise removing a head would tear blocks of W_O apart.
         if !(model.hidden / model.heads).is_multiple_of(pruning.blocks.width()) {
             let expected = "blocks whose width divides that of a head, model.hidden / model.heads";
             return refused("pruning.blocks", pruning.blocks.name().to_owned(), expected);
@@ -254,9 +254,9 @@ impl TryFrom<Table> for Recipe {
     }
 }
 
-/// What serde alone says.
+/// Reads a recipe with serde alone, its keys unchecked.
 fn from_checked(mut root: Table) -> Result<Recipe, toml::de::Error> {
-    // The method says which settings there are.
+    // The method decides which settings there are.
     if let Some(Value::Table(pruning)) = root.get_mut("pruning") {
         let method = pruning.entry("method");
         method.or_insert_with(|| MethodKind::default().name().into());
@@ -266,8 +266,34 @@ fn from_checked(mut root: Table) -> Result<Recipe, toml::de::Error> {
 
 impl<'de> Deserialize<'de> for Recipe {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let root = Table::deserialize(deserializer)?;
-        Self::try_from(root).map_err(D::Error::custom)
+        // Not at once as TOML: where serde_json keeps numbers as they are written, only its own
+        // type can take them.
+        let root = serde_json::Map::deserialize(deserializer)?;
+        let root = root
+            .into_iter()
+            .map(|(key, value)| (key, toml_value(value)));
+        Self::try_from(root.collect::<Table>()).map_err(D::Error::custom)
+    }
+}
+
+/// As TOML has it. There is no `null` in it: a word that no key may be.
+fn toml_value(json: serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match json {
+        Json::Null => Value::String("null".to_owned()),
+        Json::Bool(switch) => Value::Boolean(switch),
+        Json::Number(number) => match number.as_i64() {
+            Some(whole) => Value::Integer(whole),
+            None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::String(text) => Value::String(text),
+        Json::Array(items) => Value::Array(items.into_iter().map(toml_value).collect()),
+        Json::Object(items) => {
+            let items = items
+                .into_iter()
+                .map(|(key, value)| (key, toml_value(value)));
+            Value::Table(items.collect())
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use figures::{NetworkRow, Tile};
 use layers::{LayerView, MatrixRow};
 use method::SpreadRow;
 
-/// Why there is no report.
+/// Why no report could be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {

@@ -1,5 +1,5 @@
-//! Stories across rooms: a run that diverges, precisions, pruning's promises, and the GPU
-//! beside the CPU.
+//! Stories across modules: a run that diverges, precisions, pruning's promises, and the GPU against
+//! the CPU.
 
 mod divergence;
 #[cfg(feature = "cuda")]

@@ -29,7 +29,7 @@ const DATA: &str = "text\tlabel\nturn the lamp on\ton\nthe kitchen lamp off\toff
 #[derive(Default)]
 struct Hub {
     files: BTreeMap<String, Vec<u8>>,
-    /// Ends the connection behind so many bytes of the weights.
+    /// Ends the connection after this many bytes of the weights.
     cut: Option<usize>,
     /// Sends other weights than it announces.
     lies: bool,
@@ -124,7 +124,7 @@ impl Ran {
         String::from_utf8_lossy(&self.0.stderr).into_owned()
     }
 
-    /// It failed, and said all of this.
+    /// Checks that it failed, with all of this in the message.
     fn failed(&self, parts: &[&str]) {
         let error = self.error();
         assert_eq!(self.0.status.code(), Some(1), "{error}");
@@ -232,12 +232,12 @@ fn a_name_is_as_good_as_the_folder_and_the_cache_as_the_hub() {
     );
     assert!(!story.requests().is_empty());
 
-    // Nothing is asked for what is whole, by whichever name.
+    // Nothing is requested for what is whole, by whichever name.
     for from in ["hf:tiny/bert@main", &format!("hf:tiny/bert@{COMMIT}")] {
         story.train(from).outcome();
         assert!(fs::read(story.folder.path().join("model.neuro")).unwrap() == file);
     }
-    // A run goes on by the name that it was asked for by.
+    // A run resumes by the name that it was asked for by.
     let mut resumed = story.program("hf:tiny/bert");
     let resumed = Ran(resumed.arg("--resume").output().unwrap());
     resumed.outcome();
@@ -290,7 +290,7 @@ fn what_is_not_there_is_named() {
         .output()
         .unwrap());
     run.failed(&["hf:tiny/bert@main: has neither tokenizer.json nor vocab.txt"]);
-    // The token may lie beside the cache.
+    // The token may be stored next to the cache.
     fs::create_dir_all(story.folder.path().join("home")).unwrap();
     fs::write(story.folder.path().join("home/token"), "secret\n").unwrap();
     story.change(|hub| {
@@ -303,7 +303,7 @@ fn what_is_not_there_is_named() {
     run.failed(&["hf:tiny/bert@main: has no model.safetensors; pytorch_model.bin holds Python"]);
 
     let mut run = story.program("hf:tiny/bert");
-    // Port 9 is nobody's.
+    // Nothing listens on port 9.
     let run = Ran(run
         .env("HF_ENDPOINT", "http://127.0.0.1:9")
         .output()
@@ -347,7 +347,7 @@ fn what_was_damaged_is_not_used() {
     story.change(|hub| hub.lies = false);
     story.train("hf:tiny/bert").outcome();
 
-    // Damaged in the cache, it is fetched again; of a file so short a digest is the only sign.
+    // Damaged in the cache, it is fetched again; of a file this short a digest is the only sign.
     for file in [WEIGHTS, "tokenizer.json"] {
         let whole = fs::read(story.cached(file)).unwrap();
         fs::write(story.cached(file), &whole[..whole.len() / 2]).unwrap();

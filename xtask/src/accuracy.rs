@@ -1,8 +1,8 @@
 //! Trains the shipped recipe on real text sets, several seeds each, and writes a record.
 //!
-//! The sets are not part of the project: `--sets` names a folder with one folder a set,
-//! `NAME/{train,dev,test}.tsv` (or `.tsv.gz`; without a dev file every tenth training
-//! text is set aside). Takes minutes a run.
+//! The sets are not part of the project: `--sets` names a folder with one folder per set,
+//! `NAME/{train,dev,test}.tsv` (or `.tsv.gz`; without a dev file every tenth training text is set
+//! aside). Each run takes minutes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::command::{cargo, repository, run_aloud, run_quietly};
 /// What is trained on what.
 #[derive(Args, Debug)]
 pub(crate) struct Accuracy {
-    /// Folder with one folder a set.
+    /// Folder with one folder per set.
     #[arg(long, value_name = "FOLDER")]
     sets: PathBuf,
     /// Sets to train on.

@@ -37,10 +37,10 @@ use models::{Matrix, Widths};
 
 /// Count instructions in QEMU and callgrind, compare with the budgets, write the records.
 ///
-/// Counted exactly: matrices of known density, whole models stage by stage, another
-/// library's dense layer beside them. Prints tables, writes them to benchmarks/BOARD/, and fails where a figure is above its
-/// budget in benchmarks/budgets.toml. Instructions are not cycles: benchmarks/README.md
-/// says what the figures mean.
+/// Counted exactly: matrices of known density, whole models stage by stage, another library's dense
+/// layer for comparison. Prints tables, writes them to benchmarks/BOARD/, and fails where a figure
+/// is above its budget in benchmarks/budgets.toml. Instructions are not cycles:
+/// benchmarks/README.md says what the figures mean.
 #[derive(Args, Debug, Default)]
 #[command(after_help = "Examples:\n  \
     cargo xtask bench                        every board\n  \
@@ -52,13 +52,13 @@ pub(crate) struct Bench {
     /// Only this board; firmware-examples/README.md lists them. `x86-64` is this machine.
     #[arg(long)]
     board: Option<String>,
-    /// Measure times in Chromium, and onnxruntime-web beside ours, instead of counting.
+    /// Measure times in Chromium, ours and onnxruntime-web's, instead of counting.
     #[arg(long, conflicts_with_all = ["board", "bless"])]
     pub(crate) browser: bool,
-    /// Print the records as JSON, one line a board, in place of tables.
+    /// Print the records as JSON, one line per board, instead of tables.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write budgets one per cent above what is counted now.
+    /// Write budgets one per cent above the current counts.
     #[arg(long)]
     bless: bool,
     /// Only write the models of MiniLM's shape to this folder, for benchmarks/against_onnxruntime.py.

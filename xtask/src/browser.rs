@@ -26,7 +26,7 @@ pub(crate) struct Browser {
     /// Port of the server.
     #[arg(long, default_value_t = 8080, requires = "serve")]
     port: u16,
-    /// The model of the demo page, its dense baseline beside it; trained if it is not there.
+    /// The model of the demo page, its dense baseline next to it; trained if it is missing.
     #[arg(long, value_name = "FILE", default_value = "quickstart/commands.neuro")]
     model: PathBuf,
     /// Run the tests in Node and Chromium, as `cargo xtask test` does.
@@ -71,7 +71,7 @@ pub(crate) fn module() -> anyhow::Result<PathBuf> {
 /// The name of the browser's part of the budgets.
 const BUDGETS: &str = "browser";
 
-/// Builds the package and holds it to its budgets. Whether it was built.
+/// Builds the package and checks it against its budgets. Returns whether it was built.
 fn package(bless: bool, tally: &mut Tally) -> bool {
     let mut built = false;
     tally.suite("browser: package within its budgets", || {
@@ -102,7 +102,7 @@ pub(crate) fn test(tally: &mut Tally) {
     });
 }
 
-/// A test that takes longer, in milliseconds, hangs.
+/// A test that takes longer than this many milliseconds hangs.
 const TEST_LIMIT: &str = "--test-timeout=600000";
 
 /// Runs `browser/tests/NAME/*.test.js`.

@@ -72,8 +72,8 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
         ])
     });
     tally.suite("rustdoc: workspace", || {
-        // With the features of clippy, and with examples, which have those of tests: what they
-        // depend on has been checked with them.
+        // With the features of clippy, and with examples, which have those of tests: their
+        // dependencies have already been checked with these.
         let mut command = cargo(&["doc", "--quiet", "--workspace", "--no-deps", "--locked"]);
         command.args(["--lib", "--bins", "--examples", "--features", HOST_FEATURES]);
         run_quietly(command.env("RUSTDOCFLAGS", "-Dwarnings")).map(drop)
@@ -87,7 +87,7 @@ fn format(tally: &mut Tally) {
         tally.suite(&format!("rustfmt: {manifest}"), || {
             let mut command = cargo(&["fmt", "--check", "--manifest-path", manifest]);
             if manifest == ROOT {
-                // Only here: it formats packages outside of the workspace too.
+                // Only here: it formats packages outside the workspace too.
                 command.arg("--all");
             }
             run_quietly(&mut command).map(drop)

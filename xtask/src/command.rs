@@ -20,7 +20,7 @@ pub(crate) fn repository() -> &'static Path {
 /// `program`, to be started in the root of the checkout.
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
-    // Programs are looked for where cargo puts them by itself.
+    // Programs are looked for where cargo puts them by default.
     command
         .args(arguments)
         .current_dir(repository())
@@ -57,12 +57,12 @@ pub(crate) fn run_quietly(command: &mut Command) -> anyhow::Result<String> {
 /// Runs to the end and shows what it prints.
 pub(crate) fn run_aloud(command: &mut Command) -> anyhow::Result<()> {
     run_aloud_but(command, |output| {
-        // Nobody may be there to take it; that is no failure of the program.
+        // Standard output may be closed; that is not a failure of the program.
         let _ = voice::pass_on(output, io::stdout());
     })
 }
 
-/// Runs to the end and shows what it says on standard error; `take` has its standard output.
+/// Runs to the end and shows its standard error; `take` gets its standard output.
 pub(crate) fn run_aloud_but<T>(
     command: &mut Command,
     take: impl FnOnce(ChildStdout) -> T,

@@ -1,14 +1,14 @@
 //! Builds every program for every board, runs it in QEMU, compares what it prints.
 //!
-//! `firmware-examples/src/bin/NAME.rs` has its expected output beside it:
-//! `NAME.out`, the same for all boards, or `NAME.BOARD.out`. That of `classify` is
-//! written by this machine running the same model, so that comparing it compares
-//! every bit of every logit between host and board.
+//! `firmware-examples/src/bin/NAME.rs` has its expected output next to it: `NAME.out`, the same for
+//! all boards, or `NAME.BOARD.out`. That of `classify` is written by this machine running the same
+//! model, so that comparing it compares every bit of every logit between host and board.
 
 mod budget;
 pub(crate) mod emulator;
 pub(crate) mod image;
 mod output;
+mod real_board;
 mod reference;
 
 use std::fs;
@@ -124,7 +124,7 @@ const PROGRAMS: [Program; 6] = [
 /// The program that must not pull in any formatting, and so cannot panic.
 const SMALLEST: &str = "hello";
 
-/// The program that tells what a model costs.
+/// The program that reports what a model costs.
 const FOOTPRINT: &str = "footprint";
 
 /// The program whose expected output the host writes.
@@ -204,6 +204,9 @@ pub(crate) fn run(selection: &Selection, tally: &mut Tally) -> anyhow::Result<()
             tally.record(&name, error.is_none());
         }
     }
+    if selection.board.is_none() && selection.program.is_none() {
+        real_board::test(tally);
+    }
     Ok(())
 }
 
@@ -270,7 +273,7 @@ fn build(
     Ok(build_all(folder, board, &[program], build, model)?.join(program))
 }
 
-/// Builds programs for a board; returns the folder that they are in then.
+/// Builds programs for a board; returns the folder that they are then in.
 pub(crate) fn build_all(
     folder: &Path,
     board: &Board,

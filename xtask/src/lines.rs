@@ -14,10 +14,10 @@ use source::Source;
 
 /// Count the lines of production code by crate, and find files that are too long.
 ///
-/// Counted are Rust files of `src` folders and build scripts, without what is compiled only
-/// for tests. A file's lines have comments and blank lines in them, as a reader has; lines
-/// of code do not. A function is as long as from the line of its `fn` to that of its closing
-/// brace, comments and blank lines included; functions without a body are none.
+/// Counts Rust files of `src` folders and build scripts, without what is compiled only for tests. A
+/// file's lines include comments and blank lines, as for a reader; lines of code do not. A function
+/// extends from the line of its `fn` to that of its closing brace, comments and blank lines
+/// included; functions without a body do not count.
 #[derive(Args, Debug)]
 pub(crate) struct Lines {
     /// Count another checkout, to compare with.
@@ -28,7 +28,8 @@ pub(crate) struct Lines {
     json: bool,
 }
 
-/// Crates of the checkout that are more than tests. Crates that a checkout lacks are left out.
+/// Crates of the checkout that are more than tests. Crates that a checkout does not have are left
+/// out.
 const CRATES: [&str; 8] = [
     "format",
     "runtime",
@@ -61,10 +62,10 @@ pub(crate) fn run(job: &Lines) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints the state of the checkout and holds every file to its length.
+/// Prints the state of the checkout and checks the length of every file.
 ///
 /// # Errors
-/// Names the files that are too long, and the reasons that nothing needs.
+/// Names the files that are too long, and the reasons that are not needed.
 pub(crate) fn check() -> anyhow::Result<()> {
     let crates = count(repository())?;
     print!("{}", table(&crates));

@@ -1,4 +1,4 @@
-//! Every routine job of the house, one file a job.
+//! Every routine job of the project, one file per job.
 //!
 //! ```text
 //! cargo xtask test      host tests, the firmware of every board in QEMU, the browser tests
@@ -35,7 +35,7 @@ use clap::{Parser, Subcommand};
 use setup::Installing;
 use tally::Tally;
 
-/// Every routine job of the house.
+/// Every routine job of the project.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {

@@ -1,8 +1,8 @@
-//! The unit tests of the crates that devices run, interpreted by Miri, which notices what is
-//! undefined and does not show.
+//! The unit tests of the crates that devices run, interpreted by Miri, which detects undefined
+//! behaviour that does not show otherwise.
 //!
-//! For a target of 32 bits without kernels of its own: what runs there is the portable code.
-//! Assembly and vectors are not interpreted; the parity test and the boards hold those.
+//! For a target of 32 bits without kernels of its own, which runs the portable code. Assembly and
+//! vectors are not interpreted; the parity test and the boards check those.
 
 use crate::command::{command, run_quietly};
 use crate::tally::Tally;

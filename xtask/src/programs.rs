@@ -39,7 +39,7 @@ pub(crate) fn of_stories() -> anyhow::Result<PathBuf> {
     Ok(program.context(STORIES_PROGRAM)?.executable)
 }
 
-/// What cargo says of something that it has built, or found built.
+/// What cargo reports of something that it has built, or found built.
 #[derive(Deserialize)]
 struct Artifact {
     manifest_path: PathBuf,
@@ -74,7 +74,7 @@ pub(crate) fn build(selection: &[&str]) -> anyhow::Result<Vec<Program>> {
             .filter_map(Result::transpose)
             .collect::<anyhow::Result<Vec<_>>>()
     })??;
-    // Cargo tells of them in the order in which they were finished.
+    // Cargo reports them in the order in which they were finished.
     programs.sort_by_key(Program::title);
     Ok(programs)
 }

@@ -43,8 +43,7 @@ pub(crate) enum Tool {
     NodePackages(&'static str),
 }
 
-/// Where the oldest versions of Node and Chromium are stated that the tests have been tried
-/// with.
+/// States the oldest versions of Node and Chromium that the tests have been tried with.
 const ENGINES: &str = include_str!("../../browser/package.json");
 
 /// Major and minor version.
@@ -94,7 +93,7 @@ pub(crate) fn for_browser() -> Vec<Tool> {
     ]
 }
 
-/// What testing it needs beside that: a browser.
+/// What testing it needs besides that: a browser.
 pub(crate) fn for_browser_tests() -> Vec<Tool> {
     let mut tools = for_browser();
     tools.push(Tool::Chromium);
@@ -129,7 +128,7 @@ pub(crate) fn for_check() -> anyhow::Result<Vec<Tool>> {
         .collect())
 }
 
-/// Makes sure that `tools` are there.
+/// Makes sure that `tools` are installed.
 ///
 /// # Errors
 /// Names what is missing, and the commands that would install it, where that is
@@ -227,7 +226,7 @@ fn version(text: &str) -> Option<Version> {
 /// Oldest version of one of the `engines` of `browser/package.json`.
 ///
 /// # Panics
-/// Where it does not state one; a test looks.
+/// Where it does not state one; a test checks that it does.
 fn least(engine: &str) -> Version {
     let package: Option<serde_json::Value> = serde_json::from_str(ENGINES).ok();
     package

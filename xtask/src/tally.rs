@@ -23,8 +23,8 @@ impl Tally {
         }
     }
 
-    /// Runs a suite and says how it went, and what time it took: by the clock, and of
-    /// processors where the system tells.
+    /// Runs a suite and reports how it went, and how long it took: by the clock, and processor time
+    /// where the system reports it.
     pub(crate) fn suite(&mut self, name: &str, run: impl FnOnce() -> anyhow::Result<()>) {
         say(&format!("---- {name}"));
         let (begin, processors) = (Instant::now(), processor_seconds());
@@ -47,7 +47,7 @@ impl Tally {
         }
     }
 
-    /// Counts a suite that has said itself how it went.
+    /// Counts a suite that has itself reported how it went.
     pub(crate) fn record(&mut self, name: &str, passed: bool) {
         if passed {
             self.passed += 1;
@@ -88,7 +88,7 @@ impl Tally {
 }
 
 /// Seconds that processors have worked for this program and those that it started and that
-/// have ended. Linux tells.
+/// have ended. Linux only.
 fn processor_seconds() -> Option<f64> {
     /// Linux counts the time of processes in hundredths of a second on every machine.
     const TICKS_A_SECOND: f64 = 100.0;

@@ -18,7 +18,7 @@ pub(crate) fn run(installing: Installing, tally: &mut Tally) -> anyhow::Result<(
     let no_webassembly = lacks(&setup::for_webassembly(), installing)?;
     let no_browser = lacks(&setup::for_browser_tests(), installing)?;
     host::test(tally);
-    // A passing test prints nothing, so its skip is told here.
+    // A passing test prints nothing, so its skip is reported here.
     if !has_text_sets() {
         tally.skip(
             "tokenizer on real text sets",

@@ -1,6 +1,6 @@
 //! A heartbeat: a line now and then while something runs in silence.
 //!
-//! What a program prints passes through here, and a thread speaks up where nothing has been
+//! What a program prints passes through here, and a thread prints a line where nothing has been
 //! printed for a while: on standard error, because standard output may be for scripts.
 
 use core::time::Duration;
@@ -25,7 +25,7 @@ static STATE: Mutex<State> = Mutex::new(State {
 });
 
 fn state() -> MutexGuard<'static, State> {
-    // Instants and names are whole whoever panicked.
+    // Instants and names are whole whichever thread panicked.
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn say(line: &str) {
 /// Passes on what a program prints until it closes the pipe.
 ///
 /// # Errors
-/// Where the pipe cannot be read, or nobody takes what is passed on.
+/// Where the pipe cannot be read, or what is passed on cannot be written.
 pub(crate) fn pass_on(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
     let mut bytes = [0; 8192];
     loop {

@@ -1,16 +1,16 @@
 //! The tests of the runtime on WebAssembly, in Node.
 //!
-//! The kernels for `simd128` are held to the oracle by the same tests as all others, and
-//! whole networks to their pinned logits. V8 compiles a module twice: at once without
-//! optimising (Liftoff), and what runs often again (TurboFan). Each may be wrong alone, so
-//! each runs all tests.
+//! The kernels for `simd128` are checked against the oracle by the same tests as all others, and
+//! whole networks against their pinned logits. V8 compiles a module twice: at once without
+//! optimising (Liftoff), and what runs often again (TurboFan). Each may be wrong alone, so each
+//! runs all tests.
 
 use crate::command::{cargo, run_aloud};
 use crate::tally::Tally;
 
-/// For every run: V8 throws away the bytecode of JavaScript that no one has called for some
-/// collections. Node 20 has thrown away that of the function which waits for a program for
-/// half a minute, and crashed when it went on.
+/// For every run: V8 discards the bytecode of JavaScript that has not been called for some
+/// collections. Node 20 has discarded that of the function which waits for a program for half a
+/// minute, and crashed when it resumed.
 const KEEPS_BYTECODE: &str = "--no-flush-bytecode";
 
 /// V8's compilers, and the flags of Node that leave only this one.

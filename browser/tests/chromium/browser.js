@@ -6,7 +6,7 @@ import { chromium } from "playwright-core";
 
 import { output } from "../package.js";
 
-/** What has not happened by then, in milliseconds, never will; a busy machine is slow. */
+/** Longest wait in milliseconds; generous, since a busy machine is slow. */
 const PATIENCE_MS = 120_000;
 
 const ARGUMENTS = [
@@ -22,14 +22,14 @@ const ARGUMENTS = [
 export async function launch() {
   return await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    // Root has no sandbox, and tests in containers are often root's.
+    // Root has no sandbox, and tests in containers often run as root.
     args: process.getuid?.() === 0 ? [...ARGUMENTS, "--no-sandbox"] : ARGUMENTS,
   });
 }
 
 /**
- * Opens `url` in a context of its own. `complaints` collects what the page says to the
- * console, what it throws, and requests to other places.
+ * Opens `url` in its own context. `complaints` collects the page's console errors and warnings,
+ * its exceptions, and requests to other origins.
  */
 export async function open(browser, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });

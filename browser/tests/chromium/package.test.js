@@ -1,4 +1,4 @@
-// The package in every place that a browser has for scripts.
+// The package in every place where a browser runs scripts.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, beforeEach, test } from "node:test";
@@ -139,7 +139,7 @@ test("a browser without SIMD, or without WebAssembly, is told so", async () => {
 test("stopping one of two loads leaves the other alone", async () => {
   const opened = await open(browser, `${server.url}empty.html`);
   const wasm = readFileSync(new URL("package/neuroprune.wasm", output));
-  // The module comes once the page says so: after one load was stopped.
+  // The module arrives once the page allows it: after one load was stopped.
   let go;
   const said = new Promise((resolve) => (go = resolve));
   server.handlers.set("/go", (response) => {

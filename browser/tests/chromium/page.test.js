@@ -49,7 +49,7 @@ test("the page answers within its time", async () => {
   const ratio = paints.toSorted((a, b) => a - b)[paints.length >> 1];
   const said = `start to first answer, ms: ${times.map(Math.round).join(" ")}; in first paints: ${ratio.toFixed(2)}`;
   console.log(said);
-  // On a machine too slow for the time, the browser's own work is the measure.
+  // On a machine too slow for that time, the browser's own work is the yardstick.
   assert.ok(Math.min(...times) <= FIRST_RESULT_MS || ratio <= FIRST_RESULT_PAINTS, said);
 });
 
@@ -150,7 +150,7 @@ test("the keyboard reaches everything, and what it reaches has a name", async ()
   await page.keyboard.press("ArrowRight");
   assert.notEqual(await text(page, "layers"), before);
   await picture(page, "dense-topology");
-  // What a screen reader is told.
+  // What a screen reader announces.
   await page.locator("#text").fill("lock the front door");
   await page.waitForFunction(() => document.getElementById("spoken").textContent.includes("door"));
   const tree = await page.locator("body").ariaSnapshot();
@@ -245,8 +245,8 @@ test("a slow download shows how far it is, and can be stopped and begun again", 
 });
 
 test("without a network the page comes back and answers", async () => {
-  // A server of its own that goes away: what a browser calls offline does not reach the
-  // requests of service workers in every version.
+  // A separate server that goes away: a browser's offline mode does not affect the requests of
+  // service workers in every version.
   const short = await serve(new URL("demo/", output));
   const opened = await open(browser, short.url);
   const { page } = opened;
@@ -263,7 +263,7 @@ test("without a network the page comes back and answers", async () => {
     return await Classifier.load("models/another.neuro").catch(({ code, message }) => ({ code, message }));
   });
   assert.equal(refusal.code, "network");
-  // The browser itself tells the console of the request that failed.
+  // The browser itself logs the failed request to the console.
   opened.complaints.length = 0;
   await assertQuiet(opened);
 });

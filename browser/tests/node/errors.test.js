@@ -1,4 +1,4 @@
-// Whatever goes wrong has a code, and a message that says what.
+// Every failure has a code, and a message that states the problem.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
@@ -126,7 +126,7 @@ test("an abort stops the download and throws its reason", async () => {
   await server.left("/slow.neuro");
   const reason = new Error("enough");
   await assert.rejects(Classifier.load(modelUrl, { signal: AbortSignal.abort(reason) }), reason);
-  // One that was stopped leaves nothing behind for the next.
+  // A stopped load leaves nothing behind for the next.
   assert.equal((await Classifier.load(modelUrl)).info.name, "commands");
 });
 

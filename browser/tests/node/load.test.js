@@ -1,4 +1,4 @@
-// A model comes from wherever it lies, and so does the module.
+// A model can be loaded from any source, and so can the module.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -55,7 +55,7 @@ test("where there is a page, a path is relative to it", async (context) => {
   context.mock.method(globalThis, "fetch", (address) => new Response(model(), { headers: { address } }));
   assert.equal(await labelOf("/commands.neuro"), "light_on");
   assert.deepEqual(fetch.mock.calls.map(({ arguments: [address] }) => address), ["/commands.neuro"]);
-  // The module lies on disk all the same.
+  // The module is on disk all the same.
   assert.equal(await labelOf(modelUrl), "light_on");
   assert.equal(fetch.mock.callCount(), 1);
 });

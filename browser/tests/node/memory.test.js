@@ -1,4 +1,4 @@
-// Memory is what the model needs, stays that, and comes back.
+// Memory is what the model needs, does not grow, and is released.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 

@@ -11,9 +11,9 @@
 //! | stack, statics | model file | scratch memory | text, or the weights of one tensor |
 //! ```
 //!
-//! The module needs no imports and no allocator. JavaScript drops the instance to get the
-//! memory back. Functions that return an address of words leave a record there, which
-//! the next call overwrites.
+//! The module needs no imports and no allocator. JavaScript drops the instance to release the
+//! memory. Functions that return an address of words leave a record there, which the next call
+//! overwrites.
 #![no_std]
 
 mod memory;
@@ -30,13 +30,13 @@ use neuroprune_runtime::{Classification, Classifier, RuntimeError, required_scra
 use memory::{Memory, Region};
 use record::{Message, Record};
 
-/// What a call came to.
+/// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Status {
-    /// It did what it should.
+    /// The call succeeded.
     Done = 0,
-    /// The host gives no more memory.
+    /// The host provides no more memory.
     Memory = 1,
     /// The bytes are not those of a `.neuro` file.
     NotAModel = 2,
@@ -50,7 +50,7 @@ pub enum Status {
     PairExpected = 6,
     /// The model takes single texts, and a pair was given.
     SingleExpected = 7,
-    /// The caller does not keep to the order of calls, or to its own buffers.
+    /// The caller violates the order of calls, or the bounds of its buffers.
     Misused = 8,
 }
 
@@ -65,8 +65,8 @@ struct Instance {
     message: OnceCell<Message>,
 }
 
-// SAFETY: the module is built without threads (no atomics, no shared memory), so there is
-// only one that can see it.
+// SAFETY: the module is built without threads (no atomics, no shared memory), so only one thread
+// can see it.
 unsafe impl Sync for Instance {}
 
 static INSTANCE: Instance = Instance {
@@ -79,8 +79,8 @@ static INSTANCE: Instance = Instance {
     message: OnceCell::new(),
 };
 
-/// Reserves `length` bytes for the model file and says where; 0 without memory. Called
-/// once.
+/// Reserves `length` bytes for the model file and returns their address; 0 if there is no memory.
+/// Called once.
 #[unsafe(no_mangle)]
 pub extern "C" fn model_buffer(length: usize) -> usize {
     let region = INSTANCE.memory.reserve(length).unwrap_or(Region::NONE);
@@ -105,7 +105,7 @@ pub extern "C" fn open(length: usize) -> Status {
         return Status::Memory;
     };
     INSTANCE.text.set(text);
-    // SAFETY: the region was reserved just now and goes to the classifier alone.
+    // SAFETY: the region was just reserved, and only the classifier gets it.
     let scratch = unsafe { scratch.bytes_mut() };
     match Classifier::new(*model, scratch) {
         Ok(classifier) => {
@@ -116,7 +116,7 @@ pub extern "C" fn open(length: usize) -> Status {
     }
 }
 
-/// Why `open` refused the file: a text.
+/// Why `open` rejected the file, as text.
 #[unsafe(no_mangle)]
 pub extern "C" fn message() -> *const u32 {
     let message = INSTANCE.message.get();
@@ -126,8 +126,8 @@ pub extern "C" fn message() -> *const u32 {
 
 /// What the model is: name and producer; labels, tokens, whether it takes pairs, layers,
 /// hidden, vocabulary, tensors, dense weights, bytes of scratch memory; accuracies in per
-/// cent of the dense float network, the sparse one and this file (NaN: not measured). 0
-/// where no model is open.
+/// cent of the dense float network, the sparse one and this file (NaN: not measured). 0 if no model
+/// is open.
 #[unsafe(no_mangle)]
 pub extern "C" fn facts() -> *const u32 {
     let Some(model) = INSTANCE.model.get() else {
@@ -157,7 +157,7 @@ pub extern "C" fn facts() -> *const u32 {
         .leave(&INSTANCE.record)
 }
 
-/// Name of class `class`: a text. 0 where there is no such class.
+/// Name of class `class`, as text. 0 if there is no such class.
 #[unsafe(no_mangle)]
 pub extern "C" fn label(class: usize) -> *const u32 {
     let model = INSTANCE.model.get();
@@ -169,7 +169,7 @@ pub extern "C" fn label(class: usize) -> *const u32 {
 
 /// Tensor number `index` of the file: role and layout; layer, head, rows, columns, query
 /// rows, bytes, whether it is a matrix of the encoder, whether it is a matrix, nonzero
-/// weights of a matrix. 0 where there is no such tensor.
+/// weights of a matrix. 0 if there is no such tensor.
 #[unsafe(no_mangle)]
 pub extern "C" fn tensor(index: usize) -> *const u32 {
     let Some((model, tensor)) = find(index) else {
@@ -192,8 +192,8 @@ pub extern "C" fn tensor(index: usize) -> *const u32 {
         .leave(&INSTANCE.record)
 }
 
-/// Writes the weights of matrix `index` where texts go, `[rows, cols]`, one `i8` each, and
-/// says where; 0 where there is no such matrix, or no memory.
+/// Writes the weights of matrix `index` to the buffer for texts, `[rows, cols]`, one `i8` each, and
+/// returns its address; 0 if there is no such matrix, or no memory.
 #[unsafe(no_mangle)]
 pub extern "C" fn weights(index: usize) -> usize {
     let matrix = find(index).and_then(|(model, tensor)| model.tensors().matrix(&tensor));
@@ -218,8 +218,8 @@ pub extern "C" fn weights(index: usize) -> usize {
     address
 }
 
-/// Makes room for texts of `length` bytes and says where; 0 without memory, or before
-/// `open`. Memory that texts once took is kept for the next ones.
+/// Makes room for texts of `length` bytes and returns the address; 0 if there is no memory, or
+/// before `open`. Memory once used for texts is kept for later ones.
 #[unsafe(no_mangle)]
 pub extern "C" fn text_buffer(length: usize) -> usize {
     let text = INSTANCE.text.get();
@@ -247,9 +247,9 @@ pub extern "C" fn classify_pair(length: usize, second: usize) -> Status {
     answer(length, Some(second))
 }
 
-/// The record of the last call. Of an answer: tokens, unknown ones, whether the text was
-/// cut, address of the logits, how many classes follow; then class and probability of
-/// each, first the most probable.
+/// The record of the last call. For an answer: tokens, unknown ones, whether the text was
+/// cut, address of the logits, how many classes follow; then class and probability of each, most
+/// probable first.
 #[unsafe(no_mangle)]
 pub extern "C" fn record() -> *const u32 {
     INSTANCE.record.as_ptr().cast_const().cast()

@@ -1,7 +1,7 @@
 //! Linear memory after the module's own: reserved once, never freed.
 //!
-//! An instance holds one model, and JavaScript gives the memory back by dropping the
-//! instance, so nothing here needs an allocator.
+//! An instance holds one model, and JavaScript releases the memory by dropping the instance, so
+//! nothing here needs an allocator.
 
 use core::arch::wasm32::{memory_grow, memory_size};
 use core::cell::Cell;
@@ -25,7 +25,7 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// Nothing, at an address where nothing can be.
+    /// An empty region, at an address where nothing can be.
     pub(crate) const NONE: Self = Self {
         start: 0,
         length: 0,
@@ -36,29 +36,29 @@ impl Region {
         self.start
     }
 
-    /// The first `length` bytes of it; `None` where it has fewer.
+    /// Its first `length` bytes; `None` if it has fewer.
     pub(crate) fn bytes(self, length: usize) -> Option<&'static [u8]> {
         if length > self.length || self.start == 0 {
             return None;
         }
         // SAFETY: the region is initialised memory (`memory.grow` gives zeros) that
         // belongs to this region alone, and linear memory never shrinks. JavaScript
-        // writes to it only between calls; what is borrowed for longer than a call is
-        // the model file, which it writes before `open` and never again.
+        // writes to it only between calls; only the model file is borrowed for longer than a call,
+        // and JavaScript writes it before `open` and never again.
         Some(unsafe { core::slice::from_raw_parts(self.start as *const u8, length) })
     }
 
-    /// All of it, to write to.
+    /// All of it, for writing.
     ///
     /// # Safety
     /// No other slice of this region may be in use.
     pub(crate) unsafe fn bytes_mut(self) -> &'static mut [u8] {
-        // SAFETY: as above; the caller sees to it that this is the only slice.
+        // SAFETY: as above; the caller ensures that this is the only slice.
         unsafe { core::slice::from_raw_parts_mut(self.start as *mut u8, self.length) }
     }
 }
 
-/// Hands out regions, one after the other.
+/// Hands out regions, one after another.
 #[derive(Debug)]
 pub(crate) struct Memory {
     /// Bytes handed out, counted from the end of the statics.
@@ -70,7 +70,7 @@ impl Memory {
         Self { used: Cell::new(0) }
     }
 
-    /// A new region of `length` zeroed bytes; `None` where there is no more memory.
+    /// A new region of `length` zeroed bytes; `None` if there is no more memory.
     pub(crate) fn reserve(&self, length: usize) -> Option<Region> {
         let base = &raw const __heap_base as usize;
         let start = base
@@ -82,7 +82,7 @@ impl Memory {
         Some(region)
     }
 
-    /// Makes `region`, the last one that was reserved, at least `length` bytes long.
+    /// Makes `region`, the last one reserved, at least `length` bytes long.
     pub(crate) fn extend(&self, region: Region, length: usize) -> Option<Region> {
         let longer = Region {
             length: length.max(region.length),
@@ -95,7 +95,7 @@ impl Memory {
     }
 }
 
-/// Asks the host for the pages of `region` that are not there yet.
+/// Asks the host for the pages of `region` that do not exist yet.
 fn grow(region: Region) -> Option<()> {
     let pages = region.start.checked_add(region.length)?.div_ceil(PAGE);
     let missing = pages.saturating_sub(memory_size(0));

@@ -1,4 +1,4 @@
-//! What calls leave for JavaScript: words that it reads in the order they were written.
+//! Records that calls leave for JavaScript: words that it reads in the order they were written.
 
 use core::cell::Cell;
 use core::fmt;
@@ -6,7 +6,7 @@ use core::fmt;
 /// Words of the longest record.
 const WORDS: usize = 16;
 
-/// Words of 32 bits; texts are two of them, address and bytes of UTF-8.
+/// Words of 32 bits; a text is two of them, its address and its number of bytes of UTF-8.
 #[derive(Clone, Copy, Debug)]
 // In this order, so that the address of a record is that of its words.
 #[repr(C)]
@@ -24,17 +24,17 @@ impl Record {
         }
     }
 
-    /// With a count, a size or an address, which have 32 bits here; or a truth, as 0 or 1.
+    /// Adds a count, a size or an address, which have 32 bits here, or a Boolean as 0 or 1.
     pub(crate) fn word(self, word: usize) -> Self {
         self.bits(word as u32)
     }
 
-    /// With a number.
+    /// Adds a number.
     pub(crate) fn float(self, float: f32) -> Self {
         self.bits(float.to_bits())
     }
 
-    /// With a text that is not moved.
+    /// Adds a text that does not move.
     pub(crate) fn text(self, text: &'static str) -> Self {
         self.word(text.as_ptr() as usize).word(text.len())
     }
@@ -47,17 +47,17 @@ impl Record {
         self
     }
 
-    /// Leaves it in `place` and says where that is.
+    /// Leaves it in `place` and returns its address.
     pub(crate) fn leave(self, place: &Cell<Self>) -> *const u32 {
         place.set(self);
         place.as_ptr().cast_const().cast()
     }
 }
 
-/// Bytes of the longest message; what is longer is cut.
+/// Bytes of the longest message; longer ones are cut.
 const MESSAGE: usize = 160;
 
-/// Says in ASCII what went wrong.
+/// An error message in ASCII.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Message {
     bytes: [u8; MESSAGE],
@@ -65,13 +65,13 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// Nothing to say.
+    /// The empty message.
     pub(crate) const EMPTY: Self = Self {
         bytes: [0; MESSAGE],
         length: 0,
     };
 
-    /// What `error` says.
+    /// The text of `error`.
     pub(crate) fn new(error: &dyn fmt::Display) -> Self {
         let mut message = Self::EMPTY;
         // Writing to a message does not fail.

@@ -1,4 +1,4 @@
-//! What the float functions of the network cost on this board: instructions a call.
+//! The cost of the network's float functions on this board: instructions per call.
 //!
 //! `docs/arithmetic.md` has the table with their errors.
 #![no_std]

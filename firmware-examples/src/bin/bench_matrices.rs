@@ -1,5 +1,5 @@
-//! Instructions of one matrix after the other, each over sixteen tokens, which are two tiles,
-//! and over a tile of four: what short texts and the end of others take.
+//! Instructions of one matrix after another, each over sixteen tokens, which are two tiles, and
+//! over a tile of four, as for short texts and the end of longer ones.
 //!
 //! `cargo xtask bench` puts models into memory whose layers hold the matrices of interest.
 //! The name of the model and the role of the matrix are the name of the region. After each

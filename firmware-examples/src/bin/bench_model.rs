@@ -13,7 +13,7 @@ use neuroprune_runtime::{
 };
 use static_cell::ConstStaticCell;
 
-/// Enough for the largest model that the board gets.
+/// Enough for the largest model that runs on the board.
 const MEMORY: usize = if cfg!(small_memory) { 11_000 } else { 64_000 };
 
 static MEMORY_OF_MODEL: ConstStaticCell<Scratch<MEMORY>> = ConstStaticCell::new(Scratch::new());
@@ -24,8 +24,8 @@ const TOKENS: usize = 16;
 const SENTENCE: &str =
     "could you please be so kind and turn on the light in the kitchen and the living room now";
 
-/// Tokens of the shorter texts: one word and two, which take the kernels' form for few
-/// tokens, one more, and a full tile.
+/// Tokens of the shorter texts: one word and two, which use the kernels' form for few tokens, one
+/// more, and a full tile.
 const SHORTER: [usize; 4] = [3, 4, 5, 8];
 
 #[board::entry]
@@ -90,7 +90,7 @@ fn measure(file: &[u8], memory: &mut [u8]) {
     }
 }
 
-/// One copy of the runtime for all texts: a program has no more.
+/// One copy of the runtime for all texts, as in a real program.
 #[inline(never)]
 fn classify<'m>(
     classifier: &mut Classifier<'m, '_>,

@@ -1,7 +1,7 @@
 //! Instructions of the dense int8 layer of `embedded-nn`, on the shapes of
 //! `bench_matrices`: sixteen tokens, requantisation included.
 //!
-//! It reads every weight, so that only the shape matters.
+//! It reads every weight, so only the shape matters.
 #![no_std]
 #![no_main]
 
@@ -40,7 +40,7 @@ fn main() -> ! {
     board::exit(0)
 }
 
-/// What every shape takes a part of.
+/// Data that every shape uses a part of.
 struct Layers {
     weights: &'static [i8; 384 * LONGEST],
     input: &'static [i8; TOKENS * LONGEST],
@@ -48,8 +48,8 @@ struct Layers {
 }
 
 impl Layers {
-    /// Shapes are constants, as in a program made for one network: the library checks
-    /// fewer bounds then.
+    /// Shapes are constants, as in a program made for one network: the library then checks fewer
+    /// bounds.
     #[inline(never)]
     fn measure<const INPUTS: usize, const OUTPUTS: usize>(&mut self) {
         let (mut columns, mut rows) = ([0; 10], [0; 10]);

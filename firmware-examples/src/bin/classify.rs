@@ -1,7 +1,7 @@
 //! Classifies the sentences of `sentences.txt` and logs every logit, bit for bit.
 //!
-//! The expected output is written by the host, which runs the same sentences
-//! through the same runtime: that the two agree is what this program shows.
+//! The expected output is written by the host, which runs the same sentences through the same
+//! runtime: this program shows that the two agree.
 #![no_std]
 #![no_main]
 
@@ -13,7 +13,7 @@ include_model!("../../models/commands.neuro");
 
 static SCRATCH: ConstStaticCell<Scratch<SCRATCH_BYTES>> = ConstStaticCell::new(Scratch::new());
 
-/// One a line.
+/// One per line.
 const SENTENCES: &str = include_str!("../../sentences.txt");
 
 #[board::entry]

@@ -1,4 +1,4 @@
-//! What a model costs on this board: flash, memory, stack, instructions.
+//! The cost of a model on this board: flash, memory, stack, instructions.
 #![no_std]
 #![no_main]
 

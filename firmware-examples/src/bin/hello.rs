@@ -1,4 +1,4 @@
-//! The smallest honest program: a model in flash, memory in a static, one answer.
+//! The smallest complete program: a model in flash, memory in a static, one answer.
 #![no_std]
 #![no_main]
 

@@ -140,7 +140,7 @@ fn main() -> ! {
                 }
             }
         });
-        // A lane shares its word with another: both lanes of it count.
+        // A lane shares its word with another: both lanes of the word count.
         let mut own = [Feature::default(); ROWS];
         let mut portable = [Feature::default(); ROWS];
         kernels::quantize(&x, &bytes, LANES, &mut own);
@@ -177,7 +177,8 @@ fn check(name: &str, tokens: usize, x: &Rows<f32>, pass: impl Fn(&mut Rows<f32>,
     }
 }
 
-/// A linear congruential generator (Knuth): any numbers do, the same on every board.
+/// A linear congruential generator (Knuth): any numbers will do, if they are the same on every
+/// board.
 struct Random(u32);
 
 impl Random {

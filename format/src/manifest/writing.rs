@@ -1,4 +1,4 @@
-//! A manifest to the bytes that [`super::Manifest::read`] reads.
+//! Writes a manifest as the bytes that [`super::Manifest::read`] reads.
 
 use alloc::vec::Vec;
 
@@ -10,8 +10,8 @@ use crate::architecture::{Architecture, Head, StackSettings};
 impl Manifest<'_> {
     /// The record, in its own version.
     ///
-    /// Nothing where that version cannot say it: where it is below
-    /// [`Architecture::first_version`], or none that is known.
+    /// `None` if that version cannot express it: if it is below [`Architecture::first_version`], or
+    /// not a known version.
     #[must_use]
     pub fn to_bytes(&self) -> Option<Vec<u8>> {
         if self.version < self.architecture.first_version() || self.version > super::VERSION {
@@ -53,7 +53,7 @@ impl Manifest<'_> {
     }
 }
 
-/// What every version ends with.
+/// The fields that every version ends with.
 #[derive(Serialize)]
 struct Rest<'a> {
     tokenizer: TokenizerSettings,

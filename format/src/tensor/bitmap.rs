@@ -1,11 +1,11 @@
-//! Bitmap: one bit a column, then a weight for each bit that is set.
+//! Bitmap: one bit per column, then a weight for each set bit.
 //!
 //! The first column is the highest bit: cores count leading zeros with one instruction.
 
 use super::stream::Stream;
 use crate::ErrorKind;
 
-/// Bits and weights of the next row over `cols` columns; none after the last.
+/// Bits and weights of the next row over `cols` columns; empty after the last row.
 #[inline]
 pub(super) fn take_row<'a>(rest: &mut &'a [u8], cols: usize) -> (&'a [u8], &'a [u8]) {
     split_row(rest, cols).unwrap_or((&[], &[]))
@@ -31,7 +31,7 @@ fn count_bits(bits: &[u8]) -> usize {
     (words + rest) as usize
 }
 
-/// Checks the next row over `cols` columns; its Σ|w|.
+/// Checks the next row over `cols` columns; returns its Σ|w|.
 pub(super) fn check_row(stream: &mut Stream<'_, '_>, cols: usize) -> Option<u32> {
     let row_at = stream.at();
     let Some((bits, weights)) = split_row(&mut stream.rest, cols) else {
@@ -52,7 +52,7 @@ pub(super) fn check_row(stream: &mut Stream<'_, '_>, cols: usize) -> Option<u32>
     Some(sum)
 }
 
-/// (column, weight) of each bit that is set.
+/// (column, weight) of each set bit.
 pub(super) fn entries(bits: &[u8], weights: &[u8]) -> impl Iterator<Item = (usize, i8)> {
     let columns = (0..bits.len() * 8).filter(|&column| {
         let byte = bits.get(column / 8).copied().unwrap_or(0);

@@ -1,5 +1,5 @@
-//! Blocks of 1×2 and 1×4: half a byte a row with its count, then blocks of a column step
-//! and as many weights as the block is wide.
+//! Blocks of 1×2 and 1×4: half a byte per row with its count, then blocks, each a column step and
+//! as many weights as the block is wide.
 
 use super::stream::{Stream, take_counted};
 use crate::ErrorKind;
@@ -13,7 +13,7 @@ pub(super) fn half(counts: &[u8], row: usize) -> u8 {
     counts.get(row / 2).map_or(0, |byte| byte >> (row % 2 * 4)) & MOST
 }
 
-/// Checks the next row over `cols` columns; its Σ|w|. One copy of the code for all widths.
+/// Checks the next row over `cols` columns; returns its Σ|w|. One copy of the code for all widths.
 #[inline(never)]
 pub(super) fn check_row(
     stream: &mut Stream<'_, '_>,
@@ -27,7 +27,7 @@ pub(super) fn check_row(
     let end = stream.at();
     let mut at = end - blocks.len();
     let mut start = 0;
-    // Behind the last column with a weight.
+    // The column after the last one with a weight.
     let mut free = 0;
     let mut sum = 0;
     for block in blocks.chunks_exact(1 + width) {
@@ -50,14 +50,14 @@ pub(super) fn check_row(
             if weight == 0x80 {
                 return stream.found(ErrorKind::Weight, at + 1 + lane);
             }
-            // Where blocks overlap, only one of them has a weight.
+            // Where blocks overlap, only one of them may have a weight.
             if start + lane < free {
                 return stream.found(ErrorKind::Order, at + 1 + lane);
             }
             free = start + lane + 1;
             sum += u32::from(weight.cast_signed().unsigned_abs());
         }
-        // Zeros alone only bridge a gap that one step cannot.
+        // A block of zeros may only bridge a gap that one step cannot.
         let bridge = step == u8::MAX && at + block.len() < end;
         if sum == sum_before && !bridge {
             return stream.found(ErrorKind::Weight, at + 1);

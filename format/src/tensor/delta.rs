@@ -1,16 +1,16 @@
-//! Delta-u8: a count a row, then (column step, weight) pairs.
+//! Delta-u8: a count per row, then (column step, weight) pairs.
 
 use super::stream::{IN_STREAM, Stream, take_counted};
 use crate::ErrorKind;
 
-/// Takes the next row of [`Pattern::DeltaU8`](super::Pattern::DeltaU8) off the stored
-/// rows: its (step, weight) pairs; none after the last.
+/// Takes the next row of [`Pattern::DeltaU8`](super::Pattern::DeltaU8) off the stored rows: its
+/// (step, weight) pairs; empty after the last row.
 #[inline]
 pub fn take_row<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
     take_counted(rest, IN_STREAM, 2).unwrap_or(&[])
 }
 
-/// Checks the next row over `cols` columns; its Σ|w|.
+/// Checks the next row over `cols` columns; returns its Σ|w|.
 pub(super) fn check_row(stream: &mut Stream<'_, '_>, cols: usize) -> Option<u32> {
     let Some(pairs) = take_counted(&mut stream.rest, IN_STREAM, 2) else {
         return stream.found(ErrorKind::Truncated, stream.at());
@@ -30,7 +30,7 @@ pub(super) fn check_row(stream: &mut Stream<'_, '_>, cols: usize) -> Option<u32>
         }
         // 0 and −128 are the two bytes without the lower seven bits.
         if weight & 0x7f == 0 {
-            // A zero only bridges a gap that one step cannot.
+            // A zero may only bridge a gap that one step cannot.
             let bridge = weight == 0 && step == u8::MAX && !after.is_empty();
             if !bridge {
                 return stream.found(ErrorKind::Weight, at() + 1);

@@ -3,7 +3,7 @@
 use crate::bytes::{Fault, position_of_lowest, u16_at};
 use crate::{ErrorKind, Section};
 
-/// Checks `weights`, which end at `end` of the section, and the list of columns before them.
+/// Checks `weights`, which end at `end` in the section, and the list of columns before them.
 pub(super) fn check(
     columns: &[u8],
     weights: &[u8],
@@ -14,7 +14,7 @@ pub(super) fn check(
     let found = |kind, at| fault.found(kind, Section::Weights, at);
     let weights_at = end - weights.len();
     let columns_at = weights_at - columns.len();
-    // The least that the next column may be.
+    // The smallest that the next column may be.
     let mut free = 0;
     for index in 0..columns.len() / 2 {
         let column = usize::from(u16_at(columns, index * 2));
@@ -33,7 +33,7 @@ pub(super) fn check(
     }
 }
 
-/// The `stored` weights of the next row; what is left of it after the last.
+/// The `stored` weights of the next row; whatever bytes are left if there are fewer.
 #[inline]
 pub(super) fn take_row<'a>(rest: &mut &'a [u8], stored: usize) -> &'a [u8] {
     match rest.split_at_checked(stored) {

@@ -3,11 +3,11 @@
 /// What the bytes of a tensor begin with, and how it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Multiplied: biases, row map, a scale a stored row, then the weights by their pattern.
+    /// Multiplied: biases, row map, one scale per stored row, then the weights by their pattern.
     Matrix,
-    /// Looked up: a scale a row, then the rows.
+    /// Looked up: one scale per row, then the rows.
     Table,
-    /// Gain, then shift of a normalisation.
+    /// Gain and then shift of a normalisation.
     Norm,
 }
 
@@ -19,8 +19,8 @@ pub enum Values {
     I8,
 }
 
-/// Form, pattern and values of a tensor. Of a norm, which is gain and shift in `f16`, pattern and
-/// values say nothing.
+/// Form, pattern and values of a tensor. For a norm, which is gain and shift in `f16`, pattern and
+/// values have no meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// What the bytes begin with.
@@ -31,14 +31,14 @@ pub struct Layout {
     pub values: Values,
 }
 
-/// Flag: the tensor begins with one f16 bias an output.
+/// Flag: the tensor begins with one f16 bias per output.
 pub const BIAS: u8 = 1;
 /// Flag: a bitmap tells which rows are stored; the others are zero.
 pub const ROW_MAP: u8 = 2;
 /// Flag: a list of `u16` names the stored columns; the others are zero.
 pub const COLUMN_LIST: u8 = 4;
 
-/// Patterns and the list of all are written together.
+/// Patterns and the list of all patterns are written together.
 macro_rules! patterns {
     ($($(#[$doc:meta])* $pattern:ident)+) => {
         /// Which weights of a tensor are stored.
@@ -58,20 +58,20 @@ patterns! {
     /// Every weight of the stored rows.
     #[default]
     Dense
-    /// Of the stored rows the weights of the columns that a list names.
+    /// The weights of the stored rows in the columns that a list names.
     Columns
-    /// Nonzero weights only: a count a row, then (column step, weight) pairs.
+    /// Nonzero weights only: a count per row, then (column step, weight) pairs.
     DeltaU8
-    /// A bit for each column, then the weights of the bits that are set.
+    /// A bit for each column, then the weights of the set bits.
     Bitmap
-    /// Two neighbouring weights a step: a count a row, then (column step, 2 weights).
+    /// Two neighbouring weights per step: a count per row, then (column step, 2 weights).
     Blocks2
-    /// Four neighbouring weights a step: a count a row, then (column step, 4 weights).
+    /// Four neighbouring weights per step: a count per row, then (column step, 4 weights).
     Blocks4
 }
 
 impl Pattern {
-    /// The feature of `neuroprune-runtime` without which a program does not have it.
+    /// The feature of `neuroprune-runtime` that a program needs for it.
     #[must_use]
     pub const fn feature(self) -> Option<&'static str> {
         match self {
@@ -81,7 +81,7 @@ impl Pattern {
         }
     }
 
-    /// Itself; dense where this build does not have it, which then no matrix has. So the
+    /// Itself; dense if this build does not have it, in which case no matrix has it. So the
     /// compiler sees which code for patterns is never needed.
     #[inline(always)]
     pub(crate) fn built(self) -> Self {
@@ -93,7 +93,7 @@ impl Pattern {
         if is_built { self } else { Self::Dense }
     }
 
-    /// Columns below which a matrix cannot have this pattern.
+    /// The fewest columns with which a matrix can have this pattern.
     pub(crate) fn least_columns(self) -> usize {
         match self {
             Self::Dense | Self::Columns | Self::DeltaU8 | Self::Bitmap => 0,
@@ -102,7 +102,7 @@ impl Pattern {
         }
     }
 
-    /// Name for tables; a list of columns is not told apart there.
+    /// Name for tables, which do not distinguish a list of columns.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -138,7 +138,7 @@ impl Layout {
         ..Self::matrix(Pattern::Dense)
     };
 
-    /// The layout that a number of a record stands for, with these flags, if this build has it.
+    /// The layout with this number in a record and these flags, if this build has it.
     pub(crate) fn of(number: u8, flags: u8) -> Option<Self> {
         let mut layout = *NUMBERED.get(usize::from(number).wrapping_sub(1))?;
         if layout == Self::matrix(Pattern::Dense) && flags & COLUMN_LIST != 0 {
@@ -173,15 +173,15 @@ impl Layout {
     }
 }
 
-/// Numbers of a record and what they stand for are written together: a layout without a number
-/// does not build.
+/// Numbers in a record and their layouts are written together: a layout without a number does not
+/// build.
 macro_rules! numbered {
     ($($number:literal $layout:expr => $shape:pat,)+) => {
         /// By their numbers, from 1.
         const NUMBERED: [Layout; [$($number),+].len()] = [$($layout),+];
 
         impl Layout {
-            /// The number that stands for this layout in a record.
+            /// The layout's number in a record.
             #[must_use]
             pub const fn tag(self) -> u8 {
                 match (self.form, self.pattern, self.values) {
@@ -192,7 +192,7 @@ macro_rules! numbered {
     };
 }
 
-// A flag tells the list of columns apart.
+// A flag distinguishes the list of columns.
 numbered! {
     1 Layout::matrix(Pattern::Dense) => (Form::Matrix, Pattern::Dense | Pattern::Columns, Values::I8),
     2 Layout::matrix(Pattern::DeltaU8) => (Form::Matrix, Pattern::DeltaU8, Values::I8),

@@ -74,7 +74,7 @@ impl<'a> Matrix<'a> {
         })
     }
 
-    /// Checks what [`Matrix::view`] made of `record`.
+    /// Checks the view that [`Matrix::view`] made of `record`.
     pub(crate) fn check(&self, record: &Record, fault: &Fault) -> Option<()> {
         let end = record.offset + record.length;
         check_numbers(self.bias, record.offset, fault)?;
@@ -105,8 +105,8 @@ impl<'a> Matrix<'a> {
         self.rows - 2 * self.query_rows
     }
 
-    /// Row `index` of a table, as its scale and one `i8` (as its byte) a column; nothing outside
-    /// the table, and nothing of a matrix that is not dense.
+    /// Row `index` of a table, as its scale and one `i8` (as a byte) per column; `None` outside the
+    /// table, and for a matrix that is not dense.
     #[inline(never)]
     #[must_use]
     pub fn row(&self, index: usize) -> (f32, &'a [u8]) {

@@ -21,20 +21,20 @@ impl<'a> Norm<'a> {
         Some(Self { gain, shift })
     }
 
-    /// Checks what [`Norm::view`] made of `record`.
+    /// Checks the view that [`Norm::view`] made of `record`.
     pub(crate) fn check(&self, record: &Record, fault: &Fault) -> Option<()> {
         check_numbers(self.gain, record.offset, fault)?;
         let shift_at = record.offset + self.gain.len();
         check_numbers(self.shift, shift_at, fault)
     }
 
-    /// f16, one a feature.
+    /// f16, one per feature.
     #[must_use]
     pub fn gain(&self) -> &'a [u8] {
         self.gain
     }
 
-    /// f16, one a feature.
+    /// f16, one per feature.
     #[must_use]
     pub fn shift(&self) -> &'a [u8] {
         self.shift

@@ -1,4 +1,4 @@
-//! Rows of a matrix, whatever its pattern: as iterators, and as bytes for kernels.
+//! Rows of a matrix in any pattern: as iterators, and as bytes for kernels.
 
 use super::weights::{RowWeights, Weights};
 use super::{Pattern, Scale, Values, bit};
@@ -22,7 +22,7 @@ pub struct Rows<'a> {
     pub(super) rows: usize,
     pub(super) cols: usize,
     pub(super) row_map: Option<&'a [u8]>,
-    /// Scales of the stored rows, biases and weights that are still to come.
+    /// Scales of the stored rows, biases and weights that are not read yet.
     pub(super) scales: &'a [u8],
     pub(super) bias: &'a [u8],
     pub(super) weights: Weights<'a>,
@@ -37,18 +37,18 @@ pub struct Affine {
     pub bias: f32,
 }
 
-/// Rows as bytes, for kernels that read them on their own.
+/// Rows as bytes, for kernels that read them themselves.
 #[derive(Clone, Copy, Debug)]
 pub struct RowBytes<'a> {
-    /// Which weights of a row are stored; one that this build has.
+    /// Which weights of a row are stored; a pattern that this build has.
     pub pattern: Pattern,
     /// How each is written.
     pub values: Values,
     /// The stored columns, of `u16`; empty for other patterns than [`Pattern::Columns`].
     pub columns: &'a [u8],
-    /// A [`Scale`] a stored row.
+    /// One [`Scale`] per stored row.
     pub scales: &'a [u8],
-    /// f16, one a row, cut rows included; empty for a matrix without.
+    /// f16, one per row, cut rows included; empty for a matrix without biases.
     pub bias: &'a [u8],
     /// Counts of blocks, half a byte for each stored row of the matrix, the lower first: 0
     /// where the row itself begins with its count. Empty for other layouts.
@@ -60,7 +60,7 @@ pub struct RowBytes<'a> {
 }
 
 impl RowBytes<'_> {
-    /// Bias of one row; 0 without.
+    /// Bias of one row; 0 if there are none.
     #[must_use]
     pub fn bias_of(&self, row: usize) -> f32 {
         f16_at(self.bias, row)
@@ -68,7 +68,7 @@ impl RowBytes<'_> {
 }
 
 impl<'a> Rows<'a> {
-    /// What is still to come, as bytes.
+    /// The remaining rows, as bytes.
     #[inline(always)]
     #[must_use]
     pub fn bytes(&self) -> RowBytes<'a> {
@@ -84,8 +84,8 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// How many of the rows still to come, beginning with number `row` of them, are
-    /// stored before the next cut row.
+    /// How many of the remaining rows, beginning with number `row` of them, are stored before the
+    /// next cut row.
     #[must_use]
     pub fn stored_from(&self, row: usize) -> usize {
         let rows = self.row + row..self.rows;
@@ -115,7 +115,7 @@ impl<'a> Rows<'a> {
         self.cols
     }
 
-    /// Weights of each row that is still to come, without its scale and bias.
+    /// Weights of each remaining row, without its scale and bias.
     #[inline]
     pub fn weights(&self) -> impl Iterator<Item = RowWeights<'a>> + use<'a> {
         let Self {
@@ -132,7 +132,7 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// Scale and bias of each row that is still to come, without its weights.
+    /// Scale and bias of each remaining row, without its weights.
     #[inline]
     pub fn affine(&self) -> impl Iterator<Item = Affine> + use<'a> {
         let Self {

@@ -23,12 +23,12 @@ impl Scale {
         f32::from_bits(((self.0 as u32) << 20) + Self::LEAST_BITS)
     }
 
-    /// The least scale that is not below `value`; the largest where none is, the least where
-    /// `value` is no number.
+    /// The least scale that is not below `value`; the largest if there is none, the least if
+    /// `value` is NaN.
     #[must_use]
     pub fn at_least(value: f32) -> Self {
         if value > Self(0).to_f32() {
-            // Bits of floats above zero are in the order of the numbers.
+            // The bits of positive floats are in the order of the numbers.
             let above = (value.to_bits() - Self::LEAST_BITS).div_ceil(1 << 20);
             Self(u8::try_from(above).unwrap_or(u8::MAX))
         } else {

@@ -1,11 +1,11 @@
-//! What the sparse layouts share: rows that follow each other as a stream, each as
-//! long as it says itself.
+//! What the sparse layouts share: rows that follow each other as a stream, each with its own
+//! length.
 
 use crate::ErrorKind;
 use crate::Section;
 use crate::bytes::Fault;
 
-/// Rows that are still to be checked.
+/// Rows not checked yet.
 pub(super) struct Stream<'a, 'f> {
     pub(super) rest: &'a [u8],
     /// Where they end in the section.
@@ -19,7 +19,7 @@ impl Stream<'_, '_> {
         self.end - self.rest.len()
     }
 
-    /// Writes down what is wrong at `at` of the section.
+    /// Records what is wrong at `at` in the section.
     #[inline(always)]
     pub(super) fn found<T>(&self, kind: ErrorKind, at: usize) -> Option<T> {
         self.write(kind, at);
@@ -33,10 +33,10 @@ impl Stream<'_, '_> {
     }
 }
 
-/// Stands where half a byte says how many items a row has: the count is in the stream.
+/// In place of a count in half a byte: the count is in the stream.
 pub(crate) const IN_STREAM: u8 = 0;
 
-/// Takes as many items of `width` bytes as `half` says, or a count in front of them.
+/// Takes as many items of `width` bytes as `half` states, or as a count in front of them does.
 #[inline(never)]
 pub(super) fn take_counted<'a>(rest: &mut &'a [u8], half: u8, width: usize) -> Option<&'a [u8]> {
     let mut after_count = *rest;

@@ -1,4 +1,4 @@
-//! The stored weights of a matrix, row by row, whatever its pattern and values.
+//! The stored weights of a matrix, row by row, for any pattern and values.
 
 use super::stream::{IN_STREAM, Stream, take_counted};
 use super::{Pattern, ROW_SUM_LIMIT, Values, bitmap, blocks, delta, dense};
@@ -8,17 +8,17 @@ use crate::bytes::Fault;
 /// The weights of one row.
 #[derive(Clone, Copy, Debug)]
 pub enum RowWeights<'a> {
-    /// One `i8` (as its byte) a column.
+    /// One `i8` (as a byte) per column.
     Dense(&'a [u8]),
-    /// One `i8` (as its byte) for each column of the list of `u16`.
+    /// One `i8` (as a byte) for each column of the list of `u16`.
     Columns(&'a [u8], &'a [u8]),
     /// (step, weight) pairs; the column is the running sum of the steps.
     DeltaU8(&'a [u8]),
-    /// One `i8` (as its byte) for each column whose bit is set.
+    /// One `i8` (as a byte) for each column whose bit is set.
     Bitmap {
         /// Column 8·j + k is bit k of byte j; none after the last column is set.
         bits: &'a [u8],
-        /// As many as bits are set, ascending by column.
+        /// One per set bit, ascending by column.
         weights: &'a [u8],
     },
     /// Three bytes each: (step, 2 weights); the first column is the running sum of the
@@ -50,7 +50,7 @@ impl<'a> RowWeights<'a> {
     }
 }
 
-/// A row in one of these, nothing in the others: so one iterator serves all.
+/// A row in one of these, nothing in the others, so that one iterator serves all.
 #[derive(Default)]
 struct ByLayout<'a> {
     dense: &'a [u8],
@@ -61,7 +61,7 @@ struct ByLayout<'a> {
     blocks4: &'a [u8],
 }
 
-/// The weights of all stored rows, or of those still to come.
+/// The weights of all stored rows, or of the remaining ones.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Weights<'a> {
     /// Which weights of a row are stored.
@@ -79,7 +79,7 @@ pub(super) struct Weights<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-/// Weights after each offset of a row that has a count of them.
+/// Weights after each column step, in rows that have a count.
 #[derive(Clone, Copy)]
 enum Counted {
     One = 1,
@@ -108,7 +108,7 @@ impl<'a> Weights<'a> {
                 return RowWeights::Columns(self.columns, weights);
             }
         };
-        // One copy of the code for all that have a count.
+        // One copy of the code for all patterns with a count.
         let row = self.take_counted(counted);
         match counted {
             Counted::One => RowWeights::DeltaU8(row),
@@ -117,7 +117,7 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// Row `index` of weights that are all stored; nothing of others.
+    /// Row `index` if all weights are stored; otherwise `None`.
     #[inline]
     pub(super) fn dense_row(&self, index: usize) -> Option<&'a [u8]> {
         match (self.pattern, self.values) {
@@ -168,7 +168,7 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// Whether all rows have as many weights, of one byte each.
+    /// Whether all rows have the same number of weights, of one byte each.
     fn are_bytes(&self) -> bool {
         match (self.pattern.built(), self.values) {
             (Pattern::Dense | Pattern::Columns, Values::I8) => true,
@@ -179,7 +179,7 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// Checks `rows` stored rows over `cols` columns, which end at `end` of the section.
+    /// Checks `rows` stored rows over `cols` columns, which end at `end` in the section.
     pub(super) fn check(&self, rows: usize, cols: usize, end: usize, fault: &Fault) -> Option<()> {
         let rest = self.bytes;
         let mut stream = Stream { rest, end, fault };
@@ -187,7 +187,7 @@ impl<'a> Weights<'a> {
         if !rows.is_multiple_of(2) && after_last != 0 {
             return stream.found(ErrorKind::Reserved, stream.at() - 1);
         }
-        // Also where no row is stored: the list of columns is checked all the same.
+        // Also if no row is stored: the list of columns is checked anyway.
         if self.are_bytes() {
             return dense::check(self.columns, rest, cols, end, fault);
         }
@@ -218,7 +218,7 @@ impl<'a> Weights<'a> {
 mod tests {
     use super::*;
 
-    /// Kernels read columns without asking whether they are inside, whatever the rows.
+    /// Kernels read columns without bounds checks, so the list is checked even without rows.
     #[test]
     fn columns_are_checked_where_no_row_is_stored() {
         let checked = |columns: [u16; 3]| {

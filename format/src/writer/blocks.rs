@@ -1,6 +1,6 @@
-//! Blocks of 1×2 and 1×4, laid over a row from the left: each begins at the first
-//! nonzero that none before it covers, or as far right as the row allows. Bridges
-//! aside, no other placement needs fewer blocks.
+//! Blocks of 1×2 and 1×4, laid over a row from the left: each begins at the first nonzero that no
+//! earlier block covers, or as far right as the row allows. Bridges aside, no other placement needs
+//! fewer blocks.
 
 use alloc::vec::Vec;
 
@@ -16,7 +16,7 @@ pub(super) fn encode_row<const N: usize>(row: &[i8], stream: &mut Stream) -> Opt
         }
         let start = column.min(last_start);
         push_step(&mut blocks, start - position, N);
-        // A column that the block before has covered is not stored twice.
+        // A column that the previous block covers is not stored twice.
         blocks.resize(blocks.len() + covered.saturating_sub(start), 0);
         let rest = row.get(start.max(covered)..start + N).unwrap_or(&[]);
         blocks.extend(rest.iter().map(|weight| weight.cast_unsigned()));

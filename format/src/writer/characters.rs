@@ -1,4 +1,4 @@
-//! The outcome of every character, to the characters section.
+//! Writes the outcome of every character as the characters section.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,7 +10,7 @@ use crate::characters::{
     ASCII, DROPPED, FIRST_TARGET, ISOLATED_UNKNOWN, MAPPED_RUN, SPACE, UNKNOWN,
 };
 
-/// What becomes of a character, as the exporter found out.
+/// What normalisation does to a character, as the exporter determined it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CharacterOutcome {
     /// Part of a word, but in no piece of the vocabulary.

@@ -11,15 +11,14 @@ pub enum LayoutChoice {
     Smallest,
     /// Every weight stored, zeros too: what the file would be without sparsity.
     Dense,
-    /// Of all layouts the one with the least bytes × work.
+    /// The layout with the least bytes × work.
     Cheapest(LayoutCosts),
-    /// This one; an error where it is not possible. Dense leaves out zero rows, and
-    /// zero columns where that saves bytes, as [`LayoutChoice::Smallest`] does.
+    /// This one; an error if it is not possible. Dense leaves out zero rows, and zero columns where
+    /// that saves bytes, as [`LayoutChoice::Smallest`] does.
     Forced(Pattern),
 }
 
-/// What a target's kernels take for one tile of eight tokens, in hundredths of an
-/// instruction.
+/// What a target's kernels need for one tile of eight tokens, in hundredths of an instruction.
 ///
 /// The work of a matrix is
 ///
@@ -27,9 +26,9 @@ pub enum LayoutChoice {
 /// stored weights · cost of one in this layout + rows · row
 /// ```
 ///
-/// and for a bitmap its bytes · `bitmap_byte` on top. Zeros that a layout stores count
-/// (of dense matrices, within blocks, bridges), and so do rows that are cut. Only ratios
-/// matter: all costs ten times as high choose the same layouts.
+/// and for a bitmap additionally its bytes · `bitmap_byte`. Zeros that a layout stores count (in
+/// dense matrices, within blocks, in bridges), and so do cut rows. Only ratios matter: all costs
+/// ten times as high choose the same layouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayoutCosts {
     /// A weight of a dense matrix that stores all columns.

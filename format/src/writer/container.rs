@@ -1,4 +1,4 @@
-//! Sections to a file.
+//! Writes sections as a file.
 
 use alloc::vec::Vec;
 
@@ -9,11 +9,11 @@ use crate::container::{
     checksum,
 };
 
-/// Header, table and sections, with every checksum. Sections are marked as required and must
-/// ascend by their kinds.
+/// Header, table and sections, with every checksum. Sections are marked as required and must be in
+/// ascending order of kind.
 ///
 /// # Errors
-/// [`WriteError::TooLarge`] beyond what the header can say.
+/// [`WriteError::TooLarge`] beyond what the header can express.
 pub fn assemble(sections: &[(Section, Vec<u8>)]) -> Result<Vec<u8>, WriteError> {
     let header = Section::Header;
     let mut table = Vec::new();

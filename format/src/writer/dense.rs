@@ -20,7 +20,7 @@ pub(super) fn encode(matrix: &MatrixSource, cut: bool, list: bool) -> Candidate 
         .zip(&used)
         .filter_map(|(column, &used)| used.then_some(column))
         .collect();
-    // Naming the columns costs two bytes each; worth it where it saves more.
+    // Naming the columns costs two bytes each, which is worth it if it saves more.
     let named = columns.len() * (stored.len() + 2) + 2 < matrix.cols * stored.len();
     if named {
         flags |= COLUMN_LIST;

@@ -1,4 +1,4 @@
-//! A matrix in the layout that was chosen, and in each that it can have.
+//! A matrix in the chosen layout, and in each that it can have.
 
 use super::candidate::Candidate;
 use super::choice::{LayoutChoice, LayoutCosts};
@@ -31,7 +31,7 @@ impl MatrixSource {
         })
     }
 
-    /// Files of before there were other patterns are written as they were.
+    /// The choice made before there were other patterns, so that those files are written unchanged.
     fn smallest(&self) -> Candidate {
         let dense = dense::encode(self, true, true);
         match self.candidate(Pattern::DeltaU8) {
@@ -40,7 +40,7 @@ impl MatrixSource {
         }
     }
 
-    /// The candidate with the least bytes × work, of equal ones the first.
+    /// The candidate with the least bytes × work; among equals the first.
     fn cheapest(&self, costs: &LayoutCosts) -> Candidate {
         let price = |candidate: &Candidate| costs.price(self.rows, self.cols, candidate);
         let mut best = dense::encode(self, true, false);
@@ -83,7 +83,7 @@ impl MatrixSource {
         let mut entries = 0;
         for &row in &stored {
             let row = self.row(row);
-            // A heavier row has more than 520 nonzeros: better stored dense.
+            // A row with a larger sum has more than 520 nonzeros: better stored dense.
             let sum: u32 = row.iter().map(|w| u32::from(w.unsigned_abs())).sum();
             if sum > ROW_SUM_LIMIT || row.contains(&i8::MIN) {
                 return None;

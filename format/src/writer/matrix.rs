@@ -1,4 +1,4 @@
-//! A weight matrix, or a table, as the writer is given it.
+//! A weight matrix or a table, as given to the writer.
 
 use alloc::vec::Vec;
 
@@ -34,7 +34,7 @@ pub struct MatrixSource {
 }
 
 impl MatrixSource {
-    /// A table of rows to be looked up, `[rows, cols]`.
+    /// A table of rows for look-up, `[rows, cols]`.
     #[must_use]
     pub fn table(
         role: Role,

@@ -1,4 +1,4 @@
-//! What rows of the sparse layouts are made of.
+//! The parts of rows in the sparse layouts.
 
 use alloc::vec::Vec;
 
@@ -7,13 +7,13 @@ use crate::tensor::{IN_STREAM, MOST_BLOCKS};
 /// Rows as they are laid out, one after the other.
 #[derive(Default)]
 pub(super) struct Stream {
-    /// Counts of blocks, which stand before the rows in half a byte each.
+    /// Counts of blocks, stored before the rows in half a byte each.
     halves: Vec<u8>,
     pub(super) bytes: Vec<u8>,
 }
 
 impl Stream {
-    /// A count in half a byte, or where that cannot hold it in front of the row.
+    /// A count in half a byte, or in front of the row if half a byte cannot hold it.
     pub(super) fn push_half(&mut self, count: usize) -> Option<()> {
         match u8::try_from(count) {
             Ok(count) if count <= MOST_BLOCKS && count != IN_STREAM => self.halves.push(count),
@@ -25,7 +25,7 @@ impl Stream {
         Some(())
     }
 
-    /// Counts and rows, after what the matrix begins with.
+    /// Appends counts and rows after what the matrix begins with.
     pub(super) fn append_to(self, matrix: &mut Vec<u8>) {
         let pairs = self.halves.chunks(2);
         matrix.extend(pairs.map(|pair| pair.iter().rev().fold(0, |byte, half| byte << 4 | half)));
@@ -45,7 +45,7 @@ pub(super) fn push_count(bytes: &mut Vec<u8>, count: usize) -> Option<()> {
     Some(())
 }
 
-/// A column step; entries of `width` zero weights bridge what one step cannot.
+/// Appends a column step; entries of `width` zero weights bridge what one step cannot.
 pub(super) fn push_step(bytes: &mut Vec<u8>, mut gap: usize, width: usize) {
     let last = loop {
         match u8::try_from(gap) {

@@ -1,4 +1,4 @@
-//! Strings to a string table.
+//! Writes strings as a string table.
 
 use alloc::string::String;
 use alloc::vec::Vec;

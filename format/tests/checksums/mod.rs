@@ -1,9 +1,9 @@
-//! Makes damaged bytes pass every CRC-32, so that the checks behind are reached.
+//! Makes damaged bytes pass every CRC-32, so that the checks after them are reached.
 
 use neuroprune_format::container::{ENTRY_BYTES, HEADER_BYTES, HEADER_CHECKSUM_OFFSET, checksum};
 
 /// Recomputes the checksum of each section that lies within `bytes`, then that of
-/// header and table. Everything else stays as it is.
+/// header and table. Everything else is unchanged.
 pub(crate) fn repair(bytes: &mut [u8]) {
     let Some(&[low, high]) = bytes.get(10..12) else {
         return;
@@ -18,7 +18,7 @@ pub(crate) fn repair(bytes: &mut [u8]) {
         };
         let start = word(at + 4) as usize;
         let end = start.saturating_add(word(at + 8) as usize);
-        // A section may not lie over the header, or this would never settle.
+        // A section must not overlap the header, or this would never settle.
         if start < table_end {
             continue;
         }

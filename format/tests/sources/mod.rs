@@ -50,7 +50,7 @@ pub(crate) fn pair() -> ModelSource {
         }
     }
 
-    // Layer 1: 300 neurons of which 2 are left, 256 apart and more.
+    // Layer 1: 300 neurons, of which 2 remain, at least 256 apart.
     let mut sparse_neurons = empty(Role::MlpInput, 1, 300, hidden);
     put(
         &mut sparse_neurons,
@@ -148,7 +148,7 @@ pub(crate) fn layouts() -> ModelSource {
             continue;
         }
         let (layout, weights): (_, &[(usize, usize, i8)]) = match (matrix.role, matrix.layer) {
-            // 11 values, of a head of 2 and one of 9.
+            // 11 values: a head of 2 and one of 9.
             (Role::AttentionOutput, 0) => {
                 *matrix = empty(Role::AttentionOutput, 0, hidden, 11);
                 let weights = &[
@@ -276,7 +276,7 @@ pub(crate) fn bare() -> ModelSource {
     source
 }
 
-/// What [`pair`] makes of characters: a small copy of what BERT does.
+/// How [`pair`] normalises characters: a small copy of what BERT does.
 pub(crate) fn character(character: char) -> CharacterOutcome {
     match character {
         '\t' | '\n' | ' ' | '\u{a0}' | '\u{3000}' => CharacterOutcome::Space,

@@ -1,4 +1,4 @@
-//! Instructions of one matrix after the other, each over sixteen tokens, which are two tiles
+//! Instructions of one matrix after another, each over sixteen tokens, which are two tiles
 //! at once, and over one of four tokens.
 //!
 //! `cargo xtask bench` writes models whose layers hold the matrices of interest. The name of
@@ -70,7 +70,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Any activations, but for −128.
+/// Arbitrary activations, except −128.
 fn features(count: usize, tile: usize) -> Vec<scalar::Feature> {
     let mut value = 1 + u8::try_from(tile).unwrap_or(0);
     let mut next = || {
@@ -80,7 +80,7 @@ fn features(count: usize, tile: usize) -> Vec<scalar::Feature> {
     (0..count).map(|_| [(); LANES].map(|()| next())).collect()
 }
 
-/// Of the first `tokens` of each row.
+/// Bits of the first `tokens` of each row.
 fn bits(rows: &[Lanes<f32>], tokens: usize) -> impl Iterator<Item = u32> {
     let living = rows.iter().flat_map(move |row| row.iter().take(tokens));
     living.map(|y| y.to_bits())

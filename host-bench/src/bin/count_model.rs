@@ -1,5 +1,5 @@
 //! Instructions of whole models, from characters to label: a long text stage by stage, then
-//! shorter ones; what `firmware-examples/src/bin/bench_model.rs` is on boards.
+//! shorter ones, as `firmware-examples/src/bin/bench_model.rs` counts them on boards.
 //!
 //! Lines with `=` are figures in bytes or tokens.
 

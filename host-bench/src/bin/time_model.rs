@@ -1,5 +1,5 @@
-//! Times a model: for each line of the input one classification, and as a line of output the
-//! nanoseconds that the thread had the processor for, and those by the clock.
+//! Times a model: for each line of input one classification, and one line of output with the
+//! nanoseconds of processor time of the thread, and those of wall-clock time.
 //!
 //! ```sh
 //! cargo run --release -p neuroprune-host-bench --bin time_model -- MODEL TOKENS [scalar]
@@ -28,7 +28,7 @@ fn main() -> anyhow::Result<()> {
     let mut scratch = vec![0_u64; required_scratch(model.limits(), tokens).div_ceil(8)];
     let scratch = bytemuck::cast_slice_mut(&mut scratch);
     let mut classifier = Classifier::with_tokens(model, scratch, tokens)?;
-    // More words than tokens, so that the text is cut to them.
+    // More words than tokens, so that the text is cut to that number.
     let text = text(tokens);
     let mut output = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
@@ -47,7 +47,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// For how long this thread had a processor.
+/// Processor time of this thread.
 #[cfg(unix)]
 fn thread_time() -> anyhow::Result<Duration> {
     use rustix::time::{ClockId, clock_gettime};

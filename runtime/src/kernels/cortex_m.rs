@@ -1,5 +1,5 @@
-//! Cortex-M4, M7, M33, M55: what calls the kernels in assembly, of [`smlal`] or, where there
-//! is Helium, of [`helium`].
+//! Cortex-M4, M7, M33, M55: calls the kernels in assembly, those of [`smlal`] or, with Helium,
+//! those of [`helium`].
 #![allow(unsafe_code, reason = "assembly; each call says what it stands on")]
 
 #[cfg(dsp)]
@@ -44,8 +44,8 @@ use smlal as products;
 
 use crate::kernels::tile::{LANES, Lanes, Tile};
 
-/// What a kernel of rows reads and writes beside the weights, in the order in which it keeps
-/// them on its stack.
+/// What a row kernel reads and writes besides the weights, in the order in which it keeps them on
+/// its stack.
 #[repr(C)]
 struct Frame {
     /// The next row.
@@ -57,35 +57,35 @@ struct Frame {
     /// The end of the last row.
     end: *const Lanes<f32>,
     tile: *const Feature,
-    /// What the bits of a scale begin at.
+    /// Base of a scale's bits: the shifted byte is added to it.
     scale_bits: u32,
     /// Counts of blocks: the byte after `halves`.
     counts: *const u8,
-    /// Halves of a byte that are still to come, the next one lowest, below a bit that is set.
+    /// The remaining halves of a byte, the next one lowest, below a bit that is set.
     halves: u32,
-    /// Bytes that hold a bit a column.
+    /// Bytes that hold one bit per column.
     bit_bytes: usize,
     token_scales: *const Lanes<f32>,
 }
 
-/// Rows of one layout, at least one, from their bytes on. Returns the byte after them.
+/// Rows of one layout, at least one, starting at their bytes. Returns the byte after them.
 type Kernel = unsafe extern "C" fn(weights: *const u8, frame: *const Frame) -> *const u8;
 
-/// For sums that lie in the memory of the output already; reads no weights.
+/// For sums that are already in the memory of the output; reads no weights.
 #[cfg(fpu)]
 const SCALE: Option<Kernel> = Some(neuroprune_scale);
 #[cfg(not(fpu))]
 const SCALE: Option<Kernel> = None;
 
-/// Whether kernels of sparse rows leave sums, and not yet what becomes of them.
+/// Whether kernels of sparse rows leave sums that are not scaled yet.
 const LEAVE_SUMS: bool = cfg!(not(any(helium, feature = "unrolled")));
 
 fn is_short(tile: &Tile<'_, Feature>) -> bool {
     cfg!(feature = "unrolled") && tile.tokens <= LANES / 2
 }
 
-/// See `project` of the chooser: rows are scaled while their sums are in registers, where there is a
-/// float unit.
+/// See `project` of the chooser: with a float unit, rows are scaled while their sums are in
+/// registers.
 pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_, Feature>, output: &mut [Lanes<f32>]) {
     let (cols, bytes) = (rows.cols(), rows.bytes());
     let kernel: Option<Kernel> = match (bytes.pattern, bytes.values, is_short(tile)) {
@@ -140,10 +140,10 @@ pub(super) fn project(rows: &Rows<'_>, tile: &Tile<'_, Feature>, output: &mut [L
             bit_bytes: cols.div_ceil(8),
             token_scales: &raw const tile.scales,
         };
-        // SAFETY: `Model::open` checked that the rows of this layout lie in `bytes`, one
-        // after the other, and that their columns are below `cols`, for which there are
-        // features. `run` stored rows follow, at least one; `left` and `scales` have as many,
-        // and so have the counts of blocks, and the bias where it is not null.
+        // SAFETY: `Model::open` checked that the rows of this layout are in `bytes`, one after
+        // another, and that their columns are below `cols`, for which there are features. `run`
+        // stored rows follow, at least one; `left` and `scales` have as many, and so have the
+        // counts of blocks, and the bias if it is not null.
         unsafe {
             weights = kernel(weights, &raw const frame);
             if let Some(scale) = scale_sums {
@@ -183,7 +183,7 @@ fn multiply_dense(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i
     let mut weights = bytes.weights;
     let mut row = 0;
     while let Some(left) = sums.get_mut(row..).filter(|left| !left.is_empty()) {
-        // A cut row, whose sum is not read, or rows that follow each other.
+        // A cut row, whose sum is not read, or consecutive rows.
         let run = rows.stored_from(row).min(left.len());
         let run_weights = weights.split_off(..run * stored).unwrap_or(&[]);
         let sums = left.get_mut(..run).unwrap_or_default();
@@ -205,8 +205,8 @@ fn multiply_listed(
     sums.as_flattened_mut().fill(0);
     let stored = columns.len() / 2;
     for (sums, weights) in sums.iter_mut().zip(weights.chunks_exact(stored.max(1))) {
-        // SAFETY: `Model::open` checked that the columns are below `cols`, and `project` that
-        // there are features for those.
+        // SAFETY: `Model::open` checked that the columns are below `cols`, and `project` that there
+        // are features for them.
         unsafe { add_listed_row(columns, weights, tile.features, sums) };
     }
 }

@@ -1,12 +1,11 @@
 //! Values of eight tokens side by side.
 //!
-//! A vector of eight tokens is `[features]` of [`Lanes`]. Passes take [`GRAIN`] lanes at
-//! once, so that a tile with few tokens costs little; lanes after the last grain hold
-//! anything.
+//! A vector of eight tokens is `[features]` of [`Lanes`]. Passes take [`GRAIN`] lanes at once, so
+//! that a tile with few tokens costs little; lanes after the last grain may hold anything.
 
 use super::tile::{GRAIN, Lanes};
 
-/// Grains that hold `tokens` tokens.
+/// Number of grains that hold `tokens` tokens.
 #[inline]
 pub(crate) const fn grains(tokens: usize) -> core::ops::Range<usize> {
     0..tokens.div_ceil(GRAIN)
@@ -19,7 +18,7 @@ pub(crate) fn grain<T>(rows: &[Lanes<T>], grain: usize) -> impl Iterator<Item = 
         .filter_map(move |row| row.as_chunks().0.get(grain))
 }
 
-/// [`grain`], to be changed.
+/// Mutable [`grain`].
 #[inline]
 pub(crate) fn grain_mut<T>(
     rows: &mut [Lanes<T>],

@@ -1,15 +1,15 @@
-//! Tiles of eight tokens, and the words of the kernels.
+//! Tiles of eight tokens, and the terms of the kernels.
 //!
 //! | word | means |
 //! |---|---|
 //! | lane | the place of one token among eight; [`Lanes`] is a value for each |
-//! | feature | one column of the activations, quantised, for the eight tokens of a tile; each set has a type of its own for it |
+//! | feature | one column of the activations, quantised, for the eight tokens of a tile; each set has its own type for it |
 //! | tile | eight tokens side by side: a feature for each column, a scale for each token |
-//! | grain | four lanes that follow each other: what a pass over floats takes at once |
-//! | quad | four tokens whose values (of the attention) share a word |
+//! | grain | four consecutive lanes: what a pass over floats takes at once |
+//! | quad | four tokens whose attention values share a word |
 //! | mixture | attention weights as integers: of a quad, for the eight queries of a tile |
 //! | block | tiles that are multiplied at once (not the blocks 1×2 and 1×4 of a matrix) |
-//! | row | one output of a matrix; a row that is cut has a bias, but no weights |
+//! | row | one output of a matrix; a cut row has a bias, but no weights |
 //! | step | one unit of a quantised value, or the distance to the next stored column |
 //! | set | the kernels of one instruction set |
 //!
@@ -19,7 +19,7 @@
 /// Tokens in a tile.
 pub const LANES: usize = 8;
 
-/// One value a token of a tile.
+/// One value per token of a tile.
 pub type Lanes<T> = [T; LANES];
 
 /// Lanes that a pass over floats takes at once; divides [`LANES`].
@@ -37,9 +37,9 @@ pub const LARGEST_WEIGHT: i16 = 8191;
 /// Quantised activations of up to eight tokens: x ≈ scale · feature.
 #[derive(Clone, Copy, Debug)]
 pub struct Tile<'f, F> {
-    /// One a column.
+    /// One per column.
     pub features: &'f [F],
-    /// One a token.
+    /// One per token.
     pub scales: Lanes<f32>,
     /// 1…8. Lanes after them need not be computed.
     pub tokens: usize,

@@ -1,6 +1,6 @@
 //! WebAssembly with `simd128`: two columns of four tokens with one instruction.
 //!
-//! At most the fourteen vectors that engines keep in registers.
+//! Uses at most the fourteen vectors that engines keep in registers.
 
 mod dense;
 mod feature;

@@ -1,6 +1,6 @@
-//! x86-64: the kernels of AVX2 where the processor has it, the scalar ones elsewhere.
+//! x86-64: the AVX2 kernels if the processor has it, otherwise the scalar ones.
 //!
-//! Which of the two is known when the program runs, so both read the same features.
+//! The choice is made at run time, so both read the same features.
 
 #![allow(
     unsafe_code,
@@ -25,7 +25,7 @@ use crate::kernels::portable::scalar;
 pub use crate::kernels::portable::scalar::{Feature, set_grain, value_word};
 use crate::kernels::tile::{Lanes, Mixture, QUAD, Tile};
 
-/// Proof that this processor has AVX2, and what comes with it: BMI, LZCNT, POPCNT.
+/// Proof that this processor has AVX2, and BMI, LZCNT and POPCNT, which come with it.
 ///
 /// Only [`Avx2::detect`] makes one, and the kernels are its methods: without it they cannot
 /// be called.
@@ -39,7 +39,7 @@ const ABSENT: u8 = 1;
 const PRESENT: u8 = 2;
 
 impl Avx2 {
-    /// Asks the processor, once; nothing where it or the operating system lacks AVX2.
+    /// Asks the processor, once; `None` if it or the operating system lacks AVX2.
     #[inline]
     #[must_use]
     pub fn detect() -> Option<Self> {
@@ -50,7 +50,7 @@ impl Avx2 {
         (state == PRESENT).then_some(Self(()))
     }
 
-    /// Whether [`Avx2::detect`] may find AVX2 from now on, in the whole process: to compare
+    /// Sets whether [`Avx2::detect`] may find AVX2 from now on, in the whole process, for comparing
     /// with the scalar kernels. Answers are the same either way.
     pub fn allow(allowed: bool) {
         STATE.store(if allowed { UNKNOWN } else { ABSENT }, Ordering::Relaxed);
@@ -96,12 +96,12 @@ impl Avx2 {
         tiles: &[Tile<'_, Feature>],
         output: &mut [Lanes<f32>],
     ) {
-        // SAFETY: `self` is only made where the processor has what the kernels use.
+        // SAFETY: a `self` exists only if the processor has what the kernels use.
         unsafe { tiles::project_tiles(rows, tiles, output) }
     }
 }
 
-/// For each kernel a method of [`Avx2`], and the function that chooses.
+/// For each kernel, a method of [`Avx2`] and the function that chooses.
 macro_rules! kernels {
     ($(
         $module:ident::$name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?;
@@ -110,7 +110,7 @@ macro_rules! kernels {
             #[doc = concat!("See [`scalar::", stringify!($name), "`].")]
             #[inline]
             pub fn $name(self, $($argument: $type),*) $(-> $result)? {
-                // SAFETY: `self` is only made where the processor has what the kernels use.
+                // SAFETY: a `self` exists only if the processor has what the kernels use.
                 unsafe { $module::$name($($argument),*) }
             }
         )*}

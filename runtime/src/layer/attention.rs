@@ -1,8 +1,8 @@
 //! The attention of a layer.
 //!
-//! Head by head: keys and values of all tokens, then the queries, eight at a time. What the
-//! keys and values of a head take grows with the tokens, and so does what its attention
-//! weights take: there is no tokens × tokens anywhere.
+//! Head by head: keys and values of all tokens, then the queries, eight at a time. Memory for the
+//! keys and values of a head grows with the tokens, and so does that for its attention weights:
+//! nothing is tokens × tokens.
 
 mod context;
 mod key_values;
@@ -73,7 +73,7 @@ pub(crate) fn attention(
     }
 }
 
-/// Brings a block of the residual stream into `features`, unless it is there.
+/// Packs a block of the residual stream into `features`, unless it is already there.
 fn pack(
     residual: &Residual<'_>,
     block: Block,
@@ -107,8 +107,8 @@ fn attend(
     }
 }
 
-/// Softmax(q·kᵀ)·v of one head for the queries of one tile, which lie in `projected` from
-/// `at` on, into `projected` from `to` on.
+/// Softmax(q·kᵀ)·v of one head for the queries of one tile, read from `projected` at `at`, written
+/// to `projected` at `to`.
 ///
 /// 1/√d_head is part of the query weights. Each attention weight absorbs its value's
 /// scale, then the weights are quantised to 13 bits.

@@ -7,8 +7,8 @@ use super::residual::Residual;
 use crate::kernels::{LANES, Lanes};
 use crate::plan::EmbedBuffers;
 
-/// x ← LayerNorm(token + position + segment embedding), of the ids that lie in `region` as
-/// [`EmbedBuffers`] has them. The first `first_segment` tokens are of segment 0.
+/// x ← LayerNorm(token + position + segment embedding), for the ids that are in `region` as
+/// [`EmbedBuffers`] lays them out. The first `first_segment` tokens belong to segment 0.
 #[inline(never)]
 pub(crate) fn embed(
     encoder: &Encoder<'_>,

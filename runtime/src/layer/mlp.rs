@@ -11,7 +11,7 @@ use crate::kernels::{self, Feature, TILES, Tile, project_tiles};
 use crate::plan::{MlpBuffers, part, part_mut};
 use crate::quantizer::{LARGEST, Quantizer};
 
-/// x ← LayerNorm(x + L_out·activation(L_in·x)), one block of tiles after the other.
+/// x ← LayerNorm(x + L_out·activation(L_in·x)), one block of tiles after another.
 #[inline(never)]
 pub(crate) fn mlp(
     layer: &Layer<'_>,

@@ -1,4 +1,4 @@
-//! The residual stream to one vector.
+//! Reduces the residual stream to one vector.
 
 use neuroprune_format::architecture::Pooling;
 

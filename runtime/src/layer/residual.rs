@@ -1,6 +1,6 @@
 //! The residual stream, in 16 bits: `[tiles, features]` of eight tokens.
 //!
-//! x ≈ scale · step with |step| ≤ 127·256 and one scale a token. The upper byte, rounded,
+//! x ≈ scale · step with |step| ≤ 127·256 and one scale per token. The upper byte, rounded,
 //! is the int8 quantisation of the same token, with 256 times its scale: packing for a
 //! product costs no float arithmetic.
 
@@ -18,7 +18,7 @@ use crate::quantizer::Quantizer;
 
 /// Steps of the largest magnitude.
 const LARGEST: f32 = 127.0 * STEPS_A_BYTE;
-/// Steps that one step of the int8 quantisation stands for.
+/// Steps per step of the int8 quantisation.
 const STEPS_A_BYTE: f32 = 256.0;
 
 /// Tiles that are multiplied at once.
@@ -30,13 +30,13 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// How many there are: as many as [`TILES`], but for the last block. Where that is one,
-    /// the compiler knows it, and loops over a block are none.
+    /// How many tiles there are: [`TILES`], except in the last block. If that is one, the compiler
+    /// knows it, and removes loops over a block.
     pub(crate) fn len(self) -> usize {
         if TILES == 1 { 1 } else { self.count }
     }
 
-    /// The place of each in the block, and its number.
+    /// The place of each tile in the block, and its number.
     pub(crate) fn tiles(self) -> impl Iterator<Item = (usize, usize)> {
         (0..self.len()).map(move |place| (place, self.first + place))
     }
@@ -54,7 +54,7 @@ pub(crate) struct Residual<'s> {
 }
 
 impl<'s> Residual<'s> {
-    /// `tokens` tokens of `width` features, whose values are still to be written.
+    /// `tokens` tokens of `width` features, whose values are not written yet.
     pub(crate) fn new(
         width: usize,
         tokens: usize,
@@ -89,8 +89,8 @@ impl<'s> Residual<'s> {
         })
     }
 
-    /// Tokens of one tile: eight, but for the last.
-    // Asked for in many places.
+    /// Tokens of one tile: eight, except in the last.
+    // Called in many places.
     #[inline(never)]
     pub(crate) fn tokens_of(&self, tile: usize) -> usize {
         self.tokens.saturating_sub(tile * LANES).min(LANES)
@@ -125,7 +125,7 @@ impl<'s> Residual<'s> {
     }
 
     /// x ← LayerNorm(x + update) of the tiles of a block. `updates` is `[block, width]`, and is
-    /// used up.
+    /// overwritten.
     #[inline(never)]
     pub(crate) fn add_and_normalize(
         &mut self,
@@ -142,7 +142,7 @@ impl<'s> Residual<'s> {
         }
     }
 
-    /// x ← LayerNorm(values) of one tile. `values` is `[width]`, and is used up.
+    /// x ← LayerNorm(values) of one tile. `values` is `[width]`, and is overwritten.
     #[inline(never)]
     pub(crate) fn set_normalized(
         &mut self,

@@ -1,5 +1,5 @@
-//! Random models that the tests of this crate share: every shape a pruned encoder
-//! may have, with weights scaled so that the network computes something.
+//! Random models that the tests of this crate share: every shape that a pruned encoder may have,
+//! with weights scaled so that the network computes something.
 //!
 //! Everything is a function of a seed. A failing test names its seed, and the same
 //! seed makes the same file again.
@@ -18,7 +18,7 @@ use neuroprune_format::writer::{
 };
 use neuroprune_format::{Model, Network};
 
-/// Token for what the vocabulary cannot spell.
+/// Token for words that the vocabulary cannot spell.
 const UNKNOWN: u16 = 3;
 const START: u16 = 1;
 const SEPARATOR: u16 = 2;
@@ -87,9 +87,9 @@ pub(crate) struct Shape {
     pub(crate) activation: Activation,
     pub(crate) pooling: Pooling,
     pub(crate) norm_epsilon: f32,
-    /// Densities of the encoder's matrices; each draws one.
+    /// Densities of the encoder's matrices; each matrix draws one.
     pub(crate) densities: Vec<f32>,
-    /// Share of a matrix's rows and columns that are zero altogether.
+    /// Share of a matrix's rows and columns that are entirely zero.
     pub(crate) cut: f32,
     pub(crate) layout: LayoutChoice,
 }
@@ -393,7 +393,7 @@ pub(crate) fn text(words: usize, random: &mut Random) -> String {
     text
 }
 
-/// Scratch memory on an eight-byte boundary that holds anything.
+/// Scratch memory on an eight-byte boundary, with arbitrary contents.
 ///
 /// Random bytes, not one byte repeated: lanes that no token wrote then hold integers of
 /// every size, floats of every size and NaNs.
@@ -402,7 +402,7 @@ pub(crate) fn scratch(bytes: usize, seed: u64) -> Vec<u64> {
     (0..bytes.div_ceil(8)).map(|_| random.next()).collect()
 }
 
-/// The nearest `f16`, a type this crate has no dependency to name.
+/// The nearest `f16`; this crate has no dependency that names the type.
 fn half<F: FromStr<Err: core::fmt::Debug>>(value: f32) -> F {
     value.to_string().parse().unwrap()
 }

@@ -1,7 +1,7 @@
 //! The network in the runtime's arithmetic, token by token: no tiles, no scratch
 //! memory, one vector for everything.
 //!
-//! The quantisation rule, restated: symmetric int8 with one scale a token and
+//! The quantisation rule, restated: symmetric int8 with one scale per token and
 //! vector, `max |x| / 127`; `q = nearest(x · (127 / max |x|))`, ties to even; a
 //! product is `(Σ w·q as f32) · (row scale · token scale) + bias`. The residual stream
 //! is rounded likewise to 127 · 256 steps after each LayerNorm, and a product reads
@@ -9,7 +9,7 @@
 //! magnitude so far; a larger one rounds those before it again. Attention weights
 //! times the scales of their values become 13-bit integers. The approximations
 //! themselves (exponential, GELU, inverse square root) are the runtime's own, as they
-//! define the result; pinned logits hold those.
+//! define the result; pinned logits check those.
 
 use neuroprune_format::architecture::{Activation, Pooling};
 use neuroprune_format::encoder::Layer;
@@ -18,7 +18,7 @@ use neuroprune_runtime::{Model, Stage, math};
 
 use crate::models::{encoder_of, pooling_of};
 
-/// What each stage shows a trace, in order, and the logits.
+/// The values that each stage passes to a trace, in order, and the logits.
 pub(crate) struct Outputs {
     pub(crate) stages: Vec<(Stage, Vec<f32>)>,
     pub(crate) logits: Vec<f32>,
@@ -39,7 +39,7 @@ pub(crate) fn forward(model: &Model<'_>, ids: &[u16], first: usize) -> Outputs {
     let pooled = match pooling_of(model) {
         Pooling::Cls => x[0].values(),
         Pooling::Mean => {
-            // Every eighth token by itself, then the eight sums.
+            // Sums of every eighth token, then the sum of these eight.
             let mut lanes = vec![vec![0.0; x[0].steps.len()]; 8];
             for (token, x) in x.iter().enumerate() {
                 add(&mut lanes[token % 8], &x.values());
@@ -94,7 +94,7 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, x: &mut [Hidden]) {
     }
 }
 
-/// What the heads read, as far as they have.
+/// What the heads have read so far.
 #[derive(Clone, Default)]
 struct Context {
     values: Vec<i32>,

@@ -12,7 +12,7 @@ use crate::numbers::real;
 const PLOT: Plot = Plot::new(260.0, 12.0, 46.0, 12.0);
 /// Between the ends of the plot and the outermost sparsities.
 const INSET: f64 = 16.0;
-/// Colours there are; then they come again, dashed.
+/// Number of colours; after that they repeat, dashed.
 const COLOURS: usize = 8;
 /// Between the marks of two variants at the same sparsity.
 const ASIDE: f64 = 2.6;
@@ -21,13 +21,13 @@ const ASIDE: f64 = 2.6;
 pub(super) struct Comparison {
     /// What is drawn.
     pub(super) title: &'static str,
-    /// What there is to know about it.
+    /// A note on it.
     pub(super) note: &'static str,
     unit: &'static str,
     series: Vec<Series>,
-    /// The dense networks, where the quantity is theirs too.
+    /// The dense networks, where they have the quantity too.
     dense: Vec<Spread>,
-    /// What others reached, likewise.
+    /// What other models reached, likewise.
     peers: Vec<Peer>,
 }
 
@@ -140,7 +140,7 @@ impl Comparison {
         let (least, most) = extremes(sparsities.chain(peers.map(|share| 100.0 * share)));
         let sparsity = match most > least {
             true => Axis::covering(least, most, 5.0),
-            // One alone stands in the middle.
+            // A single one is in the middle.
             false => Axis::covering(least - 2.0, (least + 2.0).min(100.0), 5.0),
         };
         let (least, most) = extremes(ends);

@@ -21,7 +21,7 @@ impl Finished {
     /// The model at `model`, as part of a variant.
     ///
     /// # Errors
-    /// When the model is not there.
+    /// When the model is missing.
     pub(crate) fn new(
         variant: &str,
         model: PathBuf,

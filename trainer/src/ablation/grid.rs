@@ -14,11 +14,11 @@ use crate::recipe::{KeyError, MethodKind, Recipe, RecipeError};
 pub(crate) struct Grid {
     /// Name, for the table: that of the file.
     pub name: String,
-    /// What is learned from; nothing for the smart-home commands that the program makes.
+    /// What is learned from; `None` for the smart-home commands that the program makes.
     pub data: Option<DataFiles>,
     /// Every run: variants in the order of the file, then sparsities, then seeds.
     pub cells: Vec<Cell>,
-    /// What others reached, for the table.
+    /// What other models reached, for the table.
     pub peers: Vec<Peer>,
 }
 
@@ -26,11 +26,11 @@ pub(crate) struct Grid {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DataFiles {
-    /// To learn from.
+    /// Training set.
     pub train: PathBuf,
-    /// To watch; without it every tenth training text.
+    /// Dev set; without it every tenth training text.
     pub dev: Option<PathBuf>,
-    /// To measure on; without it the dev set.
+    /// Test set; without it the dev set.
     pub test: Option<PathBuf>,
     /// Column with the text.
     pub text_column: Option<String>,
@@ -38,7 +38,7 @@ pub(crate) struct DataFiles {
     pub pair_column: Option<String>,
     /// Column with the class.
     pub label_column: Option<String>,
-    /// Whether lines that cannot be used are passed over.
+    /// Whether lines that cannot be used are skipped.
     #[serde(default)]
     pub skip_bad_lines: bool,
 }
@@ -273,7 +273,7 @@ mod tests {
         }
     }
 
-    /// Settings of a former method do not come along; those that both have do.
+    /// Settings of the previous method are not carried over, except those that both have.
     #[test]
     fn a_sweep_of_methods_gives_each_its_own_settings() {
         let grid = parse(

@@ -3,8 +3,8 @@
 use crate::recipe::keys::flat;
 use crate::recipe::{Method, Recipe};
 
-/// A name for each recipe: its method, and what tells it from others of that method, as far
-/// as it is not the default. Seeds and sparsities tell nothing.
+/// A name for each recipe: its method, and the settings that distinguish it from others of that
+/// method, unless they are the default. Seeds and sparsities do not count.
 pub(crate) fn names(recipes: &[&Recipe]) -> Vec<String> {
     let plain = |recipe: &Recipe| {
         let mut recipe = recipe.clone();
@@ -34,10 +34,7 @@ pub(crate) fn names(recipes: &[&Recipe]) -> Vec<String> {
                 |(other_key, other): &(String, toml::Value)| other_key == key && other != value;
             others.iter().flatten().any(differs)
         });
-        let parts = telling.map(|(key, value)| {
-            let key = key.rsplit('.').next().unwrap_or_default();
-            format!("{key} = {value}").replace('"', "")
-        });
+        let parts = telling.map(|(key, value)| format!("{key} = {value}").replace('"', ""));
         let parts: Vec<String> = core::iter::once(kind.name().to_owned())
             .chain(parts)
             .collect();
@@ -68,7 +65,11 @@ mod tests {
         ];
         assert_eq!(
             names(&recipes.iter().collect::<Vec<_>>()),
-            ["neuroprune", "neuroprune, head_redundancy = false", "paper"]
+            [
+                "neuroprune",
+                "neuroprune, pruning.head_redundancy = false",
+                "paper"
+            ]
         );
     }
 }

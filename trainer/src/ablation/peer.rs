@@ -38,7 +38,7 @@ impl FromStr for Peer {
 }
 
 impl Peer {
-    /// The peer, if its numbers are what they are called.
+    /// The peer, if its numbers are in range.
     ///
     /// # Errors
     /// A message that names it, and what was expected.

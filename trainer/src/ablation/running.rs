@@ -1,4 +1,4 @@
-//! Trains the cells of a grid that are not there yet.
+//! Trains the missing cells of a grid.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::collections::HashSet;
@@ -16,7 +16,7 @@ use crate::run::pipeline::{self, Data, End, Observer, PipelineError};
 use crate::training::checkpoint::{self, CheckpointError};
 use crate::training::{Examples, Phase, Run};
 
-/// A grid, its data, and where its cells lie.
+/// A grid, its data, and where its cells are.
 #[derive(Clone, Copy)]
 pub(crate) struct Ablation<'a> {
     /// What is compared.
@@ -25,7 +25,7 @@ pub(crate) struct Ablation<'a> {
     pub data: &'a Data,
     /// Folder of the cells.
     pub out: &'a Path,
-    /// What every network begins with, if not with random weights.
+    /// What every network starts from, if not from random weights.
     pub pretrained: Option<&'a Pretrained>,
     /// Where the cells are trained, in turn; each opens its own for itself.
     pub devices: &'a [DeviceName],
@@ -34,13 +34,13 @@ pub(crate) struct Ablation<'a> {
 /// What is being trained.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stage<'a> {
-    /// The dense network that this cell and others of its seed begin with.
+    /// The dense network that this cell and others of its seed start from.
     Dense(&'a Cell),
     /// A cell.
     Cell(&'a Cell),
 }
 
-/// Why a cell is not there.
+/// Why a cell could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum CellError {
@@ -50,21 +50,21 @@ pub(crate) enum CellError {
     /// A checkpoint, its own or that of its dense baseline.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// Its outcome does not read.
+    /// Its outcome cannot be read.
     #[error(transparent)]
     Outcome(#[from] OutcomeError),
-    /// A folder cannot be made, or a file not be measured.
+    /// A folder cannot be made, or a file cannot be measured.
     #[error("{path}: {source}")]
     File {
         /// The folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Where it is to be trained.
+    /// The device that it is to be trained on.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// Something else is in its place.
+    /// Another cell is in its place.
     #[error(
         "{path}: made from another recipe or other data; name another folder with --out, or \
          remove it"
@@ -86,7 +86,7 @@ impl Ablation<'_> {
     /// The cell, if it is done.
     ///
     /// # Errors
-    /// When what lies there is not this cell.
+    /// When another cell is in its place.
     pub(crate) fn finished(&self, cell: &Cell) -> Result<Option<Finished>, CellError> {
         let files = self.files(cell);
         let path = files.outcome();
@@ -107,8 +107,8 @@ impl Ablation<'_> {
     /// Trains what is missing, `jobs` cells at a time: first dense baselines, then cells.
     /// Returns the cells that failed; one that fails does not stop the others.
     ///
-    /// `observer` makes what watches a stage; with `stop` every run saves its checkpoint.
-    /// Neither the order nor `jobs` changes what comes out.
+    /// `observer` makes what watches a stage; once `stop` is true, every run saves its checkpoint.
+    /// Neither the order nor `jobs` changes the result.
     pub(crate) fn run(
         &self,
         jobs: usize,
@@ -228,7 +228,7 @@ fn move_run(run: &mut Run, device: DeviceName) -> Result<(), CellError> {
     Ok(moved.map_err(PipelineError::from)?)
 }
 
-/// `work` on every cell with the number of the worker, `jobs` at a time, the first ones first.
+/// Does `work` on every cell with the number of the worker, `jobs` at a time, in order.
 fn in_turn(jobs: usize, cells: &[&Cell], work: impl Fn(usize, &Cell) + Sync) {
     let next = Mutex::new(cells.iter());
     std::thread::scope(|scope| {

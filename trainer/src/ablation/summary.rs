@@ -11,7 +11,7 @@ use crate::recipe::Recipe;
 /// Finished cells, row by row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Summary {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// What accuracies were measured on: `test` or `dev`.
     pub scored_on: String,
@@ -19,9 +19,9 @@ pub(crate) struct Summary {
     pub examples: usize,
     /// The dense networks.
     pub dense: Vec<DenseRow>,
-    /// One a variant and sparsity.
+    /// One per variant and sparsity.
     pub rows: Vec<Row>,
-    /// What others reached.
+    /// What other models reached.
     pub peers: Vec<Peer>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct Row {
 }
 
 impl Summary {
-    /// Of these cells: rows in the order in which a variant and a sparsity come first.
+    /// Of these cells: rows in the order in which a variant and a sparsity first occur.
     pub(crate) fn new(name: &str, cells: &[Finished], peers: &[Peer]) -> Self {
         let rows = grouped(cells, |cell| {
             let target = cell.run.target_sparsity;
@@ -149,7 +149,7 @@ impl Row {
     }
 }
 
-/// Cells with the same key, in the order in which keys come first.
+/// Cells with the same key, in the order in which keys first occur.
 fn grouped<K: PartialEq>(cells: &[Finished], key: impl Fn(&Finished) -> K) -> Vec<Vec<&Finished>> {
     let mut groups: Vec<(K, Vec<&Finished>)> = Vec::new();
     for cell in cells {

@@ -39,7 +39,7 @@ impl Axis {
         }
     }
 
-    /// The same, ending at `last` wherever the steps stand.
+    /// The same, ending at `last` wherever the steps fall.
     pub(crate) fn ending_at(self, last: f64) -> Self {
         Self { last, ..self }
     }

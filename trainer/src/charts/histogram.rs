@@ -64,7 +64,7 @@ impl Histogram {
         significant(self.deviation)
     }
 
-    /// Middle of a degree's place: a bar stands from its first degree to the end of its last.
+    /// Middle of a degree's place: a bar extends from its first degree to the end of its last.
     fn place(&self, degree: f64) -> f64 {
         let degrees = real(self.bars.len() * self.width);
         let x = PLOT.left + (degree + 0.5) / degrees * (PLOT.right - PLOT.left);

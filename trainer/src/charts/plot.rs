@@ -38,12 +38,12 @@ impl Plot {
         f64::midpoint(self.left, self.right)
     }
 
-    /// How high `value` stands.
+    /// How high `value` is drawn.
     pub(crate) fn y(self, axis: Axis, value: f64) -> f64 {
         axis.place(value, self.bottom, self.top)
     }
 
-    /// The beginning of the picture; `label` is for those who do not see it.
+    /// The beginning of the picture; `label` is for readers who do not see it.
     pub(crate) fn open(self, f: &mut Formatter<'_>, label: impl Display) -> fmt::Result {
         write!(
             f,
@@ -52,7 +52,7 @@ impl Plot {
         )
     }
 
-    /// What the plot is over, and the end of the picture.
+    /// The name of the horizontal axis, and the end of the picture.
     pub(crate) fn close(self, f: &mut Formatter<'_>, over: &str) -> fmt::Result {
         let y = self.height - 5.0;
         text(f, (self.middle(), y), "middle", over)?;
@@ -70,7 +70,7 @@ impl Plot {
         Ok(())
     }
 
-    /// A line from side to side; `title` is for the pointer that rests on it.
+    /// A line from side to side; `title` is shown while the pointer rests on it.
     pub(crate) fn across(
         self,
         f: &mut Formatter<'_>,
@@ -164,7 +164,7 @@ pub(crate) fn dot(
     end(f, "circle", title)
 }
 
-/// The end of a mark: with what the pointer shows that rests on it, if that is anything.
+/// The end of a mark, with what is shown while the pointer rests on it, if anything.
 fn end(f: &mut Formatter<'_>, mark: &str, title: impl Display) -> fmt::Result {
     match title.to_string().as_str() {
         "" => f.write_str("/>"),

@@ -18,7 +18,7 @@ pub(crate) fn assert_balanced(markup: &str) {
     assert!(open.is_empty(), "left open: {open:?}");
 }
 
-/// Every coordinate lies within the view box.
+/// Every coordinate is within the view box.
 #[track_caller]
 pub(crate) fn assert_inside(svg: &str) {
     let view = attribute(svg, "viewBox").expect("a view box");

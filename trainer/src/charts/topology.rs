@@ -1,7 +1,7 @@
 //! Which weights are left: a picture of a matrix with a mark for each.
 //!
-//! Marks are one path a sign. A run of adjacent weights is one stroke, and strokes are
-//! relative to each other, so a mark among many empty cells takes about seven bytes.
+//! Marks are one path per sign. A run of adjacent weights is one stroke, and strokes are relative
+//! to each other, so a mark among many empty cells takes about seven bytes.
 
 use core::fmt::{self, Write};
 
@@ -10,7 +10,7 @@ use neuroprune_format::tensor::Matrix;
 /// Rows left empty between the parts of a head.
 const GAP: usize = 2;
 
-/// The nonzeros of a matrix, `[rows, cols]`. Displays as SVG, one unit a weight.
+/// The nonzeros of a matrix, `[rows, cols]`. Displays as SVG, one unit per weight.
 #[derive(Clone, Debug)]
 pub(crate) struct TopologyMap {
     /// Inputs.
@@ -98,7 +98,7 @@ impl fmt::Display for TopologyMap {
         for (top, rows) in self.part_places() {
             write!(f, r#"<rect y="{top}" width="{width}" height="{rows}"/>"#)?;
         }
-        // A stroke lies on the middle of its row.
+        // A stroke is on the middle of its row.
         for (class, strokes) in [("positive", &self.positive), ("negative", &self.negative)] {
             if !strokes.path.is_empty() {
                 write!(

@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use super::inputs::{print, print_json};
 
-/// Say what this machine has for training, firmware and browser work, and what is missing.
+/// Check what this machine has for training, firmware and browser work, and what is missing.
 ///
-/// Nothing is installed or changed. What is missing comes with the command that gets it
-/// on Debian and Ubuntu; only the work it is for needs it. Exit status 0 in any case.
+/// Installs and changes nothing. For each missing tool it prints the command that installs it on
+/// Debian or Ubuntu; a tool is only needed for the work it is listed under. The exit status is
+/// always 0.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Doctor {
@@ -77,15 +78,15 @@ impl Findings {
         let mut text = String::new();
         for area in &self.areas {
             let state = match area.is_ready {
-                true => "everything is there",
-                false => "something is missing",
+                true => "ready",
+                false => "not ready",
             };
             text += &format!("{}: {state}\n", area.name);
             for check in &area.checks {
                 let mark = if check.is_there { "yes" } else { "no " };
                 text += &format!("  {mark}  {}: {}\n", check.name, check.found);
                 if !check.get.is_empty() {
-                    text += &format!("       to get it: {}\n", check.get);
+                    text += &format!("       install: {}\n", check.get);
                 }
             }
         }
@@ -182,7 +183,7 @@ fn cuda() -> Area {
             Check::new(
                 "driver library",
                 library("libcuda.so.1"),
-                "it comes with the NVIDIA driver",
+                "the NVIDIA driver, which includes it",
             ),
             Check::new(
                 "nvcc, to build the feature",
@@ -322,8 +323,8 @@ mod tests {
         };
         assert_eq!(
             findings.text(),
-            "Work: something is missing\n  no   x: not found\n       \
-             to get it: apt-get install x\n  yes  cores: 2"
+            "Work: not ready\n  no   x: not found\n       \
+             install: apt-get install x\n  yes  cores: 2"
         );
     }
 

@@ -28,7 +28,7 @@ pub(super) struct DataOptions {
     /// Column with the class [default: label, intent]
     #[arg(long, value_name = "NAME")]
     pub(super) label_column: Option<String>,
-    /// Pass over lines that cannot be used, and count them, instead of stopping
+    /// Skip and count bad lines instead of stopping at the first
     #[arg(long)]
     pub(super) skip_bad_lines: bool,
 }

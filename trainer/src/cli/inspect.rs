@@ -109,7 +109,7 @@ fn describe(inspection: &Inspection) -> String {
             }
         ),
         format!(
-            "scratch memory      {} bytes, exact; {} on Cortex-M4, M7, M33, M55",
+            "scratch memory      {} bytes, exact; {} on Cortex-M4, M7, M33 (and M55 without Helium)",
             thousands(inspection.scratch),
             thousands(inspection.scratch_cortex_m4)
         ),

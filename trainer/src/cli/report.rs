@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 
 use super::inputs::{print, print_json};
@@ -58,6 +58,10 @@ impl Report {
                     path.display()
                 );
             } else {
+                let name = path.to_string_lossy();
+                if let Some(run) = name.strip_suffix(".dense.neuro") {
+                    bail!("{name}: the dense baseline of a run; expected its model, {run}.neuro");
+                }
                 models.push(path.clone());
             }
         }
@@ -109,7 +113,7 @@ fn compare(models: &[PathBuf], peers: &[Peer]) -> anyhow::Result<Summary> {
             .iter()
             .position(|run| run.scored_sha256 != first.scored_sha256)
     {
-        anyhow::bail!(
+        bail!(
             "{}: was measured on other texts than {}",
             models[at + 1].display(),
             models[0].display()

@@ -75,7 +75,7 @@ pub(super) struct RecipeOptions {
     /// every key at its default; quickstart for `neuroprune quickstart`]
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// Maximum number of pieces in the vocabulary; a piece takes one byte per dimension. With
+    /// Largest vocabulary, in subword pieces; a piece takes `model.hidden` bytes of the file. With
     /// --from also `used`, the pieces that the training texts need and the characters that
     /// spell other words [default with --from], or `all`
     #[arg(long, value_name = "SIZE")]

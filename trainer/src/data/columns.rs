@@ -15,7 +15,7 @@ const LABEL: [&str; 2] = ["label", "intent"];
 
 /// The columns to read, by name; `None` means the usual ones.
 ///
-/// The usual ones are, in this order and in any case:
+/// The usual ones are, in this order and ignoring case:
 /// - one text: `text`, `sentence`, `utterance`;
 /// - two texts: `text_a` and `text_b`, `sentence1` and `sentence2`, `premise` and
 ///   `hypothesis`;

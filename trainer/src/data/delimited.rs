@@ -53,7 +53,7 @@ fn comma_separated_records(bytes: &[u8]) -> Result<Vec<Result<Record, Located>>,
     let mut lines = LineCounter::new(&input);
     let mut records = Vec::new();
     let mut record = ByteRecord::new();
-    // Reading from memory into a record of bytes has no error of its own.
+    // Reading from memory into a record of bytes cannot fail.
     while reader.read_byte_record(&mut record).unwrap_or(false) {
         let start = record.position().map_or(0, csv::Position::byte);
         let start = usize::try_from(start)
@@ -61,7 +61,7 @@ fn comma_separated_records(bytes: &[u8]) -> Result<Vec<Result<Record, Located>>,
             .min(input.len());
         let end = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
         let raw = input.get(start..end).unwrap_or_default();
-        // The rest of the last line end and blank lines count to the next record.
+        // The rest of the last line end and blank lines belong to the next record.
         let blank = raw
             .iter()
             .take_while(|byte| matches!(byte, b'\r' | b'\n'))

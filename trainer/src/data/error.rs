@@ -36,7 +36,7 @@ pub enum Problem {
     /// The file is above [`LARGEST_FILE`](super::LARGEST_FILE).
     #[error("larger than 1 GiB (after decompression); split it or use a part")]
     TooLarge,
-    /// The name does not tell the format.
+    /// The name does not imply a format.
     #[error(
         "the name does not tell the format; expected .tsv, .csv, .jsonl or .ndjson, each also with .gz"
     )]
@@ -44,13 +44,13 @@ pub enum Problem {
     /// There is no header, or no line at all.
     #[error("the file is empty; expected {expected}")]
     Empty {
-        /// What should stand there.
+        /// What should be there.
         expected: &'static str,
     },
     /// No row can be used.
     #[error("no rows to use{}", OfSkipped(*skipped))]
     NoRows {
-        /// Lines that were there, but bad.
+        /// Lines that were skipped as bad.
         skipped: usize,
     },
     /// A training set with a single label.
@@ -75,7 +75,7 @@ pub enum Problem {
         /// The label without rows.
         label: String,
     },
-    /// A column that was asked for, or one that is always needed, is not there.
+    /// A column that was asked for, or one that is always needed, is missing.
     #[error("no column {wanted}; the columns are {}", Listed(present))]
     MissingColumn {
         /// What was looked for, as text for the message.
@@ -83,7 +83,7 @@ pub enum Problem {
         /// The columns of the file.
         present: Vec<String>,
     },
-    /// A column that is to be read stands in the header twice.
+    /// A column that is to be read is in the header twice.
     #[error("the column {name:?} stands in the header twice; expected every name once")]
     DuplicateColumn {
         /// Its name.
@@ -130,13 +130,13 @@ pub enum Problem {
     Json {
         /// Position in the line, from 1.
         column: usize,
-        /// What the JSON parser says.
+        /// The JSON parser's message.
         message: String,
     },
     /// A line of JSON that is not an object.
     #[error("expected a JSON object, found {found}")]
     NotAnObject {
-        /// What stands there.
+        /// What was found.
         found: &'static str,
     },
     /// An object without one of its keys.
@@ -144,7 +144,7 @@ pub enum Problem {
     MissingKey {
         /// The key.
         key: String,
-        /// The keys that are there.
+        /// The keys of the object.
         present: Vec<String>,
     },
     /// A value of the wrong type.
@@ -154,7 +154,7 @@ pub enum Problem {
         key: String,
         /// The types that would have been right.
         expected: &'static str,
-        /// The type that stands there.
+        /// The type that was found.
         found: &'static str,
     },
 }
@@ -202,7 +202,7 @@ impl Display for OfLine {
     }
 }
 
-/// How many lines were skipped, or what should have stood there.
+/// How many lines were skipped, or what was expected.
 struct OfSkipped(usize);
 
 impl Display for OfSkipped {

@@ -1,4 +1,4 @@
-//! Files with one JSON object a line.
+//! Files with one JSON object per line.
 
 use std::collections::HashSet;
 
@@ -37,8 +37,7 @@ pub(super) fn table(bytes: &[u8], columns: &Columns) -> Result<Table, Located> {
         && let Some(bad) = objects.iter().position(|(_, object)| object.is_err())
         && let (line, Err(problem)) = objects.swap_remove(bad)
     {
-        // Not a single key: what is wrong with the first bad line tells more than a
-        // missing column.
+        // Not a single key: what is wrong with the first bad line says more than a missing column.
         return Err(Located::line(line, problem));
     }
     let columns = columns.resolve(&names).map_err(Located::file)?;

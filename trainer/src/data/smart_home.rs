@@ -1,9 +1,9 @@
 //! The data set of the quickstart: commands to a smart home, written by a grammar.
 //!
-//! Sixteen intents and [`OUT_OF_SCOPE`], which holds requests that the home cannot do,
-//! many of them in the same words ("who invented the light bulb"). An utterance is a
-//! phrasing with its slots filled: "turn on the {room} {light}". Politeness is put
-//! around it and a typing error into it, each with a probability.
+//! Sixteen intents and [`OUT_OF_SCOPE`], which holds requests that the home cannot fulfil, many of
+//! them in the same words ("who invented the light bulb"). An utterance is a phrasing with its
+//! slots filled: "turn on the {room} {light}". Politeness is added around it and a typing error
+//! inside it, each with a probability.
 //!
 //! The test set asks for more than recall. Every intent has phrasings, and every slot
 //! has values, that are held out of training. A test utterance is
@@ -30,7 +30,7 @@ mod typos;
 
 use grammar::{GRAMMAR, Held, Intent};
 
-/// The label of requests that the home cannot do.
+/// The label of requests that the home cannot fulfil.
 pub const OUT_OF_SCOPE: &str = "out_of_scope";
 
 /// Rows of the usual training set.
@@ -78,11 +78,11 @@ pub fn labels() -> Vec<&'static str> {
     labels
 }
 
-/// Writes `train` and `test` utterances; no text comes twice, neither within a set nor
-/// across them.
+/// Writes `train` and `test` utterances; no text occurs twice, neither within a set nor across
+/// them.
 ///
-/// The grammar has tens of thousands of texts for every class. A set that asks for more
-/// than there are comes out shorter.
+/// The grammar has tens of thousands of texts for every class. If a set asks for more than exist,
+/// it is shorter.
 #[must_use]
 pub fn generate(seed: u64, train: usize, test: usize) -> SmartHome {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
@@ -155,7 +155,7 @@ fn rows(
     rows
 }
 
-/// A text that was not there before, or `None` when the grammar seems to have no more.
+/// A new text, or `None` when the grammar seems to have no more.
 fn new_text(
     generator: &mut ChaCha8Rng,
     intent: &'static Intent,
@@ -182,7 +182,7 @@ fn utterance(generator: &mut ChaCha8Rng, intent: &'static Intent, part: Part) ->
     };
     let phrasing = loop {
         let phrasing = pick(generator, phrasings);
-        // New values need a slot to stand in.
+        // New values need a slot.
         if !new_values_only || phrasing.contains('{') {
             break phrasing;
         }
@@ -247,8 +247,8 @@ fn chance(generator: &mut ChaCha8Rng, percent: usize) -> bool {
     below(generator, 100) < percent
 }
 
-/// A number below `count`, which is not 0. Our own rather than that of `rand`, whose
-/// ways of drawing may change between versions; the bias of 64 bits is below 2⁻⁵⁰.
+/// A number below `count`, which is not 0. Not that of `rand`, whose ways of drawing may change
+/// between versions; the bias of 64 bits is below 2⁻⁵⁰.
 fn below(generator: &mut ChaCha8Rng, count: usize) -> usize {
     #[expect(clippy::cast_possible_truncation, reason = "less than count")]
     let drawn = (generator.next_u64() % count as u64) as usize;

@@ -310,7 +310,7 @@ fn a_broken_gzip_file() {
     let packed = gzip(TSV.as_bytes());
     let expected = "a.tsv.gz: expected a complete gzip file, as the name ends in .gz: ";
     for length in [0, 5, 20, packed.len() - 9, packed.len() - 1] {
-        // What follows is said by the decompressor.
+        // The rest is the decompressor's message.
         let outcome = folder.read("a.tsv.gz", &packed[..length], &ReadOptions::default());
         let message = folder.message(outcome);
         assert!(message.starts_with(expected), "{length}: {message}");

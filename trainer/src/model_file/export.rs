@@ -3,9 +3,9 @@
 //! Quantises, cuts what is empty after quantisation, and hands the rest to the
 //! format's writer. Each cut leaves the answers as they are:
 //! - the bias of a key adds the same to every score, so softmax does not see it;
-//! - the bias of a value comes out of the attention as it went in: W_O's bias has it;
-//! - a query and a key dimension go together if either is empty (an empty query only
-//!   without bias), a value dimension with W_O's column, a neuron with L_out's column.
+//! - the bias of a value comes out of the attention as it went in: W_O's bias absorbs it;
+//! - a query and a key dimension are cut together if either is empty (an empty query only without
+//!   bias), a value dimension with W_O's column, a neuron with L_out's column.
 
 use half::f16;
 use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, StackSettings};
@@ -27,14 +27,14 @@ use crate::training::Run;
 /// Program and version that writes files.
 pub(crate) const PRODUCER: &str = concat!("neuroprune ", env!("CARGO_PKG_VERSION"));
 
-/// Why there is no file.
+/// Why no file could be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
     /// The tokenizer cannot be put into a table.
     #[error(transparent)]
     Vocabulary(#[from] VocabularyError),
-    /// What candle says.
+    /// candle's error.
     #[error("tensors: {0}")]
     Tensor(#[from] candle_core::Error),
     /// The writer refused.
@@ -51,7 +51,7 @@ pub(crate) enum Form {
     Sparse(Target),
 }
 
-/// A file's source, to be written once more when its scores are known.
+/// A file's source, to be written again when its scores are known.
 ///
 /// `characters` is the table of the run's vocabulary, which takes a second to make.
 pub(crate) fn export(

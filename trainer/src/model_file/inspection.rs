@@ -13,9 +13,8 @@ use crate::numbers::{hex, ratio, real};
 use crate::recipe::target::Target;
 use crate::recipe::target::target_of;
 
-/// Flash that a program needs beside the model on a Cortex-M4F: what the budget in
-/// `firmware-examples/budgets.toml` allows the program `hello`, which the firmware job
-/// holds it to.
+/// Flash that a program needs besides the model on a Cortex-M4F: the budget of the program `hello`
+/// in `firmware-examples/budgets.toml`, which the firmware job enforces.
 pub const CODE_BYTES: usize = 33_050;
 /// Stack of the program `footprint` on a Cortex-M4F, rounded up; its expected output is
 /// in `firmware-examples/src/bin/footprint.mps2-an386.out`.
@@ -67,7 +66,7 @@ pub struct Inspection {
     pub nonzeros: usize,
     /// Share of the encoder weights that are zero.
     pub sparsity: f64,
-    /// The target that the layouts were chosen for, where the file says so.
+    /// The target that the layouts were chosen for, where the file states it.
     pub layouts_for: Option<&'static str>,
     /// Features of `neuroprune-runtime` that a program needs for the layouts of this file.
     pub runtime_features: Vec<&'static str>,

@@ -1,4 +1,4 @@
-//! From floats to int8: symmetric, one scale a row.
+//! From floats to int8: symmetric, one scale per row.
 //!
 //! The largest weight of a row need not decide its scale. On calibration texts the
 //! error of a row's output is eᵀGe, e the rounding errors of its weights and G = XᵀX
@@ -18,10 +18,10 @@ use crate::text::batch::{Batch, EncodedExample};
 
 /// Largest magnitude of a quantised weight.
 const LARGEST: f32 = 127.0;
-/// Scales tried: how many above the one that the largest weight asks for. Larger ones may
-/// meet the few weights of a row better by chance.
+/// Scales tried: how many steps above the one that the largest weight requires. Larger ones may fit
+/// the few weights of a row better by chance.
 const ABOVE: [i8; 8] = [0, -1, -2, -3, -4, -5, 1, 2];
-/// Calibration texts of one forward pass.
+/// Calibration texts per forward pass.
 const BATCH: usize = 32;
 
 /// A quantised matrix `[rows, cols]`, row by row: y = scale·Σ w·x + bias.
@@ -31,9 +31,9 @@ pub(crate) struct QuantizedMatrix {
     pub cols: usize,
     /// −127…127.
     pub weights: Vec<i8>,
-    /// One a row.
+    /// One per row.
     pub scales: Vec<Scale>,
-    /// One a row.
+    /// One per row.
     pub bias: Vec<f32>,
 }
 
@@ -50,10 +50,10 @@ pub(crate) struct LayerGrams {
     pub mlp_output: Vec<f32>,
 }
 
-/// What calibration texts say of the inputs of every matrix.
+/// What calibration texts show about the inputs of every matrix.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Calibration {
-    /// One a layer; none without calibration texts.
+    /// One per layer; none without calibration texts.
     pub layers: Vec<LayerGrams>,
     /// Of the pooled vectors.
     pub classifier: Vec<f32>,

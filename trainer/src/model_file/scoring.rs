@@ -1,4 +1,4 @@
-//! What a `.neuro` file answers, by the runtime that devices have.
+//! The answers of a `.neuro` file, by the runtime that devices run.
 
 use neuroprune_format::{FormatError, Model};
 use neuroprune_runtime::{Classifier, RuntimeError, SCRATCH_ALIGNMENT, required_scratch};
@@ -21,7 +21,8 @@ pub struct Scored {
     pub right: usize,
     /// Share that was right, in per cent.
     pub accuracy: f64,
-    /// Mean of the classes' F1, in per cent; classes that nobody named do not count.
+    /// Mean of the classes' F1, in per cent; classes that are neither in the set nor answered do
+    /// not count.
     pub macro_f1: f64,
     /// Texts that were longer than the model can see.
     pub truncated: usize,
@@ -63,7 +64,7 @@ pub enum ScoringError {
 /// Classifies every example of `dataset`, whose labels are those of the model.
 ///
 /// # Errors
-/// [`ScoringError`]; pairs for a model of single texts, and the other way around.
+/// [`ScoringError`]; also for pairs with a model of single texts, and the other way around.
 pub fn score(model: &Model<'_>, dataset: &Dataset) -> Result<Scored, ScoringError> {
     let limits = model.limits();
     let classify_part = |part: &[Example]| -> Result<Vec<(u16, bool)>, RuntimeError> {

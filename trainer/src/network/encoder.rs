@@ -13,21 +13,21 @@ use crate::ops::RowIndex;
 use crate::recipe::PoolingKind;
 use crate::text::batch::Batch;
 
-/// What a network makes of a batch, as far as a loss reads it.
+/// What a network computes for a batch, as far as a loss reads it.
 #[derive(Clone, Debug)]
 pub struct Outputs {
-    /// What each layer makes, `[tokens, hidden]`.
+    /// The output of each layer, `[tokens, hidden]`.
     pub layers: Vec<Node>,
     /// `[sequences, labels]`.
     pub logits: Node,
 }
 
-/// A forward pass that gradients can walk back.
+/// A forward pass, recorded for its backward.
 #[derive(Debug)]
 pub struct Recording {
     /// Its steps.
     pub tape: Tape,
-    /// What they led to.
+    /// Its outputs.
     pub outputs: Outputs,
 }
 
@@ -113,7 +113,7 @@ impl Network {
 }
 
 impl Outputs {
-    /// Numbers of the layers' outputs.
+    /// How many numbers the layers' outputs have.
     #[must_use]
     pub fn count(&self) -> u64 {
         let layers = self.layers.iter();
@@ -122,7 +122,7 @@ impl Outputs {
 }
 
 impl Recording {
-    /// Numbers that are there until the backward is done, parameters aside.
+    /// How many numbers are kept until the backward is done, parameters aside.
     #[must_use]
     pub fn count(&self) -> u64 {
         let Outputs { layers, logits } = &self.outputs;
@@ -140,8 +140,8 @@ impl Recording {
         self.tape.backward(&given)
     }
 
-    /// Every tensor of the forward pass that is still there, with a name for messages, in the
-    /// order in which they were made.
+    /// Every tensor of the forward pass that is still kept, with a name for messages, in the order
+    /// in which they were made.
     #[must_use]
     pub fn tensors(&self) -> Vec<(String, &Tensor)> {
         let mut list = self.tape.kept();

@@ -87,7 +87,7 @@ impl Layer {
         let (heads, epsilon) = (self.heads_in(shape), shape.norm_epsilon);
         let mut projected = self.projection.forward(tape, x, precision)?;
         if precision.is_int8() {
-            // The file has a scale a head.
+            // The file has one scale per head.
             projected = tape.fake_quantize(&projected, heads.width)?;
         }
         let context = tape.attention(&projected, heads, sequences)?;

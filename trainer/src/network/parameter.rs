@@ -16,7 +16,7 @@ pub struct Parameter {
     pub pruning: Option<Pruning>,
 }
 
-/// What decides over the weights of a matrix.
+/// What decides which weights of a matrix are kept.
 #[derive(Clone, Debug)]
 pub struct Pruning {
     /// 1 for weights that are kept, 0 for those that were pruned.
@@ -53,10 +53,10 @@ impl Parameter {
         Ok(parameter)
     }
 
-    /// Same weights and mask; moments and sensitivity begin again.
+    /// Same weights and mask; moments and sensitivity start again from zero.
     ///
     /// # Errors
-    /// When memory cannot be had.
+    /// When memory cannot be allocated.
     pub fn restarted(&self) -> Result<Self> {
         let restart = |pruning: &Pruning| -> Result<Pruning> {
             Ok(Pruning {
@@ -74,7 +74,7 @@ impl Parameter {
     /// The same on another device.
     ///
     /// # Errors
-    /// When memory cannot be had there.
+    /// When memory cannot be allocated there.
     pub fn to_device(&self, device: &Device) -> Result<Self> {
         let pruning = |pruning: &Pruning| -> Result<Pruning> {
             Ok(Pruning {
@@ -101,7 +101,7 @@ impl Parameter {
     /// Keeps these rows (dimension 0) or columns (dimension 1), in this order.
     ///
     /// # Errors
-    /// When an index points outside.
+    /// When an index is out of range.
     pub fn select(&mut self, kept: &[u32], dimension: usize) -> Result<()> {
         let kept = Tensor::new(kept, self.value.device())?;
         let select = |tensor: &Tensor| tensor.index_select(&kept, dimension)?.contiguous();

@@ -4,7 +4,7 @@
 use super::parameter::{Parameter, Pruning};
 use super::{Layer, Linear, Network, Norm, Shape};
 
-/// A matrix of a layer: those are pruned.
+/// A matrix of a layer; these are pruned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Matrix {
     /// Queries, keys and values.
@@ -20,11 +20,11 @@ pub enum Matrix {
 /// What a parameter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// A vector a piece of the vocabulary.
+    /// One vector per piece of the vocabulary.
     TokenEmbedding,
-    /// A vector a position.
+    /// One vector per position.
     PositionEmbedding,
-    /// A vector a segment.
+    /// One vector per segment.
     SegmentEmbedding,
     /// Gain or shift of a LayerNorm.
     Norm,
@@ -51,7 +51,7 @@ pub struct Named<P> {
     pub parameter: P,
 }
 
-/// A matrix of a layer with what decides over its weights.
+/// A matrix of a layer with what decides which of its weights are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerMatrix<'n> {
     /// Which.
@@ -108,7 +108,7 @@ impl<P> List<P> {
     }
 }
 
-/// Of a reference to a network, whichever of the two.
+/// From a reference to a network, shared or mutable.
 macro_rules! named {
     ($network:expr) => {{
         let Network {
@@ -193,7 +193,7 @@ impl Network {
         named!(self)
     }
 
-    /// Every parameter, to be changed.
+    /// Every parameter, mutable.
     pub fn parameters_mut(&mut self) -> Vec<Named<&mut Parameter>> {
         named!(self)
     }

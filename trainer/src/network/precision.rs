@@ -5,13 +5,13 @@ use candle_core::{DType, Result, Tensor};
 use crate::ops::{fake_quantize, linear_backward};
 use crate::recipe::FloatPrecision;
 
-/// What products read, and tables give.
+/// The precision of what products read, and of what tables give.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// The floats that are trained.
     #[default]
     Float,
-    /// For products these floats rounded to bfloat16, as a GPU multiplies fastest.
+    /// For products these floats rounded to bfloat16, which a GPU multiplies fastest.
     Bf16,
     /// These floats rounded as the exported file's int8 are.
     Int8,

@@ -1,8 +1,8 @@
-//! What a forward pass did, so that gradients can walk it back.
+//! What a forward pass did, for its backward.
 //!
-//! Every operation runs at once and is noted as a `Step` with what its backward reads; the
-//! walk back is in `backward.rs`. candle's autograd instead fills every gradient with zeros
-//! and adds to it, a quarter of a step on a GPU.
+//! Every operation runs at once and is recorded as a `Step` with what its backward reads; the
+//! backward is in `backward.rs`. candle's autograd instead fills every gradient with zeros and adds
+//! to it, which takes a quarter of a step on a GPU.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub struct Node {
     place: Place,
 }
 
-/// The steps of a forward pass; none where nobody asks for gradients.
+/// The steps of a forward pass; none where no gradients are asked for.
 #[derive(Debug)]
 pub struct Tape {
     steps: Option<Vec<Noted>>,
@@ -42,12 +42,12 @@ pub struct Tape {
 struct Noted {
     step: Step,
     scope: Arc<str>,
-    /// Numbers of the tensor that it made.
+    /// How many numbers the tensor that it made has.
     count: usize,
 }
 
-/// What was done. A node where the backward reads the value, a place where only a gradient
-/// goes there.
+/// What was done. A node where the backward reads the value, a place where it only sends a gradient
+/// there.
 #[derive(Debug)]
 enum Step {
     Parameter(TensorId),
@@ -101,15 +101,15 @@ struct Normalized {
     epsilon: f32,
 }
 
-/// The operations of [`crate::ops`] on nodes; each fails as its operation does. A product
-/// that is given away becomes what is added to it.
+/// The operations of [`crate::ops`] on nodes; each fails as its operation does. A product that is
+/// passed by value is overwritten with the sum.
 impl Tape {
-    /// Notes every step.
+    /// Records every step.
     pub(super) fn recording() -> Self {
         Self::new(Some(Vec::new()))
     }
 
-    /// Notes nothing: a tensor is freed when the last node of it is.
+    /// Records nothing: a tensor is freed when the last node of it is.
     pub(super) fn silent() -> Self {
         Self::new(None)
     }
@@ -180,8 +180,8 @@ impl Tape {
         Ok(self.note(y, step))
     }
 
-    /// What is multiplied is made of `x` and `weight` here and again in the backward,
-    /// instead of being kept.
+    /// The operands are made from `x` and `weight` here and again in the backward, instead of being
+    /// kept.
     pub(super) fn product(
         &mut self,
         x: &Node,

@@ -30,7 +30,7 @@ pub(crate) fn activation(x: &Tensor, kind: ActivationKind) -> Result<Tensor> {
 }
 
 /// What comes after a matrix: `product` + `bias`, and `kind` of it, both `[tokens, features]`.
-/// `product` is one of [`super::product`] that nobody else has.
+/// `product` is a result of [`super::product`] that nothing else uses.
 pub(crate) fn bias_and_activate(
     product: Tensor,
     bias: &Tensor,
@@ -50,7 +50,7 @@ pub(crate) fn bias_and_activate(
 /// where `gradient` is that of the result; the sums of the second are deferred.
 ///
 /// # Errors
-/// When a tensor is no contiguous `f32` matrix.
+/// When a tensor is not a contiguous `f32` matrix.
 pub(crate) fn activation_backward(
     x: &Tensor,
     kind: ActivationKind,
@@ -71,7 +71,7 @@ pub(crate) fn activation_backward(
     Ok((grad_x, grad_bias))
 }
 
-/// max(0, x). Not `max`, which would hide what is not a number.
+/// max(0, x). Not `max`, which would hide a NaN.
 impl ActivationKind {
     /// As in `kernels.cu`.
     #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "for a GPU"))]
@@ -114,10 +114,10 @@ fn gelu_slope(x: f32) -> f32 {
 
 /// Values that are computed side by side.
 const LANES: usize = 64;
-/// Blocks of them that are worth a thread.
+/// Blocks of them that are enough work for a thread.
 const TASK: usize = 64;
 
-/// `function` of the values of `a` and `b`, which are as many. Blocks of a known size become
+/// `function` of the values of `a` and `b`, which are equally many. Blocks of a known size become
 /// vector instructions, and nothing is written twice.
 fn map(a: &[f32], b: &[f32], function: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f32> {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());

@@ -1,5 +1,5 @@
-//! One step of AdamW (Loshchilov & Hutter 2019) for many tensors, with what is noted of a
-//! weight and its gradient for pruning. On a GPU it is one launch.
+//! One step of AdamW (Loshchilov & Hutter 2019) for many tensors, with what is recorded of a weight
+//! and its gradient for pruning. On a GPU it is one launch.
 
 use candle_core::{Result, Tensor};
 
@@ -9,8 +9,8 @@ const FIRST_DECAY: f32 = 0.9;
 const SECOND_DECAY: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
 
-/// One trained tensor and what stands beside it, all of one shape; what is not the gradient
-/// changes in place.
+/// One trained tensor and what belongs to it, all of one shape; everything but the gradient changes
+/// in place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot<'t> {
     /// The weights.
@@ -26,7 +26,7 @@ pub(crate) struct Slot<'t> {
     pub decays: bool,
 }
 
-/// What is done to all of them.
+/// Settings of the step, the same for all of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdamW {
     /// Number of the step, from 1: corrects the bias of young averages.
@@ -35,7 +35,7 @@ pub(crate) struct AdamW {
     pub learning_rate: f32,
     /// Decoupled weight decay.
     pub weight_decay: f32,
-    /// Memory of the sensitivity a step.
+    /// Memory of the sensitivity, per step.
     pub score_memory: f32,
     /// The sensitivity is −Σ w·g instead of a moving average of |w·g|.
     pub is_movement: bool,

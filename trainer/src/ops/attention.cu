@@ -1,11 +1,11 @@
-// attention.rs on the matrix units of an NVIDIA GPU (compute capability 8.0 or newer): a
-// block a tile of 64 queries (or keys), head and sequence, a warp 16 of them. Products are
-// in TF32, rounded to nearest; sums, softmax and everything else in f32.
+// attention.rs on the matrix units of an NVIDIA GPU (compute capability 8.0 or newer): one block
+// per tile of 64 queries (or keys), head and sequence, one warp per 16 of them. Products are in
+// TF32, rounded to nearest; sums, softmax and everything else in f32.
 //
 // No score leaves its registers: the forward goes through the keys once and corrects what
 // it has when a larger score comes (Milakov & Gimelshein 2018; Dao et al. 2022), the
-// backward computes the weights again. Nothing adds up with atomics: the same numbers give
-// the same bits. HEAD_WIDTH is a constant of the compilation.
+// backward computes the weights again. Nothing is added up with atomics: the same numbers give the
+// same bits. HEAD_WIDTH is a constant of the compilation.
 //
 // Lane 4g + t of a warp has, of the products' matrices (PTX ISA, mma.m16n8k8):
 //   left [16, 8]     (g, t) (g + 8, t) (g, t + 4) (g + 8, t + 4)
@@ -108,7 +108,7 @@ __device__ __forceinline__ void clear(float sums[STEPS][4]) {
 }
 
 // exp(score − largest) of 16 queries over a tile of keys, largest being that of all keys up
-// to here; adds them to this lane's part of the sum. By factor what was added before shrinks.
+// to here; adds them to this lane's part of the sum. What was added before shrinks by factor.
 __device__ __forceinline__ void soften(float scores[EIGHTS][4], const u32 queries[STEPS][4], const u32* keys, u32 left_over, float scale, float largest[2], float sum[2], float factor[2]) {
     #pragma unroll
     for (int j = 0; j < EIGHTS; j++) {

@@ -49,7 +49,7 @@ pub(crate) fn attention(projected: &Tensor, heads: Heads, sequences: &Sequences)
     })
 }
 
-/// Gradient of `projected`, where `context` is the result and `gradient` that of it.
+/// Gradient of `projected`, where `context` is the result and `gradient` its gradient.
 ///
 /// # Errors
 /// When a tensor is not contiguous.

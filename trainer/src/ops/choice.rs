@@ -1,11 +1,9 @@
-//! Which groups of weights are kept: those with the best score for their cost, as many as
-//! have room.
+//! Which groups of weights are kept: those with the best score for their cost, as many as fit.
 //!
-//! With blocks wider than 1 what is removed is a group of weights. Its score
-//! is the root mean square of the scores of its weights, each for its cost: to second
-//! order, with the squares of the gradients for the curvature, that is what the loss
-//! loses, and a group of one has the score of its weight. Movements have signs: theirs is
-//! the mean.
+//! With blocks wider than 1, weights are removed in groups. A group's score is the root mean square
+//! of the scores of its weights, each for its cost: to second order, with the squares of the
+//! gradients for the curvature, that is what the loss loses, and a group of one has the score of
+//! its weight. Movements have signs: their score is the mean.
 
 use candle_core::{Result, Tensor};
 
@@ -17,9 +15,9 @@ use crate::recipe::ScoreKind;
 pub(crate) enum Costs {
     /// 1 for every weight.
     Even,
-    /// One a row.
+    /// One per row.
     Rows(Vec<f32>),
-    /// One a column.
+    /// One per column.
     Columns(Vec<f32>),
 }
 
@@ -39,20 +37,20 @@ impl Costs {
 pub(crate) struct Candidates {
     /// What the score is made of, `[rows, cols]`.
     pub(crate) scores: Tensor,
-    /// 0 for weights that are no candidates.
+    /// 0 for weights that are not candidates.
     pub(crate) mask: Tensor,
     /// Of its weights.
     pub(crate) costs: Costs,
 }
 
-/// What is asked for.
+/// What to keep.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Choice {
     /// Width of a group.
     pub(crate) width: usize,
     /// What `scores` are.
     pub(crate) score: ScoreKind,
-    /// Weights to leave, at most.
+    /// Weights to keep, at most.
     pub(crate) kept: usize,
 }
 
@@ -61,7 +59,7 @@ pub(crate) struct Choice {
 pub(crate) struct Chosen {
     /// The mask of each matrix.
     pub(crate) masks: Vec<Tensor>,
-    /// How many weights went.
+    /// How many weights were removed.
     pub(crate) removed_weights: usize,
     /// Score for its cost of the last group that is kept; infinite where none is.
     pub(crate) last: f32,
@@ -77,8 +75,8 @@ struct Group {
     weights: u32,
 }
 
-/// Chooses; nothing where no more weights are there than those to leave. Among equal
-/// scores the first are kept.
+/// Chooses; `None` where there are no more weights than those to keep. Among equal scores the first
+/// are kept.
 pub(crate) fn keep_best(matrices: &[Candidates], choice: Choice) -> Result<Option<Chosen>> {
     #[cfg(feature = "cuda")]
     if matrices.iter().any(|it| it.mask.device().is_cuda()) {
@@ -90,7 +88,7 @@ pub(crate) fn keep_best(matrices: &[Candidates], choice: Choice) -> Result<Optio
     if nonzeros <= kept {
         return Ok(None);
     }
-    // The best groups, as many as surely have room; short ones leave room for more.
+    // The best groups, as many as surely fit; short ones leave room for more.
     let mut removed = groups.as_mut_slice();
     let mut room = kept;
     let mut last = f32::INFINITY;
@@ -139,7 +137,7 @@ fn groups(matrices: &[Candidates], choice: Choice) -> Result<Vec<Group>> {
             for first in (0..cols).step_by(width) {
                 let columns = first..(first + width).min(cols);
                 let index = row * cols + first;
-                // Groups are whole: the first weight tells of all.
+                // Groups are whole: the first weight stands for all.
                 if mask[index] == 0.0 {
                     continue;
                 }
@@ -156,7 +154,7 @@ fn groups(matrices: &[Candidates], choice: Choice) -> Result<Vec<Group>> {
     Ok(groups)
 }
 
-/// What is dear is pruned earlier, also where a score is below zero.
+/// Expensive weights are pruned earlier, also where a score is below zero.
 fn for_cost(score: f32, cost: f32) -> f32 {
     if score < 0.0 {
         score * cost

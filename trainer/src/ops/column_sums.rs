@@ -8,8 +8,8 @@ use candle_core::{Result, Tensor};
 
 use super::on_cpu;
 
-/// Sums that wait for their last pass, [`DeferredSums::finish`], before which they must not be read.
-/// On a CPU none waits.
+/// Sums that wait for their last pass, [`DeferredSums::finish`], and must not be read before it. On
+/// a CPU none waits.
 #[derive(Debug, Default)]
 #[must_use = "sums that nobody finishes hold anything"]
 pub(crate) struct DeferredSums {

@@ -102,7 +102,7 @@ pub(crate) fn prepare(device: &CudaDevice) -> Result<()> {
     }
 }
 
-/// Bytes that this program can have in all: what is free, and what its pool holds already.
+/// Bytes that this program can use in all: what is free, and what its pool holds already.
 ///
 /// # Errors
 /// When the driver refuses.
@@ -161,7 +161,7 @@ static MODULES: Mutex<BTreeMap<(usize, Source), Arc<CudaModule>>> = Mutex::new(B
 
 thread_local! {
     /// Their functions by name: the driver takes longer to find one than to launch it. Each
-    /// thread has its own, so that runs side by side do not wait for one another.
+    /// thread has its own, so that parallel runs do not wait for one another.
     static FUNCTIONS: RefCell<BTreeMap<(usize, Source, &'static str), CudaFunction>> =
         const { RefCell::new(BTreeMap::new()) };
 }
@@ -214,13 +214,13 @@ fn grid(x: u32, y: u32, z: u32, threads: (u32, u32), shared_bytes: u32) -> Launc
     }
 }
 
-/// One thread a value, as far as there are.
+/// One thread per value, up to a limit.
 fn for_each(count: u32) -> LaunchConfig {
     let blocks = count.div_ceil(THREADS).clamp(1, BLOCKS);
     grid(blocks, 1, 1, (THREADS, 1), 0)
 }
 
-/// One warp a row.
+/// One warp per row.
 fn for_each_row(rows: u32) -> LaunchConfig {
     grid(rows.div_ceil(THREADS / WARP), 1, 1, (THREADS, 1), 0)
 }
@@ -240,8 +240,8 @@ fn values<'s>(storage: &'s CudaStorage, layout: &Layout) -> Result<CudaView<'s, 
     }
 }
 
-/// Where the `count` values of a contiguous `f32` tensor are on its GPU, for tables of
-/// tensors that a kernel reads.
+/// Address of the `count` values of a contiguous `f32` tensor on its GPU, for tables of tensors
+/// that a kernel reads.
 fn address(tensor: &Tensor, count: usize) -> Result<u64> {
     let (storage, layout) = tensor.storage_and_layout();
     let Storage::Cuda(storage) = &*storage else {
@@ -256,13 +256,13 @@ fn address(tensor: &Tensor, count: usize) -> Result<u64> {
     Ok(address)
 }
 
-/// A tensor whose values a kernel is to write, all of them, in memory of its own.
+/// A tensor in memory of its own, all values of which a kernel is to write.
 fn alone(device: &CudaDevice, shape: impl Into<Shape>) -> Result<Tensor> {
     let shape = shape.into();
     Ok(tensor(room(device, shape.elem_count())?, device, shape))
 }
 
-/// Room for values that a kernel writes, all of them.
+/// Memory for values, all of which a kernel writes.
 fn room(device: &CudaDevice, count: usize) -> Result<CudaSlice<f32>> {
     // SAFETY: each user launches a kernel that writes every value before any is read.
     unsafe { device.alloc::<f32>(count) }

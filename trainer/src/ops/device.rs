@@ -16,7 +16,7 @@ pub(crate) enum DeviceName {
     Cuda(usize),
 }
 
-/// Why there is no such device.
+/// Why a device cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum DeviceError {
@@ -36,7 +36,7 @@ pub(crate) enum DeviceError {
     Open {
         /// The device.
         name: DeviceName,
-        /// What the driver said.
+        /// The driver's error.
         source: candle_core::Error,
     },
 }
@@ -59,7 +59,7 @@ impl DeviceName {
     }
 }
 
-/// One stream whatever the thread, so that nothing has to wait for events.
+/// One stream for all threads, so that nothing has to wait for events.
 #[cfg(feature = "cuda")]
 fn open_cuda(number: usize) -> candle_core::Result<Device> {
     let device = Device::new_cuda_with_stream(number)?;
@@ -73,8 +73,8 @@ pub(crate) fn multiplies_whole_lines(device: &Device) -> bool {
     device.is_cuda()
 }
 
-/// Bytes that this program may have in all on a GPU: what is free, and what it holds; nothing
-/// where the device does not say.
+/// Bytes that this program may use in all on a GPU: what is free, and what it holds; `None` where
+/// the device does not report it.
 pub(crate) fn available(device: &Device) -> Option<u64> {
     match device {
         #[cfg(feature = "cuda")]

@@ -18,7 +18,7 @@ const CEILING: f32 = 88.0;
 /// series for e^r.
 #[inline]
 pub(super) fn exponential(x: f32) -> f32 {
-    // Not `min`, which would hide what is not a number.
+    // Not `min`, which would hide a NaN.
     let bounded = if x > CEILING { CEILING } else { x };
     let shifted = bounded * core::f32::consts::LOG2_E + SHIFT;
     let n = shifted - SHIFT;
@@ -27,7 +27,7 @@ pub(super) fn exponential(x: f32) -> f32 {
     let series = 1.0 / 120.0 + r * (1.0 / 720.0);
     let series = 1.0 / 6.0 + r * (1.0 / 24.0 + r * series);
     let series = 1.0 + r * (1.0 + r * (0.5 + r * series));
-    // n is in −126…127, and the bits above it leave on the left.
+    // n is in −126…127, and the bits above it are shifted out.
     let power = f32::from_bits((shifted.to_bits() << MANTISSA).wrapping_add(1_f32.to_bits()));
     if x < FLOOR { 0.0 } else { series * power }
 }

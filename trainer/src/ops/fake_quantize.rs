@@ -1,10 +1,10 @@
 //! x as int8 gives it back: what a product of the exported file reads.
 //!
 //! Rows are tokens of an activation, or outputs of a matrix; each has one scale, 1/127 of its
-//! largest magnitude. Of activations that is the runtime's; the scale of a matrix's row is a
-//! byte in the file, chosen near it ([`crate::model_file::quantization`]). The gradient goes through as if nothing had
-//! been rounded (straight-through estimator: Bengio et al. 2013, Jacob et al. 2018), so there is
-//! nothing to do in a backward but to use what the forward read.
+//! largest magnitude. For activations that is the runtime's; the scale of a matrix's row is a byte
+//! in the file, chosen near it ([`crate::model_file::quantization`]). The gradient passes as if
+//! nothing had been rounded (straight-through estimator: Bengio et al. 2013, Jacob et al. 2018), so
+//! a backward has nothing to do but use what the forward read.
 
 use candle_core::{Result, Tensor};
 

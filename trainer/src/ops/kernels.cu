@@ -1,9 +1,9 @@
-// The operations of this folder on an NVIDIA GPU, each the formula of the file that is
-// named before it; attention and LayerNorm are in files of their own. Compiled at run time by
-// NVRTC, so that building needs no nvcc for them.
+// The operations of this folder on an NVIDIA GPU, each with the formula of the file that is named
+// above it; attention and LayerNorm are in files of their own. Compiled at run time by NVRTC, so
+// that building needs no nvcc for them.
 //
-// Matrices are [rows, width], row by row. No kernel adds up floats with atomics: the same
-// numbers give the same bits on the same GPU.
+// Matrices are [rows, width], row by row. No kernel adds floats up with atomics: the same numbers
+// give the same bits on the same GPU.
 
 #define WARP 32
 #define FULL 0xffffffffu
@@ -15,7 +15,7 @@ __device__ __forceinline__ float warp_sum(float x) {
     return x;
 }
 
-// --- fake_quantize.rs: a warp a row ---
+// --- fake_quantize.rs: one warp per row ---
 
 extern "C" __global__ void fake_quantize(const float* __restrict__ x, float* __restrict__ y, u32 rows, u32 width) {
     u32 row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
@@ -28,9 +28,9 @@ extern "C" __global__ void fake_quantize(const float* __restrict__ x, float* __r
     for (u32 i = threadIdx.x % WARP; i < width; i += WARP) y[i] = rintf(x[i] * inverse) * step;
 }
 
-// --- sums of columns: blocks of 32 columns × 8 rows, a part of the rows each ---
+// --- sums of columns: blocks of 32 columns × 8 rows, each with a part of the rows ---
 
-// The sum over the eight rows of a block goes to where the column's is.
+// The sum over the eight rows of a block is written to its column's place.
 __device__ __forceinline__ void store_sum(float sum, float* to, u32 column, u32 width) {
     __shared__ float sums[8][WARP + 1];
     sums[threadIdx.y][threadIdx.x] = sum;
@@ -65,7 +65,7 @@ extern "C" __global__ void add_parts(const Parts* table, u32 matrices) {
     store_sum(sum, it.sums, column, it.width);
 }
 
-// Σ|x| of each column, row by row: as on the CPU, to the bit. A thread a column.
+// Σ|x| of each column, row by row: as on the CPU, to the bit. One thread per column.
 extern "C" __global__ void column_magnitudes(const float* x, float* sums, u32 rows, u32 width) {
     u32 column = blockIdx.x * blockDim.x + threadIdx.x;
     if (column >= width) return;
@@ -77,8 +77,8 @@ extern "C" __global__ void column_magnitudes(const float* x, float* sums, u32 ro
 
 // --- linear.rs ---
 
-// x + bias, value by value: store gets the place and the sum. Four at a time, all read before the
-// first is written.
+// x + bias, value by value: store gets the position and the sum. Four at a time, all read before
+// the first is written.
 template <typename Store>
 __device__ __forceinline__ void with_bias(const float* x, const float* bias, u32 count, u32 width, Store store) {
     u32 stride = gridDim.x * blockDim.x;
@@ -154,7 +154,7 @@ extern "C" __global__ void bias_and_activate(float* __restrict__ x, const float*
     with_bias(x, bias, count, width, [=](size_t i, float sum) { x[i] = sum; y[i] = activated(sum, kind); });
 }
 
-// The gradient of x, and of each part of the rows the sums of its columns: as column_sums.
+// The gradient of x, and the sums of the columns of each part of the rows, as in column_sums.
 extern "C" __global__ void activation_backward(const float* __restrict__ x, const float* __restrict__ gradient, float* __restrict__ grad_x, float* __restrict__ partial, u32 rows, u32 width, u32 rows_each, u32 kind) {
     u32 column = blockIdx.x * WARP + threadIdx.x;
     u32 end = min(rows, (blockIdx.y + 1) * rows_each);
@@ -171,7 +171,7 @@ extern "C" __global__ void activation_backward(const float* __restrict__ x, cons
     store_sum(sum, partial + (size_t)blockIdx.y * width, column, width);
 }
 
-// --- rows.rs: a block a row ---
+// --- rows.rs: one block per row ---
 
 extern "C" __global__ void gather_rows(const float* table, const u32* ids, float* y, u32 width) {
     const float* from = table + (size_t)ids[blockIdx.x] * width;
@@ -180,7 +180,7 @@ extern "C" __global__ void gather_rows(const float* table, const u32* ids, float
 }
 
 // Rows of the gradient that belong to one row of the table, in the order of the batch.
-// The others of the table are zero before.
+// The others of the table are zero beforehand.
 extern "C" __global__ void scatter_rows(const float* gradient, const u32* distinct, const u32* starts, const u32* places, float* grad_table, u32 width) {
     float* to = grad_table + (size_t)distinct[blockIdx.x] * width;
     u32 begin = starts[blockIdx.x], end = starts[blockIdx.x + 1];
@@ -191,7 +191,7 @@ extern "C" __global__ void scatter_rows(const float* gradient, const u32* distin
     }
 }
 
-// --- mean.rs: a block a sequence ---
+// --- mean.rs: one block per sequence ---
 
 extern "C" __global__ void mean_rows(const float* x, const u32* offsets, float* y, u32 width) {
     u32 begin = offsets[blockIdx.x], end = offsets[blockIdx.x + 1];
@@ -213,7 +213,8 @@ extern "C" __global__ void mean_rows_backward(const float* gradient, const u32* 
 
 // --- loss.rs ---
 
-// Log of softmax of a row that is scaled: its largest value and the log of the sum, which both go off.
+// Log of softmax of a row that is scaled: its largest value and the log of the sum, which are both
+// subtracted.
 __device__ __forceinline__ float normalizer(const float* x, u32 width, float scale) {
     float largest = __int_as_float(0xff800000), sum = 0.f; // −∞
     for (u32 i = threadIdx.x % WARP; i < width; i += WARP) largest = fmaxf(largest, x[i] * scale);
@@ -223,8 +224,8 @@ __device__ __forceinline__ float normalizer(const float* x, u32 width, float sca
 }
 
 // value[0] += weight·mean of −Σ targets·log softmax(scale·logits), grad_logits += its gradient; where
-// answers are asked for, targets are logits too, and softmax(scale·targets) is what is aimed at.
-// One block for all rows: there are few.
+// answers are asked for, targets are logits too, and softmax(scale·targets) is the target. One
+// block for all rows: there are few.
 extern "C" __global__ void cross_entropy(const float* logits, const float* targets, float* value, float* grad_logits, u32 rows, u32 width, float scale, float weight, u32 answers) {
     __shared__ float losses[WARP];
     u32 lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
@@ -251,7 +252,7 @@ extern "C" __global__ void cross_entropy(const float* logits, const float* targe
     }
 }
 
-// gradient = 2·weight·(own − shown); partial, a number a block, is of the squares.
+// gradient = 2·weight·(own − shown); partial, one number per block, is of the squares.
 extern "C" __global__ void squared_distance(const float* __restrict__ own, const float* __restrict__ shown, float* __restrict__ gradient, float* __restrict__ partial, u32 count, float weight) {
     __shared__ float sums[WARP];
     float sum = 0.f;
@@ -309,8 +310,8 @@ extern "C" __global__ void adamw(const Slot* slots, const u32* chunks, const flo
 
 // --- pruning/threshold.rs: groups of weights by their place in the order ---
 
-// A matrix and its groups, which all matrices count through from first. costs_of: 0 all
-// cost 1, 1 one a row, 2 one a column.
+// A matrix and its groups, numbered through all matrices, here from first. costs_of: 0 all cost 1,
+// 1 one per row, 2 one per column.
 struct Groups { const float* scores; float* mask; const float* costs; u64 costs_of; u64 cols; u64 in_row; u64 count; u64 first; };
 enum Score { SENSITIVITY, MAGNITUDE, MOVEMENT };
 // As Selection::VALUES.
@@ -320,8 +321,8 @@ __device__ __forceinline__ u32 weights_of_group(const Groups& it, u32 group, u32
     return width == 1 ? 1 : min(width, (u32)it.cols - group % (u32)it.in_row * width);
 }
 
-// A group that is gone has key 0; others that of their score, with the order of
-// f32::total_cmp. Among equal keys the first is kept longest.
+// A removed group has key 0; others that of their score, with the order of f32::total_cmp. Among
+// equal keys the first is kept longest.
 __device__ __forceinline__ u64 place_of(u32 key, u32 position) { return (u64)key << 32 | (u32)~position; }
 
 // chunks holds (matrix, first group) pairs; a block takes CHUNK groups. Every operation

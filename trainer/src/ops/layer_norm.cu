@@ -1,4 +1,4 @@
-// layer_norm.rs on an NVIDIA GPU: a warp a row, which it has in its registers. WIDTH, the
+// layer_norm.rs on an NVIDIA GPU: one warp per row, which it holds in its registers. WIDTH, the
 // values of a row, and WARPS, those of a block, are constants of the compilation.
 
 #define WARP 32
@@ -39,7 +39,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) layer_norm(const floa
     normalize(own, gain, shift, y + start, epsilon);
 }
 
-// After a product without its bias, where a residual is: x becomes their sum, y is normalised.
+// After a product without its bias, next to a residual: x becomes their sum, y is its LayerNorm.
 extern "C" __global__ void __launch_bounds__(WARPS * WARP) add_and_normalize(float* __restrict__ x, const float* __restrict__ bias, const float* __restrict__ residual, const float* __restrict__ gain, const float* __restrict__ shift, float* __restrict__ y, u32 rows, float epsilon) {
     u32 row = blockIdx.x * WARPS + threadIdx.x / WARP;
     if (row >= rows) return;
@@ -53,7 +53,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * WARP) add_and_normalize(flo
 // The gradient of the result is a, or a + b, or a + b + c; the others are null.
 struct Addends { const float* a; const float* b; const float* c; };
 
-// What each lane has of the columns' sums, of all warps of the block.
+// Adds up what each lane has of the columns' sums, over all warps of the block.
 __device__ __forceinline__ void add_up(const float of[VALUES], float* sums) {
     __shared__ float all[WARPS][WIDTH];
     __syncthreads();
@@ -67,8 +67,8 @@ __device__ __forceinline__ void add_up(const float of[VALUES], float* sums) {
     }
 }
 
-// The gradient of x, and of each block of threads the sums of the columns of its rows:
-// partial is [blocks, 3, WIDTH], for gain, shift, and a bias that was added to x.
+// The gradient of x, and for each block of threads the sums of the columns of its rows: partial is
+// [blocks, 3, WIDTH], for gain, shift, and a bias that was added to x.
 extern "C" __global__ void __launch_bounds__(WARPS * WARP) layer_norm_backward(const float* __restrict__ x, const float* __restrict__ gain, Addends grad_y, float* __restrict__ grad_x, float* __restrict__ partial, u32 rows, float epsilon) {
     float grad_gain[VALUES] = {}, grad_shift[VALUES] = {}, grad_bias[VALUES] = {};
     for (u32 row = blockIdx.x * WARPS + threadIdx.x / WARP; row < rows; row += gridDim.x * WARPS) {

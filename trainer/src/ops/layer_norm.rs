@@ -40,8 +40,8 @@ pub(crate) fn layer_norm(
 }
 
 /// What comes after a matrix and its residual: the sum `residual` + (`product` + `bias`), and that
-/// sum's LayerNorm, all `[tokens, features]`. `product` is one of [`super::product`] that
-/// nobody else has; it becomes the sum.
+/// sum's LayerNorm, all `[tokens, features]`. `product` is a result of [`super::product`] that
+/// nothing else uses; it becomes the sum.
 pub(crate) fn add_and_normalize(
     product: Tensor,
     [bias, residual]: [&Tensor; 2],
@@ -60,7 +60,7 @@ pub(crate) fn add_and_normalize(
     Ok((sum, normalized))
 }
 
-/// What [`layer_norm_backward`] finds.
+/// The result of [`layer_norm_backward`].
 #[derive(Clone, Debug)]
 pub(crate) struct NormGradients {
     /// `[tokens, features]`.

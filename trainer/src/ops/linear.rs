@@ -1,8 +1,8 @@
 //! y = x·Wᵀ + b.
 //!
-//! The gradient of W comes out as `[rows, cols]`, as W is stored. Operands in bf16 are
-//! multiplied as such, and what comes out is in f32 all the same: sums of many small numbers
-//! do not fit into seven bits of fraction.
+//! The gradient of W is `[rows, cols]`, as W is stored. Operands in bf16 are multiplied as such,
+//! and the result is in f32 all the same: sums of many small numbers do not fit into seven bits of
+//! fraction.
 
 use candle_core::{DType, Result, Tensor, bail};
 
@@ -14,7 +14,7 @@ pub(crate) fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     multiply(x, &weight.t()?, Lifetime::Step)
 }
 
-/// Adds `bias` `[rows]` to what [`product`] made, which nobody else has yet.
+/// Adds `bias` `[rows]` to what [`product`] made, which nothing else uses yet.
 pub(crate) fn add_bias(product: &Tensor, bias: &Tensor) -> Result<()> {
     let (_, rows) = product.dims2()?;
     if bias.dims() != [rows] {

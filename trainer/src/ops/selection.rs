@@ -3,9 +3,9 @@
 //! On a GPU nothing is sorted. A group's *place* is one number of 64 bits, the higher the
 //! longer it is kept: the bits of its score in an order of their own, then how early it
 //! comes among equal scores. From the highest digit on, a histogram of weights over the
-//! values of the digit, of those groups that agree with what is known so far, tells which
-//! value the last group to keep has there. So a choice among any number of groups costs
-//! six passes on the device and six histograms on the host.
+//! values of the digit, of those groups that agree with what is known so far, shows which value the
+//! last group to keep has there. So a choice among any number of groups costs six passes on the
+//! device and six histograms on the host.
 
 /// Bits of a digit. `kernels.cu` has room for that many values.
 const DIGIT: u32 = 11;
@@ -25,7 +25,7 @@ pub(crate) struct Selection {
     unknown: u32,
 }
 
-/// A histogram that is asked for.
+/// A histogram to be made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Digit {
     /// Bits of a place that are known.

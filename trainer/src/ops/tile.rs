@@ -1,7 +1,7 @@
 //! Small matrices that fit the cache, and their products.
 //!
-//! Rows are filled up with zeros to whole vector registers, and there are enough rows for
-//! whole blocks, so that loops have sizes that the compiler knows.
+//! Rows are padded with zeros to whole vector registers, and there are enough rows for whole
+//! blocks, so that loops have sizes that the compiler knows.
 
 use super::reduction::LANES;
 
@@ -25,7 +25,7 @@ impl Tile {
         }
     }
 
-    /// A row with its filling.
+    /// A row with its padding.
     pub(super) fn row(&self, row: usize) -> &[f32] {
         self.values[row * self.blocks..(row + 1) * self.blocks].as_flattened()
     }
@@ -35,14 +35,14 @@ impl Tile {
         self.values[row * self.blocks..(row + 1) * self.blocks].as_flattened_mut()
     }
 
-    /// Takes these rows; the filling is kept.
+    /// Takes these rows; the padding is kept.
     pub(super) fn fill<'a>(&mut self, rows: impl Iterator<Item = &'a [f32]>) {
         for (number, row) in rows.enumerate() {
             self.row_mut(number)[..row.len()].copy_from_slice(row);
         }
     }
 
-    /// Takes these columns; the filling is kept.
+    /// Takes these columns; the padding is kept.
     pub(super) fn fill_transposed<'a>(&mut self, columns: impl Iterator<Item = &'a [f32]>) {
         let stride = self.blocks * LANES;
         let values = self.values.as_flattened_mut();
@@ -67,7 +67,7 @@ impl Tile {
             .map(|(((a, b), c), d)| [*a, *b, *c, *d])
     }
 
-    /// As [`Tile::factors`], of this matrix turned.
+    /// As [`Tile::factors`], of this matrix transposed.
     pub(super) fn factors_transposed(
         &self,
         block: usize,

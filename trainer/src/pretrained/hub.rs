@@ -15,17 +15,17 @@ const MAIN: &str = "main";
 /// Hexadecimal digits of a commit.
 const COMMIT_DIGITS: usize = 40;
 
-/// Sees how files of a checkpoint are fetched.
+/// Watches files of a checkpoint being fetched.
 pub trait FetchObserver {
-    /// A file of `bytes` bytes begins.
+    /// The download of a file of `bytes` bytes begins.
     fn begin(&mut self, file: &str, bytes: u64);
-    /// So many bytes more of it are there.
+    /// This many more bytes of it have arrived.
     fn advance(&mut self, bytes: u64);
-    /// All of it is there.
+    /// All of it has arrived.
     fn end(&mut self);
 }
 
-/// Nobody looks.
+/// Ignores everything.
 impl FetchObserver for () {
     fn begin(&mut self, _: &str, _: u64) {}
     fn advance(&mut self, _: u64) {}
@@ -47,7 +47,7 @@ pub(super) struct Fetched {
 }
 
 impl Name {
-    /// The name, or nothing where `from` is a folder.
+    /// The name, or `None` where `from` is a folder.
     pub(super) fn parse(from: &str) -> Result<Option<Self>, PretrainedError> {
         let Some(rest) = from.strip_prefix(SCHEME) else {
             return Ok(None);
@@ -102,8 +102,8 @@ impl fmt::Display for Name {
     }
 }
 
-/// Whether a run that began with `found`, the commit in its name, is one that was asked for
-/// as `asked`. A branch may have moved on since; the run has not.
+/// Whether a run that started from `found`, the commit in its name, is one that was asked for as
+/// `asked`. A branch may have moved on since; the run has not.
 pub(crate) fn is_same_source(asked: &str, found: &str) -> bool {
     let name = |from| Name::parse(from).ok().flatten();
     asked == found

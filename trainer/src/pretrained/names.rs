@@ -17,8 +17,8 @@ pub(super) struct LayerNames {
 /// Name of the token embedding after any prefix; every family has it.
 pub(super) const TOKENS: &str = "embeddings.word_embeddings.weight";
 
-/// What may stand before every name: nothing where only the encoder was saved, the
-/// family where a head was saved with it.
+/// Possible prefixes of every name: none where only the encoder was saved, the family where a head
+/// was saved with it.
 pub(super) const PREFIXES: [&str; 4] = ["", "bert.", "distilbert.", "electra."];
 
 impl LayerNames {

@@ -175,7 +175,7 @@ pub(super) fn files(folder: &Path, file: &str) -> Result<Vec<String>, Pretrained
 fn shards(index: &Path) -> Result<Vec<String>, Problem> {
     let index: Index = serde_json::from_slice(&std::fs::read(index)?)?;
     let names: BTreeSet<String> = index.weight_map.into_values().collect();
-    // A name is a file beside the index, not a way out of the folder.
+    // A name is a file next to the index, not a way out of the folder.
     match names
         .iter()
         .find(|name| Path::new(name).file_name() != Some(name.as_ref()))

@@ -120,7 +120,7 @@ fn compare(tiny: &Tiny, folder: &Path, train: &Dataset, has_segments: bool) {
     }
 }
 
-/// What a checkpoint's tokenizer says of padding and truncation is for other programs.
+/// A checkpoint's settings for padding and truncation are for other programs.
 fn without_padding(mut tokenizer: Tokenizer) -> Tokenizer {
     tokenizer.with_padding(None);
     tokenizer.with_truncation(None).unwrap();
@@ -300,8 +300,8 @@ fn recipes_take_over_the_shape_and_say_where_they_differ() {
     );
 }
 
-/// From a checkpoint to a file that the runtime scores; the checkpoint may be gone when
-/// an interrupted run goes on, and the file is the same.
+/// From a checkpoint to a file that the runtime scores; the checkpoint may be gone when an
+/// interrupted run resumes, and the file is the same.
 #[test]
 fn runs_end_in_the_same_file_interrupted_or_not() {
     let (_, folder) = written(Style::DistilBert, Dtype::F16);
@@ -345,10 +345,10 @@ fn runs_end_in_the_same_file_interrupted_or_not() {
     );
 }
 
-/// A name, what goes wrong, and a part of what is said of it.
+/// A name, what goes wrong, and a part of the message.
 type Case = (&'static str, fn(&Path, &mut Tiny), &'static str);
 
-/// One thing wrong, and what is said of it.
+/// One thing wrong, and the message.
 #[test]
 fn what_cannot_be_used_is_named() {
     let cases: [Case; 12] = [

@@ -1,8 +1,8 @@
 //! The checkpoint's tokenizer, and which of its pieces a model keeps.
 //!
-//! A row of the embedding is a byte a dimension: all 30,522 pieces of BERT's vocabulary
-//! take 11.7 MB at width 384. WordPiece takes the longest piece that fits, so leaving out
-//! pieces that no training text uses changes no training text.
+//! A row of the embedding is one byte per dimension: all 30,522 pieces of BERT's vocabulary take
+//! 11.7 MB at width 384. WordPiece takes the longest piece that fits, so leaving out pieces that no
+//! training text uses changes no training text.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ pub(super) struct Chosen {
 pub struct Respelled {
     /// Words of the texts.
     pub words: usize,
-    /// Those of them that other pieces spell now.
+    /// Those of them that are now spelled with other pieces.
     pub changed: usize,
 }
 
@@ -200,8 +200,8 @@ impl Use {
         Ok(Self { counts, characters })
     }
 
-    /// Whether the token is kept whatever the texts say: by these, words can be spelled
-    /// that the texts do not have.
+    /// Whether the token is kept whatever the texts are: such tokens spell words that the texts do
+    /// not have.
     fn needs(&self, token: &str) -> bool {
         let is_used = |one: char| one.is_ascii() || self.characters.contains(&one);
         only_character(token).is_some_and(is_used) || SPECIAL.contains(&token)
@@ -237,7 +237,7 @@ fn read_tokenizer(path: &Path) -> Result<(WordPiece, Normalization), Problem> {
     ))
 }
 
-/// This model of a tokenizer, where nothing else of it differs from what model files have.
+/// This model of a tokenizer, if nothing else in it differs from what model files have.
 fn checked(model: WordPiece, tokenizer: &Tokenizer) -> Result<(WordPiece, Normalization), Problem> {
     for (name, found, expected) in [
         (
@@ -298,14 +298,14 @@ fn key(key: &str, found: &str, expected: &str) -> Problem {
     }
 }
 
-/// `vocab.txt`: one piece a line, its number that of the line from 0.
+/// `vocab.txt`: one piece per line, its number that of the line from 0.
 fn read_pieces(path: &Path) -> Result<WordPiece, Problem> {
     let text = std::fs::read_to_string(path)?;
     let tokens = text.lines().map(|line| line.trim_end().to_owned());
     Ok(word_piece(tokens.zip(0..))?)
 }
 
-/// The normaliser of a `vocab.txt`; what is not said is as in BERT.
+/// The normaliser of a `vocab.txt`; what is not stated is as in BERT.
 fn read_settings(path: &Path) -> Result<Normalization, Problem> {
     let settings: Value = if path.exists() {
         serde_json::from_slice(&std::fs::read(path)?)?

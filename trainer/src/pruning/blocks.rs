@@ -3,7 +3,7 @@
 //! A row of a matrix as it stands is split from its first column into groups as wide as
 //! the recipe's blocks; where the width does not divide the columns, the last group is
 //! shorter. Between two operations of pruning every group is whole: all of it is kept, or
-//! none. What sees to it:
+//! none. This is how:
 //!
 //! - a removal takes groups ([`super::threshold`]);
 //! - input dimensions are pruned in groups, since no row has half of one, and heads are a whole
@@ -18,7 +18,7 @@ use candle_core::Result;
 
 use crate::network::parameter::Parameter;
 
-/// Keeps every group of which a weight is kept. With a width of 1 nothing changes.
+/// Keeps every group that has a kept weight. With a width of 1 nothing changes.
 ///
 /// # Errors
 /// When the mask cannot be read or made.
@@ -43,8 +43,8 @@ pub(super) fn make_whole(parameter: &mut Parameter, width: usize) -> Result<()> 
 /// The kept columns in an order that leaves most of them where they are.
 ///
 /// As many groups as the kept columns can fill are kept, those with the most kept columns;
-/// those that are kept of the other groups fill their gaps, and what is over makes the
-/// last, shorter group. With a width of 1 the order is the old one.
+/// those that are kept of the other groups fill their gaps, and the rest makes the last, shorter
+/// group. With a width of 1 the order is the old one.
 pub(super) fn regroup(keeps: &[bool], width: usize) -> Vec<u32> {
     let numbered: Vec<(u32, bool)> = (0..).zip(keeps.iter().copied()).collect();
     let groups: Vec<&[(u32, bool)]> = numbered.chunks(width).collect();
@@ -90,7 +90,7 @@ mod tests {
             regroup(&keeps("x.xx....xxx..x.x"), 4),
             [0, 13, 2, 3, 8, 9, 10, 15]
         );
-        // What is over makes a short group.
+        // The rest makes a short group.
         assert_eq!(regroup(&keeps("xxxx.x.xx"), 4), [0, 1, 2, 3, 5, 7, 8]);
         // The short group at the end may be the fuller one.
         assert_eq!(regroup(&keeps("x...xx"), 2), [4, 5, 0]);

@@ -1,12 +1,11 @@
-//! What keeping a weight costs: the two penalties of the paper as one number a weight.
+//! What keeping a weight costs: the two penalties of the paper as one number per weight.
 //!
 //! A penalty α·Σ c·|w| pulls on a weight with force c, whatever the weight. With a
-//! sparsity instead of an α, that becomes an order: weights go by score / c, lowest
-//! first.
+//! sparsity instead of an α, that becomes an order: weights are pruned by score / c, lowest first.
 //!
 //! - **MLP, preferential attachment** (the weighted l1 of the paper): a row of L_in or
-//!   L_out with degree δ, the share of its weights that are kept, costs 1 − δ + floor. The
-//!   well-connected remain cheap and connected; the poor are pruned as whole neurons.
+//!   L_out with degree δ, the share of its weights that are kept, costs 1 − δ + floor.
+//!   Well-connected rows remain cheap and connected; poor ones are pruned as whole neurons.
 //! - **Attention, group sparsity** (l_{1,0.5}): an input dimension whose weights over
 //!   all heads sum to n = Σ|A_ij| pulls with 1/√n, relative to the mean dimension. Weak
 //!   input dimensions are pruned as a group.
@@ -20,11 +19,11 @@ use crate::numbers::{real, single};
 use crate::ops::{Costs, column_magnitudes};
 use crate::recipe::{Method, Neuroprune};
 
-/// Dimensions whose weights almost vanished would cost without limit.
+/// Without it, dimensions whose weights have almost vanished would cost without limit.
 const LARGEST_GROUP_COST: f32 = 4.0;
 
 /// Costs of every prunable matrix, in the order of [`Network::parameters`]. In other
-/// methods than NeuroPrune's default every weight costs the same: there a penalty is one.
+/// methods than NeuroPrune's default every weight costs the same: there a penalty is a gradient.
 pub(crate) fn costs(network: &Network, method: &Method) -> Result<Vec<Costs>> {
     let (attachment, groups) = match method {
         Method::Neuroprune(recipe) => (

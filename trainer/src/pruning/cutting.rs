@@ -2,7 +2,7 @@
 //!
 //! Every cut leaves the function as it is:
 //! - a neuron without inputs has the same output for every token, act(b): L_out's bias takes
-//!   that over; one that nobody reads is cut;
+//!   that over; one that nothing reads is cut;
 //! - a head whose values are empty has the same output for every token, its value bias: W_O's
 //!   bias takes that over; one that W_O does not read is cut;
 //! - an input dimension that no row of a matrix reads is not gathered.
@@ -10,7 +10,7 @@
 //! A GPU multiplies matrices of odd sizes several times slower than somewhat larger ones of
 //! even sizes. There some empty neurons and inputs are kept for the time being (`Sizes`).
 //!
-//! With blocks wider than 1 neurons change places so that blocks of L_out remain whole
+//! With blocks wider than 1 neurons are reordered so that blocks of L_out remain whole
 //! (`super::blocks`); that leaves the function as it is too.
 
 use candle_core::{Device, Result, Tensor};
@@ -73,7 +73,7 @@ impl Sizes {
         }
     }
 
-    /// Keeps as many that need not be kept as make the number even.
+    /// Keeps as many that need not be kept as bring the number up to a multiple.
     fn fill(self, is_kept: &mut [bool]) {
         let count = is_kept.iter().filter(|&&is_kept| is_kept).count();
         let missing = count.next_multiple_of(self.multiple) - count;
@@ -82,7 +82,7 @@ impl Sizes {
     }
 }
 
-/// Cuts everything that is empty, but for what a GPU's sizes ask for.
+/// Cuts everything that is empty, except what a GPU's sizes require.
 pub(crate) fn cut(network: &mut Network, blocks: Blocks) -> Result<Cut> {
     let sizes = Sizes::on(network.device(), blocks);
     cut_to(network, blocks, sizes)
@@ -279,7 +279,7 @@ mod tests {
         for layer in &exact.layers {
             assert_eq!(layer.mlp_input.weight.value.dims(), [21, 20]);
         }
-        // Three neurons of each layer neither read nor are read: those were gone before.
+        // Three neurons of each layer neither read nor are read: those were cut before.
         assert_eq!((done.neurons, same.neurons), (38, 32));
         let nonzeros = exact.nonzero_weights().unwrap();
         assert_eq!(even.nonzero_weights().unwrap(), nonzeros);

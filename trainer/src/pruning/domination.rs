@@ -3,11 +3,11 @@
 //! Heads i and j of a layer are neighbours where no weight of their rows of Q, K and V
 //! differs by more than θ. A head is removed when the closed neighbourhood of another
 //! contains its own; of heads with equal neighbourhoods the last is kept. That approximates a
-//! minimum dominating set: what a head says, and how much it matters, play no part.
+//! minimum dominating set: a head's outputs, and how much they matter, play no part.
 //!
-//! What becomes of a removed head is **reconstructed**: the columns of L_in with its
-//! dimensions are added to those of the survivor. In a network with W_O these are not the
-//! head's outputs, so the answers change; the default method merges on W_O instead.
+//! The treatment of a removed head is **reconstructed**: the columns of L_in with its dimensions
+//! are added to those of the survivor. In a network with W_O these are not the head's outputs, so
+//! the answers change; the default method merges on W_O instead.
 
 use candle_core::{Result, Tensor};
 
@@ -97,8 +97,7 @@ fn survivors(distances: &[Vec<f32>], theta: f32) -> Vec<Option<usize>> {
         .collect()
 }
 
-/// Adds the columns of the dimensions of head `from` to those of head `to`, and lets go
-/// of them.
+/// Adds the columns of the dimensions of head `from` to those of head `to`, and zeroes the former.
 fn move_columns(linear: &mut Linear, from: u16, to: u16, width: usize) -> Result<()> {
     let shape = linear.weight.value.shape().clone();
     let cols = shape.dims2()?.1;
@@ -154,13 +153,13 @@ mod tests {
                 .map(|i| (0..4).map(|j| distance(i, j)).collect())
                 .collect()
         };
-        // A star: its middle stands for all.
+        // A star: its middle replaces all.
         let star = near(&[(1, 0), (1, 2), (1, 3)]);
         assert_eq!(survivors(&star, 0.15), [Some(1), None, Some(1), Some(1)]);
         // Equal neighbourhoods: the later one is kept.
         let pair = near(&[(0, 2)]);
         assert_eq!(survivors(&pair, 0.15), [Some(2), None, None, None]);
-        // A path 0–1–2–3: its ends go, though 1 and 2 could not stand for one another.
+        // A path 0–1–2–3: its ends are removed, though 1 and 2 could not replace one another.
         let path = near(&[(0, 1), (1, 2), (2, 3)]);
         assert_eq!(survivors(&path, 0.15), [Some(1), None, None, Some(2)]);
         // A square: no neighbourhood contains another.

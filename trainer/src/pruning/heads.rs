@@ -24,7 +24,8 @@ use crate::numbers::{real, single};
 use crate::recipe::Blocks;
 use crate::text::batch::{Batch, EncodedExample};
 
-/// Share of its variance that a dimension must have for itself to be told from rounding.
+/// Share of its variance that a dimension must not share with others, to be distinguished from
+/// rounding.
 const DEPENDENT: f64 = 1e-6;
 
 /// A head that was merged, and into which.
@@ -129,7 +130,7 @@ pub(crate) fn merge_heads<'e>(
 /// Keeps these heads (positions among those that are left).
 ///
 /// # Errors
-/// When a position points outside.
+/// When a position is out of range.
 pub(super) fn keep_heads(layer: &mut Layer, kept: &[usize], width: usize) -> Result<()> {
     let index = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let columns = |part: usize| {
@@ -284,8 +285,8 @@ impl Outputs {
     }
 }
 
-/// Sets new weights. Those that come alive get the sensitivity that their size stands
-/// for in this matrix, so that they compete from the start.
+/// Sets new weights. Those that come back get the sensitivity that corresponds to their size in
+/// this matrix, so that they compete from the start.
 fn revive(parameter: &mut Parameter, weights: Vec<f32>) -> Result<()> {
     let shape = parameter.value.shape().clone();
     let device = &parameter.value.device().clone();
@@ -329,11 +330,11 @@ fn dominating_set(fits: &[Vec<Fit>], importance: &[f64], largest_distance: f32) 
     members(best.unwrap_or(0)).collect()
 }
 
-/// Lower triangle L with L·Lᵀ = `matrix`, but for dimensions that those before them say
-/// already: these get an infinite diagonal, with which [`solve`] leaves them out.
+/// Lower triangle L with L·Lᵀ = `matrix`, except for dimensions that earlier ones already
+/// determine: these get an infinite diagonal, with which [`solve`] leaves them out.
 ///
 /// Covariances are as exact as f32. What is left of a dependent dimension is rounding, of
-/// either sign, and a quotient of it would be anything.
+/// either sign, and a quotient of it would be meaningless.
 fn cholesky(matrix: &[f64], size: usize) -> Vec<f64> {
     let mut factor = vec![0.0; size * size];
     for row in 0..size {
@@ -389,7 +390,7 @@ mod tests {
 
     #[test]
     fn dominating_set_is_minimal_and_the_most_important() {
-        // 1 predicts 0 and 2; 3 stands alone.
+        // 1 predicts 0 and 2; 3 is alone.
         let fits = fits_of(&[
             &[0.0, 0.1, 0.9, 0.9],
             &[0.9, 0.0, 0.9, 0.9],

@@ -1,11 +1,11 @@
 //! Which neurons are not worth what they cost besides their weights.
 //!
-//! Weights go one by one, so a neuron is kept as long as one of its connections does. But
-//! it has a price of its own: an activation for every token, rows to find, a place in
-//! scratch memory, and in training a row and a column of dense products. With τ the score
-//! for its cost of the last weight that is kept, a kept weight is worth its score less τ.
-//! A neuron is pruned as a whole where all of its weights are together worth less than
-//! `neuron_cost` · τ; what it leaves is room for better ones elsewhere.
+//! Weights are pruned one by one, so a neuron is kept as long as one of its connections is. But it
+//! has a price of its own: an activation for every token, rows to find, a place in scratch memory,
+//! and in training a row and a column of dense products. With τ the score for its cost of the last
+//! weight that is kept, a kept weight is worth its score less τ. A neuron is pruned as a whole
+//! where all of its weights are together worth less than `neuron_cost` · τ; that leaves room for
+//! better ones elsewhere.
 
 use candle_core::{Result, Tensor};
 
@@ -20,16 +20,17 @@ struct Poor {
     index: usize,
     /// What its weights are worth.
     worth: f32,
-    /// Weights that go with it, those below τ included.
+    /// Weights that are pruned with it, including those below τ.
     weights: usize,
 }
 
-/// Takes neurons out of the masks of `matrices`, all of a network with their `roles`, that are not worth
-/// `neuron_cost` times the last weight that `chosen` keeps: the poorest first, and no more
-/// weights than went there. Returns how many weights that were.
+/// Removes from the masks of `matrices`, all of a network with their `roles`, the neurons that are
+/// not worth `neuron_cost` times the last weight that `chosen` keeps: the poorest first, and no
+/// more weights than `chosen` removes. Returns how many weights that were.
 ///
-/// For weights that go one by one: a column of L_out would tear the groups of its rows.
-/// Where a movement below zero is kept, so is the price below zero, and every neuron worth it.
+/// Only where weights are pruned one by one: a column of L_out would tear apart the groups of its
+/// rows. Where a movement below zero is kept, the price is below zero too, and every neuron is
+/// worth it.
 pub(super) fn remove_poor(
     matrices: &mut [Candidates],
     roles: &[Matrix],
@@ -56,7 +57,7 @@ pub(super) fn remove_poor(
         weights.push((input.mask.sum(1)? + output.mask.sum(0)?)?);
         places.extend((0..input.mask.dim(0)?).map(|index| (layer, index)));
     }
-    // One answer for all layers: each is a wait for a GPU.
+    // One answer for all layers: each waits for a GPU.
     let of_all = |parts: &[Tensor]| Tensor::cat(parts, 0)?.to_vec1::<f32>();
     let neurons = of_all(&worths)?.into_iter().zip(of_all(&weights)?);
     let mut poor = Vec::new();

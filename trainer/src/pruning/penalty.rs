@@ -84,8 +84,8 @@ fn group_gradient(parameter: &Parameter) -> Result<Tensor> {
     signs(parameter)?.broadcast_mul(&pull)
 }
 
-/// Share of the encoder weights that are smaller than [`EPSILON`], those that are gone
-/// included: the sparsity that penalties alone have reached.
+/// Share of the encoder weights that are smaller than [`EPSILON`], including those that were
+/// pruned: the sparsity that penalties alone have reached.
 pub(crate) fn share_below_epsilon(network: &Network) -> Result<f64> {
     let mut left = 0_usize;
     for it in network.matrices() {

@@ -43,7 +43,7 @@ pub(crate) fn scheduled_sparsity(recipe: &PruningRecipe, step: u64, steps: u64) 
 /// Whether weights are removed after step `step` of `steps`.
 pub(crate) fn is_due(recipe: &PruningRecipe, step: u64, steps: u64) -> bool {
     if has_ended(recipe, step, steps) {
-        // Once at the end of the schedule, wherever the interval stands.
+        // Once at the end of the schedule, wherever the interval falls.
         return step == 0 || !has_ended(recipe, step - 1, steps);
     }
     let interval = recipe.method.interval();

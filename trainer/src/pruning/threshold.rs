@@ -19,13 +19,12 @@ pub(crate) fn weights_at(network: &Network, sparsity: f64) -> usize {
 }
 
 /// Removes the weights with the lowest score for their cost until exactly
-/// `sparsity` of the encoder weights are zero; with blocks, the fewest groups that make
-/// it so, less than one group more. Returns how many weights went.
+/// `sparsity` of the encoder weights are zero; with blocks, the fewest groups that reach that, less
+/// than one group more. Returns how many weights were removed.
 ///
-/// Weights that only a neuron or head without the other half of its weights still has
-/// are counted as there; [`prune_and_cut`] sees to them. Among equal scores the first in
-/// the order of [`Network::parameters`] are kept. Where the network is already sparser
-/// nothing happens.
+/// Weights of a neuron or head that has lost the other half of its weights still count;
+/// [`prune_and_cut`] takes care of them. Among equal scores the first in the order of
+/// [`Network::parameters`] are kept. Where the network is already sparser nothing happens.
 pub(crate) fn prune_to(
     network: &mut Network,
     sparsity: f64,
@@ -36,8 +35,8 @@ pub(crate) fn prune_to(
 }
 
 /// [`prune_to`] and [`cut`] such that `sparsity` holds after both, as nearly as whole
-/// neurons and heads allow: cutting takes nonzero weights along that nobody can hear any
-/// more, and those make room for others.
+/// neurons and heads allow: cutting also removes nonzero weights that nothing reads any more, and
+/// those make room for others.
 pub(crate) fn prune_and_cut(
     network: &mut Network,
     sparsity: f64,
@@ -47,7 +46,7 @@ pub(crate) fn prune_and_cut(
     cut(network, recipe.blocks)?;
     let mut done = Cut::default();
     // Once without blocks. A cut that makes blocks whole may leave more than was asked for;
-    // to take all of that at once would empty neurons by the dozen.
+    // removing all of that at once would empty neurons by the dozen.
     loop {
         let kept = fewest_for(network, wanted, recipe)?;
         prune_down_to(network, kept, recipe)?;
@@ -67,11 +66,11 @@ pub(crate) fn prune_and_cut(
     }
 }
 
-/// The fewest weights to leave such that at least `wanted` are left after the cut.
+/// The fewest weights to keep such that at least `wanted` are left after the cut.
 fn fewest_for(network: &Network, wanted: usize, recipe: &PruningRecipe) -> Result<usize> {
     let (mut low, mut high) = (wanted, network.nonzero_weights()?);
-    // The more are kept, the fewer are lost with what is empty: what was lost last tells where
-    // to look next, and from both sides.
+    // The more are kept, the fewer are lost with what is empty: what was lost last shows where to
+    // look next, and from both sides.
     let mut next = low;
     while low < high {
         let mut trial = network.clone();
@@ -125,7 +124,7 @@ fn prune_down_to(network: &mut Network, kept: usize, recipe: &PruningRecipe) -> 
         set_masks(network, chosen.masks)?;
         return Ok(chosen.removed_weights);
     }
-    // As many as must be pruned are removed with their neurons, or the threshold is another now.
+    // Either the neurons account for all that must be pruned, or the threshold is another now.
     let masks = match keep_best(&matrices, choice)? {
         Some(again) => again.masks,
         None => matrices.into_iter().map(|it| it.mask).collect(),

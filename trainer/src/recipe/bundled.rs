@@ -25,7 +25,7 @@ impl Recipe {
         Some(found.1)
     }
 
-    /// The recipe for what begins with a pretrained checkpoint.
+    /// The recipe for runs that start from a pretrained checkpoint.
     #[must_use]
     pub fn pretrained() -> Self {
         Self::by_name(PRETRAINED).unwrap_or_default()

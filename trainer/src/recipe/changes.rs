@@ -44,7 +44,7 @@ impl Recipe {
     }
 
     /// This recipe with several keys changed. Those on which the meaning of others depends
-    /// come first, whatever their order here; of a key that is there twice, the last counts.
+    /// come first, whatever their order here; of a key that occurs twice, the last counts.
     ///
     /// # Errors
     /// As [`Recipe::with`], for the first change that cannot be made.

@@ -116,8 +116,8 @@ fn shown(value: &Value) -> String {
     real.map_or_else(|| value.to_string(), |real| real.to_string())
 }
 
-/// The decimal number that was written: a single of TOML has the digits of a double, and
-/// 0.1 as a single is above 0.1.
+/// The decimal number that was written: an `f32` in TOML has the digits of an `f64`, and 0.1 as an
+/// `f32` is above 0.1.
 fn decimal(real: f64) -> f64 {
     #[expect(
         clippy::cast_possible_truncation,
@@ -158,7 +158,7 @@ pub enum KeyError {
         /// What it must be.
         expected: String,
     },
-    /// What reading a section says.
+    /// The error of reading a section.
     #[error("{0}")]
     Section(String),
 }
@@ -183,7 +183,7 @@ impl KeyError {
     }
 }
 
-/// What there is where `path` is not.
+/// Says what exists where `path` does not.
 fn near(path: &str) -> String {
     let section = path.rsplit_once('.').map(|(section, _)| section);
     let keys = KEYS.iter().map(Key::parts);
@@ -255,7 +255,8 @@ pub(super) fn check(root: &Table) -> Result<(), KeyError> {
 
 /// Checks every key of `recipe`.
 pub(super) fn check_all(recipe: &Recipe) -> Result<(), KeyError> {
-    // Before anything is made into TOML, whose whole numbers end there: nothing could be checked.
+    // Before anything becomes TOML, whose whole numbers end at `i64::MAX`: larger ones could not be
+    // checked.
     let numbers = serde_json::to_value(recipe).unwrap_or_default();
     for key in KEYS {
         let number = numbers.pointer(&format!("/{}", key.path.replace('.', "/")));

@@ -1,7 +1,7 @@
 //! How weights are chosen, each way with its own settings: `docs/method.md`, "Methods".
 //!
 //! The fields of a method's settings are its keys in section `pruning`, and nothing else lists
-//! them: what a key means to which method is read off here.
+//! them: which method has which key is decided here.
 
 use serde::{Deserialize, Serialize};
 use toml::Table;

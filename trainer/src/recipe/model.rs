@@ -12,8 +12,8 @@ pub struct ModelRecipe {
     /// Folder of the pretrained checkpoint to start from, or `hf:OWNER/NAME@REVISION`, where
     /// the commit is filled in; random weights where it is empty.
     pub from: String,
-    /// SHA-256 of that checkpoint's weights, in hexadecimal; filled in where it is empty,
-    /// held to where it is not.
+    /// SHA-256 of that checkpoint's weights, in hexadecimal; filled in where it is empty, checked
+    /// where it is not.
     pub from_sha256: String,
     /// Width of the residual stream.
     pub hidden: usize,
@@ -84,8 +84,8 @@ impl ModelRecipe {
     /// digest.
     ///
     /// # Errors
-    /// [`RecipeError::Conflict`] where a key that the user `named`, or a digest that is
-    /// there, says otherwise.
+    /// [`RecipeError::Conflict`] where a key that the user `named`, or a digest that is already
+    /// set, has another value.
     pub fn adopt(
         &mut self,
         pretrained: &Self,

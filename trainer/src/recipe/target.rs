@@ -177,10 +177,10 @@ const X86_64: LayoutCosts = LayoutCosts {
     row: 10_000,
 };
 
-/// Stands in a file between the program that wrote it and the name of a target.
+/// In a file, separates the program that wrote it from the name of a target.
 pub(crate) const LAYOUTS_FOR: &str = ", layouts for ";
 
-/// The target that a file's layouts were chosen for, if it says so.
+/// The target that a file's layouts were chosen for, if it states one.
 #[must_use]
 pub fn target_of(producer: &str) -> Option<Target> {
     let (_, name) = producer.split_once(LAYOUTS_FOR)?;

@@ -127,6 +127,32 @@ fn a_key_of_another_method_is_an_error_that_names_those_that_have_it() {
     assert!(!magnitude.to_toml().contains("alpha"));
 }
 
+/// Checkpoints and outcomes carry recipes as JSON.
+#[test]
+fn a_recipe_comes_back_from_json() {
+    for &kind in MethodKind::ALL {
+        let mut recipe = Recipe::default().with(METHOD, kind.name()).unwrap();
+        recipe.seed = 7;
+        recipe.model.norm_epsilon = 1e-12;
+        recipe.pruning.sparsity = 0.0;
+        let json = serde_json::to_string(&recipe).unwrap();
+        assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe);
+    }
+    for (json, expected) in [
+        (r#"{"seed": 1.5}"#, "`seed` is 1.5, expected 0 to"),
+        (
+            r#"{"pruning": {"sparsity": null}}"#,
+            "`pruning.sparsity` is \"null\"",
+        ),
+        (r#"{"pruning": {"speed": 1}}"#, "no key `pruning.speed`"),
+    ] {
+        let error = serde_json::from_str::<Recipe>(json)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
 /// Version 0.1 wrote every key; those that it never read may be there.
 #[test]
 fn a_recipe_resolved_by_version_0_1_opens() {
@@ -178,7 +204,7 @@ fn names_of_blocks_are_those_of_recipes() {
 }
 
 proptest::proptest! {
-    /// A run is repeated from the recipe that stands beside its model.
+    /// A run is repeated from the recipe next to its model.
     #[test]
     fn every_float_comes_back_from_toml_as_the_same_bits(double: u64, single: u32) {
         let (double, single) = (f64::from_bits(double), f32::from_bits(single));

@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for VocabularySize {
             }
         }
 
-        // TOML and JSON both say what stands there.
+        // TOML and JSON both state the type of a value.
         deserializer.deserialize_any(Size)
     }
 }

@@ -1,7 +1,7 @@
 //! Words that a key of a recipe may be.
 
-/// An enum whose variants are words of recipes and of the command line. The words stand once:
-/// serde, clap, `name` and the table of keys have them from here.
+/// An enum whose variants are words of recipes and of the command line. The words are written once:
+/// serde, clap, `name` and the table of keys take them from here.
 macro_rules! words {
     (
         $(#[$of_enum:meta])*

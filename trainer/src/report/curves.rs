@@ -19,7 +19,7 @@ const MOST_MARKS: usize = 40;
 pub(super) struct Curve {
     /// What is drawn.
     pub(super) title: &'static str,
-    /// Behind the labels of the axis.
+    /// After the labels of the axis.
     unit: &'static str,
     /// One value, for the pointer that rests on it.
     show: fn(f64) -> String,
@@ -64,7 +64,7 @@ impl Curve {
             value: record.dev_accuracy,
         }));
         let (least, most) = extremes(values(&dense, &sparse));
-        // One value alone may not push the axis above all there is.
+        // A single value must not push the axis above 100 %.
         let axis = match Axis::covering(least, most, 4.0) {
             axis if axis.last > 100.0 => Axis::covering(75.0, 100.0, 5.0),
             axis => axis,
@@ -103,7 +103,7 @@ fn phases(points: impl Iterator<Item = Point>) -> [Vec<Point>; 2] {
     [dense, sparse]
 }
 
-/// Steps of a phase, as far as points tell of them.
+/// Steps of a phase, as far as there are points.
 fn steps(points: &[Point]) -> f64 {
     points.last().map_or(0.0, |point| real(point.step))
 }
@@ -176,7 +176,7 @@ fn write_step_labels(f: &mut fmt::Formatter<'_>, axis: Axis, from: f64, to: f64)
             break;
         }
         let step = thousands(rounded(tick));
-        // At the end of the plot a number would hang over.
+        // At the end of the plot a number would stick out.
         let (x, anchor) = match PLOT.right - x < STEP_LABEL / 3.0 {
             true => (PLOT.right, "end"),
             false => (x, "middle"),

@@ -62,8 +62,9 @@ pub(super) fn tiles(outcome: &Outcome) -> [Tile; 5] {
             "scratch RAM",
             &format!("{} bytes", thousands(sparse.scratch)),
             format!(
-                "for texts of {} tokens; dense int8 {}",
+                "for texts of {} tokens; on Cortex-M4, M7, M33 {}; dense int8 {}",
                 thousands(sparse.tokens),
+                thousands(sparse.scratch_cortex_m4),
                 thousands(dense.scratch)
             ),
         ),

@@ -10,9 +10,9 @@ use crate::numbers::{percent, share, significant, thousands};
 use crate::pruning::{KeptHead, MergedHead};
 use crate::run::outcome::Outcome;
 
-/// Width of the topology maps that are to stand side by side, in CSS pixels.
+/// Width of the topology maps that are placed side by side, in CSS pixels.
 const MAPS_WIDTH: usize = 920;
-/// Heads that are to stand side by side.
+/// Heads that are placed side by side.
 const HEADS_IN_LINE: usize = 4;
 /// Largest size of one weight, in CSS pixels.
 const LARGEST_CELL: usize = 4;
@@ -96,7 +96,7 @@ impl MatrixRow {
         }
     }
 
-    /// All of them, measured by what there was before pruning.
+    /// All of them, relative to what existed before pruning.
     pub(super) fn of_encoder(file: &Inspection) -> Self {
         let tensors = file.tensors.iter().filter(|tensor| tensor.is_encoder);
         Self {
@@ -175,8 +175,7 @@ fn add_maps(layers: &mut [LayerView], model: &Model<'_>) {
     }
 }
 
-/// Size of one weight, in half pixels, at which heads, and the other matrices, stand
-/// side by side.
+/// Size of one weight, in half pixels, at which heads, and the other matrices, fit side by side.
 fn cell_size(limits: &Limits) -> usize {
     let heads = HEADS_IN_LINE * limits.hidden;
     let others = limits.context + limits.hidden + limits.intermediate;
@@ -193,7 +192,7 @@ pub(super) struct HeadView {
     pub(super) why: String,
 }
 
-/// Every head that a layer had before pruning, as far as anything tells of it.
+/// Every head that a layer had before pruning, as far as it is recorded.
 fn heads(outcome: &Outcome, layer: u16) -> Vec<HeadView> {
     let in_layer = |file: &Inspection| -> Vec<u16> {
         let tensors = file.tensors.iter().filter(|t| t.layer == Some(layer));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// The files of a run, all beside the model.
+/// The files of a run, all next to the model.
 #[derive(Clone, Debug)]
 pub struct Files {
     /// The model, `NAME.neuro`.

@@ -23,7 +23,7 @@ pub struct Outcome {
     pub dense: FileOutcome,
 }
 
-/// The result of a run, apart from what its files say themselves.
+/// The result of a run, apart from what its files contain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunOutcome {
     /// Name of the model.
@@ -57,7 +57,7 @@ pub struct RunOutcome {
     pub merged: Vec<MergedHead>,
     /// Epoch by epoch.
     pub history: Vec<EpochRecord>,
-    /// What was noted on the way.
+    /// What was recorded during training.
     pub journal: Journal,
     /// Seconds of training since the program began; a resumed run counts its own only.
     pub seconds: Seconds,
@@ -101,12 +101,12 @@ pub struct Seconds {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutcomeError {
-    /// A file is not there, or cannot be read.
+    /// A file is missing, or cannot be read.
     #[error("{path}: {source}; `neuroprune train` writes it beside the model")]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The outcome file does not decode.
@@ -144,7 +144,7 @@ impl Outcome {
     /// Reads a finished run from its files, and the sparse file's bytes.
     ///
     /// # Errors
-    /// When one of the two models or `NAME.outcome.json` is not there, or not whole.
+    /// When one of the two models or `NAME.outcome.json` is missing, or not whole.
     pub fn read(files: &Files) -> Result<(Self, Vec<u8>), OutcomeError> {
         let run = RunOutcome::read(&files.outcome())?;
         let sparse_file = read(&files.model)?;

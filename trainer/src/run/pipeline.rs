@@ -43,11 +43,11 @@ const PAUSE: u32 = 10;
 /// What a run is made from and measured on.
 #[derive(Clone, Debug)]
 pub struct Data {
-    /// To learn from.
+    /// Training set.
     pub train: Dataset,
-    /// To watch while training, and to measure on where there is no test set.
+    /// Dev set: scored while training, and at the end where there is no test set.
     pub dev: Dataset,
-    /// To measure on, once.
+    /// Test set: scored once, at the end.
     pub test: Option<Dataset>,
 }
 
@@ -62,7 +62,7 @@ impl Data {
     }
 }
 
-/// Why a run has no files.
+/// Why a run wrote no files.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PipelineError {
@@ -77,13 +77,13 @@ pub enum PipelineError {
         /// The checkpoint.
         checkpoint: PathBuf,
     },
-    /// A step takes more memory than there is.
+    /// A step takes more memory than is available.
     #[error(transparent)]
     Memory(#[from] OutOfMemory),
     /// The checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The model cannot be written down.
+    /// The model cannot be exported.
     #[error(transparent)]
     Export(#[from] ExportError),
     /// The model was not scored.
@@ -97,7 +97,7 @@ pub enum PipelineError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -130,7 +130,7 @@ pub trait Observer {
     fn note(&mut self, text: &str);
 }
 
-/// Watches in silence.
+/// Ignores everything.
 impl Observer for () {
     fn phase(&mut self, _phase: Phase, _done: u64, _steps: u64) {}
     fn step(&mut self, _report: &StepReport) {}
@@ -140,15 +140,15 @@ impl Observer for () {
 /// How a run ended.
 #[derive(Debug)]
 pub enum End {
-    /// The files are there.
+    /// The files are written.
     Finished(Box<Outcome>),
-    /// It was asked to stop; the checkpoint is there.
+    /// It was asked to stop; the checkpoint is written.
     Stopped,
 }
 
 /// Trains what is left to train of `run`, then writes and measures the files.
 ///
-/// Checkpoints are written on the way, beside the model.
+/// Checkpoints are written during training, next to the model.
 ///
 /// # Errors
 /// [`PipelineError`]; the last checkpoint is kept.
@@ -159,7 +159,7 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<End, PipelineError> {
-    // A recipe that says the same already may be the user's own, comments and all.
+    // An equal recipe that is already there may be the user's own, comments and all.
     if Recipe::read(&files.recipe()).ok().as_ref() != Some(&run.recipe) {
         write(&files.recipe(), run.recipe.to_toml().as_bytes())?;
     }

@@ -1,4 +1,4 @@
-//! What is said and kept where training stops being numbers.
+//! What is reported and kept where training diverges.
 
 use core::sync::atomic::AtomicBool;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::run::pipeline::{Observer, train_phase};
 use crate::training::checkpoint;
 use crate::training::{Examples, Phase, Run, StepReport};
 
-/// Nobody looks.
+/// Ignores everything.
 struct Silent;
 
 impl Observer for Silent {

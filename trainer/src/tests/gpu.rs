@@ -1,4 +1,4 @@
-//! The GPU says what the CPU says: every operation, forward and backward, and a whole run.
+//! The GPU gives what the CPU gives: every operation, forward and backward, and a whole run.
 //!
 //! Products on the GPU are in TF32 (10 bits of fraction), hence the tolerance; those of bf16
 //! read the same operands on both.
@@ -295,7 +295,7 @@ fn scored_network() -> Network {
     network
 }
 
-/// The very weights that go on the CPU go on the GPU.
+/// The GPU removes exactly the weights that the CPU removes.
 #[test]
 fn removals_agree_to_the_weight() {
     let gpu = gpu();
@@ -316,7 +316,7 @@ fn removals_agree_to_the_weight() {
     ];
     let kinds = [
         (Blocks::One, 0.0),
-        // Enough for some neurons to go as a whole, and not all.
+        // Enough for some neurons to be pruned as a whole, and not all.
         (Blocks::One, 40.0),
         (Blocks::Two, 0.0),
         (Blocks::Four, 0.0),

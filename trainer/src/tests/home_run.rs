@@ -7,7 +7,7 @@ use crate::data::{ReadOptions, read};
 use crate::recipe::Recipe;
 use crate::training::{Examples, Run};
 
-/// As `recipe` says, on so many texts, which are written to `folder`.
+/// A run of `recipe`, on `train` and `dev` texts, which are written to `folder`.
 pub(crate) fn prepare(recipe: &Recipe, train: usize, dev: usize, folder: &Path) -> (Run, Examples) {
     let home = smart_home::generate(1, train, dev);
     let dataset = |name: &str, rows: &[(String, String)], labels: Option<&[String]>| {

@@ -1,4 +1,4 @@
-//! Training with products in bf16 beside training in f32.
+//! Training with products in bf16, compared with training in f32.
 
 use std::path::Path;
 

@@ -181,7 +181,7 @@ fn the_lowest_scores_for_their_cost_go_first() {
     );
 }
 
-/// Preferential attachment: at the same score the poor row loses, and whole rows die.
+/// Preferential attachment: at the same score the poor row loses, and whole rows are pruned.
 #[test]
 fn attachment_makes_degrees_uneven() {
     let spread = |preferential_attachment: bool| {
@@ -218,8 +218,8 @@ fn cutting_leaves_the_answers() {
         let [first, second] = &mut network.layers[..] else {
             panic!("two layers")
         };
-        // A head without values, one that nobody reads, silent and unread neurons, and
-        // input dimensions that nobody reads.
+        // A head without values, one that nothing reads, silent and unread neurons, and input
+        // dimensions that nothing reads.
         kill(&mut first.projection.weight, |row, col| {
             row / HEAD_WIDTH == 2 * 4 + 1 || col % 3 == 0
         });
@@ -263,7 +263,7 @@ fn even_a_network_without_weights_answers() {
     assert_same_answers(&before, &network, 1e-4);
 }
 
-/// Head 2 says what head 0 says, in another basis: it goes, and no answer changes.
+/// Head 2 outputs what head 0 outputs, in another basis: it is removed, and no answer changes.
 #[test]
 fn a_head_that_says_the_same_is_merged_without_a_trace() {
     let mut network = network(ActivationKind::Relu);
@@ -324,7 +324,7 @@ fn different_heads_stay() {
     assert!(network.layers.iter().all(|layer| layer.heads.len() == 1));
 }
 
-/// Every second neuron of the first layer hangs on one strong weight.
+/// Every second neuron of the first layer depends on one strong weight.
 fn network_with_poor_neurons() -> Network {
     let mut network = network(ActivationKind::Relu);
     let layer = &mut network.layers[0];
@@ -369,7 +369,7 @@ fn a_neuron_below_its_price_goes_as_a_whole() {
     };
     let weights = pruned(0.0);
     assert!(weights.iter().all(|&weights| weights >= 1.0), "{weights:?}");
-    // Four, less the last to stay, is worth some ten of those.
+    // Four, less the last to be kept, is worth about ten of those.
     assert_eq!(pruned(1.0), weights);
     let weights = pruned(40.0);
     for (neuron, &weights) in weights.iter().enumerate() {
@@ -401,13 +401,13 @@ fn prices_of_neurons_leave_the_sparsity_as_it_is() {
     }
 }
 
-/// Cutting takes weights along that nobody can hear; the count holds after it.
+/// Cutting also removes weights that nothing reads; the count holds after it.
 #[test]
 fn sparsity_holds_after_the_cut() {
     let recipe = PruningRecipe::default();
     for sparsity in [0.5, 0.8, 0.9, 0.95] {
         let mut network = network(ActivationKind::Relu);
-        // Half of the neurons hang on a single weight, so that many die.
+        // Half of the neurons depend on a single weight, so that many are cut.
         kill(&mut network.layers[0].mlp_input.weight, |row, col| {
             row % 2 == 0 && col > 0
         });
@@ -495,7 +495,7 @@ proptest! {
         assert_whole(&network, blocks);
         let left = network.nonzero_weights().unwrap();
         prop_assert!(left <= wanted || before < wanted, "{left} of {wanted}");
-        // A row of L_in and a column of L_out. Making blocks whole may end several neurons.
+        // A row of L_in and a column of L_out. Making blocks whole may cost several neurons.
         prop_assert!(
             blocks != Blocks::One || left + 32 + width > wanted || before < wanted,
             "{left} of {wanted}, {before} before"
@@ -505,7 +505,7 @@ proptest! {
     }
 }
 
-/// The group that goes is the one whose scores have the smallest mean square.
+/// The group that is removed is the one whose scores have the smallest mean square.
 #[test]
 fn the_lowest_blocks_go_first() {
     let recipe = PruningRecipe {

@@ -29,7 +29,7 @@ pub struct Batch {
     pub segments: RowIndex,
     /// Where each example begins and ends.
     pub sequences: Sequences,
-    /// One class an example.
+    /// One class per example.
     pub labels: Vec<u32>,
 }
 
@@ -85,7 +85,7 @@ impl Batch {
     /// `[examples, labels]`: 1 at the class, less what smoothing spreads over all.
     ///
     /// # Errors
-    /// When memory cannot be had.
+    /// When memory cannot be allocated.
     pub fn targets(&self, labels: usize, smoothing: f64, device: &Device) -> Result<Tensor> {
         let share = single(smoothing / real(labels));
         let smoothing = single(smoothing);

@@ -1,9 +1,8 @@
 //! Texts made a little wrong, so that a network does not lean on single words.
 //!
-//! A network that only ever sees whole, known words takes the pieces of a word it does
-//! not know for evidence. In training, therefore, words are lost, replaced by pieces at
-//! random, and change places with their neighbour. Whole words, not tokens: the pieces
-//! of a word come and go together.
+//! A network that only ever sees whole, known words takes the pieces of an unknown word for
+//! evidence. In training, therefore, words are lost, replaced by pieces at random, and change
+//! places with their neighbour. Whole words, not tokens: the pieces of a word come and go together.
 
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
@@ -55,7 +54,7 @@ impl WordNoise {
         let mut ids: Vec<u32> = Vec::with_capacity(example.ids.len() + 4);
         let mut first = example.first;
         let mut room = tokens.saturating_sub(example.ids.len());
-        // Where the word before begins, unless a special token stands between.
+        // Where the word before begins, unless a special token is in between.
         let mut before = None;
         let mut position = 0;
         while let Some(&id) = example.ids.get(position) {
@@ -101,7 +100,7 @@ impl WordNoise {
         }
     }
 
-    /// A word of random pieces, as a word that nobody knows looks like.
+    /// A word of random pieces, as an unknown word looks.
     fn invent(&self, ids: &mut Vec<u32>, room: usize, generator: &mut ChaCha8Rng) {
         let length = 1 + generator.next_u32() % LONGEST_WORD;
         let length = usize::try_from(length).unwrap_or(1).min(room.max(1));

@@ -185,7 +185,7 @@ fn on_all_processors<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     });
 }
 
-/// Parity of tokenizers that know no word would say little.
+/// Parity of tokenizers that know no word would prove little.
 #[test]
 fn vocabularies_spell_their_scripts() {
     let known = [
@@ -384,7 +384,7 @@ fn shared_data_sets() {
     println!("{lines} texts and pairs of {} files", sets.len());
 }
 
-/// `NEUROPRUNE_DATA`, or `shared/data` beside the workspace.
+/// `NEUROPRUNE_DATA`, or `shared/data` next to the workspace.
 fn data_folder() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let folder = std::env::var_os("NEUROPRUNE_DATA").map_or(beside, PathBuf::from);

@@ -44,12 +44,12 @@ pub(crate) const PREFIX: &str = "##";
 /// Pairs of pieces are joined when they occur this often.
 const MIN_FREQUENCY: u64 = 2;
 
-/// What becomes of text before it is split into pieces: BERT's normaliser.
+/// What is done to text before it is split into pieces: BERT's normaliser.
 ///
-/// Control characters go and white space becomes spaces in any case.
+/// Control characters are removed and white space becomes spaces in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Normalization {
-    /// Letters become small ones.
+    /// Letters become lower case.
     pub lowercase: bool,
     /// Letters lose their accents.
     pub strip_accents: bool,
@@ -94,7 +94,7 @@ struct SpecialIds {
     separator: u16,
 }
 
-/// Why there is no vocabulary, or no use of it.
+/// Why a vocabulary cannot be made or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VocabularyError {
@@ -133,7 +133,7 @@ impl Vocabulary {
     /// character, or of more than 100 characters, are unknown to such a
     /// vocabulary, so nothing is learned from them.
     ///
-    /// The same texts give the same pieces, in whatever order they come.
+    /// The same texts give the same pieces, in whatever order they are.
     ///
     /// # Errors
     /// [`VocabularyError::Size`], or what the `tokenizers` crate says.
@@ -170,8 +170,8 @@ impl Vocabulary {
     /// begin with `##`.
     ///
     /// # Errors
-    /// [`VocabularyError::Pieces`] where a special token is missing or a token comes
-    /// twice, [`VocabularyError::Size`] with too many.
+    /// [`VocabularyError::Pieces`] where a special token is missing or a token occurs twice,
+    /// [`VocabularyError::Size`] with too many.
     pub fn from_pieces(
         tokens: impl Iterator<Item = String>,
         normalization: Normalization,
@@ -203,7 +203,7 @@ impl Vocabulary {
         self.pieces.initial.len() + self.pieces.continuation.len()
     }
 
-    /// Never: there are the special tokens.
+    /// Never true: there are always the special tokens.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -221,8 +221,8 @@ impl Vocabulary {
         &self.pieces.continuation
     }
 
-    /// What a model's manifest says of this vocabulary; `pair` is whether the
-    /// model takes pairs of texts.
+    /// What a model's manifest states about this vocabulary; `pair` is whether the model takes
+    /// pairs of texts.
     #[must_use]
     pub fn settings(&self, pair: bool) -> TokenizerSettings {
         let SpecialIds {
@@ -239,15 +239,15 @@ impl Vocabulary {
         }
     }
 
-    /// What normalisation does to each character, as the reference's normaliser
-    /// and pre-tokenizer themselves say, as far as these pieces tell it apart.
+    /// What normalisation does to each character, as the reference's normaliser and pre-tokenizer
+    /// themselves do it, as far as these pieces distinguish it.
     ///
-    /// Takes about a second: every Unicode character is asked about.
+    /// Takes about a second: every Unicode character is tried.
     ///
     /// # Errors
-    /// [`VocabularyError::Mixed`] or [`VocabularyError::Reordered`] where a table
-    /// of single characters could not say what the reference does;
-    /// [`VocabularyError::Characters`] with more than 65,531 different targets.
+    /// [`VocabularyError::Mixed`] or [`VocabularyError::Reordered`] where a table of single
+    /// characters could not express what the reference does; [`VocabularyError::Characters`] with
+    /// more than 65,531 different targets.
     pub fn characters(&self) -> Result<CharacterMap, VocabularyError> {
         let initial = self.initial().iter().map(String::as_str);
         let initial: HashSet<&str> = initial.filter(|piece| !SPECIAL.contains(piece)).collect();
@@ -264,7 +264,7 @@ impl Vocabulary {
         }
         let mut outcomes = Vec::new();
         unicode::for_each_form(normalization, |character, form| {
-            // Surrogates are no characters; they are never asked about.
+            // Surrogates are not characters; they are never looked up.
             outcomes.resize(character as usize, CharacterOutcome::Unknown);
             outcomes.push(match form {
                 Form::Dropped => CharacterOutcome::Dropped,
@@ -332,9 +332,9 @@ impl From<Vocabulary> for Pieces {
 
 /// The special tokens, then every single character in both of its forms.
 ///
-/// Left to itself the trainer numbers the continuing forms in the order in which
-/// its hash map, which has another seed in each process, gives out the words; and numbers
-/// decide between pairs that are equally frequent.
+/// By itself the trainer numbers the continuing forms in the order of the words in its hash map,
+/// which has another seed in each process; and these numbers decide between pairs that are equally
+/// frequent.
 fn first_tokens(words: &BTreeMap<String, usize>, alphabet: &BTreeSet<char>) -> Vec<AddedToken> {
     let continuing: BTreeSet<char> = words.keys().flat_map(|word| word.chars().skip(1)).collect();
     let special = SPECIAL.into_iter().map(str::to_owned);

@@ -101,7 +101,7 @@ struct LayerState {
 /// Writes `run` to `path`.
 ///
 /// # Errors
-/// When the file cannot be written; what was there before is kept.
+/// When the file cannot be written; an earlier file is kept.
 pub fn save(run: &Run, path: &Path) -> Result<(), CheckpointError> {
     encode(run)
         .and_then(|bytes| Ok(atomic_file::write(path, &bytes)?))
@@ -128,7 +128,7 @@ pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, Chec
     run.recipe.target = recipe.target;
     let mut recipe = recipe.clone();
     if recipe.model.is_pretrained() && is_same_source(&recipe.model.from, &run.recipe.model.from) {
-        // What the pretrained checkpoint decides is known; it need not be there any more.
+        // What the pretrained checkpoint decides is known; it need not exist any more.
         let adopted = recipe.model.adopt(&run.recipe.model, |_| false);
         adopted.map_err(|error| at(path, error.into()))?;
     }

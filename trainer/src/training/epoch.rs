@@ -13,7 +13,7 @@ use crate::training::run::{Examples, Run, TrainingError};
 const HEAD_EXAMPLES: usize = 256;
 
 impl Run {
-    /// Removes weights if it is time; whether it was.
+    /// Removes weights if it is time; returns whether it was.
     pub(super) fn prune(&mut self, steps: u64) -> Result<bool, TrainingError> {
         let recipe = &self.recipe.pruning;
         if !schedule::is_due(recipe, self.step, steps) {

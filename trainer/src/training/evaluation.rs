@@ -1,4 +1,4 @@
-//! What a float network answers.
+//! The answers of a float network.
 
 use crate::network::Network;
 use crate::numbers::share;

@@ -1,4 +1,4 @@
-//! What is noted on the way, for the report.
+//! What is recorded during training, for the report.
 
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +43,7 @@ pub struct EpochRecord {
     pub neurons: usize,
 }
 
-/// What was noted on the way, for the report; nothing is decided by it. In f32, which a
+/// What was recorded during training, for the report; nothing is decided by it. In f32, which a
 /// checkpoint's JSON gives back exactly.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Journal {
@@ -58,7 +58,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Notes the loss of a step of a phase of `steps`; a point of the curve when it is time.
+    /// Records the loss of a step of a phase of `steps`; a point of the curve when it is time.
     pub(super) fn note_step(
         &mut self,
         phase: Phase,

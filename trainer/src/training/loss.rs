@@ -1,4 +1,4 @@
-//! What is learned: the classes, and what the dense network makes of the same texts.
+//! What is learned: the classes, and the dense network's outputs for the same texts.
 //!
 //! The teacher reads the batch as the student does, noise included. So a text with changed
 //! words is another text with an answer of its own, and few texts teach as many would
@@ -21,7 +21,7 @@ pub(crate) struct Loss {
     pub gradients: OutputGradients,
 }
 
-/// Whether the dense network has a part in the loss.
+/// Whether the dense network is part of the loss.
 pub(crate) fn has_teacher(recipe: &PruningRecipe) -> bool {
     recipe.distillation > 0.0 || recipe.hidden_distillation > 0.0
 }

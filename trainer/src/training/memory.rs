@@ -1,9 +1,9 @@
 //! How much memory a training step takes, and the batch that fits where there is less.
 //!
-//! What a forward pass keeps, and what gradients take on the way back, is asked of the tapes
-//! of two tiny batches: everything on them is a number of values per token and one per sequence.
-//! Weights and what stands beside them are counted as they are. Copies in bf16, which are
-//! there for one product, are not counted.
+//! The memory that a forward pass keeps, and that gradients take in the backward, is read off the
+//! tapes of two tiny batches: everything on them is a number of values per token and one per
+//! sequence. Weights and what belongs to them are counted as they are. Copies in bf16, which exist
+//! for one product, are not counted.
 
 use core::fmt;
 
@@ -20,12 +20,12 @@ use crate::training::{Examples, Run};
 
 /// Bytes of a number.
 const FLOAT: u64 = 4;
-/// What is taken beside the tensors: by libraries, cuBLAS alone 32 MiB on a Hopper, and by the
+/// What is taken besides the tensors: by libraries, cuBLAS alone 32 MiB on a Hopper, and by the
 /// chunks that tensors are cut from.
 const WORKSPACE: u64 = 192 << 20;
 /// Advice leaves one part in this many of what is free: a pool of memory has gaps.
 const RESERVE: u64 = 10;
-/// How a driver or library says it, whatever candle puts around it.
+/// How a driver or library reports it, whatever candle puts around it.
 const SIGNS: [&str; 2] = ["CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED"];
 
 /// Numbers for each token and for each sequence.
@@ -65,7 +65,7 @@ struct Needs {
     /// Weights, moments, masks and scores of all networks.
     held: u64,
     gradients: u64,
-    /// What the forward pass of the network keeps, and of the teacher.
+    /// What the forward passes of the network and of the teacher keep.
     recorded: Numbers,
     taught: Numbers,
     /// Gradients of the layers' outputs, which the teacher gives.
@@ -106,7 +106,7 @@ impl Needs {
         })
     }
 
-    /// Bytes when a step holds most.
+    /// Bytes at the peak of a step.
     fn bytes(&self, load: Load) -> u64 {
         let at_the_loss = self.taught.of(load);
         let backward = self.backward.iter().map(|part| part.of(load)).max();
@@ -169,12 +169,12 @@ fn dry_run(network: &Network) -> Result<[Recording; 2]> {
     Ok([record(1)?, record(2)?])
 }
 
-/// A step needs more than there is.
+/// A step needs more than is available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("out of GPU memory: {0}")]
 pub struct OutOfMemory(Shortage);
 
-/// What a step needs, what there is, and what would fit.
+/// What a step needs, what is available, and what would fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shortage {
     batch: usize,
@@ -187,8 +187,8 @@ pub(crate) struct Shortage {
 }
 
 impl Shortage {
-    /// What is known before the first step: nothing where the estimate fits, or where the
-    /// device does not say what it has.
+    /// What is known before the first step: `None` where the estimate fits, or where the device
+    /// does not report what it has.
     pub(crate) fn foreseen(run: &Run, examples: &Examples) -> Option<Self> {
         let available = available(run.network.device())?;
         let shortage = Self::new(run, &examples.train, available).ok()?;
@@ -211,8 +211,8 @@ impl Shortage {
 }
 
 impl OutOfMemory {
-    /// What `error` says of a step of `run`, if it says that memory was short and the device
-    /// tells how much it has.
+    /// The shortage in a step of `run`, if `error` is one of memory and the device reports how much
+    /// it has.
     #[must_use]
     pub fn of_step(error: &candle_core::Error, run: &Run, examples: &Examples) -> Option<Self> {
         let available = available(run.network.device())?;
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn counts_what_is_there() {
         let mut network = network(40);
-        // Of heads and neurons that were cut there is nothing.
+        // Heads and neurons that were cut take nothing.
         network.layers[1].heads.pop();
         let layer = &mut network.layers[1];
         let rows = |part: u32| (0..6).map(move |row| part * 12 + row);

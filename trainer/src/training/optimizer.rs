@@ -7,7 +7,7 @@ use crate::network::tape::Gradients;
 use crate::ops::{AdamW, Slot, adamw};
 use crate::recipe::ScoreKind;
 
-/// What one step needs beside gradients.
+/// What one step needs besides gradients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StepSettings {
     /// Number of the step, from 1: corrects the bias of young averages.
@@ -16,9 +16,9 @@ pub(crate) struct StepSettings {
     pub learning_rate: f32,
     /// Decoupled weight decay, for matrices only.
     pub weight_decay: f32,
-    /// What is noted of a weight and its gradient.
+    /// What is recorded of a weight and its gradient.
     pub score: ScoreKind,
-    /// Memory of the sensitivity a step.
+    /// Memory of the sensitivity, per step.
     pub score_memory: f32,
 }
 

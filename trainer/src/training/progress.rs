@@ -1,4 +1,4 @@
-//! The way of a run through a phase, step by step.
+//! The progress of a run through a phase, step by step.
 
 use crate::network::Precision;
 use crate::random::{Purpose, permutation, stream};
@@ -27,10 +27,10 @@ pub struct StepReport {
 
 impl Run {
     /// Runs to the end of the phase, or until `watch` returns false after a step.
-    /// Returns whether the phase came to its end; then [`Run::phase`] is the next one.
+    /// Returns whether the phase is complete; then [`Run::phase`] is the next one.
     ///
     /// # Errors
-    /// [`TrainingError`]; the run then stands at its last good step.
+    /// [`TrainingError`]; the run is then at its last good step.
     pub fn run_phase(
         &mut self,
         examples: &Examples,

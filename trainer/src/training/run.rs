@@ -12,12 +12,12 @@ use crate::text::vocabulary::{Vocabulary, VocabularyError};
 use crate::training::journal::{EpochRecord, Journal};
 use crate::training::phase::Phase;
 
-/// What a run learns from and is watched on.
+/// What a run learns from and is scored on.
 #[derive(Clone, Debug)]
 pub struct Examples {
-    /// To learn from.
+    /// Training set.
     pub train: Vec<EncodedExample>,
-    /// To watch.
+    /// Dev set.
     pub dev: Vec<EncodedExample>,
 }
 
@@ -25,7 +25,7 @@ impl Examples {
     /// Token ids of both sets.
     ///
     /// # Errors
-    /// What the `tokenizers` crate says.
+    /// Errors of the `tokenizers` crate.
     pub fn new(
         train: &Dataset,
         dev: &Dataset,
@@ -43,7 +43,7 @@ impl Examples {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainingError {
-    /// The loss is not a number any more.
+    /// The loss is no longer a finite number.
     #[error(
         "{} training diverged: the loss is {loss} at step {step}, and {tensor} is the first \
          that is not finite; try a smaller learning rate (now {learning_rate})", phase.name()
@@ -66,13 +66,13 @@ pub enum TrainingError {
     /// A size that only a pretrained vocabulary has.
     #[error("a vocabulary of `{0}` pieces needs a pretrained checkpoint, `model.from`")]
     NotPretrained(VocabularySize),
-    /// The checkpoint to begin with.
+    /// The checkpoint to start from.
     #[error(transparent)]
     Pretrained(#[from] PretrainedError),
     /// The vocabulary, or text under it.
     #[error(transparent)]
     Vocabulary(#[from] VocabularyError),
-    /// What candle says.
+    /// candle's error.
     #[error("tensors: {0}")]
     Tensor(#[from] candle_core::Error),
 }
@@ -104,7 +104,7 @@ pub struct Run {
     pub history: Vec<EpochRecord>,
     /// Heads that were merged.
     pub merged: Vec<MergedHead>,
-    /// What was noted on the way.
+    /// What was recorded during training.
     pub journal: Journal,
 }
 
@@ -124,7 +124,7 @@ impl Run {
         Ok(Self::at_beginning(recipe, train, vocabulary, network))
     }
 
-    /// A run that begins with a pretrained checkpoint, which decides the shape: see
+    /// A run that starts from a pretrained checkpoint, which decides the shape: see
     /// [`crate::recipe::ModelRecipe::adopt`].
     ///
     /// # Errors
@@ -165,10 +165,10 @@ impl Run {
         }
     }
 
-    /// Goes on on another device.
+    /// Continues on another device.
     ///
     /// # Errors
-    /// When memory cannot be had there.
+    /// When memory cannot be allocated there.
     pub fn move_to(&mut self, device: &Device) -> Result<(), TrainingError> {
         self.network = self.network.to_device(device)?;
         self.dense = match &self.dense {

@@ -107,7 +107,7 @@ pub(crate) fn measure(
     for _ in 0..REMOVALS {
         let sparsity = network.sparsity()?;
         let start = Instant::now();
-        // A little more than is gone, so that there is something to choose.
+        // A little more than is pruned already, so that there is something to choose.
         pruning::prune_to(network, sparsity + 0.01 * (1.0 - sparsity), recipe)?;
         network.sparsity()?;
         device.synchronize()?;

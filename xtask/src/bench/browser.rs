@@ -22,7 +22,7 @@ use super::models::{Shape, WORDS, random_model};
 use crate::browser;
 use crate::command::{command, repository, run_quietly};
 
-/// A model, and texts of how many tokens it classifies.
+/// A model, and how many tokens the texts have that it classifies.
 struct Subject {
     /// Name of its files.
     file: &'static str,
@@ -106,9 +106,9 @@ struct Case {
 /// Milliseconds of one classification.
 #[derive(Debug, Serialize, Deserialize)]
 struct Times {
-    /// For which the page's thread had a processor; median.
+    /// Processor time of the page's thread; median.
     processor: f64,
-    /// On the clock.
+    /// By the clock; median.
     median: f64,
     least: f64,
     samples: usize,
@@ -148,7 +148,7 @@ pub(crate) fn run(json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes our model and says what it is to classify.
+/// Writes our model and returns what it is to classify.
 fn task(subject: &Subject, files: &Path) -> anyhow::Result<Task> {
     let file = random_model(&subject.model)?;
     let path = files.join(subject.file).with_extension("neuro");
@@ -161,7 +161,7 @@ fn task(subject: &Subject, files: &Path) -> anyhow::Result<Task> {
     })
 }
 
-/// A text of this many tokens: each word is one, and two stand around them.
+/// A text of this many tokens: each word is one, and two surround them.
 fn text(file: &[u8], tokens: usize) -> anyhow::Result<Text> {
     let words = WORDS.split(' ').cycle().take(tokens - 2);
     let text = words.collect::<Vec<_>>().join(" ");
@@ -174,7 +174,7 @@ fn text(file: &[u8], tokens: usize) -> anyhow::Result<Text> {
     Ok(Text { tokens, text })
 }
 
-/// A Python with what makes the peer's models, in a virtual environment.
+/// A Python with the packages that make the peer's models, in a virtual environment.
 fn python(files: &Path) -> anyhow::Result<PathBuf> {
     let environment = files.join("venv");
     let python = environment.join("bin/python");
@@ -194,7 +194,7 @@ fn python(files: &Path) -> anyhow::Result<PathBuf> {
     Ok(python)
 }
 
-/// The dense model of the same shape for onnxruntime-web, unless it is there.
+/// The dense model of the same shape for onnxruntime-web, unless it exists.
 fn peer_models(python: &Path, subject: &Subject, files: &Path) -> anyhow::Result<()> {
     let is_there = |kind: &str| files.join(format!("{}.{kind}.onnx", subject.file)).exists();
     if is_there("int8") && is_there("float") {

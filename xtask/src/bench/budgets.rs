@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 
 use crate::command::repository;
 
-/// What stands above the budgets.
+/// The text above the budgets.
 const HEADER: &str = "\
 # Most instructions (and bytes, where the name says so) of each case on each board, and
 # in the browser. More than that fails `cargo xtask bench`, `browser` and `test`.

@@ -48,8 +48,8 @@ impl Callgrind {
     /// Runs a program with `files`.
     ///
     /// # Errors
-    /// Where the program fails, where regions and names do not fit, or where the known
-    /// loop does not have its known length.
+    /// Where the program fails, where regions and names do not match, or where the known loop does
+    /// not have its known length.
     pub(crate) fn run(&self, program: &str, files: &[Vec<u8>]) -> anyhow::Result<Measured> {
         let folder = self.folder.join(program);
         // What an earlier run left must not pass for this one's.
@@ -72,8 +72,8 @@ impl Callgrind {
             valgrind.arg(path);
         }
         let printed = run_quietly(&mut valgrind)?;
-        // Part 1 is what comes before the first mark; from there on regions and what lies
-        // between take turns.
+        // Part 1 is what comes before the first mark; from there on regions and what is between
+        // them alternate.
         let mut regions = Vec::new();
         for part in (2..).step_by(2) {
             let path = counts.with_extension(part.to_string());

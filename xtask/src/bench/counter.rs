@@ -25,16 +25,16 @@ pub(crate) struct Counter {
     folder: PathBuf,
 }
 
-/// What the counter says of a region.
+/// What the counter reports of a region.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) instructions: u64,
     pub(crate) load: u64,
     pub(crate) store: u64,
     pub(crate) branch: u64,
-    /// Not told apart by every counter.
+    /// Not every counter counts them separately.
     pub(crate) multiply: Option<u64>,
-    /// An estimate for Cortex-M4; nothing for other cores.
+    /// An estimate for Cortex-M4; `None` for other cores.
     pub(crate) cycles_estimate: Option<u64>,
 }
 
@@ -85,8 +85,8 @@ impl Counter {
     /// Runs `elf` with `files` in memory.
     ///
     /// # Errors
-    /// Where the program fails, where regions and names do not fit, or where the known
-    /// loop does not have its known length.
+    /// Where the program fails, where regions and names do not match, or where the known loop does
+    /// not have its known length.
     pub(crate) fn run(
         &self,
         board: &Board,
@@ -137,8 +137,8 @@ impl Counter {
 }
 
 impl Measured {
-    /// Gives counts the names that the program printed, one a line and region; lines with
-    /// `=` are figures.
+    /// Gives counts the names that the program printed, one per line and region; lines with `=` are
+    /// figures.
     ///
     /// # Errors
     /// Where there are more or fewer names than counts.

@@ -36,7 +36,7 @@ pub(crate) struct Matrix {
     /// Nonzero weights, per cent.
     pub(crate) density: u64,
     pub(crate) nonzeros: u64,
-    /// Bytes in the file: weights, scales, whatever tells where the weights belong.
+    /// Bytes in the file: weights, scales, whatever states where the weights belong.
     pub(crate) bytes: u64,
 }
 

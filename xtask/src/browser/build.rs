@@ -76,7 +76,7 @@ pub(super) fn package() -> anyhow::Result<Vec<(String, u64)>> {
 /// Compiles the runtime and has binaryen make it smaller.
 fn module(browser: &Path, path: &Path) -> anyhow::Result<()> {
     let target = "wasm32-unknown-unknown";
-    // The folder is said, because the module is looked for there.
+    // The folder is stated, because the module is looked for there.
     let folder = browser.join("wasm/target");
     let mut build = cargo(&[
         "build",

@@ -1,4 +1,4 @@
-//! The models that the demo page shows, trained where they are not there yet.
+//! The models that the demo page shows, trained where they are missing.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::programs;
 /// Makes sure that there is a model, with its dense baseline.
 ///
 /// # Errors
-/// Where it is another one than the quickstart writes, and is not there.
+/// Where it is missing, and not the one that the quickstart writes.
 pub(super) fn ensure(model: &Path) -> anyhow::Result<()> {
     if is_there(model) {
         return Ok(());
@@ -40,8 +40,8 @@ pub(super) fn small() -> anyhow::Result<PathBuf> {
     let folder = output().join("small");
     let model = folder.join("commands.neuro");
     if !is_there(&model) {
-        // The program that the host's stories have: to ask cargo for the trainer's alone would
-        // build candle once more, with other features.
+        // The program that the host's stories have: asking cargo for the trainer's alone would
+        // build candle again, with other features.
         let program = programs::of_stories()?;
         let arguments = ["quickstart", "--recipe=tiny", "--epochs=4", "--quiet"];
         let mut train = command(&program.to_string_lossy(), &arguments);

@@ -49,7 +49,7 @@ fn answer(site: &Path, request: Request) {
     };
 }
 
-/// The file of a path; none outside of the folder.
+/// The file of a path; none outside the folder.
 fn find(site: &Path, url: &str) -> Option<PathBuf> {
     let path = url.split(['?', '#']).next()?.strip_prefix('/')?;
     let path = Path::new(path);

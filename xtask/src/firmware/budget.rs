@@ -21,7 +21,7 @@ pub(crate) struct Budgets {
 struct Bytes {
     /// Code.
     text: u64,
-    /// All that it fills in flash, beside the model file.
+    /// All that it fills in flash, besides the model file.
     flash: u64,
 }
 

@@ -11,8 +11,7 @@ use anyhow::{Context, bail};
 
 use crate::boards::Board;
 
-/// A program that has not ended by then never will: all of them take seconds, on a machine
-/// that is busy with other work a minute.
+/// Timeout of a program: all of them take seconds, or a minute on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What the program writes to standard output until it exits with status 0; each
@@ -63,7 +62,7 @@ pub(crate) fn run_with(board: &Board, elf: &Path, arguments: &[String]) -> anyho
     }
 }
 
-/// Reads to the end beside the program, so that it never waits for us.
+/// Reads to the end while the program runs, so that it never waits for us.
 fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();

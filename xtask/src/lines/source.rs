@@ -1,5 +1,5 @@
-//! Counts a Rust file without parsing it: what is in comments and literals is told from
-//! code, then braces are matched.
+//! Counts a Rust file without parsing it: comments and literals are separated from code, then
+//! braces are matched.
 
 /// Figures of a file, without what is compiled only for tests.
 pub(super) struct Source {
@@ -47,7 +47,7 @@ struct Token<'a> {
     line: usize,
 }
 
-/// The text of a literal is none of these: where one was, stands this.
+/// The text of a literal is none of these: this is in its place.
 const LITERAL: &str = "\"";
 
 fn tokens(text: &str) -> Vec<Token<'_>> {
@@ -168,7 +168,7 @@ fn closed(body: &str, quote: char) -> usize {
     body.len()
 }
 
-/// What stands before an item that only tests have.
+/// What precedes an item that only tests have.
 const TEST: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
 
 /// Where [`TEST`] begins and where it has ended.
@@ -214,8 +214,8 @@ fn body_end(tokens: &[Token<'_>], at: usize) -> Option<usize> {
     (end.text == "}").then_some(end.line)
 }
 
-/// Index of the `;` or `}` with which the item at `at` ends. Brackets inside of others do
-/// not count: `[u8; 4]` ends nothing.
+/// Index of the `;` or `}` with which the item at `at` ends. Brackets inside others do not count:
+/// `[u8; 4]` ends nothing.
 fn item_end(tokens: &[Token<'_>], at: usize) -> Option<usize> {
     let mut depth = 0_usize;
     for (index, token) in tokens.iter().enumerate().skip(at) {

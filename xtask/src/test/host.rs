@@ -30,8 +30,8 @@ fn programs(tally: &mut Tally, what: &str, selection: &[&str]) {
     }
 }
 
-/// Runs `test` as cargo does: in its folder, told of the programs of its package. What it
-/// prints is shown only if it fails.
+/// Runs `test` as cargo does: in its folder, with the programs of its package in its environment.
+/// What it prints is shown only if it fails.
 fn run(test: &Program, built: &[Program]) -> anyhow::Result<()> {
     let mut tests = command(&test.executable.to_string_lossy(), &[]);
     tests.current_dir(&test.folder);

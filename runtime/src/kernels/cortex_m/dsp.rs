@@ -18,7 +18,7 @@ pub fn value_word(values: Option<[i8; QUAD]>) -> u32 {
 /// See [`scalar::mix`].
 pub fn mix(mixture: &[Mixture], values: &[u32], queries: usize, sums: &mut [Lanes<i32>]) {
     let (quads, stride) = (mixture.len(), sums.len());
-    // The last word that is read, and all before it, are within `values`.
+    // The last word read, and all before it, are within `values`.
     if quads == 0 || quads * stride > values.len() {
         return sums.fill([0; LANES]);
     }
@@ -40,8 +40,8 @@ pub fn mix(mixture: &[Mixture], values: &[u32], queries: usize, sums: &mut [Lane
 }
 
 unsafe extern "C" {
-    /// Reads every other of `2 * quads` grains at `weights` and every word at `stride` of
-    /// `quads` from `values` on; `quads` is not zero.
+    /// Reads every other of `2 * quads` grains at `weights`, and `quads` words from `values`
+    /// onwards, `stride` apart; `quads` is not zero.
     fn neuroprune_mix(
         weights: *const [[i16; QUAD]; GRAIN],
         values: *const u32,
@@ -56,7 +56,7 @@ unsafe extern "C" {
 global_asm!(
     ".syntax unified",
     ".thumb",
-    // The target of a Cortex-M55 does not have what the core has.
+    // The target of a Cortex-M55 lacks what the core has.
     ".if {helium}",
     ".cpu cortex-m55",
     ".endif",

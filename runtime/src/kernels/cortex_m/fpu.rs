@@ -113,7 +113,7 @@ pub fn normalize(
     }
 }
 
-/// See [`floats::gelu`]. A grain at a time: half the code of whole rows.
+/// See [`floats::gelu`]. One grain at a time: half the code of whole rows.
 pub fn gelu(x: &mut [Lanes<f32>], tokens: usize) {
     let row = size_of::<Lanes<f32>>();
     let (count, stride) = if tokens <= GRAIN {
@@ -128,7 +128,7 @@ pub fn gelu(x: &mut [Lanes<f32>], tokens: usize) {
     }
 }
 
-/// What [`softmax`] multiplies with and adds, in the order of its registers.
+/// The factors and addends of [`softmax`], in the order of its registers.
 const SOFTMAX: [f32; 9] = {
     let [a, b, c, d, e] = math::EXPONENTIAL;
     let log = core::f32::consts::LOG2_E;
@@ -136,8 +136,7 @@ const SOFTMAX: [f32; 9] = {
     [LARGEST_MIXTURE, log, shift, e, d, c, b, a, floor]
 };
 
-/// See [`floats::softmax`]. One query after the other, so that all of it is kept in
-/// registers.
+/// See [`floats::softmax`]. One query at a time, so that everything is kept in registers.
 pub fn softmax(
     scores: &mut [Lanes<f32>],
     query_scales: &Lanes<f32>,
@@ -210,7 +209,7 @@ unsafe extern "C" {
         steps: *const Lanes<i16>,
     );
     fn neuroprune_sum(x: *const Lanes<f32>, count: usize, sums: *mut Lanes<f32>);
-    /// `sums` holds the means before.
+    /// On entry `sums` holds the means.
     fn neuroprune_sum_of_squares(x: *const Lanes<f32>, count: usize, sums: *mut Lanes<f32>);
     fn neuroprune_normalize(
         x: *mut Lanes<f32>,

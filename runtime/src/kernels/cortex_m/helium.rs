@@ -1,12 +1,12 @@
-//! Helium (Cortex-M55): the kernels that [`super`] calls, with four tokens an instruction.
+//! Helium (Cortex-M55): the kernels that [`super`] calls, with four tokens per instruction.
 //!
-//! A feature is eight bytes, widened while they are loaded; sums of 32 bits lie in q0 and q1,
-//! which are s0…s7: scaling them back reads them where they are. Floats are left to the scalar
-//! float unit, in scaling and in the passes over floats: vectors of floats flush subnormal numbers to
-//! zero, whatever `FPSCR` says, and their bits would not be those of other targets.
+//! A feature is eight bytes, widened while they are loaded; sums of 32 bits are in q0 and q1, which
+//! are s0…s7, so that scaling back reads them in place. Floats are left to the scalar float unit,
+//! in scaling and in the passes over floats: vectors of floats flush subnormal numbers to zero,
+//! regardless of `FPSCR`, and their bits would differ from those of other targets.
 //!
-//! Helium needs what the float unit needs, access to coprocessors 10 and 11 (`CPACR`), and no
-//! tail predication left switched on (`FPSCR.LTPSIZE` is 4, as after reset).
+//! Helium needs what the float unit needs, access to coprocessors 10 and 11 (`CPACR`), and tail
+//! predication switched off (`FPSCR.LTPSIZE` is 4, as after reset).
 #![allow(unsafe_code, reason = "assembly; the call says what it stands on")]
 
 use core::arch::global_asm;
@@ -22,7 +22,7 @@ pub(super) const STRETCH: usize = u16::MAX as usize;
 /// Adds the sums of a row with a column list, which is rare: plain Rust.
 ///
 /// # Safety
-/// Asks for nothing; that of `smlal`, in whose place it stands, does.
+/// None of its own; it is unsafe only because it replaces that of `smlal`.
 pub(super) unsafe fn add_listed_row(
     columns: &[u8],
     weights: &[u8],
@@ -50,10 +50,10 @@ unsafe extern "C" {
     fn neuroprune_largest_magnitudes(x: *const Lanes<f32>, count: usize, largest: *mut Lanes<u32>);
 }
 
-// r0 stream, r1 what is left of its row, r2 feature, r3 weight; r4…r9 output, scales, bias, end
-// and tile, and what the bits of a scale begin at; r10 and r11 counts of blocks and halves, or r12
-// the bytes of bits; lr counts turns. q0 and q1 sums, q2 and q3 features;
-// s16…s23 scales of tokens, s8…s15 those times the row's, s24 and s25 scale and bias of a row.
+// r0 stream, r1 what is left of its row, r2 feature, r3 weight; r4…r9 output, scales, bias, end and
+// tile, and the base of a scale's bits; r10 and r11 counts of blocks and halves, or r12 the number
+// of bytes of bits; lr counts iterations. q0 and q1 sums, q2 and q3 features; s16…s23 scales of
+// tokens, s8…s15 those times the row's, s24 and s25 scale and bias of a row.
 global_asm!(
     ".syntax unified",
     ".thumb",
@@ -75,7 +75,7 @@ global_asm!(
     "vmla.s32 q1, q3, r3",
     ".endif",
     ".endm",
-    // A step r1 times, two in a turn.
+    // A step r1 times, two per iteration.
     ".macro nh_turns step, lanes, width=1",
     "lsrs r1, r1, #1",
     "bcc 4f",
@@ -100,7 +100,7 @@ global_asm!(
     "vpush {{s16-s25}}",
     "vldmia lr, {{s16-s23}}",
     ".endm",
-    // `least`: what the bits of a scale begin at.
+    // `least`: the base of a scale's bits.
     ".macro nh_leave_row lanes, again, least, more=0",
     "ldrb r12, [r5], #1",
     "add r12, \\least, r12, lsl #20",
@@ -174,7 +174,7 @@ global_asm!(
     "nh_weight \\lanes, 24",
     ".endif",
     ".endm",
-    // ---- both: a count of steps, then these. That of blocks is the lowest half of r11 where it is
+    // ---- both: a count of steps, then these. That of blocks is the lowest half of r11 if that is
     // not 0; r11 is 1 after the last half of a byte.
     ".macro nh_counted name, step, lanes, width",
     "nh_function \\name",
@@ -208,9 +208,9 @@ global_asm!(
     "nh_counted neuroprune_blocks4_8, nh_block_step, 8, 4",
     "nh_counted neuroprune_blocks4_4, nh_block_step, 4, 4",
     // ---- bitmap: r10 runs through the bits to r11, the last whole word; r9 is the feature of
-    // the next word's first column; lr what the bits of a scale begin at; on the stack the bytes of bits. As with `SMLAL`, a bit that
-    // is set and the three after it are one of eight patterns. r2 is four bytes before the
-    // feature of the highest bit of r1.
+    // the next word's first column; lr is the base of a scale's bits; the number of bytes of bits
+    // is on the stack. As with `SMLAL`, a set bit and the three bits after it form one of eight
+    // patterns. r2 is four bytes before the feature of the highest bit of r1.
     ".macro nh_bit lanes, column, last",
     "ldrsb r3, [r0], #1",
     "vldrb.s32 q2, [r2, #\\column * 8 + 4]",
@@ -340,7 +340,7 @@ global_asm!(
     "vstrb.16 q0, [r2], #8",
     "le lr, 1b",
     "pop {{r7, pc}}",
-    // ---- rectify: r0 floats, r1 count. The order of integers is that of floats of one sign.
+    // ---- rectify: r0 floats, r1 count. Floats of one sign are in the order of integers.
     "nh_function neuroprune_rectify",
     "push {{r7, lr}}",
     "vmov.i32 q2, #0",

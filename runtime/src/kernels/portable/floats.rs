@@ -1,8 +1,8 @@
-//! The float passes over eight tokens, in their plainest form: portable, and the oracle of
-//! every other set.
+//! The float passes over eight tokens in their simplest form: portable, and the oracle for every
+//! other set.
 //!
-//! Each takes [`GRAIN`] lanes at once and leaves out grains without a token; lanes there
-//! hold anything. Within a lane the order of operations is part of the definition.
+//! Each takes [`GRAIN`] lanes at once and skips grains without a token; lanes there may hold
+//! anything. Within a lane the order of operations is part of the definition.
 
 use neuroprune_format::tensor::{Norm, Rows};
 
@@ -54,7 +54,7 @@ pub fn largest(x: &[Lanes<f32>], tokens: usize) -> Lanes<u32> {
     all
 }
 
-/// nearest(x · inverse) as features, |x · inverse| ≤ 127; `set` is the kernels' own.
+/// nearest(x · inverse) as features, |x · inverse| ≤ 127; `set` is the kernels' own `set_grain`.
 pub fn quantize<F>(
     x: &[Lanes<f32>],
     inverses: &Lanes<f32>,
@@ -197,7 +197,7 @@ pub fn gelu(x: &mut [Lanes<f32>], tokens: usize) {
     }
 }
 
-/// How attention weights become integers, and sums of them floats.
+/// How attention weights become integers, and their sums floats.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct MixtureScales {
@@ -208,8 +208,8 @@ pub struct MixtureScales {
 }
 
 impl MixtureScales {
-    /// Sets those of one grain of queries, of their largest attention weights and of the
-    /// sums of their weights.
+    /// Sets those of one grain of queries, from their largest attention weights and the sums of
+    /// their weights.
     #[inline]
     pub(crate) fn set_grain(&mut self, part: usize, largest: [f32; GRAIN], sums: [f32; GRAIN]) {
         let inverses = largest.map(|largest| quotient_or_zero(LARGEST_MIXTURE, largest));

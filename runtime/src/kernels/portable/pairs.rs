@@ -1,12 +1,12 @@
 //! Two exact int8 products with one multiplication.
 //!
-//! Two tokens ride in one word, X = x₀ + x₁·2²⁴. Then w·X = w·x₀ + w·x₁·2²⁴, and a sum of
+//! Two tokens share one word, X = x₀ + x₁·2²⁴. Then w·X = w·x₀ + w·x₁·2²⁴, and a sum of
 //! such products in 64 bits holds Σ w·x₀ in its low 24 bits and Σ w·x₁ above them, less
-//! the borrow of a negative low sum. The low sum fits while Σ|w| · 127 < 2²³, which the
-//! format promises of sparse rows; dense rows are summed in stretches of [`STRETCH`].
+//! the borrow of a negative low sum. The low sum fits while Σ|w| · 127 < 2²³, which the format
+//! guarantees for sparse rows; dense rows are summed in stretches of [`STRETCH`].
 //!
-//! This file is the portable form, for targets that multiply 32 by 32 bits into 64; an
-//! instruction set only brings [`RowSums`] of its own.
+//! This file is the portable form, for targets that multiply 32 by 32 bits into 64; an instruction
+//! set only supplies its own [`RowSums`].
 
 use neuroprune_format::tensor::{RowWeights, Rows};
 
@@ -40,7 +40,7 @@ pub fn quantize(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, features
 
 /// The upper byte of each step of 16 bits, rounded to nearest, ties up.
 ///
-/// Steps of lanes without a token are any: there the sum may wrap.
+/// Steps of lanes without a token may have any value: there the sum may wrap.
 #[inline]
 pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
     const HALF: u32 = 128;
@@ -54,16 +54,16 @@ pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
     }
 }
 
-/// Sums of rows over one tile; what an instruction set does better.
+/// Sums of rows over one tile: the part that instruction sets replace.
 pub trait RowSums {
-    /// Σ w·x of a weight (as its byte) for each feature; at most [`STRETCH`].
+    /// Σ w·x of a weight (as a byte) for each feature; at most [`STRETCH`].
     fn dense(weights: &[u8], tile: &[Feature]) -> Lanes<i32>;
 
     /// Σ w·x of (column step, weight) pairs, Σ|w| at most
     /// [`ROW_SUM_LIMIT`](neuroprune_format::tensor::ROW_SUM_LIMIT).
     fn delta(pairs: &[u8], tile: &[Feature]) -> Lanes<i32>;
 
-    /// Σ w·x of a weight for each bit that is set, likewise.
+    /// Σ w·x of a weight for each set bit, likewise.
     #[inline]
     fn bitmap(bits: &[u8], weights: &[u8], tile: &[Feature]) -> Lanes<i32> {
         bitmap_row(bits, weights, tile)

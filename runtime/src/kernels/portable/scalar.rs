@@ -1,7 +1,7 @@
-//! The oracle: every kernel in its plainest form.
+//! The oracle: every kernel in its simplest form.
 //!
-//! Rows are functions of their own: eight sums and what else a loop needs fill the registers
-//! of most cores, and inlined into one function they would be spilled.
+//! Each kind of row has a function of its own: eight sums and the loop's other values fill the
+//! registers of most cores, and inlined into one function they would be spilled.
 
 use neuroprune_format::tensor::{RowWeights, Rows};
 
@@ -30,7 +30,7 @@ pub fn quantize(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, features
 
 /// The upper byte of each step of 16 bits, rounded to nearest, ties up.
 ///
-/// Steps of lanes without a token are any: there the sum may wrap.
+/// Steps of lanes without a token may have any value: there the sum may wrap.
 #[inline]
 pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
     for (feature, steps) in features.iter_mut().zip(steps) {
@@ -67,7 +67,7 @@ fn multiply_lanes<const N: usize>(rows: &Rows<'_>, tile: &[Feature], sums: &mut 
     }
 }
 
-/// Σ w·x of rows with a weight (as its byte) for each of `cols` features.
+/// Σ w·x of rows with a weight (as a byte) for each of `cols` features.
 pub fn dense(weights: &[u8], cols: usize, tile: &Tile<'_, Feature>, sums: &mut [Lanes<i32>]) {
     sums.fill([0; LANES]);
     for (sums, weights) in sums.iter_mut().zip(weights.chunks_exact(cols.max(1))) {
@@ -85,7 +85,7 @@ fn set<const N: usize>(sums: &mut Lanes<i32>, lanes: [i32; N]) {
     }
 }
 
-/// Σ w·x of a row with a weight (as its byte) for each feature, for the first `N` lanes.
+/// Σ w·x of a row with a weight (as a byte) for each feature, for the first `N` lanes.
 #[inline(never)]
 #[must_use]
 pub fn dense_row<const N: usize>(weights: &[u8], tile: &[Feature]) -> [i32; N] {
@@ -127,7 +127,7 @@ pub fn delta_row<const N: usize>(pairs: &[u8], tile: &[Feature]) -> [i32; N] {
     sums
 }
 
-/// Σ w·x of a row with a weight for each bit that is set.
+/// Σ w·x of a row with a weight for each set bit.
 #[inline(never)]
 #[must_use]
 pub fn bitmap_row<const N: usize>(bits: &[u8], weights: &[u8], tile: &[Feature]) -> [i32; N] {
@@ -173,7 +173,7 @@ fn accumulate<const N: usize>(sums: &mut [i32; N], weight: u8, feature: &Feature
     }
 }
 
-/// One value dimension of four tokens; no tokens, no values.
+/// One value dimension of four tokens; zero without tokens.
 #[inline]
 #[must_use]
 pub fn value_word(values: Option<[i8; QUAD]>) -> u32 {
@@ -183,8 +183,8 @@ pub fn value_word(values: Option<[i8; QUAD]>) -> u32 {
 /// Σ p·v over tokens, of attention weights (0…8,191) and values (−127…127), for each value
 /// dimension (as many as there are `sums`) and each query of the tile.
 ///
-/// `values` holds for each four tokens a word a dimension, see [`value_word`]. Sums fit
-/// for up to 2,064 tokens.
+/// For each four tokens, `values` holds one word per dimension; see [`value_word`]. Sums fit for up
+/// to 2,064 tokens.
 pub fn mix(mixture: &[Mixture], values: &[u32], _queries: usize, sums: &mut [Lanes<i32>]) {
     sums.fill([0; LANES]);
     for (mixture, values) in mixture.iter().zip(values.chunks_exact(sums.len().max(1))) {

@@ -40,7 +40,7 @@ pub(super) fn dense_groups<const FULL: bool>(
     }
 }
 
-/// Rows that share the interleaving of features, each with a weight a feature.
+/// Rows that share the interleaving of features, each with one weight per feature.
 #[inline(never)]
 fn dense_group<const FULL: bool, const N: usize>(
     weights: [&[u8]; N],

@@ -1,5 +1,5 @@
-//! A feature is one vector of eight tokens in 16 bits, so that nothing has to be widened
-//! where a weight meets it.
+//! A feature is one vector of eight tokens in 16 bits, so that nothing has to be widened for a
+//! product.
 #![allow(unsafe_code, reason = "vectors from and to arrays of their size")]
 
 use core::arch::wasm32::{v128, v128_load, v128_store};
@@ -19,7 +19,7 @@ pub fn set_grain(feature: &mut Feature, grain: usize, lanes: [i8; GRAIN]) {
 
 /// The upper byte of each step of 16 bits, rounded to nearest, ties up.
 ///
-/// Steps of lanes without a token are any: there the sum may wrap.
+/// Steps of lanes without a token may have any value: there the sum may wrap.
 pub fn pack(steps: &[Lanes<i16>], features: &mut [Feature]) {
     for (feature, steps) in features.iter_mut().zip(steps) {
         *feature = steps.map(|step| step.wrapping_add(128) >> 8);

@@ -1,8 +1,8 @@
 //! What `simd128` adds to WebAssembly: the passes of [`floats`], a vector of four
 //! lanes at once.
 //!
-//! The same operations on the same numbers in the same order, so the same bits: nothing
-//! here is relaxed, and a product is rounded before it is added to.
+//! The same operations on the same numbers in the same order, so the same bits: nothing here uses
+//! relaxed SIMD, and a product is rounded before the addition.
 
 use core::arch::wasm32::{
     f32x4_add, f32x4_convert_i32x4, f32x4_mul, f32x4_pmin, f32x4_splat, f32x4_sub, i8x16_shuffle,
@@ -20,7 +20,7 @@ use crate::math;
 /// Grains of a tile with more than one.
 const BOTH: usize = LANES / GRAIN;
 
-/// Calls a pass for as many grains as have tokens.
+/// Calls a pass for the number of grains that have tokens.
 macro_rules! for_grains {
     ($tokens:expr, $pass:ident($($argument:expr),*)) => {
         if $tokens > GRAIN {
@@ -66,7 +66,7 @@ fn largest_of_grains<const N: usize>(x: &[Lanes<f32>]) -> Lanes<u32> {
 
 /// See [`floats::quantize`].
 pub fn quantize(x: &[Lanes<f32>], inverses: &Lanes<f32>, tokens: usize, features: &mut [Feature]) {
-    // A feature is what a step is: 16 bits a token.
+    // A feature has the form of a step: 16 bits per token.
     round(x, inverses, tokens, features);
 }
 
@@ -88,7 +88,7 @@ fn bytes_of_grains<const N: usize>(
     let inverses = load::<f32, N>(inverses);
     for (bytes, x) in bytes.iter_mut().zip(x) {
         let (low, high) = ends(zip(load(x), inverses, nearest));
-        // The low byte of each lane, as `math::nearest_byte` has it.
+        // The low byte of each lane, as in `math::nearest_byte`.
         let lanes =
             i8x16_shuffle::<0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28>(low, high);
         let lanes = i64x2_extract_lane::<0>(lanes).to_le_bytes();
@@ -105,7 +105,7 @@ fn round_grains<const N: usize>(x: &[Lanes<f32>], inverses: &Lanes<f32>, steps: 
     let inverses = load::<f32, N>(inverses);
     for (steps, x) in steps.iter_mut().zip(x) {
         let (low, high) = ends(zip(load(x), inverses, nearest));
-        // The low 16 bits of each lane, as `math::nearest_half` has them.
+        // The low 16 bits of each lane, as in `math::nearest_half`.
         let lanes = i16x8_shuffle::<0, 2, 4, 6, 8, 10, 12, 14>(low, high);
         store(steps, [lanes]);
     }
@@ -140,7 +140,7 @@ fn transposed(a: v128, b: v128, c: v128, d: v128) -> [v128; 2] {
             i16x8_splat(LARGEST_WEIGHT),
         )
     };
-    // What does not fit into 16 bits is held within them, and then within the bounds.
+    // Values that do not fit into 16 bits are saturated, and then clamped to the bounds.
     let front = bounded(i16x8_narrow_i32x4(a, b));
     let back = bounded(i16x8_narrow_i32x4(c, d));
     [
@@ -256,7 +256,7 @@ fn gelu_grains<const N: usize>(x: &mut [Lanes<f32>]) {
 #[inline]
 fn gelu_of(x: v128) -> v128 {
     let [end, a, b, c, d] = math::GELU.map(|number| f32x4_splat(number));
-    // The first where the second is not below it, as where |x| is no number.
+    // The first if the second is not below it, as when |x| is NaN.
     let t = f32x4_pmin(end, magnitude(x));
     let left = f32x4_sub(end, t);
     let bump = f32x4_add(c, f32x4_mul(t, d));

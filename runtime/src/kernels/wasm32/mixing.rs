@@ -21,7 +21,7 @@ pub fn mix(mixture: &[Mixture], values: &[u32], queries: usize, sums: &mut [Lane
     }
 }
 
-/// Up to four dimensions; `values` begins with theirs, `stride` words a quad of tokens.
+/// Up to four dimensions; `values` begins with theirs, `stride` words per quad of tokens.
 #[inline(never)]
 fn mix_group<const FULL: bool>(
     mixture: &[Mixture],

@@ -134,7 +134,7 @@ fn other_rows<const FULL: bool, const N: usize>(
             RowWeights::Bitmap { bits, weights } => bitmap_row::<FULL, N>(bits, weights, tiles),
             RowWeights::Blocks2(blocks) => blocks2_row::<FULL, N>(blocks, tiles),
             RowWeights::Blocks4(blocks) => blocks4_row::<FULL, N>(blocks, tiles),
-            // A cut row; the rest is none of this function's.
+            // A cut row; other rows are not handled by this function.
             RowWeights::DeltaU8(_) | RowWeights::Dense(_) => continue,
         };
         row_sums.store(&mut sums, row);
@@ -188,7 +188,7 @@ fn delta_row<const FULL: bool, const N: usize>(
     let mut at = tiles.map(<[Feature]>::as_ptr);
     let (twos, last) = pairs.as_chunks();
     for two @ &[step, _, next, _] in twos {
-        // SAFETY: four bytes are read of four.
+        // SAFETY: four bytes are read, and there are four.
         let weights = unsafe { v128_load32_splat(two.as_ptr().cast()) };
         // A weight is the upper byte of its 16 bits.
         let weights = i16x8_shr(weights, 8);
@@ -261,8 +261,8 @@ fn bitmap_row<const FULL: bool, const N: usize>(
         rest = after;
         let (twos, last) = now.as_chunks();
         for &weights in twos {
-            // SAFETY: `Model::open` checked that every bit that is set is of a column of
-            // the matrix, and `multiply` that there are as many features.
+            // SAFETY: `Model::open` checked that every set bit belongs to a column of the matrix,
+            // and `multiply` that there are as many features.
             unsafe { sums.accumulate(two(weights), tiles, next(), next()) };
         }
         if let &[weight] = last {
@@ -288,7 +288,7 @@ fn blocks2_row<const FULL: bool, const N: usize>(
     let mut at = tiles.map(<[Feature]>::as_ptr);
     for block in blocks.as_chunks::<3>().0 {
         let [step, weights @ ..] = block;
-        // SAFETY: two bytes are read of two.
+        // SAFETY: two bytes are read, and there are two.
         let weights = unsafe { v128_load16_splat(weights.as_ptr().cast()) };
         let weights = i16x8_extend_low_i8x16(weights);
         for (sums, at) in row.0.iter_mut().zip(&mut at) {
@@ -312,7 +312,7 @@ fn blocks4_row<const FULL: bool, const N: usize>(
     let mut at = tiles.map(<[Feature]>::as_ptr);
     for block in blocks.as_chunks::<5>().0 {
         let [step, weights @ ..] = block;
-        // SAFETY: four bytes are read of four.
+        // SAFETY: four bytes are read, and there are four.
         let weights = unsafe { v128_load32_splat(weights.as_ptr().cast()) };
         let weights = i16x8_extend_low_i8x16(weights);
         let front = i32x4_shuffle::<0, 0, 0, 0>(weights, weights);

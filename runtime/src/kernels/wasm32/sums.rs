@@ -1,4 +1,4 @@
-//! Sums of products of four tokens a vector, and the features as one instruction reads them.
+//! Sums of products of four tokens per vector, and the features as one instruction reads them.
 //!
 //! Two features are interleaved, token by token; then `i32x4.dot_i16x8_s` is
 //! w₀·x₀ + w₁·x₁ of four tokens, exactly.
@@ -38,10 +38,10 @@ impl<const FULL: bool> Sums<FULL> {
         }
     }
 
-    /// [`Sums::accumulate`] of features that lie there.
+    /// [`Sums::accumulate`] of features at these pointers.
     ///
     /// # Safety
-    /// There are features.
+    /// The pointers are to features.
     #[inline]
     pub(super) unsafe fn accumulate_at(
         &mut self,

@@ -1,7 +1,7 @@
 //! The features of up to four tiles side by side, and their sums.
 //!
-//! A register holds one feature of four tiles, or, for two tiles, two features. Four such
-//! registers are transposed, so that four bytes of a token lie together, and
+//! A register holds one feature of four tiles, or, for two tiles, two features. Four such registers
+//! are transposed, so that four bytes of a token are adjacent, and
 //!
 //! ```text
 //! |w| · (x, its sign changed where w < 0)   vpmaddubsw: sums of two in 16 bits, ≤ 2 · 127²
@@ -27,13 +27,13 @@ use core::mem::MaybeUninit;
 use crate::kernels::portable::scalar::Feature;
 use crate::kernels::tile::Tile;
 
-/// Features of `N` tiles side by side: those of a column lie at its number times `N`, which
-/// is called its place.
+/// Features of `N` tiles side by side: those of a column are at its number times `N`, which is
+/// called its place.
 #[derive(Clone, Copy)]
 pub(super) struct Columns<'f, const N: usize>(&'f [[Feature; N]]);
 
 impl<'f, const N: usize> Columns<'f, N> {
-    /// Nothing where a tile has fewer than `cols` features, or `memory` has.
+    /// `None` if a tile or `memory` has fewer than `cols` features.
     #[target_feature(enable = "avx2")]
     pub(super) fn side_by_side(
         tiles: &[Tile<'_, Feature>],
@@ -41,7 +41,7 @@ impl<'f, const N: usize> Columns<'f, N> {
         memory: &'f mut [MaybeUninit<[Feature; N]>],
     ) -> Option<Self> {
         let memory = memory.get_mut(..cols)?;
-        // The first stands for those that are missing.
+        // The first is used for missing tiles.
         let mut features = [tiles.first()?.features.get(..cols)?; N];
         for (features, tile) in features.iter_mut().zip(tiles) {
             *features = tile.features.get(..cols)?;
@@ -54,11 +54,11 @@ impl<'f, const N: usize> Columns<'f, N> {
             }
             wide.write(column_features);
         }
-        // SAFETY: all were written.
+        // SAFETY: all elements were written.
         Some(Self(unsafe { memory.assume_init_ref() }))
     }
 
-    /// The features of a group of columns, by their places; of eight columns and two tiles the
+    /// The features of a group of columns, by their places; for eight columns and two tiles, the
     /// upper half of each register holds those of the last four columns.
     ///
     /// # Safety
@@ -72,8 +72,8 @@ impl<'f, const N: usize> Columns<'f, N> {
         let (low, high) = places.split_at(4);
         for (register, (at, &place)) in group.iter_mut().zip(low.iter().enumerate()) {
             debug_assert!(place / N < self.0.len());
-            // SAFETY: the caller's promise: `N` features lie from the place of a column on,
-            // and those are what is read.
+            // SAFETY: the caller's promise: `N` features begin at the place of a column, and only
+            // those are read.
             *register = unsafe {
                 match high.get(at) {
                     None => first.add(place).cast::<__m256i>().read_unaligned(),
@@ -88,8 +88,8 @@ impl<'f, const N: usize> Columns<'f, N> {
     }
 }
 
-/// The weights of a group as the tokens have them: of eight, the upper half of the register
-/// has the last four.
+/// The weights of a group, repeated for each token; of eight weights, the upper half of the
+/// register has the last four.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn repeated<const GROUP: usize>(weights: [u8; GROUP]) -> __m256i {
@@ -103,7 +103,7 @@ pub(super) fn repeated<const GROUP: usize>(weights: [u8; GROUP]) -> __m256i {
     }
 }
 
-/// Four bytes that fill the lower half of a register, and four for the upper.
+/// Four bytes that fill the lower half of a register, and four that fill the upper.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn of_halves(low: [u8; 4], high: [u8; 4]) -> __m256i {
@@ -111,8 +111,8 @@ pub(super) fn of_halves(low: [u8; 4], high: [u8; 4]) -> __m256i {
     _mm256_setr_epi32(low, low, low, low, high, high, high, high)
 }
 
-/// Sums of a row, as transposing leaves the tokens: 0…3 and 4…7 of the first and third half
-/// register's tile, then of the second and fourth's.
+/// Sums of a row, in the order of tokens that transposing leaves: 0…3 and 4…7 of the first and
+/// third half register's tile, then of the second and fourth's.
 pub(super) struct Sums([__m256i; 4]);
 
 impl Sums {
@@ -143,7 +143,7 @@ impl Sums {
         }
     }
 
-    /// Sums of each of `N` tiles, one a token.
+    /// Sums of each of `N` tiles, one per token.
     #[inline]
     #[target_feature(enable = "avx2")]
     pub(super) fn of_tiles<const N: usize>(self) -> [__m256i; N] {

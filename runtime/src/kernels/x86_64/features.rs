@@ -1,7 +1,7 @@
-//! The features of one tile as AVX2 reads them, and what multiplies them.
+//! The features of one tile as AVX2 reads them, and their products.
 //!
-//! The 32 bytes of four features are transposed, so that the four bytes of a token lie
-//! together. Then
+//! The 32 bytes of four features are transposed, so that the four bytes of a token are adjacent.
+//! Then
 //!
 //! ```text
 //! |x| · (w, its sign changed where x < 0)   vpmaddubsw: sums of two in 16 bits, ≤ 2 · 127²
@@ -24,7 +24,7 @@ use core::arch::x86_64::{
 
 use crate::kernels::portable::scalar::Feature;
 
-/// Features of a tile, at least one a column.
+/// Features of a tile, at least one per column.
 #[derive(Clone, Copy)]
 pub(super) struct Features<'f>(&'f [Feature]);
 
@@ -61,7 +61,7 @@ impl<'f> Features<'f> {
     /// As many features from `column` on as `T` has room for.
     ///
     /// # Safety
-    /// All of them must be there.
+    /// All of them must exist.
     #[inline]
     pub(super) unsafe fn read<T: bytemuck::Pod>(self, column: usize) -> T {
         debug_assert!((column + size_of::<T>() / size_of::<Feature>()) <= self.0.len());
@@ -82,8 +82,8 @@ pub(super) fn transposed(features: __m256i) -> __m256i {
     _mm256_shuffle_epi8(_mm256_permutevar8x32_epi32(features, halves), within)
 }
 
-/// Σ w·x of each token, of transposed features, their magnitudes, and four weights that
-/// each token has.
+/// Σ w·x of each token, from transposed features, their magnitudes, and four weights repeated for
+/// each token.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn products(magnitudes: __m256i, features: __m256i, weights: __m256i) -> __m256i {

@@ -1,7 +1,7 @@
 //! The passes of `floats` with AVX2: eight tokens in one register.
 //!
-//! Within a lane the same operations in the same order, each rounded by itself: no fused
-//! multiplication and addition. Lanes without a token are computed with the others.
+//! Within a lane the same operations in the same order, each rounded separately: no fused
+//! multiply-add. Lanes without a token are computed with the others.
 
 use core::arch::x86_64::{
     __m128i, __m256, __m256i, _CMP_GE_OQ, _mm_unpacklo_epi32, _mm_unpacklo_epi64, _mm256_add_epi16,

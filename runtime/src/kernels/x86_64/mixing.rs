@@ -22,7 +22,7 @@ pub(super) fn mix(mixture: &[Mixture], values: &[u32], _queries: usize, sums: &m
     }
 }
 
-/// [`mix`] for `N` value dimensions of `width`, from `first` on.
+/// [`mix`] for `N` value dimensions of `width`, starting at `first`.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn mix_dimensions<const N: usize>(

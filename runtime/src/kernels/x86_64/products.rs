@@ -1,9 +1,9 @@
 //! Products of one tile with AVX2: eight tokens in one register, four weights of a row at
 //! once.
 //!
-//! Rows with a weight for each column, and blocks of four, meet four transposed features.
-//! Weights that lie anywhere meet their features in twos, widened to 16 bits, in one
-//! vpmaddwd.
+//! Rows with a weight for each column, and blocks of four, are multiplied with four transposed
+//! features. Scattered weights are multiplied in pairs with their features, widened to 16 bits, in
+//! one vpmaddwd.
 
 #![allow(
     unsafe_code,
@@ -21,7 +21,7 @@ use super::features::{Features, filled_up, interleaved, products, transposed, wi
 use crate::kernels::portable::scalar::{self, Feature};
 use crate::kernels::tile::{Lanes, Tile};
 
-/// Weights that meet their features at once.
+/// Weights that are multiplied at once.
 const GROUP: usize = 4;
 /// Rows of bytes that share the transposed features.
 const ROWS: usize = 4;
@@ -63,7 +63,7 @@ pub(super) fn multiply(rows: &Rows<'_>, tile: &Tile<'_, Feature>, sums: &mut [La
     }
 }
 
-/// Rows of a matrix in the dense layout, those that follow each other together.
+/// Rows of a matrix in the dense layout, consecutive ones together.
 #[target_feature(enable = "avx2")]
 fn stored_rows(rows: &Rows<'_>, tile: &Tile<'_, Feature>, mut sums: &mut [Lanes<i32>]) {
     let mut weights = rows.bytes().weights;
@@ -114,7 +114,7 @@ pub(super) fn dense(
     }
 }
 
-/// See [`scalar::dense_row`]; up to four rows that follow each other.
+/// See [`scalar::dense_row`]; up to four consecutive rows.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn dense_rows(weights: &[u8], cols: usize, tile: &[Feature]) -> [__m256i; ROWS] {
@@ -123,7 +123,7 @@ fn dense_rows(weights: &[u8], cols: usize, tile: &[Feature]) -> [__m256i; ROWS] 
     let Some(first) = rows.next() else {
         return sums;
     };
-    // The first stands for those that are missing.
+    // The first is used for missing rows.
     let second = rows.next().unwrap_or(first);
     let third = rows.next().unwrap_or(first);
     let (a, last_of_a) = first.as_chunks::<GROUP>();
@@ -191,7 +191,7 @@ unsafe fn delta_row(pairs: &[u8], features: Features<'_>) -> __m256i {
     let mut column = 0;
     let (groups, last) = pairs.as_chunks::<4>();
     for group in groups {
-        // By reference: each step is a load of its own, and so are the weights.
+        // By reference: each step is loaded separately, and so are the weights.
         let &[first_step, _, second_step, _] = group;
         let first = column + usize::from(first_step);
         column = first + usize::from(second_step);

@@ -1,8 +1,8 @@
-//! Products of sparse rows with up to four tiles at once, with AVX2: what a weight costs
-//! beside its products is paid once for 32 tokens.
+//! Products of sparse rows with up to four tiles at once, with AVX2: the cost of a weight besides
+//! its products is paid once for 32 tokens.
 //!
-//! The features of the tiles are laid side by side first ([`Columns`]). Weights that are
-//! left over form a group with zeros.
+//! The features of the tiles are first laid side by side ([`Columns`]). Leftover weights form a
+//! group with zeros.
 
 #![allow(
     unsafe_code,
@@ -23,7 +23,7 @@ use super::{floats, products};
 use crate::kernels::portable::scalar::Feature;
 use crate::kernels::tile::{Lanes, Tile};
 
-/// Columns for which there is room on the stack: 64 KiB for four tiles.
+/// Most columns for which there is room on the stack: 64 KiB for four tiles.
 const LONGEST: usize = 2048;
 
 /// Multiplies and scales back at most four tiles; `output` is `[tiles, rows]`.
@@ -54,7 +54,7 @@ pub(super) fn project_tiles(
     }
 }
 
-/// Of `N` tiles, a `GROUP` of weights at once; false where columns are too many.
+/// For `N` tiles, a `GROUP` of weights at once; false if there are too many columns.
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 fn project_wide<const N: usize, const GROUP: usize>(
     rows: &Rows<'_>,
@@ -69,7 +69,7 @@ fn project_wide<const N: usize, const GROUP: usize>(
     true
 }
 
-/// A function of its own, so that features are found from a register and not from the stack.
+/// A separate function, so that features are addressed from a register and not from the stack.
 #[inline(never)]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 fn project_rows<const N: usize, const GROUP: usize>(
@@ -173,7 +173,7 @@ unsafe fn delta_group<const N: usize, const GROUP: usize>(
     sums.add(group, _mm256_shuffle_epi8(both, upper));
 }
 
-/// Adds Σ w·x of a weight for each bit that is set.
+/// Adds Σ w·x of a weight for each set bit.
 ///
 /// # Safety
 /// Every column must be one of the matrix.
@@ -212,7 +212,7 @@ unsafe fn bitmap_row<const N: usize, const GROUP: usize>(
             for place in places.iter_mut().take(last.len()).skip(1) {
                 *place = next();
             }
-            // SAFETY: likewise; the first column stands for those that are missing.
+            // SAFETY: likewise; the first column is used for missing ones.
             let group = unsafe { columns.read(places) };
             sums.add(group, repeated::<GROUP>(filled_up(last)));
         }

@@ -1,4 +1,4 @@
-//! The context: what the heads read, side by side, as int8 with one scale a token.
+//! The context: what the heads read, side by side, as int8 with one scale per token.
 
 use core::array;
 use core::ops::Range;
@@ -10,8 +10,8 @@ use crate::math;
 use crate::plan::{AttentionBuffers, part, part_mut};
 use crate::quantizer::{LARGEST, Quantizer};
 
-/// The context of a block of tiles, in `features`, as W_O reads it. `context` is
-/// `[tiles, width]`, `largest` holds the largest magnitude of each token's.
+/// The context of a block of tiles, in `features`, as W_O reads it. `context` is `[tiles, width]`,
+/// `largest` holds the largest magnitude of each token's context.
 #[inline]
 pub(super) fn context_tiles<'f>(
     residual: &Residual<'_>,
@@ -41,9 +41,9 @@ pub(super) fn context_tiles<'f>(
     })
 }
 
-/// What one head read for one tile, from `projected` at `at` into its columns of the context:
-/// int8 with one scale a token for all heads. Where a head's values are larger than those
-/// before it, the latter are rounded again to the larger scale.
+/// Moves what one head read for one tile from `projected` at `at` into its columns of the context:
+/// int8 with one scale per token for all heads. If a head's values are larger than those of the
+/// heads before it, the latter are rounded again to the larger scale.
 #[inline(never)]
 pub(super) fn add_to_context(
     residual: &Residual<'_>,

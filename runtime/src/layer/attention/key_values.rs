@@ -10,11 +10,11 @@ use crate::quantizer::{LARGEST, Quantizer};
 /// Where the keys and values of a layer come from.
 ///
 /// Every source leaves them in [`KeyValues`](crate::plan::KeyValues), which is all that the
-/// arithmetic of attention reads: earlier tokens from a cache, or the tokens of an encoder,
-/// are variants to add here.
+/// arithmetic of attention reads. Earlier tokens from a cache, or the tokens of an encoder, would
+/// be variants here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum KeySource {
-    /// The tokens that ask: self-attention, each token over all.
+    /// The tokens of the queries: self-attention, each token over all.
     OwnTokens,
 }
 
@@ -25,10 +25,10 @@ pub(super) fn rows_after_queries<'a>(head: &Matrix<'a>) -> Rows<'a> {
     rows
 }
 
-/// Keys and values of one head, of their rows, for a block of tiles, quantised with one scale
-/// a token each.
+/// Computes keys and values of one head, from their rows, for a block of tiles, quantised with one
+/// scale per token each.
 ///
-/// Keys lie token by token, values as the mixing reads them.
+/// Keys are stored token by token, values as the mixing reads them.
 pub(super) fn keys_and_values(
     head: &Matrix<'_>,
     rows: &Rows<'_>,
@@ -45,7 +45,7 @@ pub(super) fn keys_and_values(
     }
 }
 
-/// Keys and values of one tile, which lie in `projected` from `at` on.
+/// Keys and values of one tile, which are in `projected` from `at` onwards.
 #[inline(never)]
 fn store_keys_and_values(
     head: &Matrix<'_>,
@@ -92,7 +92,7 @@ fn store_keys_and_values(
     }
 }
 
-/// Copies lanes to `values` from `start` on, as many as there is room for.
+/// Copies lanes to `values` from `start` onwards, as many as there is room for.
 fn set(values: &mut [f32], start: usize, lanes: &Lanes<f32>) {
     let after = values.get_mut(start..).unwrap_or(&mut []);
     for (value, lane) in after.iter_mut().zip(lanes) {

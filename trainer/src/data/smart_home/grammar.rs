@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-/// Phrasings, what stands around them, and what fills their slots.
+/// Phrasings, what surrounds them, and what fills their slots.
 #[derive(Deserialize)]
 pub(super) struct Grammar {
     /// Before a command.
@@ -14,7 +14,7 @@ pub(super) struct Grammar {
     pub(super) calls: Held,
     /// After either.
     pub(super) suffixes: Held,
-    /// What may stand for `{name}`.
+    /// What may replace `{name}`.
     pub(super) slots: BTreeMap<String, Held>,
     /// The classes, [`super::OUT_OF_SCOPE`] last.
     pub(super) intents: Vec<Intent>,

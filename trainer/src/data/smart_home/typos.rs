@@ -11,7 +11,7 @@ const SHORTEST: usize = 4;
 const KEY_ROWS: [&str; 3] = ["qwertyuiop", "asdfghjkl", "zxcvbnm"];
 
 /// The text with one slip in one of its longer words: two letters swapped, one left
-/// out, one doubled, or the key beside it. Without such a word the text as it is.
+/// out, one doubled, or the key next to it. Without such a word the text as it is.
 pub(super) fn with_typo(generator: &mut ChaCha8Rng, text: &str) -> String {
     let mut words: Vec<Vec<char>> = text.split(' ').map(|word| word.chars().collect()).collect();
     let long =

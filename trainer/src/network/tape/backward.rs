@@ -87,7 +87,7 @@ impl Walk {
         self.waiting[place].push(gradient);
     }
 
-    /// From the gradients of the result, which add up, to those of what was read.
+    /// From the gradients of the result, which are added up, to those of what was read.
     fn back(&mut self, step: &Step, gradients: Vec<Tensor>) -> Result<()> {
         match step {
             Step::Parameter(_) => bail!("no operation makes a parameter"),
@@ -161,7 +161,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Gives what a LayerNorm read its gradients.
+    /// Sends gradients to what a LayerNorm read.
     fn normalized(&mut self, norm: &Normalized, gradients: &[Tensor]) -> Result<NormGradients> {
         let Normalized { x, gain, .. } = norm;
         let (x_value, gain_value) = (&x.value, &gain.value);

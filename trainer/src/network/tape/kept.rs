@@ -8,7 +8,7 @@ use super::{Node, Noted, Place, Step, Tape};
 use crate::network::parameter::Parameter;
 
 impl Tape {
-    /// What was multiplied with `weight`, all columns of it.
+    /// What was multiplied by `weight`, all its columns.
     #[must_use]
     pub fn input_of(&self, weight: &Parameter) -> Option<&Tensor> {
         let id = weight.value.id();
@@ -33,7 +33,7 @@ impl Tape {
         named.collect()
     }
 
-    /// Numbers in what is kept, and in those of `nodes` that are not.
+    /// How many numbers are in what is kept, and in those of `nodes` that are not.
     pub(in crate::network) fn count_with<'n>(
         &'n self,
         nodes: impl Iterator<Item = &'n Node>,
@@ -43,7 +43,7 @@ impl Tape {
         kept.values().map(|it| it.elem_count() as u64).sum()
     }
 
-    /// Numbers of the gradients that a backward makes in each part of the network, with
+    /// How many numbers the gradients have that a backward makes in each part of the network, with
     /// those that arrive there from two sides.
     #[must_use]
     pub fn gradients_by_scope(&self) -> Vec<u64> {

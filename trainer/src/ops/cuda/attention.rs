@@ -10,7 +10,7 @@ use crate::ops::{Heads, Lifetime, Sequences};
 const TILE: usize = 64;
 const THREADS: u32 = 128;
 
-/// Rows are read in fours.
+/// Rows are read four values at a time.
 const FOUR: usize = 4;
 
 fn source(heads: Heads) -> Source {
@@ -19,7 +19,7 @@ fn source(heads: Heads) -> Source {
     }
 }
 
-/// A block a tile, head and sequence, with two tiles in shared memory.
+/// One block per tile, head and sequence, with two tiles in shared memory.
 fn blocks(kernel: &Kernel, heads: Heads, sequences: &Sequences) -> Result<LaunchConfig> {
     let pitch = heads.width.next_multiple_of(8) + 4;
     let bytes = size(2 * TILE * pitch * size_of::<f32>())?;

@@ -1,5 +1,5 @@
-//! Which groups of weights go, chosen on the GPU: the choice of [`crate::ops::keep_best`], to
-//! the weight.
+//! Which groups of weights are removed, chosen on the GPU: exactly the choice of
+//! [`crate::ops::keep_best`].
 //!
 //! Scores, masks and the choice remain on the device; histograms of
 //! [`crate::ops::selection`] go to the host.
@@ -12,7 +12,7 @@ use crate::ops::selection::{self, Selection};
 use crate::ops::{Candidates, Choice, Chosen, Costs};
 use crate::recipe::ScoreKind;
 
-/// Chooses; nothing where no more weights are there than those to leave.
+/// Chooses; `None` where there are no more weights than those to keep.
 ///
 /// # Errors
 /// When a tensor is not a contiguous `f32` matrix on one GPU.
@@ -77,7 +77,7 @@ pub(in crate::ops) fn keep_best(matrices: &[Candidates], choice: Choice) -> Resu
     let mut nonzeros = None;
     let mut last = u64::MAX;
     let mut kept = 0;
-    // Without room for one group all of them go.
+    // Without room for one group all of them are removed.
     let limit = choice.kept.checked_sub(choice.width);
     let mut selection = Selection::new(limit.map_or(0, |limit| limit as u64));
     let histogram_of = kernel(device, Source::General, "group_histogram")?;

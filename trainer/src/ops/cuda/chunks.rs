@@ -1,9 +1,9 @@
 //! Memory for what kernels write, cut from large pieces.
 //!
-//! A step makes some two hundred tensors, and to ask the driver for each, and to give it back,
-//! takes as long as to launch a kernel: in a small network the GPU waits for that. A tensor of
-//! a chunk is a view of it. Nothing is written over: a chunk's memory goes back when the last
-//! of its tensors does, so tensors that live long have chunks of their own.
+//! A step makes about two hundred tensors. Getting the memory of each from the driver, and giving
+//! it back, takes as long as launching a kernel: in a small network the GPU waits for that. A
+//! tensor of a chunk is a view of it. Nothing is overwritten: a chunk's memory is freed when the
+//! last of its tensors is, so long-lived tensors have chunks of their own.
 
 use core::cell::RefCell;
 
@@ -32,7 +32,7 @@ thread_local! {
     static CHUNKS: RefCell<[Option<Chunk>; 2]> = const { RefCell::new([None, None]) };
 }
 
-/// A tensor whose values a kernel is to write, all of them, before any is read.
+/// A tensor, all values of which a kernel is to write before any is read.
 pub(super) fn fresh(
     device: &CudaDevice,
     shape: impl Into<Shape>,

@@ -1,4 +1,4 @@
-//! Launches that have a thread a value: biases, activations, rounding.
+//! Launches with one thread per value: biases, activations, rounding.
 
 use candle_core::{Result, Tensor};
 
@@ -62,7 +62,7 @@ pub(in crate::ops) fn activation(x: &Tensor, kind: ActivationKind) -> Result<Ten
     Ok(y)
 }
 
-/// See [`crate::ops::bias_and_activate`]; what `product` holds gets the bias.
+/// See [`crate::ops::bias_and_activate`]; the bias is added to `product` in place.
 pub(in crate::ops) fn bias_and_activate(
     product: &Tensor,
     bias: &Tensor,
@@ -71,7 +71,7 @@ pub(in crate::ops) fn bias_and_activate(
     let device = device_of(product)?;
     let (rows, width) = product.dims2()?;
     let y = fresh(device, (rows, width), Lifetime::Step)?;
-    // Fresh from a product, nobody else has it.
+    // Fresh from a product: nothing else uses it.
     let (x, bias) = (address(product, rows * width)?, address(bias, width)?);
     let to = address(&y, rows * width)?;
     let (count, cols) = (size(rows * width)?, size(width)?);

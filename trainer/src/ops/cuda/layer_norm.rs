@@ -18,10 +18,10 @@ const BLOCKS: usize = 264;
 #[repr(C)]
 struct Addends([u64; MOST_ADDENDS]);
 const MOST_ADDENDS: usize = 3;
-// SAFETY: a kernel takes it by value, as it lies in memory.
+// SAFETY: a kernel takes it by value, as it is in memory.
 unsafe impl DeviceRepr for Addends {}
 
-/// Rows of one width, a warp each.
+/// Rows of one width, one warp each.
 struct Rows {
     source: Source,
     count: u32,
@@ -77,7 +77,7 @@ pub(in crate::ops) fn layer_norm(
     Ok(y)
 }
 
-/// See [`crate::ops::add_and_normalize`]; what `product` holds becomes the sum.
+/// See [`crate::ops::add_and_normalize`]; `product` becomes the sum.
 pub(in crate::ops) fn add_and_normalize(
     [product, bias, residual, gain, shift]: [&Tensor; 5],
     epsilon: f32,
@@ -86,7 +86,7 @@ pub(in crate::ops) fn add_and_normalize(
     let (count, width) = product.dims2()?;
     let rows = Rows::new(count, width)?;
     let y = fresh(device, (count, width), Lifetime::Step)?;
-    // Fresh from a product, nobody else has it.
+    // Fresh from a product: nothing else uses it.
     let (sum, residual) = (
         address(product, count * width)?,
         address(residual, count * width)?,

@@ -11,7 +11,7 @@ use crate::ops::Lifetime;
 const THREADS: u32 = 1024;
 
 /// Adds `weight`·CE(`scale`·logits, targets) to both sums; or, where `targets` are the
-/// logits of a teacher, softmax(`scale`·targets) is what is aimed at.
+/// logits of a teacher, softmax(`scale`·targets) is the target.
 pub(in crate::ops) fn add_cross_entropy(
     [value, grad_logits]: [&Tensor; 2],
     [logits, targets]: [&Tensor; 2],

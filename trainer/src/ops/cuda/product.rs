@@ -12,7 +12,7 @@ use half::bf16;
 use super::{address, device_of, fresh};
 use crate::ops::Lifetime;
 
-/// A matrix as cuBLAS, which counts down columns, is to read it: what it gets is the transpose.
+/// A matrix for cuBLAS, which counts down columns, and so reads the transpose.
 struct Operand {
     /// Of its first value.
     address: u64,
@@ -79,8 +79,9 @@ pub(in crate::ops) fn product([left, right]: [&Tensor; 2], lifetime: Lifetime) -
     let (one, zero) = (1.0_f32, 0.0_f32);
     let blas = device.cublas_handle();
     // SAFETY: both operands are of one type, the left with as many columns as the right has rows,
-    // which the caller has checked; their strides are those of whole matrices within their storages; `to` has room for m · n values, and a sum without a multiple of what is there does not
-    // read it.
+    // which the caller has checked; their strides are those of whole matrices within their
+    // storages; `to` has room for m · n values, and with a factor of zero for its old values they
+    // are not read.
     unsafe {
         result::gemm_ex(
             *blas.handle(),

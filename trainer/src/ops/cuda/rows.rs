@@ -1,4 +1,4 @@
-//! Launches that have a block a row: rows of a table by number, and means of sequences.
+//! Launches with one block per row: rows of a table by number, and means of sequences.
 
 use std::sync::{Arc, OnceLock};
 
@@ -64,12 +64,12 @@ pub(in crate::ops) fn rows_backward(
     Ok(tensor(grad_table, device, (table_rows, width)))
 }
 
-/// Offsets of [`Sequences`] on a GPU, once they are there, with its number: every layer reads
-/// them twice.
+/// Offsets of [`Sequences`] on a GPU, once they have been copied there, with its number: every
+/// layer reads them twice.
 #[derive(Clone, Debug, Default)]
 pub(in crate::ops) struct Uploaded(Arc<OnceLock<(usize, Arc<CudaSlice<u32>>)>>);
 
-/// Where sequences lie does not depend on it.
+/// Sequences are equal whether they have been copied or not.
 impl PartialEq for Uploaded {
     fn eq(&self, _: &Self) -> bool {
         true
@@ -107,7 +107,7 @@ pub(in crate::ops) fn mean_backward(gradient: &Tensor, sequences: &Sequences) ->
     a_block_each(gradient, sequences, "mean_rows_backward", shape)
 }
 
-/// A launch of a block for each sequence.
+/// A launch with one block per sequence.
 fn a_block_each(
     x: &Tensor,
     sequences: &Sequences,

@@ -10,7 +10,7 @@ use crate::ops::{DeferredSums, Lifetime};
 /// Threads of a block: columns by rows.
 const BLOCK: (u32, u32) = (WARP, 8);
 
-/// How the rows of a matrix are parted: at least 64 rows each, and at most 64 parts.
+/// How the rows of a matrix are divided: at least 64 rows each, and at most 64 parts.
 pub(super) struct Parts {
     pub(super) count: usize,
     pub(super) rows_each: u32,
@@ -31,7 +31,7 @@ impl Parts {
     }
 }
 
-/// What a kernel finds in each part of the rows, `[parts, width]`, and the sums of that.
+/// What a kernel computes for each part of the rows, `[parts, width]`, and the sums of that.
 #[derive(Debug)]
 pub(in crate::ops) struct PartialSums {
     parts: Tensor,
@@ -52,7 +52,7 @@ impl PartialSums {
         })
     }
 
-    /// Where the parts go.
+    /// Where the parts are written.
     pub(super) fn address(&self) -> Result<u64> {
         address(&self.parts, self.parts.elem_count())
     }

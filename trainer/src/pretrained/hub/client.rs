@@ -4,8 +4,8 @@
 //! refs/main ──► commit ──► snapshots/COMMIT/config.json ──► blobs/DIGEST
 //! ```
 //! A checkpoint that is whole in the cache is opened without asking the hub. The client
-//! resumes a file that was cut off, but takes what it then has for whole; blobs have their
-//! digest for a name, so here every file is held to it, each time it is opened.
+//! resumes a file that was cut off, but assumes that the result is whole; blobs are named by their
+//! digest, so here every file is checked against it, each time it is opened.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -21,9 +21,9 @@ use crate::numbers::hex;
 use crate::pretrained::config::CONFIG;
 use crate::pretrained::{tensors, vocabulary};
 
-/// Tells where the cache is; read by the client too.
+/// Names the folder of the cache; the client reads it too.
 const HOME: &str = "HF_HOME";
-/// Goes before the token that is stored beside the cache.
+/// Takes precedence over the token that is stored next to the cache.
 const TOKEN: &str = "HF_TOKEN";
 
 pub(super) fn fetch(
@@ -104,7 +104,7 @@ impl<'n> Client<'n> {
         checked.ok().map(|()| commit)
     }
 
-    /// Fetches what is not there yet, and says of which commit.
+    /// Fetches what is missing, and returns the commit.
     fn fetch(&self, observer: &mut dyn FetchObserver) -> Result<String, PretrainedError> {
         let revision = &self.name.revision;
         let info = self.api.repo(self.repo(revision)).info();
@@ -133,8 +133,8 @@ impl<'n> Client<'n> {
         Ok(info.sha)
     }
 
-    /// Calls `provide` for each file that a checkpoint which has these files is read from;
-    /// after it the file is in `folder`.
+    /// Calls `provide` for each file that the checkpoint is read from, of those that it `has`;
+    /// after the call the file is in `folder`.
     fn each_file(
         &self,
         folder: &Path,
@@ -181,7 +181,7 @@ fn download(
     path: &Path,
     observer: &mut dyn FetchObserver,
 ) -> Result<(), Problem> {
-    // Where a damaged file stood nothing would be put.
+    // A damaged file would not be replaced.
     remove(path)?;
     let mut bytes = 0;
     let progress = Watched {
@@ -211,8 +211,8 @@ fn download(
     checked
 }
 
-/// Holds a file of the cache to the digest in the name of its blob: SHA-256 for large files,
-/// Git's SHA-1 for others. What a mirror or a system without links names otherwise passes.
+/// Checks a file of the cache against the digest in the name of its blob: SHA-256 for large files,
+/// Git's SHA-1 for others. A file that a mirror or a system without links names otherwise passes.
 fn check(path: &Path) -> Result<(), Problem> {
     let blob = fs::canonicalize(path)?;
     let expected = blob.file_name().unwrap_or_default().to_string_lossy();
@@ -255,7 +255,7 @@ struct Watched<'o> {
 }
 
 impl Progress for Watched<'_> {
-    /// The client calls this twice a file.
+    /// The client calls this twice per file.
     fn init(&mut self, size: usize, file: &str) {
         if *self.bytes == 0 {
             *self.bytes = size as u64;

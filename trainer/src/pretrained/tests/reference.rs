@@ -2,10 +2,10 @@
 
 use super::tiny::{EPSILON, HEADS, HIDDEN, INTERMEDIATE, LAYERS, Tiny};
 
-/// One vector a token.
+/// One vector per token.
 pub(crate) type Hidden = Vec<Vec<f32>>;
 
-/// The residual stream before each layer, and behind the last.
+/// The residual stream before each layer, and after the last.
 pub(crate) fn hidden_states(tiny: &Tiny, ids: &[u32], segments: Option<&[u32]>) -> Vec<Hidden> {
     let row = |name: &str, index: usize| -> Vec<f32> {
         let values = tiny.values(&format!("embeddings.{name}.weight"));

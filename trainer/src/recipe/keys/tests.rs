@@ -116,7 +116,7 @@ const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/method.md")
 const BEGIN: &str = "<!-- The keys of a recipe: begin -->\n";
 const END: &str = "<!-- The keys of a recipe: end -->\n";
 
-/// The tables of the document, one a section.
+/// The tables of the document, one per section.
 fn tables() -> String {
     let mut text = String::new();
     let mut section = None;

@@ -29,7 +29,7 @@ pub(super) fn choose(words: &BTreeMap<String, usize>, pieces: usize) -> BTreeSet
             break;
         };
         if is_combining(character) {
-            // The table of characters cannot say how two of them are ordered.
+            // The table of characters cannot express how two of them are ordered.
             combining.insert(character);
             if reordered(&combining).is_some() {
                 combining.remove(&character);

@@ -137,8 +137,8 @@ fn marks_that_normalisation_reorders_are_refused() {
     vocabulary.characters().unwrap();
 }
 
-/// That a table of single characters can say it at all: none becomes several
-/// words, and none that ends a word takes part in the order of marks.
+/// That a table of single characters can express it at all: none becomes several words, and none
+/// that ends a word takes part in the order of marks.
 #[test]
 fn every_character_has_a_form() {
     let flags = [false, true];

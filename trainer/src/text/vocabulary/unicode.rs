@@ -9,7 +9,7 @@ use tokenizers::{
 
 use super::{Normalization, VocabularyError};
 
-/// What becomes of a character between two letters.
+/// What a character between two letters becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form<'w> {
     /// Nothing.
@@ -22,11 +22,11 @@ pub(super) enum Form<'w> {
     Isolated(&'w str),
 }
 
-/// Characters that are asked about in one text.
+/// Characters that are tried in one text.
 const BATCH: usize = 512;
-/// Stands before a character; itself whatever is done to text.
+/// Precedes a character; itself unchanged by everything that is done to text.
 const BEFORE: char = 'x';
-/// Stands after a character, likewise.
+/// Follows a character, likewise.
 const AFTER: char = 'y';
 
 /// Removes control characters, and does what `normalization` says.
@@ -96,7 +96,7 @@ pub(super) fn for_each_form(
                 words.clear();
             }
         })?;
-        // Answers that do not add up are those of something that is no `Form`.
+        // Answers that do not add up are those of something that is not a `Form`.
         if let Some(character) = mixed.or(asked.next()) {
             return Err(VocabularyError::Mixed(character));
         }

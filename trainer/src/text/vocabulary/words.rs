@@ -26,9 +26,9 @@ pub(crate) fn count_words<'t>(
 
 /// Those of `tokens` that some text can have, in their order, and the special tokens.
 ///
-/// A token that normalisation changes or takes apart (`[unused1]`, `Paris` where letters
-/// become small ones) never matches. Neither do both of two marks whose order
-/// normalisation changes have a place in the table of characters: the first one is kept.
+/// A token that normalisation changes or takes apart (`[unused1]`, `Paris` where letters become
+/// lower case) never matches. The table of characters has no place for both of two marks whose
+/// order normalisation changes: the first one is kept.
 pub(crate) fn reachable<'t>(
     tokens: impl Iterator<Item = &'t str>,
     normalization: Normalization,

@@ -2,7 +2,7 @@
 
 use core::arch::global_asm;
 
-// np_x is a row, np_a and np_b are what belongs to its lanes.
+// np_x is a row, np_a and np_b are values for its lanes.
 global_asm!(
     ".syntax unified",
     ".thumb",
@@ -97,8 +97,8 @@ global_asm!(
     "vpop {{s16}}",
     "pop {{r4-r11, pc}}",
     ".endm",
-    // ---- scale: r0 returns as it came, r1 is the frame of `cortex_m`; then r1 scales, r2
-    // bias, r3 output, r4 its end, r5 what the bits of a scale begin at
+    // ---- scale: r0 is returned unchanged, r1 is the frame of `cortex_m`; then r1 scales, r2
+    // bias, r3 output, r4 its end, r5 the base of a scale's bits
     "np_passes neuroprune_scale",
     "push {{r4, r5}}",
     "ldr r12, [r1, #36]",
@@ -372,7 +372,7 @@ global_asm!(
     "pop {{r4-r10}}",
     "bx lr",
     // ---- mixture: r0 weights of a query, r1 the next inverse, r2 results, r3 counts queries.
-    // The bits of what is added, taken off again, leave the nearest integer.
+    // Subtracting the bits of the addend again leaves the nearest integer.
     "np_passes neuroprune_mixture",
     "push {{r4-r7}}",
     "movs r3, #8",

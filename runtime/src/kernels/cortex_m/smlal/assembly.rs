@@ -5,11 +5,10 @@ use core::arch::global_asm;
 use crate::kernels::portable::pairs::STRETCH;
 
 // r0 stream, r1 what is left of its row, r2 feature, r3 weight; r4…r11 the four 64-bit sums;
-// r12 and lr the words of a feature. The frame lies on the stack; between two rows r4…r8 are
-// its output, scales, bias, end and tile, and r9 what the bits of a scale begin at.
+// r12 and lr the words of a feature. The frame is on the stack; between two rows r4…r8 are its
+// output, scales, bias, end and tile, and r9 the base of a scale's bits.
 //
-// Loops are entered in their midst, so each of their steps has to have the same size: `.w`
-// everywhere.
+// Loops are entered in the middle, so each of their steps must have the same size: `.w` everywhere.
 global_asm!(
     ".syntax unified",
     ".thumb",
@@ -89,7 +88,7 @@ global_asm!(
     "np_split \\low, \\high",
     "vmov \\even, \\odd, r12, lr",
     ".endm",
-    // np_t scales of tokens, np_y sums and what becomes of them, np_z their scales.
+    // np_t scales of tokens, np_y sums and then results, np_z their scales.
     ".irp lane, 0, 1, 2, 3, 4, 5, 6, 7",
     "np_t\\lane .req s\\lane",
     ".endr",
@@ -132,7 +131,8 @@ global_asm!(
     ".macro np_add_bias lane",
     "vadd.f32 np_y\\lane, np_y\\lane, s25",
     ".endm",
-    // From sums in s8 on to results: r4…r9 as above, flags as of whether that was the last row.
+    // From sums in s8 onwards to results: r4…r9 as above, flags set by whether that was the last
+    // row.
     ".macro np_scale_row lanes",
     "ldm sp, {{r4-r9}}",
     "ldrb r12, [r5], #1",
@@ -238,8 +238,8 @@ global_asm!(
     "add.w r2, r2, r12, lsl #4",
     "np_at 0, \\lanes, 0",
     ".endm",
-    // Rows of one weight and up to `steps` more run through once; r1 is how many more, and
-    // no address, so that they leave the loop.
+    // Rows of one weight and up to `steps` more run through once; r1 is the number of further
+    // weights, not an address, so that they leave the loop.
     ".macro np_delta name, lanes, log, steps, size",
     "np_function \\name",
     "np_enter",
@@ -251,7 +251,7 @@ global_asm!(
     "bhi.w 7f",
     "np_delta_first \\lanes",
     "np_jump r1, \\steps, 6f, \\size",
-    // More weights, then r1 is where they end; or none. Tables reach forward only.
+    // If there are more weights, r1 is where they end. Tables only reach forward.
     "7:",
     "adds r1, #1",
     "beq 8f",
@@ -302,8 +302,8 @@ global_asm!(
     "np_at 0, \\lanes, 48",
     ".endif",
     ".endm",
-    // The lowest half of r1 is a count, or 0 where the row itself begins with it; r1 is 1 after
-    // the last half of a byte. Then r1 counts pairs of blocks.
+    // The lowest half of r1 is a count, or 0 if the row itself begins with it; r1 is 1 after the
+    // last half of a byte. Then r1 counts pairs of blocks.
     ".macro np_blocks name, lanes, width",
     "np_function \\name",
     "np_enter",
@@ -342,11 +342,11 @@ global_asm!(
     "np_blocks neuroprune_blocks2_4, 4, 2",
     "np_blocks neuroprune_blocks4_8, 8, 4",
     "np_blocks neuroprune_blocks4_4, 4, 4",
-    // ---- bitmap: r0 runs through the weights; the place in the bits, the feature of their
-    // first column and the place of the last whole word lie on the stack after the frame. r2 is `before`
-    // the feature of the highest bit of r1. The next bit that is set is found by counting
-    // zeros; it and the three columns after it are one of eight patterns, each with code of
-    // its own.
+    // ---- bitmap: r0 runs through the weights; the position in the bits, the feature of their
+    // first column and the position of the last whole word are on the stack after the frame. r2 is
+    // `before` the feature of the highest bit of r1. The next set bit is found by counting
+    // zeros; it and the three columns after it form one of eight patterns, each with code of its
+    // own.
     ".macro np_bit lanes, before, column, last",
     "ldrsb r3, [r0], #1",
     ".if \\lanes == 8",
@@ -371,7 +371,7 @@ global_asm!(
     ".endif",
     ".if \\last",
     "lsls r1, r1, #\\column + 1",
-    // After a pattern that ends early there is no bit.
+    // After a pattern that ends early no bit is left.
     ".if \\column == 3",
     "bmi.w 5b",
     ".endif",
@@ -533,7 +533,7 @@ global_asm!(
     "add sp, #12",
     "pop {{r4-r11, pc}}",
     // ---- pack: r0 steps, r1 count, r2 features. The upper bytes of both halves, rounded:
-    // the lower half cannot carry into the upper, which it must not.
+    // the lower half must not carry into the upper, and cannot.
     ".macro np_pack word",
     ".if np_dsp",
     "uadd16 \\word, \\word, r12",
