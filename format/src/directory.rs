@@ -96,7 +96,7 @@ impl<'a, 'e> Cursor<'a, 'e> {
                 Size::Tokens => stated.tokens,
                 Size::Texts => expected.texts(),
                 Size::Hidden => stated.hidden,
-                Size::Labels => stated.labels,
+                Size::Outputs => stated.outputs,
                 Size::OfHead | Size::Context | Size::Intermediate => 0,
             }),
             limits: Limits {
@@ -178,7 +178,7 @@ impl<'a, 'e> Cursor<'a, 'e> {
             | Size::Texts
             | Size::Hidden
             | Size::Context
-            | Size::Labels => {}
+            | Size::Outputs => {}
         }
         Some(())
     }

@@ -151,7 +151,7 @@ impl<'a> Encoder<'a> {
         self.tensors.matrix_at(index)
     }
 
-    /// `[2, hidden]` for pairs, `[1, hidden]` or nothing for single texts.
+    /// `[2, hidden]` for pairs, `[1, hidden]` for single texts; a model may have none.
     #[must_use]
     pub fn segment_embedding(&self) -> Option<Matrix<'a>> {
         // The only tensor that can be absent: if present, it moves those after it one record on.

@@ -76,7 +76,7 @@ pub enum ErrorKind {
     Shape,
     /// An index is out of range.
     Index,
-    /// A scale, bias or norm weight is NaN or infinite, or a scale is not positive.
+    /// A bias, a norm weight or ε is not a number that can be computed with.
     Scale,
     /// A weight is outside −127…127, or a zero is stored where none may be.
     Weight,
@@ -151,7 +151,7 @@ impl fmt::Display for ErrorKind {
             Self::Tag => "a tag is not known",
             Self::Shape => "a shape disagrees with the rest of the model",
             Self::Index => "an index points outside",
-            Self::Scale => "a scale, bias or norm weight is not a valid number",
+            Self::Scale => "a bias, a norm weight or ε is not a valid number",
             Self::Weight => "a weight is outside -127…127, or zero where none may stand",
             Self::RowSum => "the absolute weights of a row sum above 66052",
             Self::Limit => "a stated maximum is not the maximum",

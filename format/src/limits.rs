@@ -29,8 +29,8 @@ pub struct Limits {
     pub context: usize,
     /// MLP neurons of the widest layer.
     pub intermediate: usize,
-    /// Classes.
-    pub labels: usize,
+    /// Numbers that the head gives: one per class.
+    pub outputs: usize,
 }
 
 impl Limits {
@@ -42,7 +42,7 @@ impl Limits {
         }
         reader.reserved(4)?;
         reader.finish()?;
-        let [tokens, hidden, query, value, context, intermediate, labels] = fields;
+        let [tokens, hidden, query, value, context, intermediate, outputs] = fields;
         Some(Self {
             tokens,
             hidden,
@@ -50,7 +50,7 @@ impl Limits {
             value,
             context,
             intermediate,
-            labels,
+            outputs,
         })
     }
 
@@ -64,7 +64,7 @@ impl Limits {
             self.value,
             self.context,
             self.intermediate,
-            self.labels,
+            self.outputs,
             0,
         ];
         let mut bytes = [0; LIMITS_BYTES];
@@ -113,7 +113,7 @@ impl Limits {
                     value: word(file, at + 12),
                     context: word(file, at + 16),
                     intermediate: word(file, at + 20),
-                    labels: word(file, at + 24),
+                    outputs: word(file, at + 24),
                 };
             }
             entry += 1;

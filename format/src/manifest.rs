@@ -1,6 +1,6 @@
 //! What the model is: a record in the postcard wire format with a version of its own.
 //!
-//! It holds only facts of fixed size, so it decodes without memory. A change of any field needs a
+//! It holds no lists, so it decodes without memory. A change of any field needs a
 //! new [`VERSION`]: postcard cannot tell an old record from a damaged one. Every version remains
 //! readable; a writer uses the first one that can express the model, so that older readers can
 //! still read what they can execute.

@@ -67,7 +67,7 @@ impl<'a> Model<'a> {
         reader.finish()?;
         let Architecture::Encoder { head, .. } = manifest.architecture;
         let fits = match head {
-            Head::Classes(_) => labels.len() == limits.labels && !labels.is_empty(),
+            Head::Classes(_) => labels.len() == limits.outputs && !labels.is_empty(),
         };
         if !fits {
             return reader.found(ErrorKind::Limit, 0);

@@ -47,8 +47,8 @@ pub enum Size {
     Context,
     /// Neurons of the layer's MLP: the first matrix states how many.
     Intermediate,
-    /// Classes.
-    Labels,
+    /// Numbers that the head gives.
+    Outputs,
 }
 
 /// What a tensor of one role is.
@@ -124,7 +124,7 @@ schema! {
     /// LayerNorm after the MLP.
     MlpNorm "MLP norm" Layer One Norm [One, Hidden]
     /// Pooled vector to class logits.
-    Classifier "classifier" Head One Matrix [Labels, Hidden]
+    Classifier "classifier" Head One Matrix [Outputs, Hidden]
 }
 
 /// Every role, in the order of its number and of the directory within its part.
@@ -207,9 +207,9 @@ impl Size {
         Self::OfHead,
         Self::Context,
         Self::Intermediate,
-        Self::Labels,
+        Self::Outputs,
     ];
-    pub(crate) const COUNT: usize = Self::Labels as usize + 1;
+    pub(crate) const COUNT: usize = Self::Outputs as usize + 1;
 
     /// The specification's word for it.
     #[must_use]
@@ -223,7 +223,7 @@ impl Size {
             Self::OfHead => "(2 · query + value)",
             Self::Context => "context",
             Self::Intermediate => "intermediate",
-            Self::Labels => "labels",
+            Self::Outputs => "outputs",
         }
     }
 }

@@ -29,7 +29,7 @@ use core::fmt;
 use half::f16;
 
 use self::strings::string_table;
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, Head};
 use crate::limits::Limits;
 use crate::manifest::{Manifest, Scores, TokenizerSettings};
 use crate::schema::{Role, Size};
@@ -194,10 +194,13 @@ impl ModelSource {
     }
 
     fn limits(&self) -> Limits {
+        let Architecture::Encoder { head, .. } = self.architecture;
         let mut limits = Limits {
             tokens: self.tokens,
             hidden: self.hidden,
-            labels: self.labels.len(),
+            outputs: match head {
+                Head::Classes(_) => self.labels.len(),
+            },
             ..Limits::default()
         };
         let mut context = BTreeMap::<u16, usize>::new();
@@ -220,7 +223,7 @@ impl ModelSource {
                 | Size::Texts
                 | Size::Hidden
                 | Size::Context
-                | Size::Labels => {}
+                | Size::Outputs => {}
             }
         }
         limits.context = context.values().copied().max().unwrap_or(0);

@@ -165,7 +165,7 @@ fn limits_are_known_at_compile_time() {
         value: 3,
         context: 4,
         intermediate: 300,
-        labels: 3,
+        outputs: 3,
     };
     assert_eq!(LIMITS, expected);
     assert_eq!(Model::open(GOLDEN).unwrap().limits(), expected);

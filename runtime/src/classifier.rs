@@ -90,7 +90,7 @@ impl<'m, 's> Classifier<'m, 's> {
                 given,
             })?;
         Arena::new(scratch)
-            .take::<f32>(model.limits().labels)
+            .take::<f32>(model.limits().outputs)
             .fill(0.0);
         Ok(Self {
             model,
@@ -167,7 +167,7 @@ impl<'m, 's> Classifier<'m, 's> {
     /// The logits of the last text, one per class; zeros before the first.
     #[must_use]
     pub fn logits(&mut self) -> &[f32] {
-        Arena::new(self.scratch).take(self.model.limits().labels)
+        Arena::new(self.scratch).take(self.model.limits().outputs)
     }
 }
 

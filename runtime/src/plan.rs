@@ -93,7 +93,7 @@ const fn scratch_bytes(
 ) -> usize {
     let tokens = held_tokens(limits, tokens);
     let block = smaller(tiles_at_once, tiles(tokens));
-    let fixed = FLOAT * limits.labels + residual_bytes(limits, tokens);
+    let fixed = FLOAT * limits.outputs + residual_bytes(limits, tokens);
     let region = larger(
         larger(
             embed_bytes(limits, tokens),
@@ -174,7 +174,7 @@ const fn block(tokens: usize) -> usize {
 }
 
 const fn pool_bytes(limits: Limits, feature_bytes: usize) -> usize {
-    FLOATS * (limits.hidden + limits.labels) + feature_bytes * limits.hidden
+    FLOATS * (limits.hidden + limits.outputs) + feature_bytes * limits.hidden
 }
 
 /// Hands out parts of a buffer, first to last.
@@ -223,7 +223,7 @@ pub(crate) fn part_mut<T>(values: &mut [T], start: usize, length: usize) -> &mut
 
 /// The parts kept through the whole pass, and the rest.
 pub(crate) struct Buffers<'s> {
-    /// `[labels]`.
+    /// `[outputs]`.
     pub(crate) logits: &'s mut [f32],
     /// `[tiles]`.
     pub(crate) residual_scales: &'s mut [Lanes<f32>],
@@ -236,7 +236,7 @@ impl<'s> Buffers<'s> {
     pub(crate) fn split(scratch: &'s mut [u8], limits: &Limits, tokens: usize) -> Self {
         let mut arena = Arena::new(scratch);
         Self {
-            logits: arena.take(limits.labels),
+            logits: arena.take(limits.outputs),
             residual_scales: arena.take(tiles(tokens)),
             residual_steps: arena.take(tiles(tokens) * limits.hidden),
             region: arena.rest(),
@@ -352,7 +352,7 @@ impl<'s> MlpBuffers<'s> {
 pub(crate) struct PoolBuffers<'s> {
     /// `[hidden]`, one lane used, as in the others.
     pub(crate) pooled: &'s mut [Lanes<f32>],
-    /// `[labels]`.
+    /// `[outputs]`.
     pub(crate) scores: &'s mut [Lanes<f32>],
     /// `[hidden]`.
     pub(crate) features: &'s mut [Feature],
@@ -363,7 +363,7 @@ impl<'s> PoolBuffers<'s> {
         let mut arena = Arena::new(region);
         Self {
             pooled: arena.take(limits.hidden),
-            scores: arena.take(limits.labels),
+            scores: arena.take(limits.outputs),
             features: arena.take(limits.hidden),
         }
     }
@@ -384,7 +384,7 @@ mod tests {
             value: 32,
             context: 128,
             intermediate: 512,
-            labels: 17,
+            outputs: 17,
         };
         assert_eq!(required_scratch_with(limits, 64, 8), 38_212);
         assert_eq!(required_scratch_with(limits, 64, 16), 43_332);
@@ -405,7 +405,7 @@ mod tests {
             labels in 1..20_usize,
         ) {
             let context = heads * value;
-            let limits = Limits { tokens, hidden, query, value, context, intermediate, labels };
+            let limits = Limits { tokens, hidden, query, value, context, intermediate, outputs: labels };
             let needed = required_scratch(limits, tokens);
             let mut words = [0_u64; 16_384];
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);

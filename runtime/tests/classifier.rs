@@ -217,7 +217,7 @@ fn what_the_scratch_held_before_does_not_matter() {
                 };
                 let scratch = bytemuck::cast_slice_mut(&mut scratch);
                 let mut classifier = Classifier::new(model, scratch).unwrap();
-                let zeros = vec![0; model.limits().labels];
+                let zeros = vec![0; model.limits().outputs];
                 assert_eq!(bits(classifier.logits()), zeros, "before the first text");
                 let answer = classifier.classify_traced(&text, second.as_deref(), &mut ());
                 (answer.unwrap(), bits(classifier.logits()))
@@ -517,7 +517,7 @@ fn extreme_numbers_end_in_numbers() {
         assert!(numbers.into_iter().all(f32::is_finite), "model {number}");
         assert!((0.0..=1.0).contains(&answer.probability));
         let classes = answer.ranking.len();
-        assert_eq!(classes, model.limits().labels.min(RANKING));
+        assert_eq!(classes, model.limits().outputs.min(RANKING));
     }
 }
 

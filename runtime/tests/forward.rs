@@ -234,7 +234,7 @@ fn random_models_have_every_layout_and_shape() {
             Pooling::Cls => "[CLS]",
         };
         see(pooling, true);
-        see("one class", model.limits().labels == 1);
+        see("one class", model.limits().outputs == 1);
         for (text, second) in &case.texts {
             let limit = model.limits().tokens;
             let (ids, _) = encode(&model, text, second.as_deref(), limit);

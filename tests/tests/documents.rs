@@ -182,7 +182,7 @@ fn figures_stand_in_records() {
 }
 
 /// A model with these sizes, in the order of the script in `docs/memory.md`.
-fn limits([tokens, hidden, query, value, context, intermediate, labels]: [usize; 7]) -> Limits {
+fn limits([tokens, hidden, query, value, context, intermediate, outputs]: [usize; 7]) -> Limits {
     Limits {
         tokens,
         hidden,
@@ -190,7 +190,7 @@ fn limits([tokens, hidden, query, value, context, intermediate, labels]: [usize;
         value,
         context,
         intermediate,
-        labels,
+        outputs,
     }
 }
 

@@ -140,7 +140,7 @@ fn answers(bytes: &[u8]) -> Result<bool, FormatError> {
             classifier.classify(text)
         };
         let answer = answer.expect("an answer");
-        assert!(usize::from(answer.class) < limits.labels);
+        assert!(usize::from(answer.class) < limits.outputs);
         assert!(answer.tokens <= limits.tokens);
         finite &= classifier.logits().iter().all(|logit| logit.is_finite());
     }

@@ -142,7 +142,7 @@ pub extern "C" fn facts() -> *const u32 {
     Record::new()
         .text(manifest.name)
         .text(manifest.provenance.producer)
-        .word(limits.labels)
+        .word(limits.outputs)
         .word(limits.tokens)
         .word(usize::from(manifest.tokenizer.pair))
         .word(usize::from(stack.layers))

@@ -27,7 +27,7 @@ pub(crate) fn walk(model: &Model<'_>) {
 
 fn walk_text(model: &Model<'_>) {
     let labels = model.labels();
-    assert_eq!(labels.len(), model.limits().labels);
+    assert_eq!(labels.len(), model.limits().outputs);
     assert!(labels.iter().all(|label| !label.is_empty()));
     assert_eq!(labels.get(labels.len()), None);
     assert_eq!(labels.get(usize::MAX), None);
@@ -97,7 +97,7 @@ fn walk_layers(model: &Model<'_>, encoder: &Encoder<'_>) {
     let mut found = Limits {
         tokens: limits.tokens,
         hidden: limits.hidden,
-        labels: limits.labels,
+        outputs: limits.outputs,
         ..Limits::default()
     };
     let mut layers = 0;
@@ -122,7 +122,7 @@ fn walk_layers(model: &Model<'_>, encoder: &Encoder<'_>) {
     }
     assert_eq!(layers, encoder.stack().layers);
     assert_eq!(found, limits);
-    walk_matrix(&encoder.classifier(), limits.labels, limits.hidden);
+    walk_matrix(&encoder.classifier(), limits.outputs, limits.hidden);
 }
 
 fn walk_matrix(matrix: &Matrix<'_>, rows: usize, cols: usize) {

@@ -84,7 +84,7 @@ pub enum Problem {
         present: Vec<String>,
     },
     /// A column that is to be read is in the header twice.
-    #[error("the column {name:?} stands in the header twice; expected every name once")]
+    #[error("the column {name:?} occurs twice in the header; expected every name once")]
     DuplicateColumn {
         /// Its name.
         name: String,

@@ -486,7 +486,7 @@ fn a_long_list_of_columns_is_cut() {
 fn a_column_twice() {
     assert_eq!(
         message(parsed(Format::Csv, "text,label,text\na,x,b\n")),
-        "train.csv, line 1: the column \"text\" stands in the header twice; expected every name once"
+        "train.csv, line 1: the column \"text\" occurs twice in the header; expected every name once"
     );
     // It does not matter for a column that is not read.
     assert!(parsed(Format::Csv, "text,label,id,id\na,x,1,2\nb,y,3,4\n").is_ok());

@@ -279,11 +279,11 @@ extern "C" __global__ void add_up(const float* partial, float* value, u32 count,
     if (threadIdx.x == 0) value[0] += weight * sum;
 }
 
-// --- optimizer.rs: AdamW over all tensors in one launch ---
+// --- adamw.rs: AdamW over all tensors in one launch ---
 
 struct Slot { float* weight; float* first; float* second; const float* gradient; const float* mask; float* sensitivity; u64 count; u64 decays; };
 
-// The decays and ε are those of optimizer.rs.
+// The decays and ε are those of adamw.rs.
 // chunks holds (slot, first element) pairs; a block takes CHUNK elements. A loss that is
 // not finite changes nothing.
 #define CHUNK 8192
@@ -308,7 +308,7 @@ extern "C" __global__ void adamw(const Slot* slots, const u32* chunks, const flo
     }
 }
 
-// --- pruning/threshold.rs: groups of weights by their place in the order ---
+// --- choice.rs, selection.rs: groups of weights by their place in the order ---
 
 // A matrix and its groups, numbered through all matrices, here from first. costs_of: 0 all cost 1,
 // 1 one per row, 2 one per column.

@@ -7,7 +7,7 @@
 //!
 //! The treatment of a removed head is **reconstructed**: the columns of L_in with its dimensions
 //! are added to those of the survivor. In a network with W_O these are not the head's outputs, so
-//! the answers change; the default method merges on W_O instead.
+//! the answers change; the default method merges into W_O instead.
 
 use candle_core::{Result, Tensor};
 

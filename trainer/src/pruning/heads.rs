@@ -13,7 +13,7 @@
 //! is at most the recipe's. The heads that are kept are an exact minimum dominating set,
 //! the most important one where several are equally small (the paper's filter is an
 //! approximation without importance). A removed head is merged into its nearest
-//! survivor on W_O, `W_j += W_i·Mᵀ`: exact where the map is.
+//! survivor, in W_O: `W_j += W_i·Mᵀ`: exact where the map is.
 
 use candle_core::{Result, Tensor};
 
