@@ -59,7 +59,7 @@ pub struct Recipe {
 #[non_exhaustive]
 pub enum RecipeError {
     /// The file cannot be read.
-    #[error("{path}: {source}{}", those_that_come_along(.source))]
+    #[error("{path}: {source}{}", bundled_names(.source))]
     Read {
         /// The file.
         path: String,
@@ -197,12 +197,12 @@ impl Recipe {
 }
 
 /// For a name that is neither a file nor one of them.
-fn those_that_come_along(error: &std::io::Error) -> String {
+fn bundled_names(error: &std::io::Error) -> String {
     if error.kind() != std::io::ErrorKind::NotFound {
         return String::new();
     }
     let names: Vec<&str> = bundled::BUNDLED.iter().map(|(name, _)| *name).collect();
-    format!("; recipes that come along are {}", names.join(", "))
+    format!("; bundled recipes: {}", names.join(", "))
 }
 
 fn read_text(path: &Path) -> Result<String, RecipeError> {
