@@ -22,7 +22,7 @@ use neuroprune_trainer::data::{ReadOptions, read};
 use serde_json::Value;
 
 const OUTCOME_KEYS: &str = "name recipe data_sha256 scored_on scored_sha256 examples accuracy \
-     target_sparsity sparsity heads neurons dense_degrees sparse_degrees merged history journal \
+     target_sparsity sparsity summary heads neurons dense_degrees sparse_degrees merged history journal macro_f1 majority \
      seconds sparse dense";
 const INSPECTION_KEYS: &str = "name producer seed recipe_sha256 data_sha256 layers hidden \
      tokens vocabulary activation pooling pair labels scores bytes sections tensors \

@@ -27,6 +27,9 @@ const OUTPUTS: [&str; 6] = [
     "model.report.html",
 ];
 
+/// What a program that was killed leaves behind: the next one removes it.
+const LOCK: &str = ".model.lock";
+
 /// Epochs that leave time to press Ctrl-C.
 const LONG: [&str; 2] = ["--epochs", "6"];
 
@@ -68,7 +71,7 @@ fn wait_until(child: &mut Child, mut condition: impl FnMut() -> bool) -> bool {
 fn assert_whole(folder: &Folder) {
     for name in folder.names() {
         assert!(
-            OUTPUTS.contains(&name.as_str()) || !name.contains("model"),
+            OUTPUTS.contains(&name.as_str()) || name == LOCK || !name.contains("model"),
             "{name} was left behind"
         );
         let path = folder.path(&name);
@@ -192,6 +195,11 @@ fn killed_at_any_moment() {
 
 /// Presses Ctrl-C once the training has begun.
 fn interrupted(folder: &Folder, command: &mut Command) -> Ran {
+    interrupted_by("-INT", folder, command)
+}
+
+/// Sends a signal once the training has begun.
+fn interrupted_by(signal: &str, folder: &Folder, command: &mut Command) -> Ran {
     let mut child = start(command);
     assert!(wait_until(&mut child, || {
         folder
@@ -200,7 +208,7 @@ fn interrupted(folder: &Folder, command: &mut Command) -> Ran {
             .any(|name| name.ends_with("recipe.toml") && name != "recipe.toml")
     }));
     let status = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
+        .args([signal, &child.id().to_string()])
         .status();
     assert!(status.unwrap().success());
     let output = child.wait_with_output().unwrap();
@@ -211,27 +219,103 @@ fn interrupted(folder: &Folder, command: &mut Command) -> Ran {
     }
 }
 
+/// Ctrl-C, what `kill` and schedulers send, and what a closed terminal sends.
 #[test]
-fn interrupted_by_ctrl_c() {
+fn interrupted_by_ctrl_c_and_other_signals() {
     let whole = Folder::new();
     run(train(&whole).args(LONG)).assert_code(0);
 
-    let folder = Folder::new();
-    let stopped = interrupted(&folder, train(&folder).args(LONG));
-    stopped.assert_code(1);
-    assert_eq!(stopped.stdout, "");
-    for part in ["--resume", "model.checkpoint"] {
-        assert!(stopped.stderr.contains(part), "{}", stopped.stderr);
-    }
-    assert_whole(&folder);
-    let saved = checkpoint::load(&folder.path("model.checkpoint")).unwrap();
-    assert_ne!(saved.phase, Phase::Finished);
-    assert!(saved.step > 0 || saved.phase == Phase::Sparse);
-    assert!(!folder.path("model.neuro").exists());
+    for (signal, status) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
+        let folder = Folder::new();
+        let stopped = interrupted_by(signal, &folder, train(&folder).args(LONG));
+        stopped.assert_code(status);
+        assert_eq!(stopped.stdout, "");
+        for part in ["--resume", "model.checkpoint"] {
+            assert!(stopped.stderr.contains(part), "{}", stopped.stderr);
+        }
+        assert_whole(&folder);
+        let saved = checkpoint::load(&folder.path("model.checkpoint")).unwrap();
+        assert_ne!(saved.phase, Phase::Finished);
+        assert!(saved.step > 0 || saved.phase == Phase::Sparse);
+        assert!(!folder.path("model.neuro").exists());
 
-    run(train(&folder).args(LONG).arg("--resume")).assert_code(0);
-    assert!(whole.read("model.neuro") == folder.read("model.neuro"));
-    assert_eq!(folder.names(), whole.names());
+        run(train(&folder).args(LONG).arg("--resume")).assert_code(0);
+        assert!(whole.read("model.neuro") == folder.read("model.neuro"));
+        assert_eq!(folder.names(), whole.names());
+    }
+}
+
+/// `nohup` ignores the end of the terminal; so does the run.
+#[test]
+fn a_run_without_a_terminal_outlives_it() {
+    let folder = Folder::new();
+    let inner = train(&folder);
+    let mut command = Command::new("sh");
+    command.current_dir(folder.path(""));
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    interrupted_by("-HUP", &folder, &mut command).assert_code(0);
+    assert!(folder.path("model.neuro").exists());
+}
+
+/// Whoever starts a run in the place of another is told, and the other is as it was.
+#[test]
+fn a_run_is_replaced_only_when_asked() {
+    let folder = stopped();
+    let before = folder.read("model.checkpoint");
+    let refused = |command: &mut Command| {
+        run(command).assert_error(1, &["model.checkpoint", "--resume", "--overwrite"]);
+    };
+    refused(train(&folder).args(LONG));
+    refused(train(&folder).args(["--seed", "3"]));
+    assert!(before == folder.read("model.checkpoint"));
+
+    run(train(&folder).args(["--overwrite", "--seed", "3"])).assert_code(0);
+    let (model, outcome) = (
+        folder.read("model.neuro"),
+        folder.read("model.outcome.json"),
+    );
+    refused(train(&folder).args(["--seed", "3"]));
+    // One that stops leaves the files of the one before.
+    let mut other = train(&folder);
+    let command = other.args(LONG).args(["--overwrite", "--seed", "4"]);
+    let mut child = start(command);
+    let old = modified(&folder);
+    assert!(wait_until(&mut child, || modified(&folder) != old));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(model == folder.read("model.neuro"));
+    assert!(outcome == folder.read("model.outcome.json"));
+    assert_whole(&folder);
+}
+
+/// Two programs cannot work on the same run.
+#[test]
+fn a_run_that_is_running_is_left_alone() {
+    let folder = Folder::new();
+    let mut child = start(train(&folder).args(LONG));
+    assert!(wait_until(&mut child, || folder.path(LOCK).exists()));
+    let second = run(train(&folder).args(LONG).arg("--overwrite"));
+    second.assert_error(1, &["model.neuro", "another program"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The system let go of what the killed one held.
+    run(go_on(&folder).args(LONG)).assert_code(0);
+}
+
+/// A recipe that the user wrote is not replaced by a resolved one.
+#[test]
+fn a_recipe_of_the_user_is_left_alone() {
+    let folder = Folder::new();
+    let own = String::from_utf8(folder.read("recipe.toml")).unwrap() + "# mine\n";
+    folder.write("model.recipe.toml", &own);
+    let mut changed = folder.neuroprune(&["train", "--data", "train.tsv", "--quiet"]);
+    changed.args(["--recipe", "model.recipe.toml", "--seed", "9"]);
+    run(&mut changed).assert_error(1, &["model.recipe.toml", "another recipe"]);
+    let mut as_it_is = folder.neuroprune(&["train", "--data", "train.tsv", "--quiet"]);
+    as_it_is.args(["--recipe", "model.recipe.toml"]);
+    run(&mut as_it_is).assert_code(0);
+    assert_eq!(folder.read("model.recipe.toml"), own.as_bytes());
 }
 
 /// The quickstart must be able to resume as its message says.
@@ -245,7 +329,7 @@ fn an_interrupted_quickstart_can_go_on_as_it_says() {
     let home = Folder::new();
     let mut command = home.neuroprune(&["quickstart", "--quiet", "--out"]);
     let stopped = interrupted(&folder, command.arg(folder.path("")));
-    stopped.assert_code(1);
+    stopped.assert_code(130);
     assert!(folder.path("commands.checkpoint").exists());
     if stopped.stderr.contains("the same command with --resume") {
         let help = run(&mut home.neuroprune(&["quickstart", "--help"]));
@@ -257,7 +341,7 @@ fn an_interrupted_quickstart_can_go_on_as_it_says() {
 /// A folder with a run that stopped after its first steps.
 fn stopped() -> Folder {
     let folder = Folder::new();
-    interrupted(&folder, train(&folder).args(LONG)).assert_code(1);
+    interrupted(&folder, train(&folder).args(LONG)).assert_code(130);
     folder
 }
 
@@ -305,7 +389,7 @@ fn the_same_file_read_otherwise_is_other_data() {
         command.args(["--quiet", "--resume"]);
         command
     };
-    interrupted(&folder, &mut folder.train(&LONG)).assert_code(1);
+    interrupted(&folder, &mut folder.train(&LONG)).assert_code(130);
     let refused = |command: &mut Command| {
         run(command).assert_error(1, &["model.checkpoint", "differ"]);
     };
@@ -346,6 +430,19 @@ fn damaged_checkpoints_are_refused_by_name() {
         // Nothing was written over it.
         assert!(folder.read("model.checkpoint") == bytes, "{name}");
     }
+    // Any bit that flips is named: what it is in, or that the whole is none.
+    for _ in 0..200 {
+        let mut flipped = good.clone();
+        flipped[random.below(good.len())] ^= 1 << random.below(8);
+        folder.write("model.checkpoint", &flipped);
+        let error = checkpoint::load(&path).expect_err("a flipped bit");
+        assert!(error.to_string().contains("model.checkpoint"), "{error}");
+    }
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    folder.write("model.checkpoint", &flipped);
+    let ran = run(train(&folder).arg("--resume"));
+    ran.assert_error(1, &["model.checkpoint", "tensor `", "is damaged"]);
     fs::remove_file(&path).unwrap();
     run(train(&folder).arg("--resume")).assert_error(1, &["model.checkpoint", "No such file"]);
 

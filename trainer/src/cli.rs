@@ -7,7 +7,8 @@
 macro_rules! say {
     ($($text:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($text)*);
+        let text = $crate::cli::terminal::harmless(&format!($($text)*));
+        let _ = writeln!(std::io::stderr(), "{text}");
     }};
 }
 
@@ -23,7 +24,9 @@ mod quickstart;
 mod recipe;
 mod report;
 mod running;
+mod stop;
 mod tables;
+mod terminal;
 mod train;
 
 use std::process::ExitCode;

@@ -27,17 +27,17 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
 mod columns;
+mod content;
 mod delimited;
 mod error;
 mod json_lines;
 mod labels;
 pub mod smart_home;
 
-pub use columns::{Columns, ResolvedColumns};
+pub use columns::{Columns, ResolvedColumns, UnusedColumn};
 pub use error::{DataError, Problem};
 
 use error::Located;
@@ -149,14 +149,10 @@ pub fn read(
     let mut bytes = Vec::new();
     // One byte more than the limit, to distinguish a file at the limit from one above it.
     let limit = LARGEST_FILE + 1;
+    let outcome = file.take(limit).read_to_end(&mut bytes);
+    outcome.map_err(|error| located(Problem::Read(error)))?;
     if compressed {
-        let outcome = MultiGzDecoder::new(file)
-            .take(limit)
-            .read_to_end(&mut bytes);
-        outcome.map_err(|error| located(Problem::Gzip(error)))?;
-    } else {
-        let outcome = file.take(limit).read_to_end(&mut bytes);
-        outcome.map_err(|error| located(Problem::Read(error)))?;
+        bytes = content::unpacked(&bytes, limit).map_err(|error| located(Problem::Gzip(error)))?;
     }
     if bytes.len() as u64 > LARGEST_FILE {
         return Err(located(Problem::TooLarge));
@@ -176,6 +172,7 @@ pub fn parse(
     known_labels: Option<&[String]>,
 ) -> Result<Dataset, DataError> {
     let file_problem = |problem| Located::file(problem).at(path);
+    content::check(bytes).map_err(file_problem)?;
     let content = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let table = match format {
         Format::Tsv => delimited::tab_separated(content, &options.columns),
@@ -202,7 +199,8 @@ pub fn parse(
     }
 
     if examples.is_empty() {
-        return Err(file_problem(Problem::NoRows { skipped }));
+        let first = first_skipped.into_iter().next();
+        return Err(file_problem(Problem::NoRows { skipped, first }));
     }
     let labels = labels.finish(&mut examples);
     if let (None, [only]) = (known_labels, labels.as_slice()) {

@@ -15,6 +15,7 @@ mod config;
 mod error;
 mod hub;
 mod names;
+mod settings;
 mod tensors;
 mod vocabulary;
 
@@ -34,7 +35,7 @@ use crate::text::vocabulary::{Vocabulary, VocabularyError};
 use config::{CONFIG, Config};
 use error::Problem;
 use hub::{Fetched, Name};
-use names::{LayerNames, PREFIXES, TOKENS};
+use names::{LayerNames, POSITIONS, PREFIXES, TOKENS};
 use tensors::Tensors;
 use vocabulary::{Chosen, PretrainedVocabulary};
 
@@ -87,18 +88,44 @@ impl Pretrained {
             .ok_or_else(|| {
                 let prefixes = PREFIXES.map(|prefix| format!("`{prefix}{TOKENS}`"));
                 tensors.error(Problem::Unsupported(format!(
-                    "has no token embedding, expected a tensor {}",
-                    prefixes.join(" or ")
+                    "has no token embedding, expected a tensor {}; it has `{}` and others",
+                    prefixes.join(" or "),
+                    tensors.first_names().join("`, `")
                 )))
             })?;
-        Ok(Self {
+        let pretrained = Self {
             from,
             config_path,
             config,
             vocabulary,
             tensors,
             prefix,
-        })
+        };
+        pretrained.check_sizes()?;
+        Ok(pretrained)
+    }
+
+    /// Compares the sizes that the configuration states with the tensors, before anything of
+    /// these sizes is allocated: a few bytes of it can state any size.
+    fn check_sizes(&self) -> Result<(), PretrainedError> {
+        let Config {
+            hidden,
+            intermediate,
+            positions,
+            layers,
+            ..
+        } = self.config;
+        let check = |part: &str, rows| self.tensors.check(&self.name(part), &[rows, hidden]);
+        check(TOKENS, self.config.vocabulary)?;
+        check(POSITIONS, positions)?;
+        for layer in 0..layers {
+            let names = LayerNames::new(self.config.family, self.prefix, layer);
+            for (name, rows) in [(names.query, hidden), (names.mlp_input, intermediate)] {
+                self.tensors
+                    .check(&format!("{name}.weight"), &[rows, hidden])?;
+            }
+        }
+        Ok(())
     }
 
     /// The keys of a recipe that the checkpoint decides; the others have their defaults.
@@ -193,11 +220,7 @@ impl Pretrained {
     /// then belongs to each position.
     fn fill_positions(&self, network: &mut Network) -> Result<(), PretrainedError> {
         let hidden = network.shape.hidden;
-        let mut positions = self.matrix(
-            "embeddings.position_embeddings.weight",
-            self.config.positions,
-            hidden,
-        )?;
+        let mut positions = self.matrix(POSITIONS, self.config.positions, hidden)?;
         positions.truncate(network.shape.tokens * hidden);
         let segments = match self.config.segments {
             0 => vec![0.0; hidden],

@@ -13,7 +13,7 @@ mod method;
 use askama::Template;
 use neuroprune_format::{FormatError, Model};
 
-use crate::numbers::{counted, thousands};
+use crate::numbers::{counted, percent, thousands};
 use crate::run::outcome::Outcome;
 use bytes::{Bar, BytesRow};
 use curves::Curve;
@@ -47,6 +47,10 @@ pub(crate) fn render(outcome: &Outcome, sparse_file: &[u8]) -> Result<String, Re
         networks: figures::networks(outcome),
         examples: counted(outcome.run.examples, "example"),
         standard_error: figures::standard_error(outcome),
+        macro_f1: figures::macro_f1(outcome),
+        data: facts::data(outcome),
+        majority: percent(outcome.run.majority.accuracy),
+        is_no_better: outcome.run.is_no_better(),
         curves: [
             Curve::of_loss(&outcome.run),
             Curve::of_dev_accuracy(&outcome.run),
@@ -76,6 +80,10 @@ struct Page<'a> {
     networks: [NetworkRow; 4],
     examples: String,
     standard_error: String,
+    macro_f1: String,
+    data: Vec<String>,
+    majority: String,
+    is_no_better: bool,
     curves: [Curve; 3],
     method: String,
     spreads: [SpreadRow; 2],

@@ -1,5 +1,8 @@
 //! A whole run: from data files to model files, and its outcome.
 
 pub(crate) mod files;
+mod lock;
+pub(crate) mod observer;
 pub(crate) mod outcome;
 pub(crate) mod pipeline;
+pub(crate) mod summary;

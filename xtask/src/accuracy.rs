@@ -133,7 +133,10 @@ fn train(job: &Accuracy, name: &str, blocks: &str, seed: u32) -> anyhow::Result<
     };
     let missing = |what: &str| format!("{}: no {what}.tsv or {what}.tsv.gz", folder.display());
     let program = repository().join("target/release/neuroprune");
-    let mut command = crate::command::command(&program.to_string_lossy(), &["train", "--quiet"]);
+    let mut command = crate::command::command(
+        &program.to_string_lossy(),
+        &["train", "--quiet", "--overwrite"],
+    );
     command.args([
         "--json",
         "--recipe",

@@ -11,13 +11,14 @@ use serde::Serialize;
 use super::inputs::{DataOptions, print, print_json};
 use super::progress::{Fetching, Progress};
 use super::quickstart::smart_home_data;
-use super::running::stop_on_ctrl_c;
+use super::stop::Stop;
 use crate::ablation::{Ablation, Cell, Finished, Grid, Stage, Summary, page};
 use crate::atomic_file;
 use crate::ops::device::DeviceName;
 use crate::pretrained::Pretrained;
+use crate::run::observer::Observer;
 use crate::run::outcome::Accuracies;
-use crate::run::pipeline::{Data, Observer};
+use crate::run::pipeline::Data;
 use crate::training::{Phase, StepReport};
 
 /// Compare methods over a grid of variants, sparsities and seeds.
@@ -115,7 +116,7 @@ impl Ablate {
             devices: &self.device,
         };
         let jobs = self.jobs.unwrap_or(self.device.len());
-        let stop = stop_on_ctrl_c()?;
+        let stop = Stop::on_signals()?;
         let begun = AtomicUsize::new(0);
         let mut done = 0;
         for cell in &grid.cells {
@@ -140,16 +141,16 @@ impl Ablate {
                 is_quiet: self.quiet,
             })
         };
-        let failed = ablation.run(jobs, &observer, &stop);
+        let failed = ablation.run(jobs, &observer, stop.asked());
         for (cell, error) in &failed {
             say!("error: {}: {error}", cell.folder());
         }
-        if stop.load(Ordering::Relaxed) {
+        if stop.asked().load(Ordering::Relaxed) {
             say!(
                 "stopped; finished cells are kept in {}; to resume, run the same command again",
                 out.display()
             );
-            return Ok(ExitCode::FAILURE);
+            return Ok(stop.status());
         }
         self.conclude(&ablation, failed.is_empty())
     }

@@ -10,7 +10,7 @@ use neuroprune_format::Model;
 use super::inputs::{DataOptions, print, print_json, read_model};
 use super::tables;
 use crate::model_file::scoring::score;
-use crate::numbers::thousands;
+use crate::numbers::{share, thousands};
 
 /// Measure a model file on labelled text, with the runtime that devices use.
 #[derive(Args, Debug)]
@@ -54,6 +54,18 @@ impl Evaluate {
             thousands(scored.right),
             thousands(scored.examples)
         ))?;
+        if let Some(most) = scored.classes.iter().max_by_key(|class| class.examples) {
+            let always = share(most.examples, scored.examples);
+            print(&format!(
+                "without a model: always answering {:?}, the most frequent class here, gives {}{}",
+                most.label,
+                tables::percent(always),
+                match scored.accuracy <= always {
+                    true => "\nwarning: the model is not better than that",
+                    false => "",
+                }
+            ))?;
+        }
         if scored.truncated > 0 {
             print(&format!(
                 "{} texts were longer than the model's {} tokens and were truncated",

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
+use super::terminal::harmless;
 use crate::data::{self, Columns, Dataset, ReadOptions};
 use crate::run::pipeline::Data;
 
@@ -105,11 +106,15 @@ pub(super) fn read_model(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// One JSON object on standard output.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print(&serde_json::to_string_pretty(value)?)
+    print_as_it_is(&serde_json::to_string_pretty(value)?)
 }
 
-/// A text and a line end on standard output.
+/// A text for people and a line end on standard output.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    print_as_it_is(&harmless(text))
+}
+
+fn print_as_it_is(text: &str) -> anyhow::Result<()> {
     let mut output = std::io::stdout().lock();
     writeln!(output, "{text}").context("standard output")
 }

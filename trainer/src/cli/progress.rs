@@ -6,7 +6,8 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::numbers::{real, rounded, thousands};
 use crate::pretrained::FetchObserver;
-use crate::run::pipeline::Observer;
+use crate::run::observer::Observer;
+use crate::run::summary::Summary;
 use crate::training::{EpochRecord, Phase, StepReport};
 
 /// Share of the new loss in the one that is shown.
@@ -24,6 +25,17 @@ pub(super) struct Progress {
     sparsity: f64,
     speed: Speed,
     start: Instant,
+    /// Whether what the run learns from is said, and whether a warning ends it.
+    summary: Option<Strictness>,
+}
+
+/// What a warning about the data does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strictness {
+    /// It is said.
+    Warns,
+    /// It ends the run before the first step.
+    Refuses,
 }
 
 /// Shows on standard error what is fetched.
@@ -69,7 +81,14 @@ impl Progress {
             sparsity: 0.0,
             speed: Speed::new(),
             start: Instant::now(),
+            summary: None,
         }
+    }
+
+    /// Says what the run learns from before it begins.
+    pub(super) fn with_summary(mut self, strictness: Strictness) -> Self {
+        self.summary = Some(strictness);
+        self
     }
 
     /// A line above the bar.
@@ -100,6 +119,18 @@ impl Progress {
 }
 
 impl Observer for Progress {
+    fn summary(&mut self, summary: &Summary) -> bool {
+        let Some(strictness) = self.summary else {
+            return true;
+        };
+        self.line(&summary.to_string());
+        for warning in &summary.warnings {
+            // Also where no progress is shown: it is not progress.
+            say!("warning: {warning}");
+        }
+        strictness == Strictness::Warns || summary.warnings.is_empty()
+    }
+
     fn phase(&mut self, phase: Phase, done: u64, steps: u64) {
         let target = if self.is_quiet {
             ProgressDrawTarget::hidden()

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::classify::{Answer, answer};
 use super::inputs::{DataOptions, print, print_json};
-use super::running::RunOptions;
+use super::running::{RunOptions, Trained};
 use super::tables;
 use super::train::RecipeOptions;
 use crate::data::smart_home;
@@ -74,8 +74,9 @@ impl Quickstart {
         let files = Files {
             model: folder.join("commands.neuro"),
         };
-        let Some(outcome) = self.running.train(recipe, &files, &data)? else {
-            return Ok(ExitCode::FAILURE);
+        let outcome = match self.running.train(recipe, &files, &data)? {
+            Trained::Finished(outcome) => outcome,
+            Trained::Stopped(status) => return Ok(status),
         };
 
         let bytes = std::fs::read(&files.model)?;

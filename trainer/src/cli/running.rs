@@ -1,11 +1,12 @@
 //! Training with progress: what `train` and `quickstart` share.
 
-use core::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
 
-use super::progress::{Fetching, Progress};
+use super::progress::{Fetching, Progress, Strictness};
+use super::stop::Stop;
 use crate::numbers::{share, thousands};
 use crate::ops::device::DeviceName;
 use crate::pretrained::Pretrained;
@@ -21,6 +22,13 @@ pub(super) struct RunOptions {
     /// Resume an interrupted run from its checkpoint; needs the same options and data
     #[arg(long)]
     resume: bool,
+    /// Replace a run of the same name. Its checkpoint is replaced with the first one of the new
+    /// run, its other files when the new run is finished
+    #[arg(long, conflicts_with = "resume")]
+    overwrite: bool,
+    /// Stop before the first step if anything in the data may mislead
+    #[arg(long)]
+    strict: bool,
     /// Where to train: cpu, cuda or cuda:NUMBER
     #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceName,
@@ -38,37 +46,91 @@ pub(super) struct Asked {
     pub(super) recipe: Recipe,
     /// Keys of its section `model` that the user named.
     pub(super) named: Vec<String>,
+    /// The file that it was read from.
+    pub(super) file: Option<PathBuf>,
+}
+
+/// How a run ended.
+pub(super) enum Trained {
+    /// Its files are written.
+    Finished(Box<Outcome>),
+    /// A signal stopped it; it is saved. The program ends with this status.
+    Stopped(ExitCode),
 }
 
 impl RunOptions {
-    /// Trains with progress; Ctrl-C saves a checkpoint, says how to resume and gives `None`.
+    /// Trains with progress; a signal saves a checkpoint and says how to resume.
     pub(super) fn train(
         &self,
         asked: Asked,
         files: &Files,
         data: &Data,
-    ) -> anyhow::Result<Option<Outcome>> {
+    ) -> anyhow::Result<Trained> {
         let device = self.device.open()?;
+        self.check_files(&asked, files)?;
         let mut run = self.begin(asked, files, data)?;
         run.move_to(&device)?;
-        let stop = stop_on_ctrl_c()?;
-        let mut progress = Progress::new(self.quiet);
-        match pipeline::train(run, data, files, &mut progress, &stop)? {
-            End::Finished(outcome) => Ok(Some(*outcome)),
+        let stop = Stop::on_signals()?;
+        let strictness = match self.strict {
+            true => Strictness::Refuses,
+            false => Strictness::Warns,
+        };
+        let mut progress = Progress::new(self.quiet).with_summary(strictness);
+        match pipeline::train(run, data, files, &mut progress, stop.asked())? {
+            End::Finished(outcome) => Ok(Trained::Finished(outcome)),
             End::Stopped => {
                 drop(progress);
                 say!(
                     "stopped; the run is saved in {}; to resume it, run the same command with --resume",
                     files.checkpoint().display()
                 );
-                Ok(None)
+                Ok(Trained::Stopped(stop.status()))
             }
         }
     }
 
+    /// Refuses to write over a run, or over a recipe that the user wrote, before hours of training.
+    fn check_files(&self, asked: &Asked, files: &Files) -> anyhow::Result<()> {
+        for path in files.all() {
+            anyhow::ensure!(
+                !path.is_dir(),
+                "{}: is a folder, expected a file",
+                path.display()
+            );
+        }
+        let recipe = files.recipe();
+        let run = [files.checkpoint(), files.outcome(), files.model.clone()];
+        let there = run.iter().find(|path| path.exists());
+        if let Some(there) = there.filter(|_| !self.resume && !self.overwrite) {
+            anyhow::bail!(
+                "{}: is there already; --resume continues that run, --overwrite replaces it",
+                there.display()
+            );
+        }
+        let given = asked
+            .file
+            .as_ref()
+            .and_then(|file| file.canonicalize().ok());
+        let is_given = given.is_some() && given == recipe.canonicalize().ok();
+        let is_others = there.is_none() && !self.resume && !self.overwrite;
+        anyhow::ensure!(
+            !(recipe.exists() && (is_given || is_others))
+                || Recipe::read(&recipe).ok().as_ref() == Some(&asked.recipe),
+            "{}: is another recipe than the one of this run, which is written there; {}",
+            recipe.display(),
+            match is_given {
+                true => "choose another name for the model",
+                false => "choose another name for the model, or --overwrite replaces it",
+            }
+        );
+        Ok(())
+    }
+
     /// A new run, or the one that was interrupted.
     fn begin(&self, asked: Asked, files: &Files, data: &Data) -> anyhow::Result<Run> {
-        let Asked { mut recipe, named } = asked;
+        let Asked {
+            mut recipe, named, ..
+        } = asked;
         if self.resume {
             let run = checkpoint::resume(&files.checkpoint(), &recipe, &data.train)?;
             return Ok(run);
@@ -112,17 +174,4 @@ fn say_what_is_kept(run: &Run, pretrained: &Pretrained, data: &Data) -> anyhow::
         );
     }
     Ok(())
-}
-
-/// Becomes true with the first Ctrl-C; the second one ends the program.
-pub(super) fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        // The second time it is meant.
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })?;
-    Ok(stop)
 }

@@ -5,7 +5,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use crate::model_file::inspection::Inspection;
 use crate::model_file::scoring::Scored;
 use crate::numbers::{share, thousands};
-use crate::run::outcome::Outcome;
+use crate::run::outcome::{Majority, Outcome};
 
 /// A table with this header; the first column is text, the others are numbers.
 fn table(header: &[&str]) -> Table {
@@ -46,6 +46,15 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
             percent(accuracy.dense_int8),
             percent(accuracy.sparse_float),
             percent(accuracy.sparse_int8),
+        ],
+    );
+    row(
+        "macro F1",
+        [
+            none(),
+            percent(outcome.run.macro_f1.dense_int8),
+            none(),
+            percent(outcome.run.macro_f1.sparse_int8),
         ],
     );
     row(
@@ -111,7 +120,15 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
             none(),
         ],
     );
-    table.to_string()
+    let Majority { label, accuracy } = &outcome.run.majority;
+    let mut text = format!(
+        "{table}\nwithout a model: always answering {label:?}, the most frequent class, gives {}",
+        percent(*accuracy)
+    );
+    if outcome.run.is_no_better() {
+        text += "\nwarning: the sparse model is not better than that";
+    }
+    text
 }
 
 fn encoder_bytes(inspection: &Inspection) -> usize {

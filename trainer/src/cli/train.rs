@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::inputs::{DataOptions, WrongUse, print, print_json};
-use super::running::{Asked, RunOptions};
+use super::running::{Asked, RunOptions, Trained};
 use super::tables;
 use crate::recipe::target::Target;
 use crate::recipe::{Blocks, MethodKind, Recipe, VocabularySize};
@@ -148,7 +148,12 @@ impl RecipeOptions {
             .with_all(&changes)
             .map_err(|problem| WrongUse(problem.to_string()))?;
         recipe.check()?;
-        Ok(Asked { recipe, named })
+        let file = self.recipe.clone();
+        Ok(Asked {
+            recipe,
+            named,
+            file,
+        })
     }
 }
 
@@ -162,8 +167,9 @@ impl Train {
         let files = Files {
             model: self.out.clone(),
         };
-        let Some(outcome) = self.running.train(recipe, &files, &data)? else {
-            return Ok(ExitCode::FAILURE);
+        let outcome = match self.running.train(recipe, &files, &data)? {
+            Trained::Finished(outcome) => outcome,
+            Trained::Stopped(status) => return Ok(status),
         };
         if self.running.json {
             print_json(&outcome)?;

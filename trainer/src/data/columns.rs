@@ -42,6 +42,41 @@ pub struct ResolvedColumns {
     pub pair: Option<String>,
     /// The name of the class.
     pub label: String,
+    /// The others, which are not read.
+    pub unused: Vec<UnusedColumn>,
+}
+
+/// A column that is not read.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct UnusedColumn {
+    /// Its name.
+    pub name: String,
+    /// Mean number of words in its fields, rounded down.
+    pub words: usize,
+}
+
+impl ResolvedColumns {
+    /// Names of the columns that are read.
+    pub fn used(&self) -> impl Iterator<Item = &str> {
+        let texts = core::iter::once(&self.text).chain(&self.pair);
+        texts.chain([&self.label]).map(String::as_str)
+    }
+
+    /// Notes what is in the other columns: of each its name, and its fields.
+    pub(super) fn note_unused<'f, F: Iterator<Item = &'f str>>(
+        &mut self,
+        others: impl Iterator<Item = (String, F)>,
+    ) {
+        self.unused = others
+            .map(|(name, fields)| {
+                let (count, words) = fields.fold((0, 0), |(count, words), field| {
+                    (count + 1, words + field.split_whitespace().count())
+                });
+                let words = words / usize::max(count, 1);
+                UnusedColumn { name, words }
+            })
+            .collect();
+    }
 }
 
 impl Columns {
@@ -55,7 +90,12 @@ impl Columns {
                 .find_map(|name| usual(name, present))
                 .ok_or_else(|| missing("\"label\" (or \"intent\")", present))?,
         };
-        Ok(ResolvedColumns { text, pair, label })
+        Ok(ResolvedColumns {
+            text,
+            pair,
+            label,
+            unused: Vec::new(),
+        })
     }
 
     fn resolve_texts(&self, present: &[String]) -> Result<(String, Option<String>), Problem> {

@@ -16,22 +16,51 @@ struct Record {
 /// Reads a file that splits at tabs. There is no quoting: a quote is a plain character.
 pub(super) fn tab_separated(bytes: &[u8], columns: &Columns) -> Result<Table, Located> {
     let lines = (1..).zip(bytes.split(|byte| *byte == b'\n'));
-    let records = lines.filter_map(|(line, content)| {
-        let content = content.strip_suffix(b"\r").unwrap_or(content);
-        (!content.is_empty()).then(|| {
-            let content = core::str::from_utf8(content).map_err(|error| {
-                Located::line(
-                    line,
-                    Problem::NotUtf8 {
-                        column: error.valid_up_to() + 1,
-                    },
-                )
-            })?;
-            let fields = content.split('\t').map(str::to_owned).collect();
-            Ok(Record { line, fields })
-        })
+    let lines = lines.map(|(line, content)| (line, content.strip_suffix(b"\r").unwrap_or(content)));
+    let mut lines = lines.filter(|(_, content)| !content.is_empty());
+    let mut header = None;
+    let records = core::iter::from_fn(|| {
+        let (line, content) = lines.next()?;
+        let columns = *header.get_or_insert(count(content, b'\t'));
+        if let Some((below, last)) = torn_row(content, columns, lines.clone()) {
+            // Those are no rows, whatever they look like.
+            lines.by_ref().take(below).for_each(drop);
+            return Some(Err(Located::line(line, Problem::TornRow { last })));
+        }
+        let content = core::str::from_utf8(content).map_err(|error| {
+            let column = error.valid_up_to() + 1;
+            Located::line(line, Problem::NotUtf8 { column })
+        });
+        let fields = |content: &str| content.split('\t').map(str::to_owned).collect();
+        Some(content.map(|content| Record {
+            line,
+            fields: fields(content),
+        }))
     });
     table(records, columns)
+}
+
+/// If `content` has fewer tabs than the header and an open quote, and the quote closes `below`:
+/// how many lines further, and in which. Spreadsheets write texts with line ends so.
+fn torn_row<'b>(
+    content: &[u8],
+    columns: usize,
+    below: impl Iterator<Item = (usize, &'b [u8])>,
+) -> Option<(usize, usize)> {
+    let is_open = |quotes: usize| !quotes.is_multiple_of(2);
+    let mut quotes = count(content, b'"');
+    if count(content, b'\t') >= columns || !is_open(quotes) {
+        return None;
+    }
+    let mut lines = (1..).zip(below);
+    lines.find_map(|(number, (line, content))| {
+        quotes += count(content, b'"');
+        (!is_open(quotes)).then_some((number, line))
+    })
+}
+
+fn count(content: &[u8], wanted: u8) -> usize {
+    content.iter().filter(|&&byte| byte == wanted).count()
 }
 
 /// Reads a file with RFC 4180 quoting. A line ends at LF, CRLF or CR.
@@ -72,6 +101,10 @@ fn comma_separated_records(bytes: &[u8]) -> Result<Vec<Result<Record, Located>>,
             let open = Located::line(line, Problem::UnterminatedQuote);
             return if whole { Ok(records) } else { Err(open) };
         }
+        if let Err(problem) = check_quotes(raw.get(blank..).unwrap_or_default()) {
+            records.push(Err(Located::line(line, problem)));
+            continue;
+        }
         let fields = record
             .iter()
             .map(|field| core::str::from_utf8(field).map(str::to_owned));
@@ -81,6 +114,43 @@ fn comma_separated_records(bytes: &[u8]) -> Result<Vec<Result<Record, Located>>,
         });
     }
     Ok(records)
+}
+
+/// Checks that a record has quotes only where RFC 4180 has them: around whole fields, and
+/// doubled in these. The parser makes something of any others, and may take rows with them.
+fn check_quotes(record: &[u8]) -> Result<(), Problem> {
+    let is_end = |at: usize| matches!(record.get(at), None | Some(b',' | b'\r' | b'\n'));
+    let mut at = 0;
+    loop {
+        if record.get(at) == Some(&b'"') {
+            at = closing_quote(record, at) + 1;
+            if !is_end(at) {
+                return Err(Problem::AfterQuote { column: at + 1 });
+            }
+        }
+        while !is_end(at) {
+            if record.get(at) == Some(&b'"') {
+                return Err(Problem::StrayQuote { column: at + 1 });
+            }
+            at += 1;
+        }
+        if record.get(at) != Some(&b',') {
+            return Ok(());
+        }
+        at += 1;
+    }
+}
+
+/// The place of the quote that closes the one at `open`: the next that is not doubled.
+fn closing_quote(record: &[u8], open: usize) -> usize {
+    let mut at = open + 1;
+    loop {
+        match (record.get(at), record.get(at + 1)) {
+            (Some(b'"'), Some(b'"')) => at += 2,
+            (Some(b'"'), _) | (None, _) => return at,
+            (Some(_), _) => at += 1,
+        }
+    }
 }
 
 /// The place of the first wrong byte, from the bytes of a record as they stand in the
@@ -150,7 +220,7 @@ fn table(
         .map(|name| name.trim().to_owned())
         .collect();
     let in_header = |problem| Located::line(header.line, problem);
-    let columns = columns.resolve(&names).map_err(in_header)?;
+    let mut columns = columns.resolve(&names).map_err(in_header)?;
 
     let position = |wanted: &String| {
         let mut places = (0..names.len()).filter(|index| names.get(*index) == Some(wanted));
@@ -164,6 +234,20 @@ fn table(
     let text = position(&columns.text)?;
     let pair = columns.pair.as_ref().map(position).transpose()?;
     let label = position(&columns.label)?;
+
+    let records: Vec<_> = records.collect();
+    let is_unused = |(_, name): &(usize, &String)| !columns.used().any(|used| used == *name);
+    let unused: Vec<(usize, String)> = names
+        .iter()
+        .enumerate()
+        .filter(is_unused)
+        .map(|(place, name)| (place, name.clone()))
+        .collect();
+    columns.note_unused(unused.into_iter().map(|(place, name)| {
+        let whole = records.iter().filter_map(|record| record.as_ref().ok());
+        let fields = whole.filter_map(move |record| record.fields.get(place));
+        (name, fields.map(String::as_str))
+    }));
 
     let row = |record: Result<Record, Located>| {
         let record = record?;
@@ -184,7 +268,7 @@ fn table(
         })
     };
     Ok(Table {
-        rows: records.map(row).collect(),
+        rows: records.into_iter().map(row).collect(),
         columns,
     })
 }

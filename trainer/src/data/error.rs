@@ -33,6 +33,14 @@ pub enum Problem {
     /// The file is not a whole gzip stream.
     #[error("expected a complete gzip file, as the name ends in .gz: {0}")]
     Gzip(io::Error),
+    /// The file's first bytes show that it is not text in UTF-8.
+    #[error("{found}; expected {expected}")]
+    OtherContent {
+        /// What it is.
+        found: &'static str,
+        /// What would do.
+        expected: &'static str,
+    },
     /// The file is above [`LARGEST_FILE`](super::LARGEST_FILE).
     #[error("larger than 1 GiB (after decompression); split it or use a part")]
     TooLarge,
@@ -48,10 +56,12 @@ pub enum Problem {
         expected: &'static str,
     },
     /// No row can be used.
-    #[error("no rows to use{}", OfSkipped(*skipped))]
+    #[error("no rows to use{}", OfSkipped(*skipped, first.as_deref()))]
     NoRows {
         /// Lines that were skipped as bad.
         skipped: usize,
+        /// What was wrong with the first of them.
+        first: Option<String>,
     },
     /// A training set with a single label.
     #[error("every row has the label {label:?}; a classifier needs at least 2 classes")]
@@ -119,6 +129,33 @@ pub enum Problem {
     NotUtf8 {
         /// Position of the first wrong byte in its line, from 1.
         column: usize,
+    },
+    /// A CSV field that does not begin with a quote contains one.
+    #[error(
+        "byte {column} of the row is a quote inside a field that does not begin with one; \
+         expected the whole field in quotes, and each quote in it doubled"
+    )]
+    StrayQuote {
+        /// Its position in the row, from 1.
+        column: usize,
+    },
+    /// A CSV field continues after its closing quote.
+    #[error(
+        "byte {column} of the row follows a closing quote; expected a comma or the end of the \
+         line (inside a quoted field, a quote is doubled)"
+    )]
+    AfterQuote {
+        /// Its position in the row, from 1.
+        column: usize,
+    },
+    /// A row of a TSV file that was written with quotes and line ends in its text.
+    #[error(
+        "a quote opens here and closes in line {last}; the file seems to be written with quotes, but \
+         in TSV a quote is a plain character and a row is one line: save it as CSV"
+    )]
+    TornRow {
+        /// The last of its lines.
+        last: usize,
     },
     /// A quoted CSV field runs to the end of the file.
     #[error(
@@ -203,15 +240,19 @@ impl Display for OfLine {
 }
 
 /// How many lines were skipped, or what was expected.
-struct OfSkipped(usize);
+struct OfSkipped<'a>(usize, Option<&'a str>);
 
-impl Display for OfSkipped {
+impl Display for OfSkipped<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
-            0 => f.write_str("; expected at least one after the header"),
-            1 => f.write_str("; the only line was skipped as bad"),
-            count => write!(f, "; all {count} lines were skipped as bad"),
+            0 => f.write_str("; expected at least one after the header")?,
+            1 => f.write_str("; the only line was skipped as bad")?,
+            count => write!(
+                f,
+                "; all {count} lines were skipped as bad, the first of them"
+            )?,
         }
+        self.1.map_or(Ok(()), |message| write!(f, ": {message}"))
     }
 }
 

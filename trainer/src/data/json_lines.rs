@@ -40,7 +40,18 @@ pub(super) fn table(bytes: &[u8], columns: &Columns) -> Result<Table, Located> {
         // Not a single key: what is wrong with the first bad line says more than a missing column.
         return Err(Located::line(line, problem));
     }
-    let columns = columns.resolve(&names).map_err(Located::file)?;
+    let mut columns = columns.resolve(&names).map_err(Located::file)?;
+    names.retain(|name| !columns.used().any(|used| used == name));
+    columns.note_unused(names.into_iter().map(|name| {
+        let whole = objects
+            .iter()
+            .filter_map(|(_, object)| object.as_ref().ok());
+        let values = whole.filter_map({
+            let name = name.clone();
+            move |object| object.get(&name)?.as_str()
+        });
+        (name, values)
+    }));
     let rows = objects.into_iter().map(|(line, object)| {
         object
             .and_then(|object| row(line, &object, &columns))

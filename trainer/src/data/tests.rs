@@ -145,6 +145,87 @@ fn csv_quoting() {
     assert_eq!(shown(&data), ["one, two|x", "line\nend|y", "say \"hi\"|x"]);
 }
 
+/// The lines of a file that the reader makes something else of would be learned, or lost.
+#[test]
+fn quotes_that_csv_does_not_have_are_errors() {
+    let cases = [
+        (
+            "text,label\ngood,on\nsaid \"hello\" to me,off\n",
+            "train.csv, line 3: byte 6 of the row is a quote inside a field",
+        ),
+        (
+            "text,label\n\"switch \\\"it\\\" on\",on\nswitch it off,off\n",
+            "train.csv, line 2: byte 11 of the row follows a closing quote",
+        ),
+        (
+            "text,label\n\"oops never closed,on\nlost row,off\n\"another\" one,off\nkept,on\n",
+            "train.csv, line 2: byte 37 of the row follows a closing quote",
+        ),
+    ];
+    for (file, expected) in cases {
+        let found = message(parsed(Format::Csv, file));
+        assert!(found.starts_with(expected), "{found}");
+    }
+    let file = "text,label\r\n\"a, \"\"b\"\"\",x\r\n\"\",y\nc,\"y\"\n";
+    let error = parsed(Format::Csv, file).unwrap_err();
+    // Empty quotes are whole; the empty text is what is wrong.
+    assert_eq!(error.line, Some(3));
+}
+
+#[test]
+fn a_row_that_line_ends_tore_is_bad_as_a_whole() {
+    let file =
+        "text\tlabel\n\"light it\nnow\"\ton\nstop it\toff\n\"start\n\nthe tv\nnow\"\ton\ngo\ton\n";
+    assert_eq!(
+        message(parsed(Format::Tsv, file)),
+        "train.tsv, line 2: a quote opens here and closes in line 3; the file seems to be written with \
+         quotes, but in TSV a quote is a plain character and a row is one line: save it as CSV"
+    );
+    let data = parsed_with(Format::Tsv, file, &skipping()).unwrap();
+    assert_eq!(shown(&data), ["stop it|off", "go|on"]);
+    assert_eq!(data.skipped, 2);
+    // A quote that never closes is one bad line.
+    let file = "text\tlabel\n\"open\na\tx\nb\ty\n";
+    let data = parsed_with(Format::Tsv, file, &skipping()).unwrap();
+    assert_eq!(shown(&data), ["a|x", "b|y"]);
+}
+
+#[test]
+fn files_of_other_kinds_are_named() {
+    for (bytes, expected) in [
+        (
+            &b"\x1f\x8b\x08\x00"[..],
+            "this is a gzip file; expected a name that ends in .gz",
+        ),
+        (
+            b"\xff\xfet\x00e\x00",
+            "this file is in UTF-16; expected UTF-8; `iconv",
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid",
+            "this is a Git LFS pointer",
+        ),
+        (b"PK\x03\x04\x14", "this is a zip archive or a spreadsheet"),
+    ] {
+        for format in [Format::Tsv, Format::Csv, Format::JsonLines] {
+            let found = message(parsed(format, bytes));
+            assert!(found.contains(expected), "{found}");
+        }
+    }
+}
+
+/// Without a reason nobody could tell what to mend.
+#[test]
+fn where_no_line_is_good_the_first_reason_is_told() {
+    let file = b"text,label\ncaf\xe9,on\ncaf\xe9 au lait,off\n";
+    let found = message(parsed_with(Format::Csv, file, &skipping()));
+    assert_eq!(
+        found,
+        "train.csv: no rows to use; all 2 lines were skipped as bad, the first of them: train.csv, \
+         line 2: byte 4 of the line is not valid UTF-8; expected a file in UTF-8"
+    );
+}
+
 #[test]
 fn line_ends_in_quotes_count_for_line_numbers() {
     for end in ["\n", "\r\n"] {
@@ -291,7 +372,9 @@ fn compressed_and_plain_files_are_the_same_data() {
 
     // Two gzip members, as `cat a.gz b.gz` makes them.
     let (first, second) = TSV.split_at(20);
-    let members = [gzip(first.as_bytes()), gzip(second.as_bytes())].concat();
+    let mut members = [gzip(first.as_bytes()), gzip(second.as_bytes())].concat();
+    // And padding, as some servers add it.
+    members.extend([0; 1000]);
     assert_eq!(
         folder
             .read("b.tsv.gz", &members, &options)
@@ -405,7 +488,8 @@ fn a_header_alone() {
     );
     assert_eq!(
         message(parsed_with(Format::Csv, "text,label\nonly\n", &skipping())),
-        "train.csv: no rows to use; the only line was skipped as bad"
+        "train.csv: no rows to use; the only line was skipped as bad: train.csv, line 2: expected 2 columns \
+         (\"text\", \"label\"), found 1"
     );
     assert_eq!(
         message(parsed_with(
@@ -413,7 +497,8 @@ fn a_header_alone() {
             "text,label\none\ntwo\n",
             &skipping()
         )),
-        "train.csv: no rows to use; all 2 lines were skipped as bad"
+        "train.csv: no rows to use; all 2 lines were skipped as bad, the first of them: train.csv, \
+         line 2: expected 2 columns (\"text\", \"label\"), found 1"
     );
 }
 

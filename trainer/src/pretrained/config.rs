@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::error::{PretrainedError, Problem};
+use super::error::{PretrainedError, Problem, read};
 use crate::recipe::ActivationKind;
 
 /// Families that have one network under several names.
@@ -38,8 +38,8 @@ pub(super) const CONFIG: &str = "config.json";
 
 impl Config {
     pub(super) fn read(path: &Path) -> Result<Self, PretrainedError> {
-        let read = || Self::parse(&std::fs::read(path)?);
-        read().map_err(|problem: Problem| problem.at(path))
+        let parsed = read(path).and_then(|bytes| Self::parse(&bytes));
+        parsed.map_err(|problem: Problem| problem.at(path))
     }
 
     fn parse(json: &[u8]) -> Result<Self, Problem> {

@@ -16,6 +16,8 @@ pub struct PretrainedError {
 pub(super) enum Problem {
     #[error("{0}")]
     File(#[from] std::io::Error),
+    #[error("a Git LFS pointer, not the file itself; `git lfs pull` fetches it")]
+    LfsPointer,
     #[error("not JSON as expected: {0}")]
     Json(#[from] serde_json::Error),
     #[error("not a whole safetensors file: {0}")]
@@ -55,6 +57,27 @@ pub(super) enum Problem {
     Vocabulary(#[from] VocabularyError),
     #[error("tensors: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+/// How a pointer of Git LFS begins.
+const POINTER: &[u8] = b"version https://git-lfs";
+
+/// The bytes of a checkpoint's file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    let bytes = std::fs::read(path)?;
+    match bytes.starts_with(POINTER) {
+        true => Err(Problem::LfsPointer),
+        false => Ok(bytes),
+    }
+}
+
+/// A key of a file that is not as expected.
+pub(super) fn key(key: &str, found: &str, expected: &str) -> Problem {
+    Problem::Key {
+        key: key.to_owned(),
+        found: found.to_owned(),
+        expected: expected.to_owned(),
+    }
 }
 
 impl Problem {

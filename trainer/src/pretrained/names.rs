@@ -17,6 +17,9 @@ pub(super) struct LayerNames {
 /// Name of the token embedding after any prefix; every family has it.
 pub(super) const TOKENS: &str = "embeddings.word_embeddings.weight";
 
+/// Name of the position embedding, likewise.
+pub(super) const POSITIONS: &str = "embeddings.position_embeddings.weight";
+
 /// Possible prefixes of every name: none where only the encoder was saved, the family where a head
 /// was saved with it.
 pub(super) const PREFIXES: [&str; 4] = ["", "bert.", "distilbert.", "electra."];

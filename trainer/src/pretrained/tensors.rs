@@ -9,7 +9,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::error::{PretrainedError, Problem};
+use super::error::{PretrainedError, Problem, read};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -66,20 +66,38 @@ impl Tensors {
             .any(|file| file.tensors.contains_key(name))
     }
 
+    /// The first few names, by the alphabet, for messages.
+    pub(super) fn first_names(&self) -> Vec<&str> {
+        const MOST: usize = 3;
+        let names = self.files.iter().flat_map(|file| file.tensors.keys());
+        let names: BTreeSet<&str> = names.map(String::as_str).collect();
+        names.into_iter().take(MOST).collect()
+    }
+
+    /// Checks that a tensor exists and has this shape, without reading it.
+    pub(super) fn check(&self, name: &str, expected: &[usize]) -> Result<(), PretrainedError> {
+        let (file, info) = self.find(name)?;
+        match info.shape == expected {
+            true => Ok(()),
+            false => Err(file.wrong_shape(name, info, expected)),
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<(&File, &TensorInfo), PretrainedError> {
+        let mut files = self.files.iter();
+        let found = files.find_map(|file| Some((file, file.tensors.get(name)?)));
+        found.ok_or_else(|| self.error(Problem::Missing(name.to_owned())))
+    }
+
     /// The values of a tensor, which must have this shape.
     pub(super) fn values(
         &self,
         name: &str,
         expected: &[usize],
     ) -> Result<Vec<f32>, PretrainedError> {
-        let holder = self
-            .files
-            .iter()
-            .find_map(|file| Some((file, file.tensors.get(name)?)));
-        let Some((file, info)) = holder else {
-            return Err(Problem::Missing(name.to_owned()).at(&self.path));
-        };
-        file.values(name, info, expected)
+        self.check(name, expected)?;
+        let (file, info) = self.find(name)?;
+        file.values(name, info)
             .map_err(|problem| problem.at(&file.path))
     }
 
@@ -91,7 +109,7 @@ impl Tensors {
 
 impl File {
     fn read(path: PathBuf) -> Result<Self, Problem> {
-        let bytes = std::fs::read(&path)?;
+        let bytes = read(&path)?;
         // This checks that the file ends where the last tensor does.
         let (header, metadata) = SafeTensors::read_metadata(&bytes)?;
         let tensors = metadata.tensors().into_iter();
@@ -103,19 +121,16 @@ impl File {
         })
     }
 
-    fn values(
-        &self,
-        name: &str,
-        info: &TensorInfo,
-        expected: &[usize],
-    ) -> Result<Vec<f32>, Problem> {
-        if info.shape != expected {
-            return Err(Problem::Shape {
-                name: name.to_owned(),
-                found: info.shape.clone(),
-                expected: expected.to_vec(),
-            });
-        }
+    fn wrong_shape(&self, name: &str, info: &TensorInfo, expected: &[usize]) -> PretrainedError {
+        let problem = Problem::Shape {
+            name: name.to_owned(),
+            found: info.shape.clone(),
+            expected: expected.to_vec(),
+        };
+        problem.at(&self.path)
+    }
+
+    fn values(&self, name: &str, info: &TensorInfo) -> Result<Vec<f32>, Problem> {
         let (begin, end) = info.data_offsets;
         let bytes = &self.bytes[self.start + begin..self.start + end];
         #[expect(clippy::wildcard_enum_match_arm, reason = "safetensors has more types")]
@@ -173,7 +188,7 @@ pub(super) fn files(folder: &Path, file: &str) -> Result<Vec<String>, Pretrained
 
 /// The files that an index names, each once.
 fn shards(index: &Path) -> Result<Vec<String>, Problem> {
-    let index: Index = serde_json::from_slice(&std::fs::read(index)?)?;
+    let index: Index = serde_json::from_slice(&read(index)?)?;
     let names: BTreeSet<String> = index.weight_map.into_values().collect();
     // A name is a file next to the index, not a way out of the folder.
     match names

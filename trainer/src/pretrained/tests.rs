@@ -351,7 +351,7 @@ type Case = (&'static str, fn(&Path, &mut Tiny), &'static str);
 /// One thing wrong, and the message.
 #[test]
 fn what_cannot_be_used_is_named() {
-    let cases: [Case; 12] = [
+    let cases: [Case; 17] = [
         (
             "no tensor",
             no_tensor,
@@ -390,13 +390,35 @@ fn what_cannot_be_used_is_named() {
         (
             "bpe",
             bpe,
-            "tokenizer.json: `model.type` is BPE, expected WordPiece",
+            "tokenizer.json: `model.type` is \"BPE\", expected WordPiece",
         ),
         (
             "normalizer",
             no_normalizer,
-            "tokenizer.json: `normalizer` is not BertNormalizer",
+            "tokenizer.json: `normalizer.type` is \"NFC\", expected BertNormalizer",
         ),
+        (
+            "precompiled",
+            precompiled,
+            "tokenizer.json: `normalizer.type` is \"Precompiled\", expected BertNormalizer",
+        ),
+        (
+            "contradiction",
+            contradiction,
+            "tokenizer.json: `normalizer.lowercase` is true, expected false, as `do_lower_case` in \
+             tokenizer_config.json states",
+        ),
+        (
+            "pointer",
+            pointer,
+            "model.safetensors: a Git LFS pointer, not the file itself",
+        ),
+        (
+            "prefix",
+            another_prefix,
+            "has no token embedding, expected a tensor `embeddings.word_embeddings.weight`",
+        ),
+        ("bomb", bomb, "has shape [75, 16], expected [75, 4096]"),
         (
             "added",
             added_word,
@@ -422,6 +444,19 @@ fn what_cannot_be_used_is_named() {
         error.starts_with("no-such-folder: no such folder, expected a checkpoint"),
         "{error}"
     );
+}
+
+/// Editors leave one; no piece is blank.
+#[test]
+fn blank_lines_at_the_end_of_a_vocabulary_are_no_pieces() {
+    let (tiny, folder) = written(Style::Bert, Dtype::F32);
+    let path = folder.path();
+    fs::remove_file(path.join("tokenizer.json")).unwrap();
+    let pieces = tiny.tokens.join("\n");
+    for end in ["", "\n", "\n\n  \r\n"] {
+        fs::write(path.join("vocab.txt"), pieces.clone() + end).unwrap();
+        assert_eq!(open(path).unwrap().pieces(), tiny.tokens.len(), "{end:?}");
+    }
 }
 
 #[test]
@@ -557,6 +592,45 @@ fn no_normalizer(folder: &Path, tiny: &mut Tiny) {
     change_tokenizer(folder, tiny, |tokenizer| {
         tokenizer["normalizer"] = json!({"type": "NFC"});
     });
+}
+
+/// Building it panics in the library.
+fn precompiled(folder: &Path, tiny: &mut Tiny) {
+    change_tokenizer(folder, tiny, |tokenizer| {
+        tokenizer["normalizer"] = json!({"type": "Precompiled", "precompiled_charsmap": "AAAA"});
+    });
+}
+
+fn contradiction(folder: &Path, _: &mut Tiny) {
+    let settings = r#"{"do_lower_case": false}"#;
+    fs::write(folder.join("tokenizer_config.json"), settings).unwrap();
+}
+
+fn pointer(folder: &Path, _: &mut Tiny) {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0000\nsize 90868376\n";
+    fs::write(folder.join("model.safetensors"), pointer).unwrap();
+}
+
+fn another_prefix(folder: &Path, _: &mut Tiny) {
+    let path = folder.join("model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap());
+    let (header, values) = bytes[8..].split_at(usize::try_from(length).unwrap());
+    let header = core::str::from_utf8(header)
+        .unwrap()
+        .replace("\"bert.", "\"model.bert.");
+    let length = (header.len() as u64).to_le_bytes();
+    fs::write(path, [&length, header.as_bytes(), values].concat()).unwrap();
+}
+
+/// A few bytes of configuration that state a network of gigabytes.
+fn bomb(folder: &Path, _: &mut Tiny) {
+    let path = folder.join("config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    config["hidden_size"] = json!(4096);
+    config["intermediate_size"] = json!(16384);
+    config["num_hidden_layers"] = json!(64);
+    fs::write(path, config.to_string()).unwrap();
 }
 
 fn added_word(folder: &Path, tiny: &mut Tiny) {

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use neuroprune_format::tensor::WORD_CHARACTERS;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokenizers::models::ModelWrapper;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::{Model as _, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
-use super::error::{PretrainedError, Problem};
+use super::error::{PretrainedError, Problem, key, read};
+use super::settings::{SETTINGS, Settings};
 use crate::recipe::VocabularySize;
 use crate::text::vocabulary::{
     Normalization, PREFIX, SPECIAL, UNKNOWN, Vocabulary, VocabularyError, count_words, reachable,
@@ -22,7 +23,6 @@ use crate::text::vocabulary::{
 
 const TOKENIZER: &str = "tokenizer.json";
 const PIECES: &str = "vocab.txt";
-const SETTINGS: &str = "tokenizer_config.json";
 
 /// A WordPiece vocabulary as its checkpoint has it.
 pub(super) struct PretrainedVocabulary {
@@ -53,15 +53,19 @@ impl PretrainedVocabulary {
     /// Reads `tokenizer.json`, or `vocab.txt` with `tokenizer_config.json`.
     pub(super) fn read(folder: &Path) -> Result<Self, PretrainedError> {
         let has = |file: &str| folder.join(file).exists();
-        if files(has).map_err(|problem| problem.at(folder))? == [TOKENIZER] {
+        let files = files(has).map_err(|problem| problem.at(folder))?;
+        if files.contains(&TOKENIZER) {
             let path = folder.join(TOKENIZER);
+            let stated = Settings::read(&folder.join(SETTINGS))?;
             read_tokenizer(&path)
-                .and_then(|(model, normalization)| Self::new(&path, model, normalization))
+                .and_then(|(model, normalization)| {
+                    stated.agree_with(normalization)?;
+                    Self::new(&path, model, normalization)
+                })
                 .map_err(|problem| problem.at(&path))
         } else {
-            let (path, settings) = (folder.join(PIECES), folder.join(SETTINGS));
-            let normalization =
-                read_settings(&settings).map_err(|problem| problem.at(&settings))?;
+            let path = folder.join(PIECES);
+            let normalization = Settings::read(&folder.join(SETTINGS))?.normalization();
             read_pieces(&path)
                 .and_then(|model| Self::new(&path, model, normalization))
                 .map_err(|problem| problem.at(&path))
@@ -164,17 +168,15 @@ impl PretrainedVocabulary {
 }
 
 /// Of a checkpoint that has some files, those that a tokenizer is read from.
-pub(super) fn files(has: impl Fn(&str) -> bool) -> Result<&'static [&'static str], Problem> {
-    if has(TOKENIZER) {
-        Ok(&[TOKENIZER])
-    } else if !has(PIECES) {
+pub(super) fn files(has: impl Fn(&str) -> bool) -> Result<Vec<&'static str>, Problem> {
+    let vocabulary = [TOKENIZER, PIECES].into_iter().find(|file| has(file));
+    let vocabulary = vocabulary.ok_or_else(|| {
         let problem = format!("has neither {TOKENIZER} nor {PIECES}");
-        Err(Problem::Unsupported(problem))
-    } else if has(SETTINGS) {
-        Ok(&[PIECES, SETTINGS])
-    } else {
-        Ok(&[PIECES])
-    }
+        Problem::Unsupported(problem)
+    })?;
+    let mut files = vec![vocabulary];
+    files.extend(has(SETTINGS).then_some(SETTINGS));
+    Ok(files)
 }
 
 /// What texts use of a vocabulary.
@@ -222,7 +224,21 @@ fn spell(model: &WordPiece, word: &str) -> Result<Vec<String>, VocabularyError> 
 
 /// `tokenizer.json`, as the `tokenizers` crate reads it.
 fn read_tokenizer(path: &Path) -> Result<(WordPiece, Normalization), Problem> {
-    let bytes = std::fs::read(path)?;
+    let file: Map<String, Value> = serde_json::from_slice(&read(path)?)?;
+    check_kinds(&file)?;
+    // Nothing else of the file is built: model files have no place for it, and some of it could
+    // take any memory, or panic.
+    let parts = [
+        "version",
+        "added_tokens",
+        "normalizer",
+        "pre_tokenizer",
+        "model",
+    ];
+    let file = file
+        .into_iter()
+        .filter(|(part, _)| parts.contains(&part.as_str()));
+    let bytes = serde_json::to_vec(&file.collect::<Map<_, _>>())?;
     let tokenizer = Tokenizer::from_bytes(bytes).map_err(VocabularyError::from)?;
     let other = match tokenizer.get_model() {
         ModelWrapper::WordPiece(model) => return checked(model.clone(), &tokenizer),
@@ -235,6 +251,35 @@ fn read_tokenizer(path: &Path) -> Result<(WordPiece, Normalization), Problem> {
         other,
         "WordPiece, which model files have",
     ))
+}
+
+/// Looks at the kind of each part before one is built.
+fn check_kinds(file: &Map<String, Value>) -> Result<(), Problem> {
+    for (part, expected, why) in [
+        ("model", "WordPiece", ", which model files have"),
+        (
+            "normalizer",
+            "BertNormalizer",
+            " with clean_text, the one that model files have",
+        ),
+        (
+            "pre_tokenizer",
+            "BertPreTokenizer",
+            ", the one that model files have",
+        ),
+    ] {
+        let kind = file.get(part).and_then(|it| it.get("type"));
+        // Old files do not name the kind of the model.
+        if kind.and_then(Value::as_str) != Some(expected) && (part != "model" || kind.is_some()) {
+            let found = kind.map_or_else(|| "not there".to_owned(), Value::to_string);
+            return Err(key(
+                &format!("{part}.type"),
+                &found,
+                &format!("{expected}{why}"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// This model of a tokenizer, if nothing else in it differs from what model files have.
@@ -290,33 +335,13 @@ fn checked(model: WordPiece, tokenizer: &Tokenizer) -> Result<(WordPiece, Normal
     }
 }
 
-fn key(key: &str, found: &str, expected: &str) -> Problem {
-    Problem::Key {
-        key: key.to_owned(),
-        found: found.to_owned(),
-        expected: expected.to_owned(),
-    }
-}
-
 /// `vocab.txt`: one piece per line, its number that of the line from 0.
 fn read_pieces(path: &Path) -> Result<WordPiece, Problem> {
-    let text = std::fs::read_to_string(path)?;
-    let tokens = text.lines().map(|line| line.trim_end().to_owned());
+    let text = String::from_utf8(read(path)?).map_err(std::io::Error::other)?;
+    // A blank line at the end is no piece.
+    let tokens = text
+        .trim_end()
+        .lines()
+        .map(|line| line.trim_end().to_owned());
     Ok(word_piece(tokens.zip(0..))?)
-}
-
-/// The normaliser of a `vocab.txt`; what is not stated is as in BERT.
-fn read_settings(path: &Path) -> Result<Normalization, Problem> {
-    let settings: Value = if path.exists() {
-        serde_json::from_slice(&std::fs::read(path)?)?
-    } else {
-        Value::Null
-    };
-    let flag = |key: &str| settings.get(key).and_then(Value::as_bool);
-    let lowercase = flag("do_lower_case").unwrap_or(true);
-    Ok(Normalization {
-        lowercase,
-        strip_accents: flag("strip_accents").unwrap_or(lowercase),
-        split_chinese: flag("tokenize_chinese_chars").unwrap_or(true),
-    })
 }

@@ -18,6 +18,17 @@ pub(super) fn summary(outcome: &Outcome) -> String {
     )
 }
 
+/// What the run learned from, and what may mislead in it; nothing for outcomes of version 0.1.
+pub(super) fn data(outcome: &Outcome) -> Vec<String> {
+    let Some(summary) = &outcome.run.summary else {
+        return Vec::new();
+    };
+    let warnings = summary.warnings.iter();
+    let warnings = warnings.map(|warning| format!("warning: {warning}"));
+    let text = summary.to_string();
+    text.lines().map(str::to_owned).chain(warnings).collect()
+}
+
 /// Where the model comes from, and what else there is to know about it.
 pub(super) fn facts(outcome: &Outcome) -> Vec<(&'static str, String)> {
     let file = &outcome.sparse.inspection;

@@ -1,7 +1,7 @@
 //! The headline numbers, and the four networks that were scored.
 
 use crate::numbers::{duration, percent, real, signed, significant, thousands};
-use crate::run::outcome::Outcome;
+use crate::run::outcome::{MacroF1, Outcome};
 
 /// A headline number.
 pub(super) struct Tile {
@@ -127,6 +127,19 @@ pub(super) fn networks(outcome: &Outcome) -> [NetworkRow; 4] {
     // What the others are compared with.
     rows[0].difference.clear();
     rows
+}
+
+/// Of both files.
+pub(super) fn macro_f1(outcome: &Outcome) -> String {
+    let MacroF1 {
+        dense_int8,
+        sparse_int8,
+    } = outcome.run.macro_f1;
+    format!(
+        "dense {}, sparse {}",
+        percent(dense_int8),
+        percent(sparse_int8)
+    )
 }
 
 /// √(p·(1 − p) / n), in points: what chance alone does to an accuracy.

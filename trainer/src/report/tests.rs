@@ -5,7 +5,7 @@ use crate::numbers::real;
 use crate::pruning::DegreeSpread;
 use crate::pruning::{KeptHead, MergedHead};
 use crate::recipe::Recipe;
-use crate::run::outcome::{Accuracies, FileOutcome, RunOutcome, Seconds};
+use crate::run::outcome::{Accuracies, FileOutcome, MacroF1, Majority, RunOutcome, Seconds};
 use crate::training::{CurvePoint, EpochRecord, Journal, Phase};
 
 const GOLDEN: &[u8] = include_bytes!("../../../format/tests/golden/v2.neuro");
@@ -51,6 +51,7 @@ fn outcome(file: &[u8], dense: &[u8]) -> Outcome {
             name: "lights <on> & off".to_owned(),
             recipe: Recipe::default(),
             data_sha256: String::new(),
+            summary: None,
             scored_on: "test".to_owned(),
             scored_sha256: String::new(),
             examples: 1_234,
@@ -59,6 +60,14 @@ fn outcome(file: &[u8], dense: &[u8]) -> Outcome {
                 dense_int8: 94.04,
                 sparse_float: 93.5,
                 sparse_int8: 93.4,
+            },
+            macro_f1: MacroF1 {
+                dense_int8: 93.9,
+                sparse_int8: 92.6,
+            },
+            majority: Majority {
+                label: "lights <on>".to_owned(),
+                accuracy: 31.2,
             },
             target_sparsity: 0.9,
             sparsity: 0.9,
@@ -103,6 +112,8 @@ fn everything_is_on_one_page() {
         "93.4\u{a0}%",
         "−0.72 points",
         "1,234 examples",
+        "dense 93.9\u{a0}%, sparse 92.6\u{a0}%",
+        "“lights &#60;on&#62;”, gives 31.2\u{a0}%",
         "dense 1 min 2 s, sparse 1 min 30 s",
         "lights &#60;on&#62; &#38; off",
         "head 0 → 1, distance 0.123",

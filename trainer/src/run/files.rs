@@ -41,6 +41,25 @@ impl Files {
         self.model.with_extension("outcome.json")
     }
 
+    /// All of them, the outcome last.
+    #[must_use]
+    pub fn all(&self) -> [PathBuf; 6] {
+        [
+            self.model.clone(),
+            self.dense(),
+            self.recipe(),
+            self.checkpoint(),
+            self.report(),
+            self.outcome(),
+        ]
+    }
+
+    /// Exists while a program works on the run.
+    pub(crate) fn lock(&self) -> PathBuf {
+        let name = format!(".{}.lock", self.name());
+        self.model.with_file_name(name)
+    }
+
     /// The report.
     #[must_use]
     pub fn report(&self) -> PathBuf {

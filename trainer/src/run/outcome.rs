@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use neuroprune_format::FormatError;
 use serde::{Deserialize, Serialize};
 
+use crate::data::Dataset;
 use crate::model_file::inspection::Inspection;
+use crate::numbers::share;
 use crate::pruning::{DegreeSpread, MergedHead};
 use crate::recipe::Recipe;
 use crate::run::files::Files;
+use crate::run::summary::Summary;
 use crate::training::{EpochRecord, Journal};
 
 /// A finished run and its two files.
@@ -32,6 +35,9 @@ pub struct RunOutcome {
     pub recipe: Recipe,
     /// SHA-256 of the training data.
     pub data_sha256: String,
+    /// What was in the data; nothing in outcomes of version 0.1.
+    #[serde(default)]
+    pub summary: Option<Summary>,
     /// What the accuracies were measured on: `test` or `dev`.
     pub scored_on: String,
     /// SHA-256 of that file.
@@ -40,6 +46,12 @@ pub struct RunOutcome {
     pub examples: usize,
     /// In per cent.
     pub accuracy: Accuracies,
+    /// Mean F1 of the classes, in per cent; 0 in outcomes of version 0.1.
+    #[serde(default)]
+    pub macro_f1: MacroF1,
+    /// What an answer without a model gets.
+    #[serde(default)]
+    pub majority: Majority,
     /// Share of encoder weights that were to be zero.
     pub target_sparsity: f64,
     /// Share that is zero in the float network: the target, but for the weights of less
@@ -74,6 +86,39 @@ pub struct Accuracies {
     pub sparse_float: f64,
     /// The sparse file.
     pub sparse_int8: f64,
+}
+
+/// Mean F1 of the classes, in per cent: the runtime's, on the files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MacroF1 {
+    /// The dense file.
+    pub dense_int8: f64,
+    /// The sparse file.
+    pub sparse_int8: f64,
+}
+
+/// Always the class that is most frequent in the training set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Majority {
+    /// The class.
+    pub label: String,
+    /// Share of the measured set that it is right for, in per cent.
+    pub accuracy: f64,
+}
+
+impl Majority {
+    /// On `measured`, whose classes are those of `train`.
+    pub(crate) fn new(train: &Dataset, measured: &Dataset) -> Self {
+        let counts = train.class_counts().into_iter().enumerate();
+        // The first of several.
+        let best = counts.rev().max_by_key(|&(_, count)| count);
+        let class = best.map_or(0, |(class, _)| class);
+        let right = measured.class_counts().get(class).copied().unwrap_or(0);
+        Self {
+            label: train.labels.get(class).cloned().unwrap_or_default(),
+            accuracy: share(right, measured.examples.len()),
+        }
+    }
 }
 
 /// A file that was written.
@@ -128,6 +173,11 @@ pub enum OutcomeError {
 }
 
 impl RunOutcome {
+    /// Whether the sparse model is right no more often than an answer without a model.
+    pub(crate) fn is_no_better(&self) -> bool {
+        self.accuracy.sparse_int8 <= self.majority.accuracy
+    }
+
     /// Reads `NAME.outcome.json`, as [`crate::run::pipeline::train`] writes it.
     ///
     /// # Errors

@@ -24,18 +24,23 @@ use crate::data::Dataset;
 use crate::model_file::export::{ExportError, Form, export};
 use crate::model_file::inspection::Inspection;
 use crate::model_file::quantization::Calibration;
-use crate::model_file::scoring::{ScoringError, score};
+use crate::model_file::scoring::{Scored, ScoringError, score};
 use crate::network::Network;
-use crate::numbers::{hex, single};
+use crate::numbers::{counted, hex, single};
 use crate::pruning::{cut_all, degree_spreads};
 use crate::recipe::Recipe;
 use crate::report::{self, ReportError};
 use crate::run::files::Files;
-use crate::run::outcome::{Accuracies, FileOutcome, Outcome, RunOutcome, Seconds};
+use crate::run::lock::Lock;
+use crate::run::observer::Observer;
+use crate::run::outcome::{
+    Accuracies, FileOutcome, MacroF1, Majority, Outcome, RunOutcome, Seconds,
+};
+use crate::run::summary::Summary;
 use crate::text::batch::encode;
 use crate::training::checkpoint::{self, CheckpointError};
 use crate::training::memory::{OutOfMemory, Shortage};
-use crate::training::{Examples, Phase, Run, StepReport, TrainingError, float_accuracy};
+use crate::training::{Examples, Phase, Run, TrainingError, float_accuracy};
 
 /// After a checkpoint, nothing is saved for this many times as long as it took.
 const PAUSE: u32 = 10;
@@ -92,6 +97,18 @@ pub enum PipelineError {
     /// The report.
     #[error("report: {0}")]
     Report(#[from] ReportError),
+    /// Whoever watches the run does not want it with these data.
+    #[error("the data has {}; --strict makes them errors", counted(*warnings, "warning"))]
+    Misleading {
+        /// Warnings of the summary.
+        warnings: usize,
+    },
+    /// Another program works on the run.
+    #[error("{}: another program is training this model", model.display())]
+    Busy {
+        /// The model.
+        model: PathBuf,
+    },
     /// A file cannot be written.
     #[error("{path}: {source}")]
     Write {
@@ -120,23 +137,6 @@ impl From<candle_core::Error> for PipelineError {
     }
 }
 
-/// Watches a run.
-pub trait Observer {
-    /// A phase begins or resumes: steps done, steps in all.
-    fn phase(&mut self, phase: Phase, done: u64, steps: u64);
-    /// A step is done.
-    fn step(&mut self, report: &StepReport);
-    /// Something else begins.
-    fn note(&mut self, text: &str);
-}
-
-/// Ignores everything.
-impl Observer for () {
-    fn phase(&mut self, _phase: Phase, _done: u64, _steps: u64) {}
-    fn step(&mut self, _report: &StepReport) {}
-    fn note(&mut self, _text: &str) {}
-}
-
 /// How a run ended.
 #[derive(Debug)]
 pub enum End {
@@ -159,12 +159,25 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<End, PipelineError> {
-    // An equal recipe that is already there may be the user's own, comments and all.
-    if Recipe::read(&files.recipe()).ok().as_ref() != Some(&run.recipe) {
+    let failed = |source| PipelineError::Write {
+        path: files.lock(),
+        source,
+    };
+    let Some(_lock) = Lock::take(files).map_err(failed)? else {
+        let model = files.model.clone();
+        return Err(PipelineError::Busy { model });
+    };
+    // The files of a finished run are replaced together, once this one is finished.
+    if !files.outcome().exists() && !has_recipe(files, &run.recipe) {
         write(&files.recipe(), run.recipe.to_toml().as_bytes())?;
     }
     let tokens = run.recipe.model.tokens;
     let examples = Examples::new(&data.train, &data.dev, &run.vocabulary, tokens)?;
+    let summary = Summary::new(data, &examples, &run.recipe.model, run.vocabulary.len());
+    if !observer.summary(&summary) {
+        let warnings = summary.warnings.len();
+        return Err(PipelineError::Misleading { warnings });
+    }
     let mut seconds = Seconds::default();
     while run.phase != Phase::Finished {
         let start = Instant::now();
@@ -182,7 +195,7 @@ pub fn train(
         }
     }
     observer.note("quantising, writing and scoring");
-    let outcome = finish(&run, &examples, data, files, seconds)?;
+    let outcome = finish(&run, &examples, data, files, seconds, summary)?;
     Ok(End::Finished(Box::new(outcome)))
 }
 
@@ -248,6 +261,7 @@ fn finish(
     data: &Data,
     files: &Files,
     mut seconds: Seconds,
+    summary: Summary,
 ) -> Result<Outcome, PipelineError> {
     let start = Instant::now();
     let (measured, scored_on) = data.measured();
@@ -279,15 +293,13 @@ fn finish(
         dense_float: known(dense_float),
         ..Scores::default()
     };
-    let (dense_file, dense_int8) = make(dense, Form::Dense, &format!("{name} (dense)"), scores)?;
+    let (dense_file, dense_scored) = make(dense, Form::Dense, &format!("{name} (dense)"), scores)?;
     let scores = Scores {
         sparse_float: known(sparse_float),
         ..scores
     };
     let form = Form::Sparse(run.recipe.target);
-    let (sparse_file, sparse_int8) = make(&network, form, &name, scores)?;
-    write(&files.dense(), &dense_file)?;
-    write(&files.model, &sparse_file)?;
+    let (sparse_file, sparse_scored) = make(&network, form, &name, scores)?;
     seconds.export = start.elapsed().as_secs_f64();
 
     let shape = &network.shape;
@@ -296,15 +308,21 @@ fn finish(
             name,
             recipe: run.recipe.clone(),
             data_sha256: hex(&run.data),
+            summary: Some(summary),
             scored_on: scored_on.to_owned(),
             scored_sha256: hex(&measured.sha256),
             examples: measured.examples.len(),
             accuracy: Accuracies {
                 dense_float,
-                dense_int8,
+                dense_int8: dense_scored.accuracy,
                 sparse_float,
-                sparse_int8,
+                sparse_int8: sparse_scored.accuracy,
             },
+            macro_f1: MacroF1 {
+                dense_int8: dense_scored.macro_f1,
+                sparse_int8: sparse_scored.macro_f1,
+            },
+            majority: Majority::new(&data.train, measured),
             target_sparsity: run.recipe.pruning.sparsity,
             sparsity: network.sparsity()?,
             heads: shape.layers * shape.heads,
@@ -326,14 +344,35 @@ fn finish(
         },
     };
     let page = report::render(&outcome, &sparse_file)?;
-    write(&files.report(), page.as_bytes())?;
     let json = serde_json::to_string_pretty(&outcome.run).map_err(io::Error::other);
     let json = json.map_err(|source| PipelineError::Write {
         path: files.outcome(),
         source,
     })?;
-    write(&files.outcome(), json.as_bytes())?;
+    let recipe = run.recipe.to_toml();
+    let mut finished = vec![
+        (files.dense(), dense_file.as_slice()),
+        (files.model.clone(), &sparse_file),
+        (files.report(), page.as_bytes()),
+    ];
+    if !has_recipe(files, &run.recipe) {
+        finished.push((files.recipe(), recipe.as_bytes()));
+    }
+    finished.push((files.outcome(), json.as_bytes()));
+    let all: Vec<_> = finished
+        .iter()
+        .map(|(path, bytes)| (path.as_path(), *bytes))
+        .collect();
+    atomic_file::write_all(&all).map_err(|(number, source)| PipelineError::Write {
+        path: finished[number].0.clone(),
+        source,
+    })?;
     Ok(outcome)
+}
+
+/// Whether the recipe is there already, perhaps as the user wrote it, comments and all.
+fn has_recipe(files: &Files, recipe: &Recipe) -> bool {
+    Recipe::read(&files.recipe()).ok().as_ref() == Some(recipe)
 }
 
 /// Scores a file in the runtime; a test score is then written into it.
@@ -341,12 +380,12 @@ fn score_and_write(
     mut source: ModelSource,
     scores: Scores,
     data: &Data,
-) -> Result<(Vec<u8>, f64), PipelineError> {
+) -> Result<(Vec<u8>, Scored), PipelineError> {
     source.scores = scores;
     let unscored = source.to_bytes()?;
-    let accuracy = score(&Model::open_whole(&unscored)?, data.measured().0)?.accuracy;
-    source.scores.runtime = data.test.as_ref().map(|_| single(accuracy));
-    Ok((source.to_bytes()?, accuracy))
+    let scored = score(&Model::open_whole(&unscored)?, data.measured().0)?;
+    source.scores.runtime = data.test.as_ref().map(|_| single(scored.accuracy));
+    Ok((source.to_bytes()?, scored))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {

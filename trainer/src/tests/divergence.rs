@@ -6,7 +6,8 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 
 use crate::recipe::Recipe;
-use crate::run::pipeline::{Observer, train_phase};
+use crate::run::observer::Observer;
+use crate::run::pipeline::train_phase;
 use crate::training::checkpoint;
 use crate::training::{Examples, Phase, Run, StepReport};
 

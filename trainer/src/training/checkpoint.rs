@@ -1,13 +1,14 @@
 //! A run as one file, written at once or not at all.
 //!
 //! A safetensors file: every tensor of the network with its optimiser state, the
-//! finished dense network, and as metadata (key `neuroprune`, JSON) everything else.
+//! finished dense network, as metadata (key `neuroprune`, JSON) everything else, and a checksum
+//! (CRC-32) of each of them, so that a flipped bit is found and named.
 //! A run that is resumed ends with the same bits as one that was never interrupted.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
@@ -22,9 +23,14 @@ use crate::text::vocabulary::Vocabulary;
 use crate::training::{EpochRecord, Journal, Phase, Run, is_finite};
 
 /// Changes whenever a field does.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
+/// The same without checksums.
+const UNCHECKED: u32 = 3;
 /// Key of the metadata.
 const KEY: &str = "neuroprune";
+/// Name of the tensor of checksums, `[1 + tensors]`: of the description, then of the bytes of each
+/// other tensor, by name.
+const CHECKSUMS: &str = "checksums";
 
 /// Why a checkpoint cannot be written or used.
 #[derive(Debug, thiserror::Error)]
@@ -46,10 +52,12 @@ enum Problem {
     State(#[from] serde_json::Error),
     #[error("written by another program: it has no `{KEY}` description")]
     Foreign,
-    #[error("version {0}; this program reads version {VERSION}")]
+    #[error("version {0}; this program reads versions {UNCHECKED} and {VERSION}")]
     Version(u32),
     #[error("not written: parameter `{0}` is not finite any more; what stood there is kept")]
     NotFinite(String),
+    #[error("{0} is damaged: its checksum is another")]
+    Damaged(String),
     #[error("tensor `{0}` is missing")]
     Missing(String),
     #[error("tensor `{name}` has shape {found:?}, expected {expected:?}")]
@@ -187,8 +195,59 @@ fn encode(run: &Run) -> Result<Vec<u8>, Problem> {
             tensors.push((format!("dense/{}/value", it.path), &it.parameter.value));
         }
     }
-    let description = HashMap::from([(KEY.to_owned(), serde_json::to_string(&state)?)]);
-    Ok(safetensors::serialize(tensors, Some(description))?)
+    let description = serde_json::to_string(&state)?;
+    // The place of the checksums, which are known once everything else is written.
+    let place = Tensor::zeros(1 + tensors.len(), DType::U32, &Device::Cpu)?;
+    tensors.push((CHECKSUMS.to_owned(), &place));
+    let metadata = HashMap::from([(KEY.to_owned(), description.clone())]);
+    let mut bytes = safetensors::serialize(tensors, Some(metadata))?;
+    let file = SafeTensors::deserialize(&bytes)?;
+    let sums = checksums(&file, &description);
+    let place = file.tensor(CHECKSUMS)?.data();
+    let start = place.as_ptr() as usize - bytes.as_ptr() as usize;
+    let end = start + place.len();
+    let sums: Vec<u8> = sums
+        .into_iter()
+        .flat_map(|(_, sum)| sum.to_le_bytes())
+        .collect();
+    bytes[start..end].copy_from_slice(&sums);
+    Ok(bytes)
+}
+
+/// What is checked, with names for messages, and its checksum.
+fn checksums(file: &SafeTensors<'_>, description: &str) -> Vec<(String, u32)> {
+    let mut tensors = file.tensors();
+    tensors.retain(|(name, _)| name != CHECKSUMS);
+    tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let tensors = tensors
+        .iter()
+        .map(|(name, tensor)| (format!("tensor `{name}`"), tensor.data()));
+    let description = ("its description".to_owned(), description.as_bytes());
+    let all = core::iter::once(description).chain(tensors);
+    all.map(|(name, bytes)| (name, crc32fast::hash(bytes)))
+        .collect()
+}
+
+/// Compares what is in the file with its checksums.
+fn check(file: &SafeTensors<'_>, description: &str) -> Result<(), Problem> {
+    let missing = |_| Problem::Missing(CHECKSUMS.to_owned());
+    let stated = file.tensor(CHECKSUMS).map_err(missing)?.data();
+    let found = checksums(file, description);
+    let (stated, _) = stated.as_chunks();
+    if stated.len() != found.len() {
+        return Err(Problem::Damaged(format!(
+            "the list of tensors (`{CHECKSUMS}`)"
+        )));
+    }
+    let stated = stated.iter().map(|bytes| u32::from_le_bytes(*bytes));
+    let differs = found
+        .into_iter()
+        .zip(stated)
+        .find(|((_, found), stated)| found != stated);
+    match differs {
+        Some(((name, _), _)) => Err(Problem::Damaged(name)),
+        None => Ok(()),
+    }
 }
 
 fn decode(bytes: &[u8]) -> Result<Run, Problem> {
@@ -198,8 +257,11 @@ fn decode(bytes: &[u8]) -> Result<Run, Problem> {
         .and_then(|map| map.get(KEY))
         .ok_or(Problem::Foreign)?;
     let Version { version } = serde_json::from_str(description)?;
-    if version != VERSION {
+    if version != VERSION && version != UNCHECKED {
         return Err(Problem::Version(version));
+    }
+    if version == VERSION {
+        check(&SafeTensors::deserialize(bytes)?, description)?;
     }
     let state: State = serde_json::from_str(description)?;
     // Sizes are trusted below.

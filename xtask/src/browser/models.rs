@@ -32,6 +32,7 @@ pub(super) fn ensure(model: &Path) -> anyhow::Result<()> {
         "--",
         "quickstart",
         "--quiet",
+        "--overwrite",
     ]))
 }
 
@@ -43,7 +44,13 @@ pub(super) fn small() -> anyhow::Result<PathBuf> {
         // The program that the host's stories have: asking cargo for the trainer's alone would
         // build candle again, with other features.
         let program = programs::of_stories()?;
-        let arguments = ["quickstart", "--recipe=tiny", "--epochs=4", "--quiet"];
+        let arguments = [
+            "quickstart",
+            "--recipe=tiny",
+            "--epochs=4",
+            "--quiet",
+            "--overwrite",
+        ];
         let mut train = command(&program.to_string_lossy(), &arguments);
         run_quietly(train.arg("--out").arg(&folder))?;
     }

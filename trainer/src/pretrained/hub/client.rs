@@ -144,7 +144,7 @@ impl<'n> Client<'n> {
         let mut provide = |file: &str| provide(file).map_err(|problem| self.error(file, problem));
         let choose = || Ok((vocabulary::files(has)?, tensors::file(has)?));
         let (tokenizer, weights) = choose().map_err(|problem| self.error("", problem))?;
-        for file in [CONFIG].iter().chain(tokenizer).chain([&weights]) {
+        for file in [CONFIG].iter().chain(&tokenizer).chain([&weights]) {
             provide(file)?;
         }
         let shards = tensors::files(folder, weights)?.into_iter();

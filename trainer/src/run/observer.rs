@@ -1,0 +1,25 @@
+//! Watching a run.
+
+use crate::run::summary::Summary;
+use crate::training::{Phase, StepReport};
+
+/// Watches a run.
+pub trait Observer {
+    /// What a run is about to learn from. Returns whether it may.
+    fn summary(&mut self, _summary: &Summary) -> bool {
+        true
+    }
+    /// A phase begins or resumes: steps done, steps in all.
+    fn phase(&mut self, phase: Phase, done: u64, steps: u64);
+    /// A step is done.
+    fn step(&mut self, report: &StepReport);
+    /// Something else begins.
+    fn note(&mut self, text: &str);
+}
+
+/// Ignores everything.
+impl Observer for () {
+    fn phase(&mut self, _phase: Phase, _done: u64, _steps: u64) {}
+    fn step(&mut self, _report: &StepReport) {}
+    fn note(&mut self, _text: &str) {}
+}

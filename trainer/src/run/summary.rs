@@ -1,0 +1,400 @@
+//! What a run is about to learn from, and what in it may mislead: said before the first step.
+
+use core::fmt;
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+use tokenizers::NormalizedString;
+
+use crate::data::{Dataset, UnusedColumn};
+use crate::numbers::{counted, percent, share, thousands};
+use crate::recipe::ModelRecipe;
+use crate::run::outcome::Majority;
+use crate::run::pipeline::Data;
+use crate::text::batch::EncodedExample;
+use crate::training::Examples;
+
+/// Words of a field above which a column looks like a text.
+const WORDS_OF_A_TEXT: usize = 3;
+/// Numbers above which classes look like values.
+const MOST_NUMBERED_CLASSES: usize = 12;
+/// Names that a warning lists.
+const LISTED: usize = 5;
+
+/// What the sets are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Training set, dev set, and the test set if there is one.
+    sets: Vec<SetSummary>,
+    /// Classes of the training set.
+    classes: usize,
+    least: ClassCount,
+    most: ClassCount,
+    /// Tokens of a training text: median, longest, and the limit.
+    tokens: [usize; 3],
+    /// Share of the training texts that reach the limit, in per cent: longer ones are truncated.
+    at_the_limit: f64,
+    /// Function of the pooled vector, and pieces of the vocabulary.
+    pooling: String,
+    pieces: usize,
+    /// What an answer without a model gets on the set that the run is measured on.
+    majority: Majority,
+    /// What may mislead.
+    pub warnings: Vec<Warning>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct SetSummary {
+    name: String,
+    file: String,
+    rows: usize,
+    skipped: usize,
+    used: Vec<String>,
+    unused: Vec<UnusedColumn>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct ClassCount {
+    label: String,
+    rows: usize,
+}
+
+/// Something in the data that may mislead.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case")]
+pub enum Warning {
+    /// Classes whose names are nearly the same.
+    NearEqualClasses {
+        /// Their names.
+        classes: Vec<String>,
+    },
+    /// A column that is not read looks like a second text.
+    SecondText {
+        /// Its name.
+        column: String,
+        /// Mean number of words in its fields.
+        words: usize,
+    },
+    /// So many classes, all of them numbers.
+    NumbersAsClasses {
+        /// How many.
+        classes: usize,
+    },
+    /// Classes that a set has no row of.
+    MissingClasses {
+        /// `training`, `dev` or `test`.
+        set: String,
+        /// Their names.
+        classes: Vec<String>,
+    },
+    /// Texts of different classes that are the same to the network.
+    SameTexts {
+        /// Training texts that an earlier one of another class looks like.
+        texts: usize,
+        /// One of them.
+        example: String,
+    },
+}
+
+impl Warning {
+    /// The name that `--json` has too.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::NearEqualClasses { .. } => "near-equal-classes",
+            Self::SecondText { .. } => "second-text",
+            Self::NumbersAsClasses { .. } => "numbers-as-classes",
+            Self::MissingClasses { .. } => "missing-classes",
+            Self::SameTexts { .. } => "same-texts",
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.name())?;
+        match self {
+            Self::NearEqualClasses { classes } => {
+                write!(
+                    f,
+                    "the classes {} differ only in case, marks or form",
+                    listed(classes)
+                )
+            }
+            Self::SecondText { column, words } => write!(
+                f,
+                "the column {column:?} is not read, but its fields have {words} words on average; \
+                 --pair-column reads it as a second text"
+            ),
+            Self::NumbersAsClasses { classes } => write!(
+                f,
+                "all {classes} classes are numbers; each is a class of its own, not a value"
+            ),
+            Self::MissingClasses { set, classes } => {
+                write!(f, "the {set} set has no text of {}", listed(classes))
+            }
+            Self::SameTexts { texts, example } => write!(
+                f,
+                "{} of different classes are the same to the network, such as {example:?}",
+                counted(*texts, "training text")
+            ),
+        }
+    }
+}
+
+/// Names in quotes, the tail of a long list as a count.
+fn listed(names: &[String]) -> String {
+    let shown: Vec<String> = names
+        .iter()
+        .take(LISTED)
+        .map(|name| format!("{name:?}"))
+        .collect();
+    match names.len().saturating_sub(LISTED) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+impl Summary {
+    pub(crate) fn new(
+        data: &Data,
+        examples: &Examples,
+        model: &ModelRecipe,
+        pieces: usize,
+    ) -> Self {
+        let train = &data.train;
+        let mut sets = vec![("training", train), ("dev", &data.dev)];
+        sets.extend(data.test.as_ref().map(|test| ("test", test)));
+        let counts = train.labels.iter().zip(train.class_counts());
+        let count = |(label, rows): (&String, usize)| ClassCount {
+            label: label.clone(),
+            rows,
+        };
+        let nothing = || ClassCount {
+            label: String::new(),
+            rows: 0,
+        };
+        let mut lengths: Vec<usize> = examples.train.iter().map(|it| it.ids.len()).collect();
+        lengths.sort_unstable();
+        let at_the_limit = lengths
+            .iter()
+            .filter(|&&length| length >= model.tokens)
+            .count();
+        let mut warnings = Vec::new();
+        warnings.extend(near_equal(&train.labels));
+        warnings.extend(second_text(train));
+        warnings.extend(numbers(&train.labels));
+        warnings.extend(sets.iter().filter_map(|(name, set)| missing(name, set)));
+        warnings.extend(same_texts(train, &examples.train));
+        Self {
+            classes: train.labels.len(),
+            least: counts
+                .clone()
+                .min_by_key(|(_, rows)| *rows)
+                .map_or_else(nothing, count),
+            most: counts
+                .max_by_key(|(_, rows)| *rows)
+                .map_or_else(nothing, count),
+            tokens: [
+                lengths.get(lengths.len() / 2).copied().unwrap_or(0),
+                lengths.last().copied().unwrap_or(0),
+                model.tokens,
+            ],
+            at_the_limit: share(at_the_limit, lengths.len()),
+            pooling: model.pooling.name().to_owned(),
+            pieces,
+            majority: Majority::new(train, data.measured().0),
+            warnings,
+            sets: sets
+                .into_iter()
+                .map(|(name, set)| SetSummary::new(name, set))
+                .collect(),
+        }
+    }
+}
+
+impl SetSummary {
+    fn new(name: &str, set: &Dataset) -> Self {
+        Self {
+            name: name.to_owned(),
+            file: set.path.display().to_string(),
+            rows: set.examples.len(),
+            skipped: set.skipped,
+            used: set.columns.used().map(str::to_owned).collect(),
+            unused: set.columns.unused.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for set in &self.sets {
+            write!(
+                f,
+                "{:<8}  {}: {}",
+                set.name,
+                set.file,
+                counted(set.rows, "row")
+            )?;
+            if set.skipped > 0 {
+                write!(f, ", {} skipped", thousands(set.skipped))?;
+            }
+            write!(f, ", columns {}", set.used.join(", "))?;
+            let unused: Vec<&str> = set
+                .unused
+                .iter()
+                .map(|column| column.name.as_str())
+                .collect();
+            match unused.is_empty() {
+                true => writeln!(f)?,
+                false => writeln!(f, " (not read: {})", unused.join(", "))?,
+            }
+        }
+        let (least, most) = (&self.least, &self.most);
+        writeln!(
+            f,
+            "classes   {}, from {} of {:?} to {} of {:?}",
+            thousands(self.classes),
+            counted(least.rows, "text"),
+            least.label,
+            thousands(most.rows),
+            most.label
+        )?;
+        let [median, longest, limit] = self.tokens.map(thousands);
+        writeln!(
+            f,
+            "tokens    median {median}, longest {longest}; {} of the training texts reach the limit of \
+             {limit}; {} pieces, {} pooling",
+            percent(self.at_the_limit),
+            thousands(self.pieces),
+            self.pooling
+        )?;
+        write!(
+            f,
+            "without a model: always answering {:?} gives {}",
+            self.majority.label,
+            percent(self.majority.accuracy)
+        )
+    }
+}
+
+/// Names that are the same but for case, quotes, blanks, invisible characters, or the form of a
+/// number.
+fn near_equal(labels: &[String]) -> Vec<Warning> {
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for label in labels {
+        groups.entry(plain(label)).or_default().push(label.clone());
+    }
+    // A name of signs alone has nothing that could be compared.
+    groups.remove("");
+    let near = groups.into_values().filter(|classes| classes.len() > 1);
+    near.map(|classes| Warning::NearEqualClasses { classes })
+        .collect()
+}
+
+/// What is left of a name when its form is taken away.
+fn plain(label: &str) -> String {
+    let is_form = |c: &char| {
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(c, '"' | '\'' | '`' | '_' | '-' | '.' | '\u{ad}' | '\u{feff}')
+            || ('\u{200b}'..='\u{200f}').contains(c)
+            || ('\u{2018}'..='\u{201f}').contains(c)
+            // Combining marks, which a composed letter has in it.
+            || ('\u{300}'..='\u{36f}').contains(c)
+    };
+    if let Ok(number) = label.trim_matches(['"', '\'', ' ']).parse::<f64>() {
+        return number.to_string();
+    }
+    let mut decomposed = NormalizedString::from(label);
+    let letters = decomposed.nfd().get().chars().filter(|c| !is_form(c));
+    letters.flat_map(char::to_lowercase).collect()
+}
+
+fn second_text(set: &Dataset) -> Option<Warning> {
+    let longest = set
+        .columns
+        .unused
+        .iter()
+        .max_by_key(|column| column.words)?;
+    let is_text = !set.is_pair() && longest.words >= WORDS_OF_A_TEXT;
+    is_text.then(|| Warning::SecondText {
+        column: longest.name.clone(),
+        words: longest.words,
+    })
+}
+
+fn numbers(labels: &[String]) -> Option<Warning> {
+    let are_numbers = labels.iter().all(|label| label.parse::<f64>().is_ok());
+    let classes = labels.len();
+    (are_numbers && classes > MOST_NUMBERED_CLASSES)
+        .then_some(Warning::NumbersAsClasses { classes })
+}
+
+fn missing(name: &str, set: &Dataset) -> Option<Warning> {
+    let counts = set.labels.iter().zip(set.class_counts());
+    let none = counts.filter(|(_, rows)| *rows == 0);
+    let classes: Vec<String> = none.map(|(label, _)| label.clone()).collect();
+    (!classes.is_empty()).then_some(Warning::MissingClasses {
+        set: name.to_owned(),
+        classes,
+    })
+}
+
+fn same_texts(set: &Dataset, encoded: &[EncodedExample]) -> Option<Warning> {
+    let mut classes = HashMap::new();
+    let mut different = Vec::new();
+    for (place, example) in encoded.iter().enumerate() {
+        let seen = classes.entry((&example.ids, example.first));
+        if *seen.or_insert(example.label) != example.label {
+            different.push(place);
+        }
+    }
+    let example = set.examples.get(*different.first()?)?.text.clone();
+    Some(Warning::SameTexts {
+        texts: different.len(),
+        example,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(labels: &[&str]) -> Vec<String> {
+        let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
+        near_equal(&labels)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn names_that_differ_in_form_alone_are_named() {
+        for pair in [
+            ["1", "1.0"],
+            ["on", "ON"],
+            ["on", "\"on\""],
+            ["turn on", "turn  on"],
+            ["turn_on", "turn-on"],
+            ["o\u{200b}n", "on"],
+            ["caf\u{e9}", "cafe\u{301}"],
+        ] {
+            assert_eq!(near(&pair).len(), 1, "{pair:?}");
+        }
+        assert!(near(&["on", "off", "1", "2", "-", "+"]).is_empty());
+        let found = near(&["b", "1", "a", "1.0", "A"]);
+        assert_eq!(
+            found,
+            [
+                "near-equal-classes: the classes \"1\", \"1.0\" differ only in case, marks or form",
+                "near-equal-classes: the classes \"a\", \"A\" differ only in case, marks or form"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let names: Vec<String> = (0..8).map(|number| format!("c{number}")).collect();
+        assert!(listed(&names).ends_with("\"c4\" and 3 more"));
+    }
+}
