@@ -10,10 +10,11 @@ use super::grid::{Cell, Grid};
 use crate::numbers::hex;
 use crate::ops::device::{DeviceError, DeviceName};
 use crate::pretrained::Pretrained;
+use crate::run::data::Data;
 use crate::run::files::Files;
 use crate::run::observer::Observer;
 use crate::run::outcome::{OutcomeError, RunOutcome};
-use crate::run::pipeline::{self, Data, End, PipelineError};
+use crate::run::pipeline::{self, End, PipelineError};
 use crate::training::checkpoint::{self, CheckpointError};
 use crate::training::{Examples, Phase, Run};
 

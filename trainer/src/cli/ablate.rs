@@ -16,9 +16,9 @@ use crate::ablation::{Ablation, Cell, Finished, Grid, Stage, Summary, page};
 use crate::atomic_file;
 use crate::ops::device::DeviceName;
 use crate::pretrained::Pretrained;
+use crate::run::data::Data;
 use crate::run::observer::Observer;
 use crate::run::outcome::Accuracies;
-use crate::run::pipeline::Data;
 use crate::training::{Phase, StepReport};
 
 /// Compare methods over a grid of variants, sparsities and seeds.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::terminal::harmless;
 use crate::data::{self, Columns, Dataset, ReadOptions};
-use crate::run::pipeline::Data;
+use crate::run::data::Data;
 
 /// A combination of options that makes no sense: exit status 2.
 #[derive(Debug, thiserror::Error)]

@@ -16,9 +16,9 @@ use super::train::RecipeOptions;
 use crate::data::smart_home;
 use crate::numbers::thousands;
 use crate::recipe::Recipe;
+use crate::run::data::Data;
 use crate::run::files::Files;
 use crate::run::outcome::Outcome;
-use crate::run::pipeline::Data;
 
 /// Seed of the data set: the same texts for every model.
 const DATA_SEED: u64 = 1;

@@ -11,9 +11,10 @@ use crate::numbers::{share, thousands};
 use crate::ops::device::DeviceName;
 use crate::pretrained::Pretrained;
 use crate::recipe::Recipe;
+use crate::run::data::Data;
 use crate::run::files::Files;
 use crate::run::outcome::Outcome;
-use crate::run::pipeline::{self, Data, End};
+use crate::run::pipeline::{self, End};
 use crate::training::{Run, checkpoint};
 
 /// How to train.

@@ -5,7 +5,8 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use crate::model_file::inspection::Inspection;
 use crate::model_file::scoring::Scored;
 use crate::numbers::{share, thousands};
-use crate::run::outcome::{Majority, Outcome};
+use crate::run::outcome::Outcome;
+use crate::run::summary::Majority;
 
 /// A table with this header; the first column is text, the others are numbers.
 fn table(header: &[&str]) -> Table {

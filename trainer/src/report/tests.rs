@@ -5,7 +5,8 @@ use crate::numbers::real;
 use crate::pruning::DegreeSpread;
 use crate::pruning::{KeptHead, MergedHead};
 use crate::recipe::Recipe;
-use crate::run::outcome::{Accuracies, FileOutcome, MacroF1, Majority, RunOutcome, Seconds};
+use crate::run::outcome::{Accuracies, FileOutcome, MacroF1, RunOutcome, Seconds};
+use crate::run::summary::Majority;
 use crate::training::{CurvePoint, EpochRecord, Journal, Phase};
 
 const GOLDEN: &[u8] = include_bytes!("../../../format/tests/golden/v2.neuro");

@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 use neuroprune_format::FormatError;
 use serde::{Deserialize, Serialize};
 
-use crate::data::Dataset;
 use crate::model_file::inspection::Inspection;
-use crate::numbers::share;
 use crate::pruning::{DegreeSpread, MergedHead};
 use crate::recipe::Recipe;
 use crate::run::files::Files;
-use crate::run::summary::Summary;
+use crate::run::summary::{Majority, Summary};
 use crate::training::{EpochRecord, Journal};
 
 /// A finished run and its two files.
@@ -95,30 +93,6 @@ pub struct MacroF1 {
     pub dense_int8: f64,
     /// The sparse file.
     pub sparse_int8: f64,
-}
-
-/// Always the class that is most frequent in the training set.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Majority {
-    /// The class.
-    pub label: String,
-    /// Share of the measured set that it is right for, in per cent.
-    pub accuracy: f64,
-}
-
-impl Majority {
-    /// On `measured`, whose classes are those of `train`.
-    pub(crate) fn new(train: &Dataset, measured: &Dataset) -> Self {
-        let counts = train.class_counts().into_iter().enumerate();
-        // The first of several.
-        let best = counts.rev().max_by_key(|&(_, count)| count);
-        let class = best.map_or(0, |(class, _)| class);
-        let right = measured.class_counts().get(class).copied().unwrap_or(0);
-        Self {
-            label: train.labels.get(class).cloned().unwrap_or_default(),
-            accuracy: share(right, measured.examples.len()),
-        }
-    }
 }
 
 /// A file that was written.

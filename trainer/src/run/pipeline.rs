@@ -20,7 +20,6 @@ use neuroprune_format::writer::{ModelSource, WriteError};
 use neuroprune_format::{FormatError, Model};
 
 use crate::atomic_file;
-use crate::data::Dataset;
 use crate::model_file::export::{ExportError, Form, export};
 use crate::model_file::inspection::Inspection;
 use crate::model_file::quantization::Calibration;
@@ -30,12 +29,12 @@ use crate::numbers::{counted, hex, single};
 use crate::pruning::{cut_all, degree_spreads};
 use crate::recipe::Recipe;
 use crate::report::{self, ReportError};
+use crate::run::data::Data;
 use crate::run::files::Files;
 use crate::run::lock::Lock;
 use crate::run::observer::Observer;
-use crate::run::outcome::{
-    Accuracies, FileOutcome, MacroF1, Majority, Outcome, RunOutcome, Seconds,
-};
+use crate::run::outcome::{Accuracies, FileOutcome, MacroF1, Outcome, RunOutcome, Seconds};
+use crate::run::summary::Majority;
 use crate::run::summary::Summary;
 use crate::text::batch::encode;
 use crate::training::checkpoint::{self, CheckpointError};
@@ -44,28 +43,6 @@ use crate::training::{Examples, Phase, Run, TrainingError, float_accuracy};
 
 /// After a checkpoint, nothing is saved for this many times as long as it took.
 const PAUSE: u32 = 10;
-
-/// What a run is made from and measured on.
-#[derive(Clone, Debug)]
-pub struct Data {
-    /// Training set.
-    pub train: Dataset,
-    /// Dev set: scored while training, and at the end where there is no test set.
-    pub dev: Dataset,
-    /// Test set: scored once, at the end.
-    pub test: Option<Dataset>,
-}
-
-impl Data {
-    /// The set that accuracies are measured on, and its name.
-    #[must_use]
-    pub fn measured(&self) -> (&Dataset, &'static str) {
-        match &self.test {
-            Some(test) => (test, "test"),
-            None => (&self.dev, "dev"),
-        }
-    }
-}
 
 /// Why a run wrote no files.
 #[derive(Debug, thiserror::Error)]

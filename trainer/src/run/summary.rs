@@ -9,8 +9,7 @@ use tokenizers::NormalizedString;
 use crate::data::{Dataset, UnusedColumn};
 use crate::numbers::{counted, percent, share, thousands};
 use crate::recipe::ModelRecipe;
-use crate::run::outcome::Majority;
-use crate::run::pipeline::Data;
+use crate::run::data::Data;
 use crate::text::batch::EncodedExample;
 use crate::training::Examples;
 
@@ -57,6 +56,30 @@ struct SetSummary {
 struct ClassCount {
     label: String,
     rows: usize,
+}
+
+/// Always the class that is most frequent in the training set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Majority {
+    /// The class.
+    pub label: String,
+    /// Share of the measured set that it is right for, in per cent.
+    pub accuracy: f64,
+}
+
+impl Majority {
+    /// On `measured`, whose classes are those of `train`.
+    pub(crate) fn new(train: &Dataset, measured: &Dataset) -> Self {
+        let counts = train.class_counts().into_iter().enumerate();
+        // The first of several.
+        let best = counts.rev().max_by_key(|&(_, count)| count);
+        let class = best.map_or(0, |(class, _)| class);
+        let right = measured.class_counts().get(class).copied().unwrap_or(0);
+        Self {
+            label: train.labels.get(class).cloned().unwrap_or_default(),
+            accuracy: share(right, measured.examples.len()),
+        }
+    }
 }
 
 /// Something in the data that may mislead.
