@@ -98,8 +98,9 @@ impl Story {
         program
     }
 
+    /// Trains in the place of whatever is there.
     fn train(&self, from: &str) -> Ran {
-        Ran(self.program(from).output().unwrap())
+        Ran(self.program(from).arg("--overwrite").output().unwrap())
     }
 
     fn repository(&self) -> PathBuf {
@@ -357,7 +358,7 @@ fn what_was_damaged_is_not_used() {
 
     let mut run = story.program("hf:tiny/bert");
     let run = Ran(run
-        .args(["--set", "model.from_sha256='00'"])
+        .args(["--overwrite", "--set", "model.from_sha256='00'"])
         .output()
         .unwrap());
     assert!(!run.0.status.success());
