@@ -10,7 +10,8 @@ use neuroprune_format::Model;
 use super::inputs::{DataOptions, print, print_json, read_model};
 use super::tables;
 use crate::model_file::scoring::score;
-use crate::numbers::{share, thousands};
+use crate::numbers::thousands;
+use crate::run::summary::Majority;
 
 /// Measure a model file on labelled text, with the runtime that devices use.
 #[derive(Args, Debug)]
@@ -54,17 +55,10 @@ impl Evaluate {
             thousands(scored.right),
             thousands(scored.examples)
         ))?;
-        if let Some(most) = scored.classes.iter().max_by_key(|class| class.examples) {
-            let always = share(most.examples, scored.examples);
-            print(&format!(
-                "without a model: always answering {:?}, the most frequent class here, gives {}{}",
-                most.label,
-                tables::percent(always),
-                match scored.accuracy <= always {
-                    true => "\nwarning: the model is not better than that",
-                    false => "",
-                }
-            ))?;
+        let majority = Majority::new(&dataset, &dataset);
+        print(&majority.to_string())?;
+        if scored.accuracy <= majority.accuracy {
+            print("warning: the model is not better than that")?;
         }
         if scored.truncated > 0 {
             print(&format!(

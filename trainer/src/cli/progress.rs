@@ -7,7 +7,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::numbers::{real, rounded, thousands};
 use crate::pretrained::FetchObserver;
 use crate::run::observer::Observer;
-use crate::run::summary::Summary;
+use crate::run::summary::{Majority, Summary};
 use crate::training::{EpochRecord, Phase, StepReport};
 
 /// Share of the new loss in the one that is shown.
@@ -119,11 +119,11 @@ impl Progress {
 }
 
 impl Observer for Progress {
-    fn summary(&mut self, summary: &Summary) -> bool {
+    fn summary(&mut self, summary: &Summary, majority: &Majority) -> bool {
         let Some(strictness) = self.summary else {
             return true;
         };
-        self.line(&summary.to_string());
+        self.line(&format!("{summary}\n{majority}"));
         for warning in &summary.warnings {
             // Also where no progress is shown: it is not progress.
             say!("warning: {warning}");

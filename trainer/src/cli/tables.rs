@@ -6,7 +6,6 @@ use crate::model_file::inspection::Inspection;
 use crate::model_file::scoring::Scored;
 use crate::numbers::{share, thousands};
 use crate::run::outcome::Outcome;
-use crate::run::summary::Majority;
 
 /// A table with this header; the first column is text, the others are numbers.
 fn table(header: &[&str]) -> Table {
@@ -121,11 +120,7 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
             none(),
         ],
     );
-    let Majority { label, accuracy } = &outcome.run.majority;
-    let mut text = format!(
-        "{table}\nwithout a model: always answering {label:?}, the most frequent class, gives {}",
-        percent(*accuracy)
-    );
+    let mut text = format!("{table}\n{}", outcome.run.majority);
     if outcome.run.is_no_better() {
         text += "\nwarning: the sparse model is not better than that";
     }

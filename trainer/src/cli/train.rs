@@ -191,11 +191,6 @@ fn check_out(out: &Path) -> anyhow::Result<()> {
         );
         return Err(WrongUse(message).into());
     }
-    anyhow::ensure!(
-        !out.is_dir(),
-        "{}: is a folder, expected a file",
-        out.display()
-    );
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;

@@ -143,36 +143,32 @@ macro_rules! named {
                 mlp_output,
                 mlp_norm,
             } = layer;
-            for (name, matrix, linear) in [
+            let attention = [
                 ("projection", Matrix::Projection, projection),
                 (
                     "attention_output",
                     Matrix::AttentionOutput,
                     attention_output,
                 ),
-            ] {
-                let Linear {
-                    weight,
-                    bias,
-                    columns: _,
-                } = linear;
-                list.matrix(name, matrix, weight, bias);
-            }
-            let Norm { gain, shift } = attention_norm;
-            list.norm("attention_norm", gain, shift);
-            for (name, matrix, linear) in [
+            ];
+            let mlp = [
                 ("mlp_input", Matrix::MlpInput, mlp_input),
                 ("mlp_output", Matrix::MlpOutput, mlp_output),
+            ];
+            for (matrices, name, Norm { gain, shift }) in [
+                (attention, "attention_norm", attention_norm),
+                (mlp, "mlp_norm", mlp_norm),
             ] {
-                let Linear {
-                    weight,
-                    bias,
-                    columns: _,
-                } = linear;
-                list.matrix(name, matrix, weight, bias);
+                for (name, matrix, linear) in matrices {
+                    let Linear {
+                        weight,
+                        bias,
+                        columns: _,
+                    } = linear;
+                    list.matrix(name, matrix, weight, bias);
+                }
+                list.norm(name, gain, shift);
             }
-            let Norm { gain, shift } = mlp_norm;
-            list.norm("mlp_norm", gain, shift);
         }
         list.layer = None;
         let Linear {

@@ -1,12 +1,13 @@
 //! Watching a run.
 
-use crate::run::summary::Summary;
+use crate::run::summary::{Majority, Summary};
 use crate::training::{Phase, StepReport};
 
 /// Watches a run.
 pub trait Observer {
-    /// What a run is about to learn from. Returns whether it may.
-    fn summary(&mut self, _summary: &Summary) -> bool {
+    /// What a run is about to learn from, and what an answer without a model gets. Returns whether
+    /// the run may begin.
+    fn summary(&mut self, _summary: &Summary, _majority: &Majority) -> bool {
         true
     }
     /// A phase begins or resumes: steps done, steps in all.

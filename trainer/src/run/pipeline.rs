@@ -34,8 +34,7 @@ use crate::run::files::Files;
 use crate::run::lock::Lock;
 use crate::run::observer::Observer;
 use crate::run::outcome::{Accuracies, FileOutcome, MacroF1, Outcome, RunOutcome, Seconds};
-use crate::run::summary::Majority;
-use crate::run::summary::Summary;
+use crate::run::summary::{Majority, Summary};
 use crate::text::batch::encode;
 use crate::training::checkpoint::{self, CheckpointError};
 use crate::training::memory::{OutOfMemory, Shortage};
@@ -151,7 +150,8 @@ pub fn train(
     let tokens = run.recipe.model.tokens;
     let examples = Examples::new(&data.train, &data.dev, &run.vocabulary, tokens)?;
     let summary = Summary::new(data, &examples, &run.recipe.model, run.vocabulary.len());
-    if !observer.summary(&summary) {
+    let majority = Majority::new(&data.train, data.measured().0);
+    if !observer.summary(&summary, &majority) {
         let warnings = summary.warnings.len();
         return Err(PipelineError::Misleading { warnings });
     }
@@ -172,7 +172,7 @@ pub fn train(
         }
     }
     observer.note("quantising, writing and scoring");
-    let outcome = finish(&run, &examples, data, files, seconds, summary)?;
+    let outcome = finish(&run, &examples, data, files, seconds, (summary, majority))?;
     Ok(End::Finished(Box::new(outcome)))
 }
 
@@ -238,7 +238,7 @@ fn finish(
     data: &Data,
     files: &Files,
     mut seconds: Seconds,
-    summary: Summary,
+    (summary, majority): (Summary, Majority),
 ) -> Result<Outcome, PipelineError> {
     let start = Instant::now();
     let (measured, scored_on) = data.measured();
@@ -299,7 +299,7 @@ fn finish(
                 dense_int8: dense_scored.macro_f1,
                 sparse_int8: sparse_scored.macro_f1,
             },
-            majority: Majority::new(&data.train, measured),
+            majority,
             target_sparsity: run.recipe.pruning.sparsity,
             sparsity: network.sparsity()?,
             heads: shape.layers * shape.heads,

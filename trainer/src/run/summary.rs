@@ -36,8 +36,6 @@ pub struct Summary {
     /// Function of the pooled vector, and pieces of the vocabulary.
     pooling: String,
     pieces: usize,
-    /// What an answer without a model gets on the set that the run is measured on.
-    majority: Majority,
     /// What may mislead.
     pub warnings: Vec<Warning>,
 }
@@ -65,6 +63,17 @@ pub struct Majority {
     pub label: String,
     /// Share of the measured set that it is right for, in per cent.
     pub accuracy: f64,
+}
+
+/// For people.
+impl fmt::Display for Majority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (label, share) = (&self.label, percent(self.accuracy));
+        write!(
+            f,
+            "without a model: always answering {label:?}, the most frequent class, gives {share}"
+        )
+    }
 }
 
 impl Majority {
@@ -225,7 +234,6 @@ impl Summary {
             at_the_limit: share(at_the_limit, lengths.len()),
             pooling: model.pooling.name().to_owned(),
             pieces,
-            majority: Majority::new(train, data.measured().0),
             warnings,
             sets: sets
                 .into_iter()
@@ -283,19 +291,13 @@ impl fmt::Display for Summary {
             most.label
         )?;
         let [median, longest, limit] = self.tokens.map(thousands);
-        writeln!(
+        write!(
             f,
             "tokens    median {median}, longest {longest}; {} of the training texts reach the limit of \
              {limit}; {} pieces, {} pooling",
             percent(self.at_the_limit),
             thousands(self.pieces),
             self.pooling
-        )?;
-        write!(
-            f,
-            "without a model: always answering {:?} gives {}",
-            self.majority.label,
-            percent(self.majority.accuracy)
         )
     }
 }
