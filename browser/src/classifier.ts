@@ -1,6 +1,6 @@
 import { type Code, load as loadCode } from "./code.js";
 import { NeuropruneError } from "./errors.js";
-import { Instance } from "./module.js";
+import { Instance, type Reader } from "./module.js";
 import { read, type Source } from "./source.js";
 
 /** A class and its probability. */
@@ -125,7 +125,7 @@ export class Classifier<Label extends string = string> {
   /** What the model is. */
   readonly info: ModelInfo<Label>;
   #instance: Instance | undefined;
-  readonly #tensors: number;
+  readonly #tensors: readonly TensorInfo[];
   #logits = { address: 0, length: 0 };
 
   private constructor(instance: Instance, bytes: number) {
@@ -135,14 +135,15 @@ export class Classifier<Label extends string = string> {
     const labels = facts.word();
     const [maxTokens, pair, layers, hidden] = [facts.word(), facts.word(), facts.word(), facts.word()];
     const vocabulary = facts.word();
-    this.#tensors = facts.word();
+    const tensors = facts.word();
     const [denseWeights, scratchBytes] = [facts.word(), facts.word()];
     const score = () => {
       const float = facts.float();
       return Number.isNaN(float) ? undefined : float;
     };
     const accuracy = { denseFloat: score(), sparseFloat: score(), runtime: score() };
-    const encoder = this.tensors().filter(({ isEncoder }) => isEncoder);
+    this.#tensors = Array.from({ length: tensors }, (_, index) => describe(instance.tensor(index)));
+    const encoder = this.#tensors.filter(({ isEncoder }) => isEncoder);
     const nonzeroWeights = encoder.reduce((sum, { nonzeros }) => sum + nonzeros, 0);
     this.info = Object.freeze({
       name,
@@ -245,32 +246,18 @@ export class Classifier<Label extends string = string> {
 
   /** Every tensor of the file. */
   tensors(): TensorInfo[] {
-    const instance = this.#alive();
-    return Array.from({ length: this.#tensors }, (_, index) => {
-      const tensor = instance.tensor(index);
-      return {
-        role: tensor.text(),
-        layout: tensor.text(),
-        layer: tensor.word(),
-        head: tensor.word(),
-        rows: tensor.word(),
-        cols: tensor.word(),
-        queryRows: tensor.word(),
-        bytes: tensor.word(),
-        isEncoder: tensor.word() !== 0,
-        isMatrix: tensor.word() !== 0,
-        nonzeros: tensor.word(),
-      };
-    });
+    this.#alive();
+    return this.#tensors.map((tensor) => ({ ...tensor }));
   }
 
   /** The integer weights of a matrix, by its place in `tensors()`: `[rows, cols]`. */
   weights(index: number): Int8Array {
-    const tensor = this.tensors()[index];
+    const instance = this.#alive();
+    const tensor = this.#tensors[index];
     if (tensor === undefined || !tensor.isMatrix) {
       throw new RangeError(`tensor ${index} is no matrix of this model`);
     }
-    return this.#alive().weights(index, tensor.rows * tensor.cols);
+    return instance.weights(index, tensor.rows * tensor.cols);
   }
 
   /** Releases the memory. The classifier cannot be used afterwards. */
@@ -292,6 +279,23 @@ export class Classifier<Label extends string = string> {
     }
     return this.#instance;
   }
+}
+
+/** Reads the record of a tensor. */
+function describe(tensor: Reader): TensorInfo {
+  return {
+    role: tensor.text(),
+    layout: tensor.text(),
+    layer: tensor.word(),
+    head: tensor.word(),
+    rows: tensor.word(),
+    cols: tensor.word(),
+    queryRows: tensor.word(),
+    bytes: tensor.word(),
+    isEncoder: tensor.word() !== 0,
+    isMatrix: tensor.word() !== 0,
+    nonzeros: tensor.word(),
+  };
 }
 
 /** Rejects a file that is not a model before all of it has arrived; returns the stated length. */
