@@ -1,7 +1,8 @@
 import { type Code, load as loadCode } from "./code.js";
 import { NeuropruneError } from "./errors.js";
 import { Instance, type Reader } from "./module.js";
-import { read, type Source } from "./source.js";
+import { kindOf, read, type Source } from "./source.js";
+import { Stop } from "./stop.js";
 
 /** A class and its probability. */
 export interface Ranked<Label extends string = string> {
@@ -97,7 +98,10 @@ export interface Progress {
 
 /** How to load. */
 export interface LoadOptions {
-  /** Called for every piece that arrives. */
+  /**
+   * Called for every piece that arrives. An error that it throws, or that its promise rejects
+   * with, stops this load, which then throws that error as it is.
+   */
   readonly onProgress?: (progress: Progress) => void;
   /** Stops the download; `load` then throws the signal's reason. */
   readonly signal?: AbortSignal;
@@ -175,6 +179,7 @@ export class Classifier<Label extends string = string> {
     options: LoadOptions = {},
   ): Promise<Classifier<Label>> {
     const { onProgress, signal, wasm } = options;
+    const stop = new Stop();
     const parts = {
       model: { loaded: 0, total: undefined as number | undefined },
       code: { loaded: 0, total: undefined as number | undefined },
@@ -184,21 +189,27 @@ export class Classifier<Label extends string = string> {
       const { model, code } = parts;
       // NaN while one of them is unknown.
       const sum = (model.total ?? NaN) + (code.total ?? NaN);
-      onProgress?.({
+      report(onProgress, stop, {
         loaded: model.loaded + code.loaded,
         total: Number.isNaN(sum) ? undefined : sum,
       });
     };
-    const code = loadCode(wasm, signal, arrival("code"));
-    // If the model fails first, the code's failure is ignored.
-    code.catch(() => {});
-    const file = await read(model, "the model", signal, arrival("model"), inspect);
-    const instance = await Instance.open(await code, file);
-    signal?.throwIfAborted();
-    return new Classifier<Label>(
-      instance,
-      file.reduce((sum, chunk) => sum + chunk.length, 0),
-    );
+    try {
+      stop.follow(signal);
+      const downloads = Promise.all([
+        loadCode(wasm, stop, arrival("code")),
+        read(model, "the model", stop, arrival("model"), inspect),
+      ]);
+      const [code, file] = await stop.until(downloads);
+      const instance = await Instance.open(code, file);
+      stop.check();
+      return new Classifier<Label>(
+        instance,
+        file.reduce((sum, chunk) => sum + chunk.length, 0),
+      );
+    } finally {
+      stop.end();
+    }
   }
 
   /** Bytes of memory that this classifier holds: model, working memory, longest text. */
@@ -278,6 +289,22 @@ export class Classifier<Label extends string = string> {
       throw new NeuropruneError("disposed", "this classifier was disposed of");
     }
     return this.#instance;
+  }
+}
+
+/** Calls `onProgress` of a load that is under way. Its errors stop that load, and no other. */
+function report(onProgress: LoadOptions["onProgress"], stop: Stop, progress: Progress): void {
+  if (stop.isStopped) {
+    return;
+  }
+  try {
+    const result: unknown = onProgress?.(progress);
+    // An async function is accepted in place of one that returns nothing.
+    if (kindOf(result) === "Promise") {
+      (result as Promise<unknown>).catch((error) => stop.now(error));
+    }
+  } catch (error) {
+    stop.now(error);
   }
 }
 

@@ -237,6 +237,12 @@ async function instantiate(module: WebAssembly.Module): Promise<{ exports: Expor
   if (missing !== undefined || WebAssembly.Module.imports(module).length > 0) {
     throw new NeuropruneError("wasm", "this WebAssembly module is not that of this version of neuroprune");
   }
-  const instance = await WebAssembly.instantiate(module);
-  return { exports: instance.exports as unknown as Exports };
+  try {
+    const instance = await WebAssembly.instantiate(module);
+    return { exports: instance.exports as unknown as Exports };
+  } catch (error) {
+    throw new NeuropruneError("memory", `there is no memory for another classifier: ${String(error)}`, {
+      cause: error,
+    });
+  }
 }
