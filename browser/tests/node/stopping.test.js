@@ -268,7 +268,8 @@ test("a source without an end is left at the end that its file states", async ()
 
 test("the body of an error is not waited for", async () => {
   server.handlers.set("/long-error.neuro", (response) => response.writeHead(500).write("a long story"));
-  await assert.rejects(Classifier.load(`${server.url}long-error.neuro`, { wasm: compiled }), { code: "http", status: 500 });
+  const loading = Classifier.load(`${server.url}long-error.neuro`, { wasm: compiled });
+  await assert.rejects(loading, { code: "http", status: 500 });
   await server.left("/long-error.neuro");
 });
 
