@@ -20,6 +20,7 @@ const FILES = [
   "neuroprune/module.js",
   "neuroprune/neuroprune.wasm",
   "neuroprune/source.js",
+  "neuroprune/stop.js",
 ];
 
 addEventListener("install", (event) => {

@@ -1,7 +1,8 @@
 import { type Code, load as loadCode } from "./code.js";
 import { NeuropruneError } from "./errors.js";
-import { Instance } from "./module.js";
-import { read, type Source } from "./source.js";
+import { Instance, type Reader } from "./module.js";
+import { kindOf, read, type Source } from "./source.js";
+import { Stop } from "./stop.js";
 
 /** A class and its probability. */
 export interface Ranked<Label extends string = string> {
@@ -97,7 +98,10 @@ export interface Progress {
 
 /** How to load. */
 export interface LoadOptions {
-  /** Called for every piece that arrives. */
+  /**
+   * Called for every piece that arrives. An error that it throws, or that its promise rejects
+   * with, stops this load, which then throws that error as it is.
+   */
   readonly onProgress?: (progress: Progress) => void;
   /** Stops the download; `load` then throws the signal's reason. */
   readonly signal?: AbortSignal;
@@ -125,7 +129,7 @@ export class Classifier<Label extends string = string> {
   /** What the model is. */
   readonly info: ModelInfo<Label>;
   #instance: Instance | undefined;
-  readonly #tensors: number;
+  readonly #tensors: readonly TensorInfo[];
   #logits = { address: 0, length: 0 };
 
   private constructor(instance: Instance, bytes: number) {
@@ -135,14 +139,15 @@ export class Classifier<Label extends string = string> {
     const labels = facts.word();
     const [maxTokens, pair, layers, hidden] = [facts.word(), facts.word(), facts.word(), facts.word()];
     const vocabulary = facts.word();
-    this.#tensors = facts.word();
+    const tensors = facts.word();
     const [denseWeights, scratchBytes] = [facts.word(), facts.word()];
     const score = () => {
       const float = facts.float();
       return Number.isNaN(float) ? undefined : float;
     };
     const accuracy = { denseFloat: score(), sparseFloat: score(), runtime: score() };
-    const encoder = this.tensors().filter(({ isEncoder }) => isEncoder);
+    this.#tensors = Array.from({ length: tensors }, (_, index) => describe(instance.tensor(index)));
+    const encoder = this.#tensors.filter(({ isEncoder }) => isEncoder);
     const nonzeroWeights = encoder.reduce((sum, { nonzeros }) => sum + nonzeros, 0);
     this.info = Object.freeze({
       name,
@@ -174,6 +179,7 @@ export class Classifier<Label extends string = string> {
     options: LoadOptions = {},
   ): Promise<Classifier<Label>> {
     const { onProgress, signal, wasm } = options;
+    const stop = new Stop();
     const parts = {
       model: { loaded: 0, total: undefined as number | undefined },
       code: { loaded: 0, total: undefined as number | undefined },
@@ -183,21 +189,27 @@ export class Classifier<Label extends string = string> {
       const { model, code } = parts;
       // NaN while one of them is unknown.
       const sum = (model.total ?? NaN) + (code.total ?? NaN);
-      onProgress?.({
+      report(onProgress, stop, {
         loaded: model.loaded + code.loaded,
         total: Number.isNaN(sum) ? undefined : sum,
       });
     };
-    const code = loadCode(wasm, signal, arrival("code"));
-    // If the model fails first, the code's failure is ignored.
-    code.catch(() => {});
-    const file = await read(model, "the model", signal, arrival("model"), inspect);
-    const instance = await Instance.open(await code, file);
-    signal?.throwIfAborted();
-    return new Classifier<Label>(
-      instance,
-      file.reduce((sum, chunk) => sum + chunk.length, 0),
-    );
+    try {
+      stop.follow(signal);
+      const downloads = Promise.all([
+        loadCode(wasm, stop, arrival("code")),
+        read(model, "the model", stop, arrival("model"), inspect),
+      ]);
+      const [code, file] = await stop.until(downloads);
+      const instance = await Instance.open(code, file);
+      stop.check();
+      return new Classifier<Label>(
+        instance,
+        file.reduce((sum, chunk) => sum + chunk.length, 0),
+      );
+    } finally {
+      stop.end();
+    }
   }
 
   /** Bytes of memory that this classifier holds: model, working memory, longest text. */
@@ -245,32 +257,18 @@ export class Classifier<Label extends string = string> {
 
   /** Every tensor of the file. */
   tensors(): TensorInfo[] {
-    const instance = this.#alive();
-    return Array.from({ length: this.#tensors }, (_, index) => {
-      const tensor = instance.tensor(index);
-      return {
-        role: tensor.text(),
-        layout: tensor.text(),
-        layer: tensor.word(),
-        head: tensor.word(),
-        rows: tensor.word(),
-        cols: tensor.word(),
-        queryRows: tensor.word(),
-        bytes: tensor.word(),
-        isEncoder: tensor.word() !== 0,
-        isMatrix: tensor.word() !== 0,
-        nonzeros: tensor.word(),
-      };
-    });
+    this.#alive();
+    return this.#tensors.map((tensor) => ({ ...tensor }));
   }
 
   /** The integer weights of a matrix, by its place in `tensors()`: `[rows, cols]`. */
   weights(index: number): Int8Array {
-    const tensor = this.tensors()[index];
+    const instance = this.#alive();
+    const tensor = this.#tensors[index];
     if (tensor === undefined || !tensor.isMatrix) {
       throw new RangeError(`tensor ${index} is no matrix of this model`);
     }
-    return this.#alive().weights(index, tensor.rows * tensor.cols);
+    return instance.weights(index, tensor.rows * tensor.cols);
   }
 
   /** Releases the memory. The classifier cannot be used afterwards. */
@@ -292,6 +290,39 @@ export class Classifier<Label extends string = string> {
     }
     return this.#instance;
   }
+}
+
+/** Calls `onProgress` of a load that is under way. Its errors stop that load, and no other. */
+function report(onProgress: LoadOptions["onProgress"], stop: Stop, progress: Progress): void {
+  if (stop.isStopped) {
+    return;
+  }
+  try {
+    const result: unknown = onProgress?.(progress);
+    // An async function is accepted in place of one that returns nothing.
+    if (kindOf(result) === "Promise") {
+      (result as Promise<unknown>).catch((error) => stop.now(error));
+    }
+  } catch (error) {
+    stop.now(error);
+  }
+}
+
+/** Reads the record of a tensor. */
+function describe(tensor: Reader): TensorInfo {
+  return {
+    role: tensor.text(),
+    layout: tensor.text(),
+    layer: tensor.word(),
+    head: tensor.word(),
+    rows: tensor.word(),
+    cols: tensor.word(),
+    queryRows: tensor.word(),
+    bytes: tensor.word(),
+    isEncoder: tensor.word() !== 0,
+    isMatrix: tensor.word() !== 0,
+    nonzeros: tensor.word(),
+  };
 }
 
 /** Rejects a file that is not a model before all of it has arrived; returns the stated length. */

@@ -1,6 +1,6 @@
-import { NeuropruneError } from "./errors.js";
 import { compile } from "./module.js";
 import { type Arrival, join, kindOf, read, type Source } from "./source.js";
+import { Stop } from "./stop.js";
 
 /** The module, compiled or not. */
 export type Code = Source | WebAssembly.Module;
@@ -9,7 +9,11 @@ export type Code = Source | WebAssembly.Module;
 interface Shared {
   loaded: number;
   total: number | undefined;
+  isPending: boolean;
+  /** Those of the loads that wait. */
   readonly watchers: Set<Arrival>;
+  /** Its own: one load's must not stop the others. */
+  readonly stop: Stop;
   readonly module: Promise<WebAssembly.Module>;
 }
 
@@ -17,75 +21,67 @@ interface Shared {
 let shared: Shared | undefined;
 
 /** The compiled module. */
-export async function load(
-  code: Code | undefined,
-  signal: AbortSignal | undefined,
-  arrival: Arrival,
-): Promise<WebAssembly.Module> {
+export async function load(code: Code | undefined, stop: Stop, arrival: Arrival): Promise<WebAssembly.Module> {
   if (code === undefined) {
-    return await own(signal, arrival);
+    return await own(stop, arrival);
   }
   if (kindOf(code) === "WebAssembly.Module") {
     arrival(0, 0);
     return code as WebAssembly.Module;
   }
-  return await compile(join(await read(code as Source, "neuroprune.wasm", signal, arrival)));
+  return await compile(join(await read(code as Source, "neuroprune.wasm", stop, arrival)));
 }
 
-async function own(signal: AbortSignal | undefined, arrival: Arrival): Promise<WebAssembly.Module> {
+async function own(stop: Stop, arrival: Arrival): Promise<WebAssembly.Module> {
+  stop.check();
   const download = (shared ??= begin());
-  const watch: Arrival = (loaded, total) => arrival(loaded, total);
-  download.watchers.add(watch);
+  download.watchers.add(arrival);
   arrival(download.loaded, download.total);
   try {
-    return await until(download.module, signal);
-  } catch (error) {
-    // Another load may succeed; an abort is not a failure of the download.
-    if (error instanceof NeuropruneError && shared === download) {
-      shared = undefined;
-    }
-    throw error;
+    return await stop.until(download.module);
   } finally {
-    download.watchers.delete(watch);
+    download.watchers.delete(arrival);
+    // Nobody waits any more; and one that hangs must not keep later loads waiting.
+    if (download.isPending && download.watchers.size === 0) {
+      forget(download);
+      download.stop.end();
+    }
   }
 }
 
 function begin(): Shared {
+  const stop = new Stop();
   const watchers = new Set<Arrival>();
   const download: Shared = {
     loaded: 0,
     total: undefined,
+    isPending: true,
     watchers,
-    // One load's signal must not stop the others, so the download has none.
-    module: fetchOwn((loaded, total) => {
+    stop,
+    module: fetchOwn(stop, (loaded, total) => {
       Object.assign(download, { loaded, total });
       for (const watch of watchers) {
         watch(loaded, total);
       }
     }),
   };
-  // Waiting loads get the failure; without any it must not count as unhandled.
-  download.module.catch(() => {});
+  const settle = () => (download.isPending = false);
+  // Before any waiting load hears of a failure, so that one that tries again starts anew.
+  download.module.then(settle, () => {
+    settle();
+    forget(download);
+  });
   return download;
 }
 
-async function fetchOwn(arrival: Arrival): Promise<WebAssembly.Module> {
-  // Bundlers recognise this expression and put the file next to their output.
-  const url = new URL("./neuroprune.wasm", import.meta.url);
-  return await compile(join(await read(url, "neuroprune.wasm", undefined, arrival)));
+function forget(download: Shared): void {
+  if (shared === download) {
+    shared = undefined;
+  }
 }
 
-/** `promise`, or the signal's reason if that comes first. */
-async function until<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) {
-    return await promise;
-  }
-  return await new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-    if (signal.aborted) {
-      abort();
-    }
-  });
+async function fetchOwn(stop: Stop, arrival: Arrival): Promise<WebAssembly.Module> {
+  // Bundlers recognise this expression and put the file next to their output.
+  const url = new URL("./neuroprune.wasm", import.meta.url);
+  return await compile(join(await read(url, "neuroprune.wasm", stop, arrival)));
 }

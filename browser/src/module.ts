@@ -50,6 +50,9 @@ const SIMD_PROBE = Uint8Array.of(
   ...[10, 8, 1, 6, 0, 65, 0, 253, 15, 11],
 );
 
+/** A text may begin with U+FEFF, which is no mark here. */
+const DECODER = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /** Longest text, in units of UTF-16, that is encoded without being measured first. */
 const SHORT_TEXT = 4096;
 
@@ -97,7 +100,7 @@ export class Reader {
   text(): string {
     const address = this.word();
     const bytes = new Uint8Array(this.#memory.buffer, address, this.word());
-    return new TextDecoder().decode(bytes);
+    return DECODER.decode(bytes);
   }
 }
 
@@ -234,6 +237,12 @@ async function instantiate(module: WebAssembly.Module): Promise<{ exports: Expor
   if (missing !== undefined || WebAssembly.Module.imports(module).length > 0) {
     throw new NeuropruneError("wasm", "this WebAssembly module is not that of this version of neuroprune");
   }
-  const instance = await WebAssembly.instantiate(module);
-  return { exports: instance.exports as unknown as Exports };
+  try {
+    const instance = await WebAssembly.instantiate(module);
+    return { exports: instance.exports as unknown as Exports };
+  } catch (error) {
+    throw new NeuropruneError("memory", `there is no memory for another classifier: ${String(error)}`, {
+      cause: error,
+    });
+  }
 }

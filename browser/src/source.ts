@@ -1,4 +1,5 @@
 import { NeuropruneError } from "./errors.js";
+import type { Stop } from "./stop.js";
 
 /**
  * Where bytes come from: an address, a response of `fetch`, a file that a user picked, or the bytes
@@ -6,7 +7,7 @@ import { NeuropruneError } from "./errors.js";
  */
 export type Source = string | URL | Request | Response | Promise<Response> | Blob | BufferSource;
 
-/** Called as bytes arrive: how many so far, and of how many, if known. */
+/** Called as bytes arrive: how many so far, and of how many, if known. Never throws. */
 export type Arrival = (loaded: number, total: number | undefined) => void;
 
 /**
@@ -26,38 +27,44 @@ const HEAD = 16;
 export async function read(
   source: Source,
   what: string,
-  signal: AbortSignal | undefined,
+  stop: Stop,
   arrival: Arrival,
   inspect: Inspection = () => undefined,
 ): Promise<Uint8Array[]> {
-  signal?.throwIfAborted();
-  const opened = await open(source, what, signal);
+  const opened = await open(source, what, stop);
   const chunks: Uint8Array[] = [];
   let loaded = 0;
   let { total } = opened;
+  let stated: number | undefined;
   let head: Uint8Array | undefined = new Uint8Array(0);
   arrival(loaded, total);
   try {
     for await (const chunk of opened.chunks) {
-      signal?.throwIfAborted();
+      stop.check();
       chunks.push(chunk);
       loaded += chunk.length;
       if (head !== undefined) {
         head = join([head, chunk.subarray(0, HEAD)]);
         if (head.length >= HEAD) {
-          total = inspect(head) ?? total;
+          stated = inspect(head);
+          total = stated ?? total;
           head = undefined;
         }
       }
       // If a server states the length of compressed bytes, more bytes arrive.
       arrival(loaded, total === undefined ? undefined : Math.max(total, loaded));
+      // One byte more is damage already, and a source may be endless.
+      if (stated !== undefined && loaded > stated) {
+        break;
+      }
     }
   } catch (error) {
-    signal?.throwIfAborted();
+    stop.check();
     if (error instanceof NeuropruneError) {
       throw error;
     }
-    throw new NeuropruneError("network", `${what}: the download broke off after ${loaded} bytes`, {
+    const part = opened.origin === "file" ? "reading" : "the download";
+    throw new NeuropruneError(opened.origin, `${what}: ${part} broke off after ${loaded} bytes`, {
       cause: error,
     });
   }
@@ -82,23 +89,25 @@ export function join(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 interface Opened {
   /** Bytes that will arrive, if known. */
   total: number | undefined;
+  /** Which error it is if they break off. */
+  origin: "network" | "file";
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
 
-async function open(source: Source, what: string, signal: AbortSignal | undefined): Promise<Opened> {
+async function open(source: Source, what: string, stop: Stop): Promise<Opened> {
   if (isBytes(source)) {
     const { buffer, byteOffset, byteLength } = ArrayBuffer.isView(source) ? source : new Uint8Array(source);
-    return { total: byteLength, chunks: [new Uint8Array(buffer, byteOffset, byteLength)] };
+    return { total: byteLength, origin: "file", chunks: [new Uint8Array(buffer, byteOffset, byteLength)] };
   }
   if (isBlob(source)) {
-    return { total: source.size, chunks: [new Uint8Array(await source.arrayBuffer())] };
+    return { total: source.size, origin: "file", chunks: chunksOf(source.stream().getReader(), stop) };
   }
   const path = filePath(source);
   if (path !== undefined) {
-    const bytes = await readFile(path, what);
-    return { total: bytes.length, chunks: [bytes] };
+    const bytes = await readFile(path, what, stop);
+    return { total: bytes.length, origin: "file", chunks: [bytes] };
   }
-  return answer(await request(source, what, signal), what);
+  return answer(await request(source, what, stop), what, stop);
 }
 
 /**
@@ -120,48 +129,74 @@ function isBlob(source: Source): source is Blob {
 async function request(
   source: Exclude<Source, BufferSource | Blob>,
   what: string,
-  signal: AbortSignal | undefined,
+  stop: Stop,
 ): Promise<Response> {
   try {
-    if (typeof source === "string" || ["URL", "Request"].includes(kindOf(source))) {
-      return await fetch(source as string | URL | Request, signal === undefined ? {} : { signal });
+    if (kindOf(source) === "Request") {
+      // A signal given to `fetch` takes the place of the request's own.
+      stop.follow((source as Request).signal);
     }
-    return await (source as Response | Promise<Response>);
+    const isAddress = typeof source === "string" || ["URL", "Request"].includes(kindOf(source));
+    const response = Promise.resolve(
+      isAddress
+        ? fetch(source as string | URL | Request, { signal: stop.signal })
+        : (source as Response | Promise<Response>),
+    );
+    // If the load is stopped before it arrives, nobody reads it.
+    response.then(
+      (late) => stop.isStopped && discard(late),
+      () => {},
+    );
+    return await stop.until(response);
   } catch (error) {
-    signal?.throwIfAborted();
+    stop.check();
     const reason = error instanceof Error ? error.message : String(error);
     throw new NeuropruneError("network", `${what}: no answer (${reason})`, { cause: error });
   }
 }
 
-function answer(response: Response, what: string): Opened {
+function answer(response: Response, what: string, stop: Stop): Opened {
   if (kindOf(response) !== "Response") {
     throw new TypeError(
       `${what}: expected an address, a Response, a Blob or bytes, not ${kindOf(response)}`,
     );
   }
   if (!response.ok) {
+    discard(response);
     const place = response.url === "" ? "" : ` from ${response.url}`;
     const { status, statusText } = response;
     throw new NeuropruneError("http", `${what}: HTTP ${status} ${statusText}`.trimEnd() + place, {
       status,
     });
   }
-  const { body, headers } = response;
+  const { body, bodyUsed, headers } = response;
+  if (bodyUsed || body?.locked) {
+    throw new TypeError(`${what}: this Response has already been read`);
+  }
   // With an encoding the length is that of the compressed bytes.
   const length = headers.has("content-encoding") ? null : headers.get("content-length");
   return {
     total: length === null ? undefined : Number(length),
-    chunks: body === null ? [] : chunksOf(body),
+    origin: "network",
+    chunks: body === null ? [] : chunksOf(body.getReader(), stop),
   };
 }
 
+/** Releases the connection of a response that nobody reads. */
+function discard(response: Response): void {
+  if (kindOf(response) === "Response") {
+    response.body?.cancel().catch(() => {});
+  }
+}
+
 /** Not every browser lets one iterate over a stream. */
-async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = stream.getReader();
+async function* chunksOf(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  stop: Stop,
+): AsyncGenerator<Uint8Array> {
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await stop.until(reader.read());
       if (done) {
         return;
       }
@@ -176,7 +211,7 @@ async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uin
 /** The part of Node that reads files; bundlers for the web see no import. */
 interface Host {
   getBuiltinModule?(name: "node:fs"): {
-    promises: { readFile(path: string | URL): Promise<Uint8Array> };
+    promises: { readFile(path: string | URL, options: { signal: AbortSignal }): Promise<Uint8Array> };
   };
 }
 
@@ -203,11 +238,13 @@ function filePath(source: unknown): string | URL | undefined {
   return scheme === undefined && location === undefined ? source : undefined;
 }
 
-async function readFile(path: string | URL, what: string): Promise<Uint8Array> {
+async function readFile(path: string | URL, what: string, stop: Stop): Promise<Uint8Array> {
   const { process } = globalThis as { process?: Host };
   try {
-    return (await process?.getBuiltinModule?.("node:fs").promises.readFile(path)) ?? new Uint8Array(0);
+    const files = process?.getBuiltinModule?.("node:fs").promises;
+    return (await files?.readFile(path, { signal: stop.signal })) ?? new Uint8Array(0);
   } catch (error) {
+    stop.check();
     const reason = error instanceof Error ? error.message : String(error);
     throw new NeuropruneError("file", `${what}: ${reason}`, { cause: error });
   }

@@ -163,3 +163,69 @@ test("stopping one of two loads leaves the other alone", async () => {
   assert.deepEqual(loaded, ["AbortError", "commands"]);
   await assertQuiet(opened);
 });
+
+test("a download of the module that fails, hangs or has a caller in error is nobody else's", async () => {
+  const opened = await open(browser, `${server.url}empty.html`);
+  const wasm = readFileSync(new URL("package/neuroprune.wasm", output));
+  const answers = [
+    (response) => response.writeHead(500).end(),
+    (response) => response.setHeader("content-type", "application/wasm").write(wasm.subarray(0, 1000)),
+    (response) => response.setHeader("content-type", "application/wasm").end(wasm),
+  ];
+  let asked = 0;
+  server.handlers.set("/package/neuroprune.wasm", (response) => {
+    response.setHeader("cache-control", "no-store");
+    answers[asked](response);
+    asked += 1;
+  });
+  const said = await opened.page.evaluate(async () => {
+    const { Classifier } = await import("/package/index.js");
+    const bytes = await fetch("/models/commands.neuro").then((response) => response.arrayBuffer());
+    const load = (options) =>
+      Classifier.load(bytes, options).then(
+        ({ info }) => info.name,
+        ({ code, message }) => (typeof code === "string" ? code : message),
+      );
+    const failed = await load();
+    const controller = new AbortController();
+    const hanging = await load({
+      signal: controller.signal,
+      onProgress: ({ loaded }) => loaded > bytes.byteLength && controller.abort(new Error("too slow")),
+    });
+    const onProgress = () => {
+      throw new Error("my own");
+    };
+    return [failed, hanging, ...(await Promise.all([load({ onProgress }), load()])), await load()];
+  });
+  assert.deepEqual(said, ["http", "too slow", "my own", "commands", "commands"]);
+  assert.equal(asked, answers.length);
+  await opened.context.close();
+  assert.deepEqual(opened.complaints.map((complaint) => /status of 500/.test(complaint)), [true]);
+});
+
+test("an abort ends reading a picked file", async () => {
+  const opened = await open(browser, `${server.url}empty.html`);
+  const [reason, size, loaded] = await opened.page.evaluate(async () => {
+    const { Classifier } = await import("/package/index.js");
+    const bytes = await fetch("/models/commands.neuro").then((response) => response.arrayBuffer());
+    // Read in pieces, since it is long.
+    const file = new File([bytes, new Uint8Array(1 << 25)], "commands.neuro");
+    const controller = new AbortController();
+    let last = 0;
+    const loading = Classifier.load(file, {
+      wasm: new Response(await fetch("/package/neuroprune.wasm").then((response) => response.arrayBuffer())),
+      signal: controller.signal,
+      onProgress({ loaded }) {
+        last = loaded;
+        if (loaded > bytes.byteLength) {
+          controller.abort(new Error("enough"));
+        }
+      },
+    });
+    const { message } = await loading.catch((error) => error);
+    return [message, file.size, last];
+  });
+  assert.equal(reason, "enough");
+  assert.ok(loaded < size / 2, `${loaded} of ${size} bytes`);
+  await assertQuiet(opened);
+});

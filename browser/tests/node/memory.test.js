@@ -1,9 +1,10 @@
 // Memory is what the model needs, does not grow, and is released.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { Classifier } from "../../out/package/index.js";
-import { model, modelUrl } from "../package.js";
+import { model, modelUrl, output } from "../package.js";
 
 const MEGABYTE = 1 << 20;
 
@@ -29,6 +30,13 @@ test("a long text takes as much memory as it has bytes, once", async () => {
   assert.ok(grown <= MEGABYTE + 65_536, `${grown} bytes`);
   classifier.classify(text);
   assert.equal(classifier.memoryBytes - before, grown);
+});
+
+test("a region is no longer than Rust's slices may be", async () => {
+  const bytes = readFileSync(new URL("package/neuroprune.wasm", output));
+  const { instance } = await WebAssembly.instantiate(bytes);
+  assert.equal(instance.exports.model_buffer(2 ** 31), 0);
+  assert.notEqual(instance.exports.model_buffer(1000), 0);
 });
 
 test("disposing gives the memory back", async () => {

@@ -13,7 +13,7 @@ const text = (name) => readFileSync(new URL(`package/${name}`, output), "utf8");
 test("the package has what it needs and nothing else", () => {
   const packed = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json"], { cwd: folder, encoding: "utf8" }));
   const names = packed[0].files.map(({ path }) => path).sort();
-  const modules = ["classifier", "code", "errors", "index", "module", "source"];
+  const modules = ["classifier", "code", "errors", "index", "module", "source", "stop"];
   const expected = [
     ...modules.flatMap((name) => [`${name}.d.ts`, `${name}.js`]),
     "LICENSE-APACHE",
@@ -35,7 +35,7 @@ test("it depends on nothing", () => {
 });
 
 test("no script evaluates text or needs a window", () => {
-  for (const name of ["classifier", "code", "errors", "index", "module", "source"]) {
+  for (const name of ["classifier", "code", "errors", "index", "module", "source", "stop"]) {
     assert.doesNotMatch(text(`${name}.js`), /\beval\(|new Function|\bwindow\b|\bdocument\b|import\(/, name);
   }
 });

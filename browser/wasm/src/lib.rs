@@ -8,7 +8,7 @@
 //! An instance holds one model, from its first byte to the last answer:
 //!
 //! ```text
-//! | stack, statics | model file | scratch memory | text, or the weights of one tensor |
+//! | stack, statics | model file | its directory | scratch memory | text, or weights of one tensor |
 //! ```
 //!
 //! The module needs no imports and no allocator. JavaScript drops the instance to release the
@@ -59,6 +59,9 @@ struct Instance {
     memory: Memory,
     file: Cell<Region>,
     model: OnceCell<Model<'static>>,
+    /// The records of the model's tensors: the view reaches one only by a walk from the first, and
+    /// a file may have as many tensors as it has room for.
+    directory: Cell<&'static [TensorRecord]>,
     classifier: Cell<Option<Classifier<'static, 'static>>>,
     text: Cell<Region>,
     record: Cell<Record>,
@@ -73,6 +76,7 @@ static INSTANCE: Instance = Instance {
     memory: Memory::new(),
     file: Cell::new(Region::NONE),
     model: OnceCell::new(),
+    directory: Cell::new(&[]),
     classifier: Cell::new(None),
     text: Cell::new(Region::NONE),
     record: Cell::new(Record::new()),
@@ -98,6 +102,10 @@ pub extern "C" fn open(length: usize) -> Status {
         Ok(model) => INSTANCE.model.get_or_init(|| model),
         Err(error) => return refused(&error),
     };
+    let Some(directory) = INSTANCE.memory.keep(model.tensors().records()) else {
+        return Status::Memory;
+    };
+    INSTANCE.directory.set(directory);
     let limits = model.limits();
     let scratch = required_scratch(limits, limits.tokens);
     let scratch = INSTANCE.memory.reserve(scratch);
@@ -148,7 +156,7 @@ pub extern "C" fn facts() -> *const u32 {
         .word(usize::from(stack.layers))
         .word(limits.hidden)
         .word(model.vocabulary().len())
-        .word(model.tensors().records().count())
+        .word(INSTANCE.directory.get().len())
         .word(stack.dense_weights as usize)
         .word(required_scratch(limits, limits.tokens))
         .float(score(manifest.scores.dense_float))
@@ -161,7 +169,7 @@ pub extern "C" fn facts() -> *const u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn label(class: usize) -> *const u32 {
     let model = INSTANCE.model.get();
-    match model.and_then(|model| model.labels().iter().nth(class)) {
+    match model.and_then(|model| model.labels().get(class)) {
         Some(label) => Record::new().text(label).leave(&INSTANCE.record),
         None => core::ptr::null(),
     }
@@ -176,7 +184,7 @@ pub extern "C" fn tensor(index: usize) -> *const u32 {
         return core::ptr::null();
     };
     let is_prunable = tensor.role.slot().is_prunable();
-    let matrix = model.tensors().matrix(&tensor);
+    let matrix = model.tensors().matrix(tensor);
     Record::new()
         .text(tensor.role.name())
         .text(tensor.layout.name())
@@ -196,18 +204,18 @@ pub extern "C" fn tensor(index: usize) -> *const u32 {
 /// returns its address; 0 if there is no such matrix, or no memory.
 #[unsafe(no_mangle)]
 pub extern "C" fn weights(index: usize) -> usize {
-    let matrix = find(index).and_then(|(model, tensor)| model.tensors().matrix(&tensor));
+    let matrix = find(index).and_then(|(model, tensor)| model.tensors().matrix(tensor));
     let Some(matrix) = matrix else {
         return 0;
     };
     let cols = matrix.cols();
     let address = text_buffer(matrix.rows().saturating_mul(cols));
-    if address == 0 || cols == 0 {
+    if address == 0 {
         return 0;
     }
     // SAFETY: no slice of the region of texts outlives the call that made it.
     let bytes = unsafe { INSTANCE.text.get().bytes_mut() };
-    for (places, row) in bytes.chunks_exact_mut(cols).zip(matrix.iter()) {
+    for (places, row) in bytes.chunks_exact_mut(cols.max(1)).zip(matrix.iter()) {
         places.fill(0);
         for (column, weight) in row.weights.nonzeros() {
             if let Some(place) = places.get_mut(column) {
@@ -318,10 +326,9 @@ fn failed(error: RuntimeError) -> Status {
     }
 }
 
-fn find(index: usize) -> Option<(&'static Model<'static>, TensorRecord)> {
+fn find(index: usize) -> Option<(&'static Model<'static>, &'static TensorRecord)> {
     let model = INSTANCE.model.get()?;
-    let tensor = model.tensors().records().nth(index)?;
-    Some((model, tensor))
+    Some((model, INSTANCE.directory.get().get(index)?))
 }
 
 /// A panic would be a fault of the runtime; the trap reaches JavaScript as an error.

@@ -5,6 +5,7 @@
 
 use core::arch::wasm32::{memory_grow, memory_size};
 use core::cell::Cell;
+use core::mem::MaybeUninit;
 
 /// Bytes of a page of linear memory.
 const PAGE: usize = 65_536;
@@ -82,6 +83,27 @@ impl Memory {
         Some(region)
     }
 
+    /// A new region that holds `items` from now on; `None` if there is no more memory.
+    pub(crate) fn keep<T: Copy>(
+        &self,
+        items: impl Iterator<Item = T> + Clone,
+    ) -> Option<&'static [T]> {
+        const { assert!(align_of::<T>() <= ALIGNMENT) };
+        let count = items.clone().count();
+        let start = self.reserve(count.checked_mul(size_of::<T>())?)?.start;
+        // SAFETY: the region was just reserved, for `count` places of this alignment, and nobody
+        // else gets it.
+        let places =
+            unsafe { core::slice::from_raw_parts_mut(start as *mut MaybeUninit<T>, count) };
+        let mut kept = 0;
+        for (place, item) in places.iter_mut().zip(items) {
+            place.write(item);
+            kept += 1;
+        }
+        // SAFETY: the first `kept` places were just written, and nobody writes to them again.
+        Some(unsafe { core::slice::from_raw_parts(start as *const T, kept) })
+    }
+
     /// Makes `region`, the last one reserved, at least `length` bytes long.
     pub(crate) fn extend(&self, region: Region, length: usize) -> Option<Region> {
         let longer = Region {
@@ -97,6 +119,8 @@ impl Memory {
 
 /// Asks the host for the pages of `region` that do not exist yet.
 fn grow(region: Region) -> Option<()> {
+    // No slice may be longer.
+    isize::try_from(region.length).ok()?;
     let pages = region.start.checked_add(region.length)?.div_ceil(PAGE);
     let missing = pages.saturating_sub(memory_size(0));
     (missing == 0 || memory_grow(0, missing) != usize::MAX).then_some(())
