@@ -94,6 +94,19 @@ impl Ran {
         value
     }
 
+    /// Standard output as JSON Lines, of a command that succeeded.
+    ///
+    /// # Panics
+    /// When it failed, or a line is no JSON object.
+    #[must_use]
+    pub fn json_lines(&self) -> Vec<Value> {
+        self.assert_code(0);
+        let values = self.stdout.lines().map(|line| line.parse::<Value>());
+        let values: Vec<Value> = values.collect::<Result<_, _>>().unwrap();
+        assert!(values.iter().all(Value::is_object), "{}", self.stdout);
+        values
+    }
+
     /// Fails, with all output, unless the exit status is `code`.
     ///
     /// # Panics

@@ -105,32 +105,12 @@ fn classes_to_learn() {
         .collect();
     let parts = ["data.tsv", "\"on\"", "at least 2 classes"];
     assert_refused("data.tsv", tsv("text\tlabel", &only), &parts);
-    // The tenth row goes to the dev set, and it is the only one of its class.
-    let mut rare = rows();
-    rare[9] = "how is the weather\tweather".to_owned();
-    let parts = ["data.tsv", "\"weather\"", "tenth", "dev"];
-    assert_refused("data.tsv", tsv("text\tlabel", &rare), &parts);
     let parts = ["data.tsv", "4 rows", "at least 10"];
     assert_refused("data.tsv", tsv("text\tlabel", &rows()[..4]), &parts);
     assert_refused("data.tsv", "text\tlabel\n", &["data.tsv", "no rows"]);
     assert_refused("data.tsv", "", &["data.tsv", "empty", "header"]);
     assert_refused("data.txt", "", &["data.txt", ".tsv", ".csv", ".jsonl"]);
     assert_refused("data.tsv.gz", "text", &["data.tsv.gz", "gzip"]);
-}
-
-#[test]
-fn a_test_set_with_another_label() {
-    let folder = Folder::new();
-    let test = String::from_utf8(folder.read("test.tsv")).unwrap();
-    let mut lines: Vec<&str> = test.lines().collect();
-    lines[7] = "feed the cat\tcat_feed";
-    folder.write("other.tsv", lines.join("\n"));
-    let mut command = folder.train(&["--test", "other.tsv"]);
-    let parts = ["other.tsv, line 8", "\"cat_feed\"", "\"alarm_set\""];
-    run(&mut command).assert_error(1, &parts);
-    let mut command = folder.train(&["--dev", "other.tsv"]);
-    run(&mut command).assert_error(1, &parts);
-    assert!(!folder.path("model.recipe.toml").exists());
 }
 
 #[test]

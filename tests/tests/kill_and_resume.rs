@@ -33,9 +33,11 @@ const LOCK: &str = ".model.lock";
 /// Epochs that leave time to press Ctrl-C.
 const LONG: [&str; 2] = ["--epochs", "6"];
 
-/// The run of these stories.
+/// The run of these stories. The best network of a phase is part of what is saved.
 fn train(folder: &Folder) -> Command {
-    folder.train(&["--test", "test.tsv", "--quiet"])
+    let mut command = folder.train(&["--test", "test.tsv", "--quiet"]);
+    command.args(["--set", "training.keep=best", "--class-weights", "balanced"]);
+    command
 }
 
 /// Resumes where there is a checkpoint, starts where there is none.
@@ -276,17 +278,25 @@ fn a_run_is_replaced_only_when_asked() {
         folder.read("model.outcome.json"),
     );
     refused(train(&folder).args(["--seed", "3"]));
-    // One that stops leaves the files of the one before.
-    let mut other = train(&folder);
-    let command = other.args(LONG).args(["--overwrite", "--seed", "4"]);
-    let mut child = start(command);
-    let old = modified(&folder);
-    assert!(wait_until(&mut child, || modified(&folder) != old));
+    // One that stops leaves the files of the one before, and can be resumed.
+    let checkpoint = folder.read("model.checkpoint");
+    let next = folder.path("model.next.checkpoint");
+    let other = |how: &str| {
+        let mut other = train(&folder);
+        other.args(LONG).args([how, "--seed", "4"]);
+        other
+    };
+    let mut child = start(&mut other("--overwrite"));
+    assert!(wait_until(&mut child, || next.exists()));
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(model == folder.read("model.neuro"));
     assert!(outcome == folder.read("model.outcome.json"));
+    assert!(checkpoint == folder.read("model.checkpoint"));
     assert_whole(&folder);
+    run(&mut other("--resume")).assert_code(0);
+    assert!(model != folder.read("model.neuro") && !next.exists());
+    assert!(checkpoint != folder.read("model.checkpoint"));
 }
 
 /// Two programs cannot work on the same run.
@@ -358,14 +368,21 @@ fn another_run_is_not_gone_on_with() {
         run(command.args(LONG).arg("--resume").args(arguments))
     };
     let refused = |arguments: &[&str], what: &str| {
-        resume(arguments).assert_error(1, &["model.checkpoint", what, "differ"]);
+        resume(arguments).assert_error(1, &["model.checkpoint", what, "--overwrite"]);
     };
-    refused(&["--seed", "9"], "recipe");
-    refused(&["--set", "pruning.sparsity=0.7"], "recipe");
-    refused(&["--blocks", "1x4"], "recipe");
+    refused(&["--seed", "9"], "seed was 0 and is 9");
+    refused(
+        &["--set", "pruning.sparsity=0.7"],
+        "pruning.sparsity was 0.8 and is 0.7",
+    );
+    refused(
+        &["--blocks", "1x4"],
+        "pruning.blocks was \"1x1\" and is \"1x4\"",
+    );
     let mut command = folder.neuroprune(&["train", "--data", "shorter.tsv", "--resume"]);
     command.args(["--recipe", "recipe.toml"]).args(LONG);
-    run(&mut command).assert_error(1, &["model.checkpoint", "training data", "differ"]);
+    command.args(["--set", "training.keep=best", "--class-weights", "balanced"]);
+    run(&mut command).assert_error(1, &["model.checkpoint", "training texts", "shorter.tsv"]);
     // It is still there for the right command.
     assert!(before == folder.read("model.checkpoint"));
 }
@@ -391,7 +408,7 @@ fn the_same_file_read_otherwise_is_other_data() {
     };
     interrupted(&folder, &mut folder.train(&LONG)).assert_code(130);
     let refused = |command: &mut Command| {
-        run(command).assert_error(1, &["model.checkpoint", "differ"]);
+        run(command).assert_error(1, &["model.checkpoint", "training texts"]);
     };
     refused(command().args(["--label-column", "letter"]));
     // With a dev set of its own, the training set keeps every row.

@@ -37,6 +37,25 @@ pub(crate) fn write_all(files: &[(&Path, &[u8])]) -> Result<(), (usize, io::Erro
     Ok(())
 }
 
+/// Puts a file in the place of another one; a symbolic link there is followed.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, followed(to))
+}
+
+/// Removes a file, if there is one.
+///
+/// # Errors
+/// When it is there and cannot be removed.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// A file next to `path` with these bytes, on the disk.
 fn stage(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     let folder = path.parent();

@@ -36,6 +36,7 @@ mod error;
 mod json_lines;
 mod labels;
 pub mod smart_home;
+mod split;
 
 pub use columns::{Columns, ResolvedColumns, UnusedColumn};
 pub use error::{DataError, Problem};
@@ -51,9 +52,6 @@ pub const LARGEST_FILE: u64 = 1 << 30;
 /// How many messages of skipped lines [`Dataset::first_skipped`] keeps.
 const SKIPPED_MESSAGES: usize = 5;
 
-/// Every tenth row goes to the dev set of [`Dataset::split_dev`].
-const DEV_PERIOD: usize = 10;
-
 /// One labelled text or pair of texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
@@ -61,7 +59,8 @@ pub struct Example {
     pub text: String,
     /// The second text of a pair. Never blank; in a data set all examples or none have it.
     pub pair: Option<String>,
-    /// Class, an index into [`Dataset::labels`].
+    /// Class, an index into [`Dataset::labels`]; or, counted on from its end, into
+    /// [`Dataset::unseen`].
     pub label: u32,
 }
 
@@ -75,6 +74,9 @@ pub struct Dataset {
     /// Names of the classes: those of the file, numbers first and by value, then the
     /// rest by code point; or the known labels as they were given.
     pub labels: Vec<String>,
+    /// Labels of a dev or test set that are none of the known ones, in the order of the file.
+    /// Every answer to a text of theirs is wrong, and counts as such.
+    pub unseen: Vec<String>,
     /// The columns that were read.
     pub columns: ResolvedColumns,
     /// Bad lines that were skipped; 0 unless [`ReadOptions::skip_bad_lines`].
@@ -90,22 +92,24 @@ pub struct Dataset {
 pub struct ReadOptions {
     /// Columns to read, where they are not the usual ones.
     pub columns: Columns,
-    /// Skip and count lines that cannot be used instead of stopping. Lines with an unknown label
-    /// are among them: no score includes them. Problems of a whole file (header, compression, a
-    /// quote that never ends) still stop.
+    /// Skip and count lines that cannot be used instead of stopping. Problems of a whole file
+    /// (header, compression, a quote that never ends) still stop.
     pub skip_bad_lines: bool,
     /// The format, where the file name does not imply it.
     pub format: Option<Format>,
+    /// What stands between the fields of a CSV file, where it is no comma.
+    pub delimiter: Option<u8>,
 }
 
 /// How a file is laid out; compression is recognised by the name alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// Tab-separated, with header, without quoting.
+    /// Tab-separated, with header, without quoting
     Tsv,
-    /// Comma-separated, with header, RFC 4180 quoting.
+    /// Comma-separated, with header, RFC 4180 quoting
     Csv,
-    /// One JSON object per line.
+    /// One JSON object per line
+    #[value(name = "jsonl")]
     JsonLines,
 }
 
@@ -127,13 +131,33 @@ impl Format {
 /// Reads a file.
 ///
 /// Without `known_labels` the file is a training set: the classes are the labels in it,
-/// and there must be two at least. With them it is a dev or test set, and every label
-/// must be one of them.
+/// and there must be two at least. With them it is a dev or test set; labels besides them are
+/// kept as [`Dataset::unseen`].
 ///
 /// # Errors
 /// When the file cannot be read, a column is missing, a line cannot be used (unless
-/// [`ReadOptions::skip_bad_lines`]), no row is left, or a training set has one class.
+/// [`ReadOptions::skip_bad_lines`]), no row is left, a training set has one class, or a dev or
+/// test set has none of the known labels.
 pub fn read(
+    path: &Path,
+    options: &ReadOptions,
+    known_labels: Option<&[String]>,
+) -> Result<Dataset, DataError> {
+    let located = |problem| Located::file(problem).at(path);
+    // Before it is opened: what is wrong with a name is not that it cannot be read.
+    if options.format.or_else(|| Format::of_path(path)).is_none() {
+        return Err(located(Problem::UnknownFormat));
+    }
+    let file = File::open(path).map_err(|error| located(Problem::Open(error)))?;
+    read_from(file, path, options, known_labels)
+}
+
+/// Reads a file that is open already; `path` is its name, which may state its format.
+///
+/// # Errors
+/// As [`read`], less that of opening.
+pub fn read_from(
+    file: impl std::io::Read,
     path: &Path,
     options: &ReadOptions,
     known_labels: Option<&[String]>,
@@ -141,7 +165,6 @@ pub fn read(
     let located = |problem| Located::file(problem).at(path);
     let format = options.format.or_else(|| Format::of_path(path));
     let format = format.ok_or_else(|| located(Problem::UnknownFormat))?;
-    let file = File::open(path).map_err(|error| located(Problem::Open(error)))?;
     let compressed = path
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
@@ -174,45 +197,54 @@ pub fn parse(
     let file_problem = |problem| Located::file(problem).at(path);
     content::check(bytes).map_err(file_problem)?;
     let content = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let table = match format {
-        Format::Tsv => delimited::tab_separated(content, &options.columns),
-        Format::Csv => delimited::comma_separated(content, &options.columns),
-        Format::JsonLines => json_lines::table(content, &options.columns),
-    };
-    let table = table.map_err(|problem| problem.at(path))?;
-
     let mut labels = known_labels.map_or_else(Labels::collecting, Labels::known);
-    let mut examples = Vec::with_capacity(table.rows.len());
+    let mut examples = Vec::new();
     let mut skipped = 0;
     let mut first_skipped = Vec::new();
-    for row in table.rows {
+    let mut rows = |row: Result<Row, Located>| {
         match row.and_then(|row| example(row, &mut labels)) {
             Ok(example) => examples.push(example),
-            Err(problem) if options.skip_bad_lines => {
+            Err(problem) if options.skip_bad_lines && !problem.is_of_file() => {
                 skipped += 1;
                 if first_skipped.len() < SKIPPED_MESSAGES {
                     first_skipped.push(problem.at(path).to_string());
                 }
             }
-            Err(problem) => return Err(problem.at(path)),
+            Err(problem) => return Err(problem),
         }
-    }
+        Ok(())
+    };
+    let (wanted, delimiter) = (&options.columns, options.delimiter.unwrap_or(b','));
+    let columns = match format {
+        Format::Tsv => delimited::tab_separated(content, wanted, &mut rows),
+        Format::Csv => delimited::quoted(content, delimiter, wanted, &mut rows),
+        Format::JsonLines => json_lines::read(content, wanted, &mut rows),
+    };
+    let columns = columns.map_err(|problem| problem.at(path))?;
 
     if examples.is_empty() {
         let first = first_skipped.into_iter().next();
         return Err(file_problem(Problem::NoRows { skipped, first }));
     }
-    let labels = labels.finish(&mut examples);
+    let (labels, unseen) = labels.finish(&mut examples);
     if let (None, [only]) = (known_labels, labels.as_slice()) {
         return Err(file_problem(Problem::OneClass {
             label: only.clone(),
+        }));
+    }
+    let is_known = |example: &Example| (example.label as usize) < labels.len();
+    if !examples.iter().any(is_known) {
+        return Err(file_problem(Problem::NoKnownLabel {
+            found: unseen,
+            known: labels,
         }));
     }
     Ok(Dataset {
         path: path.to_owned(),
         examples,
         labels,
-        columns: table.columns,
+        unseen,
+        columns,
         skipped,
         first_skipped,
         sha256: Sha256::digest(bytes).into(),
@@ -226,6 +258,13 @@ impl Dataset {
         self.columns.pair.is_some()
     }
 
+    /// The name of a class, or of a label that is none.
+    #[must_use]
+    pub fn label_of(&self, example: &Example) -> &str {
+        let mut all = self.labels.iter().chain(&self.unseen);
+        all.nth(example.label as usize).map_or("", String::as_str)
+    }
+
     /// Number of examples of each class, in the order of `labels`.
     #[must_use]
     pub fn class_counts(&self) -> Vec<usize> {
@@ -236,43 +275,6 @@ impl Dataset {
             }
         }
         counts
-    }
-
-    /// Sets every tenth example aside as a dev set: those with index % 10 = 9, counted
-    /// from 0. The same file always gives the same two parts, `(train, dev)`.
-    ///
-    /// # Errors
-    /// With fewer than ten examples, and when a class would have no example left to
-    /// train on.
-    pub fn split_dev(self) -> Result<(Self, Self), DataError> {
-        let rows = self.examples.len();
-        let mut train = self.without_examples();
-        let mut dev = self.without_examples();
-        for (index, example) in self.examples.into_iter().enumerate() {
-            let part = if index % DEV_PERIOD == DEV_PERIOD - 1 {
-                &mut dev
-            } else {
-                &mut train
-            };
-            part.examples.push(example);
-        }
-
-        if dev.examples.is_empty() {
-            return Err(Located::file(Problem::TooFewToSplit { rows }).at(&train.path));
-        }
-        let counts = train.class_counts();
-        if let Some((label, _)) = train
-            .labels
-            .iter()
-            .zip(counts)
-            .find(|(_, count)| *count == 0)
-        {
-            let problem = Problem::EmptyClass {
-                label: label.clone(),
-            };
-            return Err(Located::file(problem).at(&train.path));
-        }
-        Ok((train, dev))
     }
 
     /// Every text, including the second ones of pairs.
@@ -308,6 +310,7 @@ impl Dataset {
             path: self.path.clone(),
             examples: Vec::new(),
             labels: self.labels.clone(),
+            unseen: self.unseen.clone(),
             columns: self.columns.clone(),
             skipped: self.skipped,
             first_skipped: self.first_skipped.clone(),
@@ -316,12 +319,9 @@ impl Dataset {
     }
 }
 
-/// What a format's reader makes of a file.
-struct Table {
-    columns: ResolvedColumns,
-    /// Rows in order; in place of a line that is not a row, its problem.
-    rows: Vec<Result<Row, Located>>,
-}
+/// Takes the rows in order; in place of a line that is not a row, its problem. An error ends the
+/// reading.
+type Rows<'r> = dyn FnMut(Result<Row, Located>) -> Result<(), Located> + 'r;
 
 /// The fields of one row, before the label is looked up.
 struct Row {
@@ -346,10 +346,15 @@ fn example(row: Row, labels: &mut Labels) -> Result<Example, Located> {
     if name.is_empty() {
         return Err(at_line(Problem::EmptyField { role: "label" }));
     }
-    let label = labels.index_of(name).map_err(at_line)?;
+    let label = labels.index_of(name);
+    // Without room to grow: there are many.
+    let fitting = |mut text: String| {
+        text.shrink_to_fit();
+        text
+    };
     Ok(Example {
-        text: row.text,
-        pair: row.pair,
+        text: fitting(row.text),
+        pair: row.pair.map(fitting),
         label,
     })
 }

@@ -11,7 +11,7 @@
 //! use neuroprune_trainer::{Data, Files, Inspection, Run, train};
 //!
 //! let texts = read("train.tsv".as_ref(), &ReadOptions::default(), None)?;
-//! let (texts, dev) = texts.split_dev()?;
+//! let (texts, dev) = texts.split_dev(0)?;
 //! let data = Data { train: texts, dev, test: None };
 //!
 //! let run = Run::new(Recipe::quickstart(), &data.train)?;
@@ -30,6 +30,7 @@
 //! ablation                   a grid of runs, one table and page
 //! run ─ report               a whole run, from data to files, and its page
 //! model_file                 quantise, export, score, inspect
+//! baselines                  what a model has to be better than
 //! training ─ pretrained      steps, phases, checkpoints; where a network may start from
 //! pruning ─ network          what is pruned; forward and backward
 //! text ─ ops                 vocabulary and batches; tensor operations on CPU and GPU
@@ -42,6 +43,7 @@
 
 mod ablation;
 mod atomic_file;
+mod baselines;
 mod charts;
 pub mod cli;
 pub mod data;
@@ -60,6 +62,7 @@ mod tests;
 mod text;
 mod training;
 
+pub use baselines::{Baselines, LinearScore, Majority};
 pub use model_file::inspection::{CODE_BYTES, Inspection, STACK_BYTES};
 pub use model_file::scoring::{Scored, ScoringError, score};
 pub use pretrained::{FetchObserver, Pretrained, PretrainedError};
@@ -68,5 +71,5 @@ pub use run::files::Files;
 pub use run::observer::Observer;
 pub use run::outcome::{Outcome, OutcomeError};
 pub use run::pipeline::{End, PipelineError, train};
-pub use run::summary::{Majority, Summary, Warning};
-pub use training::{Examples, Phase, Run, StepReport, TrainingError, checkpoint};
+pub use run::summary::{Summary, Warning};
+pub use training::{Best, Examples, Phase, Run, StepReport, TrainingError, checkpoint};

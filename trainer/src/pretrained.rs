@@ -15,6 +15,8 @@ mod config;
 mod error;
 mod hub;
 mod names;
+mod other;
+mod sentences;
 mod settings;
 mod tensors;
 mod vocabulary;
@@ -30,12 +32,14 @@ pub(crate) use vocabulary::Respelled;
 
 use crate::network::parameter::Parameter;
 use crate::network::{Layer, Linear, Network, Norm, Shape};
-use crate::recipe::{ModelRecipe, Recipe};
-use crate::text::vocabulary::{Vocabulary, VocabularyError};
+use crate::recipe::{ModelRecipe, PoolingKind, Recipe};
+use crate::text::vocabulary::{Normalization, Vocabulary, VocabularyError};
 use config::{CONFIG, Config};
 use error::Problem;
 use hub::{Fetched, Name};
 use names::{LayerNames, POSITIONS, PREFIXES, TOKENS};
+use other::recognised;
+use sentences::Sentences;
 use tensors::Tensors;
 use vocabulary::{Chosen, PretrainedVocabulary};
 
@@ -45,6 +49,7 @@ pub struct Pretrained {
     from: String,
     config_path: PathBuf,
     config: Config,
+    sentences: Sentences,
     vocabulary: PretrainedVocabulary,
     tensors: Tensors,
     /// The prefix of each tensor's name.
@@ -75,9 +80,18 @@ impl Pretrained {
         };
         let folder = folder.as_path();
         if !folder.is_dir() {
-            return Err(Problem::NoFolder.at(folder));
+            return Err(match folder.exists() {
+                true => Problem::NoFolderButFile.at(folder),
+                false => Problem::NoFolder.at(folder),
+            });
         }
         let config_path = folder.join(CONFIG);
+        if let (false, Some(what)) = (
+            config_path.exists(),
+            recognised(|it| folder.join(it).exists()),
+        ) {
+            return Err(Problem::Unsupported(format!("has no {CONFIG}; it is {what}")).at(folder));
+        }
         let config = Config::read(&config_path)?;
         let vocabulary = PretrainedVocabulary::read(folder)?;
         vocabulary.check_rows(config.vocabulary)?;
@@ -94,6 +108,7 @@ impl Pretrained {
                 )))
             })?;
         let pretrained = Self {
+            sentences: Sentences::read(folder)?,
             from,
             config_path,
             config,
@@ -131,7 +146,15 @@ impl Pretrained {
     /// The keys of a recipe that the checkpoint decides; the others have their defaults.
     #[must_use]
     pub fn model(&self) -> ModelRecipe {
+        let Normalization {
+            lowercase,
+            strip_accents,
+            splitting,
+        } = self.vocabulary.normalization();
         ModelRecipe {
+            lowercase,
+            strip_accents,
+            splitting,
             from: self.from.clone(),
             from_sha256: self.tensors.sha256(),
             hidden: self.config.hidden,
@@ -140,8 +163,16 @@ impl Pretrained {
             intermediate: self.config.intermediate,
             activation: self.config.activation,
             norm_epsilon: self.config.norm_epsilon,
+            pooling: self.sentences.pooling.unwrap_or(PoolingKind::Mean),
             ..ModelRecipe::default()
         }
+    }
+
+    /// Where a recipe does something else than the folder says, a sentence each; such a model may
+    /// be less accurate than it could be.
+    #[must_use]
+    pub fn contradictions(&self, model: &ModelRecipe) -> Vec<String> {
+        self.sentences.contradictions(model)
     }
 
     /// Number of pieces of the whole vocabulary.

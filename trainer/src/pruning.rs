@@ -32,6 +32,6 @@ pub(crate) mod threshold;
 pub(crate) use cutting::{cut, cut_all};
 pub(crate) use degrees::{DegreeSpread, degree_spreads};
 pub(crate) use domination::filter_heads;
-pub(crate) use heads::{KeptHead, MergedHead, merge_heads};
+pub(crate) use heads::{KeptHead, MergedHead, Spare, merge_heads};
 pub(crate) use schedule::scheduled_sparsity;
-pub(crate) use threshold::{prune_and_cut, prune_to};
+pub(crate) use threshold::{prune_and_cut, prune_to, weights_at};

@@ -29,10 +29,10 @@ use crate::recipe::target::Target;
 pub use blocks::Blocks;
 pub use keys::KeyError;
 pub use methods::{Averaged, Gradual, L1, Method, MethodKind, Neuroprune, Paper, ScoreKind};
-pub use model::{ActivationKind, KeyConflict, ModelRecipe, PoolingKind};
+pub use model::{ActivationKind, KeyConflict, ModelRecipe, PoolingKind, Splitting};
 pub use pruning::PruningRecipe;
 pub use quantization::QuantizationRecipe;
-pub use training::{FloatPrecision, TrainingRecipe};
+pub use training::{ClassWeights, FloatPrecision, Keep, TrainingRecipe};
 pub use vocabulary_size::VocabularySize;
 
 /// A whole recipe.

@@ -3,6 +3,7 @@
 //! It needs no network, no script and no second file. Numbers come from the
 //! [`Outcome`], the topology from the sparse file itself.
 
+mod answers;
 mod bytes;
 mod curves;
 mod facts;
@@ -13,8 +14,9 @@ mod method;
 use askama::Template;
 use neuroprune_format::{FormatError, Model};
 
-use crate::numbers::{counted, percent, thousands};
+use crate::numbers::{counted, thousands};
 use crate::run::outcome::Outcome;
+use answers::Answers;
 use bytes::{Bar, BytesRow};
 use curves::Curve;
 use figures::{NetworkRow, Tile};
@@ -49,8 +51,9 @@ pub(crate) fn render(outcome: &Outcome, sparse_file: &[u8]) -> Result<String, Re
         standard_error: figures::standard_error(outcome),
         macro_f1: figures::macro_f1(outcome),
         data: facts::data(outcome),
-        majority: percent(outcome.run.majority.accuracy),
-        is_no_better: outcome.run.is_no_better(),
+        baselines: outcome.run.baselines.to_string(),
+        warning: outcome.warning(),
+        answers: answers::answers(outcome),
         curves: [
             Curve::of_loss(&outcome.run),
             Curve::of_dev_accuracy(&outcome.run),
@@ -82,8 +85,9 @@ struct Page<'a> {
     standard_error: String,
     macro_f1: String,
     data: Vec<String>,
-    majority: String,
-    is_no_better: bool,
+    baselines: String,
+    warning: Option<String>,
+    answers: Answers,
     curves: [Curve; 3],
     method: String,
     spreads: [SpreadRow; 2],

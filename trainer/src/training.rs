@@ -10,6 +10,7 @@
 //! numbers are addressed by purpose and step ([`crate::random`]), so a resumed run ends
 //! with the same bits.
 
+mod best;
 pub mod checkpoint;
 mod epoch;
 mod evaluation;
@@ -23,6 +24,7 @@ mod run;
 mod step;
 pub(crate) mod step_times;
 
+pub use best::Best;
 pub(crate) use evaluation::float_accuracy;
 #[cfg(test)]
 pub(crate) use journal::CurvePoint;

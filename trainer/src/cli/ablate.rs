@@ -225,16 +225,25 @@ fn begin_with(grid: &mut Grid, is_quiet: bool) -> anyhow::Result<Option<Pretrain
 
 /// What the grid learns from.
 fn read(grid: &Grid, out: &Path) -> anyhow::Result<Data> {
+    let mut seeds = grid.cells.iter().map(|cell| cell.recipe.training.dev_seed);
+    let dev_seed = seeds.next().unwrap_or(0);
+    anyhow::ensure!(
+        seeds.all(|seed| seed == dev_seed),
+        "{}: `training.dev_seed` differs between variants, expected one dev set for all",
+        grid.name
+    );
     let Some(data) = &grid.data else {
-        return smart_home_data(out);
+        return smart_home_data(out, dev_seed);
     };
     let options = DataOptions {
         text_column: data.text_column.clone(),
         pair_column: data.pair_column.clone(),
         label_column: data.label_column.clone(),
         skip_bad_lines: data.skip_bad_lines,
+        ..DataOptions::default()
     };
-    options.read_all(&data.train, data.dev.as_deref(), data.test.as_deref())
+    let (dev, test) = (data.dev.as_deref(), data.test.as_deref());
+    options.read_all(&data.train, dev, test, dev_seed)
 }
 
 /// A line an epoch, with the name of the run: bars of several would overwrite each other.

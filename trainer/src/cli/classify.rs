@@ -10,7 +10,7 @@ use neuroprune_format::Model;
 use neuroprune_runtime::{Classifier, SCRATCH_ALIGNMENT, required_scratch};
 use serde::Serialize;
 
-use super::inputs::{WrongUse, print, print_json, read_model};
+use super::inputs::{WrongUse, print, print_json_line, read_model};
 
 /// Classify texts with a model file, with the runtime that devices use.
 ///
@@ -24,7 +24,7 @@ pub(super) struct Classify {
     model: PathBuf,
     /// Texts to classify; read from standard input if there are none
     texts: Vec<String>,
-    /// Print one JSON object with all answers
+    /// Print the answers as JSON Lines: an object a text, as soon as it is there
     #[arg(long)]
     json: bool,
 }
@@ -33,7 +33,8 @@ const EXAMPLES: &str = "\
 Examples:
   neuroprune classify \"turn the lamp off\" \"what's the weather like\"
   neuroprune classify --model pairs.neuro \"$(printf 'first text\\tsecond text')\"
-  cut -f1 test.tsv | neuroprune classify --model model.neuro";
+  cut -f1 test.tsv | neuroprune classify --model model.neuro
+  neuroprune classify --json < texts.txt | jq -r .label";
 
 /// What a model says of a text.
 #[derive(Debug, Serialize)]
@@ -53,11 +54,6 @@ pub(super) struct Answer {
 struct Guess {
     label: String,
     probability: f32,
-}
-
-#[derive(Serialize)]
-struct Answers {
-    answers: Vec<Answer>,
 }
 
 /// Classifies one text, or a pair.
@@ -120,7 +116,6 @@ impl Classify {
             })?;
             answer(&model, text, Some(pair))
         };
-        let mut answers = Vec::new();
         if self.texts.is_empty() {
             let input = std::io::stdin();
             if input.is_terminal() {
@@ -128,17 +123,16 @@ impl Classify {
             }
             for line in input.lock().lines() {
                 let answer = ask(&line.context("standard input")?)?;
-                if self.json {
-                    answers.push(answer);
-                } else {
-                    print(&answer.line())?;
+                match self.json {
+                    true => print_json_line(&answer)?,
+                    false => print(&answer.line())?,
                 }
             }
         }
         for text in &self.texts {
             let answer = ask(text)?;
             if self.json {
-                answers.push(answer);
+                print_json_line(&answer)?;
                 continue;
             }
             print(&answer.line())?;
@@ -149,9 +143,6 @@ impl Classify {
                     guess.label
                 ))?;
             }
-        }
-        if self.json {
-            print_json(&Answers { answers })?;
         }
         Ok(ExitCode::SUCCESS)
     }

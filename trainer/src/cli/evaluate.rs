@@ -6,14 +6,20 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use neuroprune_format::Model;
+use serde::Serialize;
 
 use super::inputs::{DataOptions, print, print_json, read_model};
-use super::tables;
-use crate::model_file::scoring::score;
+use super::{predictions, tables};
+use crate::baselines::{Baselines, LinearScore, Majority};
+use crate::model_file::scoring::{Scored, answers};
 use crate::numbers::thousands;
-use crate::run::summary::Majority;
+use crate::run::summary::Warning;
+use crate::text::vocabulary::Normalization;
 
 /// Measure a model file on labelled text, with the runtime that devices use.
+///
+/// Says how often each class is right, what is confused most, and what an answer without a model
+/// gets; with --train also what a linear model gets that learns from those texts.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Evaluate {
@@ -23,6 +29,16 @@ pub(super) struct Evaluate {
     /// Labelled texts
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
+    /// The texts that the model was trained on, for a linear model to learn from
+    #[arg(long, value_name = "FILE")]
+    train: Option<PathBuf>,
+    /// Write every text with its label, the answer and its probability, to a .tsv, .csv or .jsonl
+    /// file; in .tsv, tabs and line ends of a text become spaces
+    #[arg(long, value_name = "FILE")]
+    predictions: Option<PathBuf>,
+    /// Stop where the file has labels that the model has not, which otherwise count as wrong
+    #[arg(long)]
+    strict: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -33,21 +49,58 @@ pub(super) struct Evaluate {
 const EXAMPLES: &str = "\
 Examples:
   neuroprune evaluate --data test.tsv
+  neuroprune evaluate --data test.tsv --train train.tsv --predictions answers.tsv
   neuroprune evaluate --model model.neuro --data test.csv --label-column intent --json";
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    scored: &'a Scored,
+    majority: &'a Majority,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    linear: Option<&'a LinearScore>,
+}
 
 impl Evaluate {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        if let Some(path) = &self.predictions {
+            predictions::check(path)?;
+        }
         let path = &self.model;
         let bytes = read_model(path)?;
         let model = Model::open_whole(&bytes).with_context(|| path.display().to_string())?;
         let labels: Vec<String> = model.labels().iter().map(str::to_owned).collect();
-        let dataset = self.data_options.read(&self.data, Some(&labels))?;
-        let scored = score(&model, &dataset).with_context(|| self.data.display().to_string())?;
+        let read = |path| self.data_options.read(path, Some(&labels));
+        let dataset = read(&self.data)?;
+        let file = || self.data.display().to_string();
+        if let Some(warning) = Warning::of_unseen_labels(&file(), &dataset) {
+            say!("warning: {warning}");
+            anyhow::ensure!(!self.strict, "--strict makes warnings errors");
+        }
+        let baselines = match &self.train {
+            Some(train) => Baselines::new(&read(train)?, &dataset, Normalization::default())?,
+            None => Baselines {
+                majority: Majority::new(&dataset, &dataset),
+                ..Baselines::default()
+            },
+        };
+        let answers = answers(&model, &dataset).with_context(file)?;
+        let scored = Scored::new(&dataset, &answers);
+        if let Some(path) = &self.predictions {
+            predictions::write(path, &dataset, &answers)?;
+        }
         if self.json {
-            print_json(&scored)?;
+            print_json(&Shown {
+                scored: &scored,
+                majority: &baselines.majority,
+                linear: self.train.is_some().then_some(&baselines.linear),
+            })?;
             return Ok(ExitCode::SUCCESS);
         }
         print(&tables::classes(&scored))?;
+        if !scored.confusions.is_empty() {
+            print(&tables::confusions(&scored))?;
+        }
         print(&format!(
             "accuracy {}, macro F1 {}, {} of {} texts right",
             tables::percent(scored.accuracy),
@@ -55,10 +108,9 @@ impl Evaluate {
             thousands(scored.right),
             thousands(scored.examples)
         ))?;
-        let majority = Majority::new(&dataset, &dataset);
-        print(&majority.to_string())?;
-        if scored.accuracy <= majority.accuracy {
-            print("warning: the model is not better than that")?;
+        print(&baselines.to_string())?;
+        if let Some(warning) = baselines.warning(scored.accuracy, bytes.len()) {
+            print(&format!("warning: {warning}"))?;
         }
         if scored.truncated > 0 {
             print(&format!(

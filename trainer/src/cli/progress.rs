@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::baselines::Baselines;
 use crate::numbers::{real, rounded, thousands};
 use crate::pretrained::FetchObserver;
 use crate::run::observer::Observer;
-use crate::run::summary::{Majority, Summary};
+use crate::run::summary::Summary;
 use crate::training::{EpochRecord, Phase, StepReport};
 
 /// Share of the new loss in the one that is shown.
@@ -119,11 +120,11 @@ impl Progress {
 }
 
 impl Observer for Progress {
-    fn summary(&mut self, summary: &Summary, majority: &Majority) -> bool {
+    fn summary(&mut self, summary: &Summary, baselines: &Baselines) -> bool {
         let Some(strictness) = self.summary else {
             return true;
         };
-        self.line(&format!("{summary}\n{majority}"));
+        self.line(&format!("{summary}\n{baselines}"));
         for warning in &summary.warnings {
             // Also where no progress is shown: it is not progress.
             say!("warning: {warning}");

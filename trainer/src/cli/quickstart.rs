@@ -60,7 +60,7 @@ impl Quickstart {
         let recipe = self.recipe.resolve(Recipe::quickstart())?;
         let folder = &self.out;
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        let data = smart_home_data(folder)?;
+        let data = smart_home_data(folder, recipe.recipe.training.dev_seed)?;
         if !self.running.quiet {
             let (train, test) = (&data.train, data.measured().0);
             say!(
@@ -109,7 +109,7 @@ impl Quickstart {
 }
 
 /// Writes the commands to a smart home into `folder`, and reads them.
-pub(super) fn smart_home_data(folder: &Path) -> anyhow::Result<Data> {
+pub(super) fn smart_home_data(folder: &Path, dev_seed: u64) -> anyhow::Result<Data> {
     let (rows, test_rows) = (smart_home::TRAIN_ROWS, smart_home::TEST_ROWS);
     let home = smart_home::generate(DATA_SEED, rows, test_rows);
     let (train_path, test_path) = (folder.join("train.tsv"), folder.join("test.tsv"));
@@ -121,5 +121,5 @@ pub(super) fn smart_home_data(folder: &Path) -> anyhow::Result<Data> {
         );
         smart_home::write_tsv(path, rows).with_context(|| path.display().to_string())?;
     }
-    DataOptions::default().read_all(&train_path, None, Some(&test_path))
+    DataOptions::default().read_all(&train_path, None, Some(&test_path), dev_seed)
 }

@@ -23,8 +23,8 @@ pub(super) struct RunOptions {
     /// Resume an interrupted run from its checkpoint; needs the same options and data
     #[arg(long)]
     resume: bool,
-    /// Replace a run of the same name. Its checkpoint is replaced with the first one of the new
-    /// run, its other files when the new run is finished
+    /// Replace a run of the same name. Its files stay as they are until the new run is finished,
+    /// and are then replaced together
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
     /// Stop before the first step if anything in the data may mislead
@@ -83,7 +83,7 @@ impl RunOptions {
                 drop(progress);
                 say!(
                     "stopped; the run is saved in {}; to resume it, run the same command with --resume",
-                    files.checkpoint().display()
+                    files.checkpoint_in_progress().display()
                 );
                 Ok(Trained::Stopped(stop.status()))
             }
@@ -133,7 +133,7 @@ impl RunOptions {
             mut recipe, named, ..
         } = asked;
         if self.resume {
-            let run = checkpoint::resume(&files.checkpoint(), &recipe, &data.train)?;
+            let run = checkpoint::resume(&files.checkpoint_to_resume(), &recipe, &data.train)?;
             return Ok(run);
         }
         if !recipe.model.is_pretrained() {
@@ -143,6 +143,14 @@ impl RunOptions {
         let named = |key: &str| named.iter().any(|named| named == key);
         recipe.model.adopt(&pretrained.model(), named)?;
         recipe.check()?;
+        let contradictions = pretrained.contradictions(&recipe.model);
+        for contradiction in &contradictions {
+            say!("warning: {}: {contradiction}", recipe.model.from);
+        }
+        anyhow::ensure!(
+            contradictions.is_empty() || !self.strict,
+            "--strict makes warnings errors"
+        );
         let run = Run::from_pretrained(recipe, &data.train, &pretrained)?;
         if !self.quiet {
             say_what_is_kept(&run, &pretrained, data)?;

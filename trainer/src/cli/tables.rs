@@ -7,6 +7,11 @@ use crate::model_file::scoring::Scored;
 use crate::numbers::{share, thousands};
 use crate::run::outcome::Outcome;
 
+/// What sparsity may differ from the recipe's without a word.
+const SPARSITY_TOLERANCE: f64 = 1e-3;
+/// Confusions that a table lists.
+const CONFUSIONS: usize = 5;
+
 /// A table with this header; the first column is text, the others are numbers.
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -27,53 +32,56 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         "dense int8",
         "sparse float",
         "sparse int8",
+        "linear",
     ]);
-    let accuracy = &outcome.run.accuracy;
+    let run = &outcome.run;
+    let (accuracy, linear) = (&run.accuracy, &run.baselines.linear);
     let (dense, sparse) = (&outcome.dense.inspection, &outcome.sparse.inspection);
-    let mut row = |name: &str, cells: [String; 4]| {
+    let mut row = |name: &str, cells: [String; 5]| {
         let cells = cells.into_iter().map(Cell::new);
         table.add_row(core::iter::once(Cell::new(name)).chain(cells));
     };
     let none = String::new;
+    // Of the two files.
+    let both = |dense, sparse| [none(), dense, none(), sparse, none()];
     row(
         &format!(
             "accuracy, {} {} texts",
-            thousands(outcome.run.examples),
-            outcome.run.scored_on
+            thousands(run.examples),
+            run.scored_on
         ),
         [
             percent(accuracy.dense_float),
             percent(accuracy.dense_int8),
             percent(accuracy.sparse_float),
             percent(accuracy.sparse_int8),
+            percent(linear.accuracy),
         ],
     );
     row(
         "macro F1",
-        [
-            none(),
-            percent(outcome.run.macro_f1.dense_int8),
-            none(),
-            percent(outcome.run.macro_f1.sparse_int8),
-        ],
+        both(
+            percent(run.macro_f1.dense_int8),
+            percent(run.macro_f1.sparse_int8),
+        ),
     );
     row(
         "encoder weights that are zero",
         [
             none(),
             percent(100.0 * dense.sparsity),
-            percent(100.0 * outcome.run.sparsity),
+            percent(100.0 * run.sparsity),
             percent(100.0 * sparse.sparsity),
+            none(),
         ],
     );
+    let left = |heads, neurons| format!("{heads} / {neurons}");
     row(
         "heads / neurons",
-        [
-            none(),
-            format!("{} / {}", outcome.run.heads, outcome.run.neurons),
-            none(),
-            format!("{} / {}", sparse.heads(), sparse.neurons()),
-        ],
+        both(
+            left(run.heads, run.neurons),
+            left(sparse.heads(), sparse.neurons()),
+        ),
     );
     row(
         "file, bytes",
@@ -82,47 +90,56 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
             thousands(dense.bytes),
             none(),
             thousands(sparse.bytes),
+            thousands(linear.bytes),
         ],
     );
-    row(
-        "· of these the encoder",
-        [
-            none(),
-            thousands(encoder_bytes(dense)),
-            none(),
-            thousands(encoder_bytes(sparse)),
-        ],
-    );
-    row(
-        "Cortex-M4F flash, bytes (estimate)",
-        [
-            none(),
-            thousands(dense.flash_estimate),
-            none(),
-            thousands(sparse.flash_estimate),
-        ],
-    );
-    row(
-        "Cortex-M4F RAM, bytes (estimate)",
-        [
-            none(),
-            thousands(dense.ram_estimate),
-            none(),
-            thousands(sparse.ram_estimate),
-        ],
-    );
+    for (name, of) in [
+        (
+            "· of these the encoder",
+            encoder_bytes as fn(&Inspection) -> usize,
+        ),
+        ("Cortex-M4F flash, bytes (estimate)", |it| it.flash_estimate),
+        ("Cortex-M4F RAM, bytes (estimate)", |it| it.ram_estimate),
+    ] {
+        row(name, both(thousands(of(dense)), thousands(of(sparse))));
+    }
     row(
         "training time, s",
         [
-            format!("{:.0}", outcome.run.seconds.dense),
+            format!("{:.0}", run.seconds.dense),
             none(),
-            format!("{:.0}", outcome.run.seconds.sparse),
+            format!("{:.0}", run.seconds.sparse),
+            none(),
             none(),
         ],
     );
-    let mut text = format!("{table}\n{}", outcome.run.majority);
-    if outcome.run.is_no_better() {
-        text += "\nwarning: the sparse model is not better than that";
+    let mut text = format!("{table}\n{}", run.baselines);
+    // One in a thousand; the file has zeros of its own.
+    let asked = run.target_sparsity;
+    for (name, reached) in [("network", run.sparsity), ("file", sparse.sparsity)] {
+        if (reached - asked).abs() > SPARSITY_TOLERANCE {
+            let why = match name {
+                "file" if (run.sparsity - asked).abs() <= SPARSITY_TOLERANCE => {
+                    ": int8 rounds some weights to zero"
+                }
+                _ => "",
+            };
+            text += &format!(
+                "\nsparsity: {} was asked for, the {name} has {}{why}",
+                percent(100.0 * asked),
+                percent(100.0 * reached)
+            );
+        }
+    }
+    for epoch in run.history.iter().filter(|epoch| epoch.is_kept) {
+        text += &format!(
+            "\nkept: the {} network of epoch {}, the best on the dev set",
+            epoch.phase.name(),
+            epoch.epoch
+        );
+    }
+    if let Some(warning) = outcome.warning() {
+        text += &format!("\nwarning: {warning}");
     }
     text
 }
@@ -146,6 +163,22 @@ pub(super) fn classes(scored: &Scored) -> String {
             percent(class.precision),
             percent(class.recall),
             percent(class.f1),
+        ]);
+    }
+    table.to_string()
+}
+
+/// What is confused most.
+pub(super) fn confusions(scored: &Scored) -> String {
+    let mut table = table(&["label", "answered with", "texts"]);
+    if let Some(column) = table.column_mut(1) {
+        column.set_cell_alignment(CellAlignment::Left);
+    }
+    for confusion in scored.confusions.iter().take(CONFUSIONS) {
+        table.add_row([
+            confusion.label.clone(),
+            confusion.answer.clone(),
+            thousands(confusion.texts),
         ]);
     }
     table.to_string()

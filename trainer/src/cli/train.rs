@@ -10,15 +10,15 @@ use super::inputs::{DataOptions, WrongUse, print, print_json};
 use super::running::{Asked, RunOptions, Trained};
 use super::tables;
 use crate::recipe::target::Target;
-use crate::recipe::{Blocks, MethodKind, Recipe, VocabularySize};
+use crate::recipe::{Blocks, ClassWeights, MethodKind, Recipe, VocabularySize};
 use crate::run::files::Files;
 
 /// Train a dense encoder, prune it with NeuroPrune and write the model file.
 ///
 /// Data files are .tsv, .csv or .jsonl (each also .gz) with a header that names the
 /// columns: `text` and `label`, or `text_a`, `text_b` and `label` for pairs. Without
-/// --dev every tenth training text is set aside to watch the training; without --test
-/// accuracies are those on the dev set.
+/// --dev a tenth of the training texts of each class is set aside to watch the training; without
+/// --test accuracies are those on the dev set.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Train {
@@ -47,6 +47,8 @@ const EXAMPLES: &str = "\
 Examples:
   neuroprune train --data train.tsv --test test.tsv
   neuroprune train --data train.csv --text-column query --label-column intent --sparsity 0.95
+  neuroprune train --data export.csv --delimiter ';'
+  zstdcat train.tsv.zst | neuroprune train --data -
   neuroprune train --data pairs.jsonl --recipe recipes/small.toml --set model.tokens=48
   neuroprune train --data train.tsv --resume      (after Ctrl-C, or a power cut)
   neuroprune train --data train.tsv --blocks 1x4 --target cortex-m4
@@ -95,6 +97,10 @@ pub(super) struct RecipeOptions {
     /// [default: the recipe's]
     #[arg(long, value_name = "TARGET")]
     target: Option<Target>,
+    /// What a text weighs: every text the same, or every class the same in sum, for data with
+    /// rare classes [default: the recipe's, even]
+    #[arg(long, value_name = "WEIGHTS")]
+    class_weights: Option<ClassWeights>,
     /// Random seed; the same recipe, data and seed give the same file
     /// [default: the recipe's, 0]
     #[arg(long)]
@@ -136,6 +142,10 @@ impl RecipeOptions {
             ("target", self.target.map(|it| it.name().to_owned())),
             ("seed", self.seed.map(|it| it.to_string())),
             ("model.vocabulary", self.vocabulary.map(|it| it.to_string())),
+            (
+                "training.class_weights",
+                self.class_weights.map(|it| it.name().to_owned()),
+            ),
             ("training.epochs", epochs.clone()),
             ("pruning.epochs", epochs),
             ("pruning.method", self.method.map(|it| it.name().to_owned())),
@@ -160,9 +170,12 @@ impl RecipeOptions {
 impl Train {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let recipe = self.recipe.resolve(Recipe::default())?;
-        let data =
-            self.data_options
-                .read_all(&self.data, self.dev.as_deref(), self.test.as_deref())?;
+        let data = self.data_options.read_all(
+            &self.data,
+            self.dev.as_deref(),
+            self.test.as_deref(),
+            recipe.recipe.training.dev_seed,
+        )?;
         check_out(&self.out)?;
         let files = Files {
             model: self.out.clone(),

@@ -53,6 +53,9 @@ pub struct UnusedColumn {
     pub name: String,
     /// Mean number of words in its fields, rounded down.
     pub words: usize,
+    /// Fields that are text.
+    #[serde(skip)]
+    fields: usize,
 }
 
 impl ResolvedColumns {
@@ -62,20 +65,29 @@ impl ResolvedColumns {
         texts.chain([&self.label]).map(String::as_str)
     }
 
-    /// Notes what is in the other columns: of each its name, and its fields.
-    pub(super) fn note_unused<'f, F: Iterator<Item = &'f str>>(
-        &mut self,
-        others: impl Iterator<Item = (String, F)>,
-    ) {
-        self.unused = others
-            .map(|(name, fields)| {
-                let (count, words) = fields.fold((0, 0), |(count, words), field| {
-                    (count + 1, words + field.split_whitespace().count())
-                });
-                let words = words / usize::max(count, 1);
-                UnusedColumn { name, words }
-            })
-            .collect();
+    /// These columns are not read.
+    pub(super) fn begin_unused(&mut self, names: impl IntoIterator<Item = String>) {
+        let unused = names.into_iter().map(|name| UnusedColumn {
+            name,
+            words: 0,
+            fields: 0,
+        });
+        self.unused = unused.collect();
+    }
+
+    /// A field of one of them, if it is one.
+    pub(super) fn note_unused(&mut self, name: &str, field: &str) {
+        if let Some(column) = self.unused.iter_mut().find(|column| column.name == name) {
+            column.words += field.split_whitespace().count();
+            column.fields += 1;
+        }
+    }
+
+    /// From sums to means.
+    pub(super) fn end_unused(&mut self) {
+        for column in &mut self.unused {
+            column.words /= column.fields.max(1);
+        }
     }
 }
 

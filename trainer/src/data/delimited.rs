@@ -1,11 +1,12 @@
 //! Files with a header and one row after the other: TSV and CSV.
 
+use std::io::Read as _;
 use std::sync::Arc;
 
 use csv::{ByteRecord, ReaderBuilder};
 
 use super::error::{Located, Problem};
-use super::{Columns, Row, Table};
+use super::{Columns, ResolvedColumns, Row, Rows};
 
 /// A record: the line it starts in, and its fields.
 struct Record {
@@ -14,7 +15,11 @@ struct Record {
 }
 
 /// Reads a file that splits at tabs. There is no quoting: a quote is a plain character.
-pub(super) fn tab_separated(bytes: &[u8], columns: &Columns) -> Result<Table, Located> {
+pub(super) fn tab_separated(
+    bytes: &[u8],
+    columns: &Columns,
+    rows: &mut Rows<'_>,
+) -> Result<ResolvedColumns, Located> {
     let lines = (1..).zip(bytes.split(|byte| *byte == b'\n'));
     let lines = lines.map(|(line, content)| (line, content.strip_suffix(b"\r").unwrap_or(content)));
     let mut lines = lines.filter(|(_, content)| !content.is_empty());
@@ -37,7 +42,7 @@ pub(super) fn tab_separated(bytes: &[u8], columns: &Columns) -> Result<Table, Lo
             fields: fields(content),
         }))
     });
-    table(records, columns)
+    table(records, columns, rows)
 }
 
 /// If `content` has fewer tabs than the header and an open quote, and the quote closes `below`:
@@ -63,63 +68,67 @@ fn count(content: &[u8], wanted: u8) -> usize {
     content.iter().filter(|&&byte| byte == wanted).count()
 }
 
-/// Reads a file with RFC 4180 quoting. A line ends at LF, CRLF or CR.
-pub(super) fn comma_separated(bytes: &[u8], columns: &Columns) -> Result<Table, Located> {
-    table(comma_separated_records(bytes)?.into_iter(), columns)
-}
-
-fn comma_separated_records(bytes: &[u8]) -> Result<Vec<Result<Record, Located>>, Located> {
+/// Reads a file with RFC 4180 quoting and fields between `delimiter`s. A line ends at LF, CRLF or CR.
+pub(super) fn quoted(
+    bytes: &[u8],
+    delimiter: u8,
+    columns: &Columns,
+    rows: &mut Rows<'_>,
+) -> Result<ResolvedColumns, Located> {
     // The parser takes the end of the file for the end of a quoted field. So a last
     // record of our own is added: when it does not come back as it is, an open quote
     // has swallowed it. Inside a quote it would have the line end in front.
     const END: &[u8] = b"\nend of file";
-    let input = [bytes, END].concat();
+    let length = bytes.len() + END.len();
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
-        .from_reader(input.as_slice());
+        .delimiter(delimiter)
+        .from_reader(bytes.chain(END));
 
-    let mut lines = LineCounter::new(&input);
-    let mut records = Vec::new();
+    let mut lines = LineCounter::new(bytes);
     let mut record = ByteRecord::new();
-    // Reading from memory into a record of bytes cannot fail.
-    while reader.read_byte_record(&mut record).unwrap_or(false) {
+    let records = core::iter::from_fn(|| {
+        // Reading from memory into a record of bytes cannot fail.
+        if !reader.read_byte_record(&mut record).unwrap_or(false) {
+            return None;
+        }
         let start = record.position().map_or(0, csv::Position::byte);
-        let start = usize::try_from(start)
-            .unwrap_or(usize::MAX)
-            .min(input.len());
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
         let end = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
-        let raw = input.get(start..end).unwrap_or_default();
+        let raw = bytes.get(start.min(bytes.len())..end.min(bytes.len()));
+        let raw = raw.unwrap_or_default();
         // The rest of the last line end and blank lines belong to the next record.
         let blank = raw
             .iter()
             .take_while(|byte| matches!(byte, b'\r' | b'\n'))
             .count();
         let line = lines.line_at(start + blank);
-        if end >= input.len() {
+        if end >= length {
             let whole = record.len() == 1 && record.get(0) == END.get(1..);
-            let open = Located::line(line, Problem::UnterminatedQuote);
-            return if whole { Ok(records) } else { Err(open) };
+            return (!whole).then_some(Err(Located::line(line, Problem::UnterminatedQuote)));
         }
-        if let Err(problem) = check_quotes(raw.get(blank..).unwrap_or_default()) {
-            records.push(Err(Located::line(line, problem)));
-            continue;
+        if let Err(problem) = check_quotes(raw.get(blank..).unwrap_or_default(), delimiter) {
+            return Some(Err(Located::line(line, problem)));
         }
         let fields = record
             .iter()
             .map(|field| core::str::from_utf8(field).map(str::to_owned));
-        records.push(match fields.collect() {
+        Some(match fields.collect() {
             Ok(fields) => Ok(Record { line, fields }),
             Err(_) => Err(not_utf8(raw, blank, line)),
-        });
-    }
-    Ok(records)
+        })
+    });
+    table(records, columns, rows)
 }
 
 /// Checks that a record has quotes only where RFC 4180 has them: around whole fields, and
 /// doubled in these. The parser makes something of any others, and may take rows with them.
-fn check_quotes(record: &[u8]) -> Result<(), Problem> {
-    let is_end = |at: usize| matches!(record.get(at), None | Some(b',' | b'\r' | b'\n'));
+fn check_quotes(record: &[u8], delimiter: u8) -> Result<(), Problem> {
+    let is_end = |at: usize| match record.get(at) {
+        None | Some(b'\r' | b'\n') => true,
+        Some(&byte) => byte == delimiter,
+    };
     let mut at = 0;
     loop {
         if record.get(at) == Some(&b'"') {
@@ -134,7 +143,7 @@ fn check_quotes(record: &[u8]) -> Result<(), Problem> {
             }
             at += 1;
         }
-        if record.get(at) != Some(&b',') {
+        if record.get(at) != Some(&delimiter) {
             return Ok(());
         }
         at += 1;
@@ -209,7 +218,8 @@ impl<'a> LineCounter<'a> {
 fn table(
     mut records: impl Iterator<Item = Result<Record, Located>>,
     columns: &Columns,
-) -> Result<Table, Located> {
+    rows: &mut Rows<'_>,
+) -> Result<ResolvedColumns, Located> {
     let expected = "a header line with the names of the columns";
     let header = records
         .next()
@@ -234,41 +244,34 @@ fn table(
     let text = position(&columns.text)?;
     let pair = columns.pair.as_ref().map(position).transpose()?;
     let label = position(&columns.label)?;
+    let is_unused = |name: &&String| !columns.used().any(|used| used == *name);
+    let unused: Vec<String> = names.iter().filter(is_unused).cloned().collect();
+    columns.begin_unused(unused);
 
-    let records: Vec<_> = records.collect();
-    let is_unused = |(_, name): &(usize, &String)| !columns.used().any(|used| used == *name);
-    let unused: Vec<(usize, String)> = names
-        .iter()
-        .enumerate()
-        .filter(is_unused)
-        .map(|(place, name)| (place, name.clone()))
-        .collect();
-    columns.note_unused(unused.into_iter().map(|(place, name)| {
-        let whole = records.iter().filter_map(|record| record.as_ref().ok());
-        let fields = whole.filter_map(move |record| record.fields.get(place));
-        (name, fields.map(String::as_str))
-    }));
-
-    let row = |record: Result<Record, Located>| {
-        let record = record?;
-        let found = record.fields.len();
-        if found != names.len() {
-            let problem = Problem::ColumnCount {
-                header: Arc::clone(&names),
-                found,
-            };
-            return Err(Located::line(record.line, problem));
-        }
-        let field = |place: usize| record.fields.get(place).cloned().unwrap_or_default();
-        Ok(Row {
-            line: record.line,
-            text: field(text),
-            pair: pair.map(field),
-            label: field(label),
-        })
-    };
-    Ok(Table {
-        rows: records.into_iter().map(row).collect(),
-        columns,
-    })
+    for record in records {
+        let row = record.and_then(|mut record| {
+            let found = record.fields.len();
+            if found != names.len() {
+                let problem = Problem::ColumnCount {
+                    header: Arc::clone(&names),
+                    found,
+                };
+                return Err(Located::line(record.line, problem));
+            }
+            for (name, field) in names.iter().zip(&record.fields) {
+                columns.note_unused(name, field);
+            }
+            let fields = &mut record.fields;
+            let mut field = |place: usize| fields.get_mut(place).map(core::mem::take);
+            Ok(Row {
+                line: record.line,
+                text: field(text).unwrap_or_default(),
+                pair: pair.and_then(&mut field),
+                label: field(label).unwrap_or_default(),
+            })
+        });
+        rows(row)?;
+    }
+    columns.end_unused();
+    Ok(columns)
 }

@@ -69,24 +69,21 @@ pub enum Problem {
         /// The only label.
         label: String,
     },
-    /// Too few rows to set a tenth aside.
+    /// No tenth can be set aside.
     #[error(
-        "{rows} rows are too few to set every tenth aside as dev set; expected at least 10, or a dev file of its own"
+        "of {rows} rows no tenth can be set aside as dev set; expected at least 10 rows, and a class \
+         with two texts that differ; or give a dev file"
     )]
     TooFewToSplit {
         /// Rows in the file.
         rows: usize,
     },
-    /// The dev split takes every row of a class.
-    #[error(
-        "no row with label {label:?} is left to train on after every tenth row went to the dev set; give a dev file or more rows of that label"
-    )]
-    EmptyClass {
-        /// The label without rows.
-        label: String,
-    },
     /// A column that was asked for, or one that is always needed, is missing.
-    #[error("no column {wanted}; the columns are {}", Listed(present))]
+    #[error(
+        "no column {wanted}; the columns are {}{}",
+        Listed(present),
+        OfDelimiter(present)
+    )]
     MissingColumn {
         /// What was looked for, as text for the message.
         wanted: String,
@@ -113,16 +110,17 @@ pub enum Problem {
         /// `text`, `second text` or `label`.
         role: &'static str,
     },
-    /// A label outside the known ones.
+    /// A dev or test set with other labels than the training set's.
     #[error(
-        "unknown label {label:?}; expected one of the training labels {}",
+        "none of the labels ({}) is one of the training set's {}; is the label in another column?",
+        Listed(found),
         Listed(known)
     )]
-    UnknownLabel {
-        /// The label of the row.
-        label: String,
-        /// The labels that would have been right; shared likewise.
-        known: Arc<[String]>,
+    NoKnownLabel {
+        /// The labels of the file.
+        found: Vec<String>,
+        /// Those that would have been right.
+        known: Vec<String>,
     },
     /// Bytes that are not UTF-8.
     #[error("byte {column} of the line is not valid UTF-8; expected a file in UTF-8")]
@@ -220,6 +218,11 @@ impl Located {
         }
     }
 
+    /// Whether no row of the file can be relied on: the problem has swallowed what follows.
+    pub(super) fn is_of_file(&self) -> bool {
+        self.line.is_none() || matches!(self.problem, Problem::UnterminatedQuote)
+    }
+
     /// Adds the file.
     pub(super) fn at(self, path: &Path) -> DataError {
         DataError {
@@ -236,6 +239,26 @@ struct OfLine(Option<usize>);
 impl Display for OfLine {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |line| write!(f, ", line {line}"))
+    }
+}
+
+/// A hint where the header looks like one of a file with another delimiter.
+struct OfDelimiter<'a>(&'a [String]);
+
+impl Display for OfDelimiter<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let [only] = self.0 else {
+            return Ok(());
+        };
+        match [';', '|', '\t', ',']
+            .into_iter()
+            .find(|&sign| only.contains(sign))
+        {
+            Some('\t') => f.write_str("; with tabs between the columns, it is --format tsv"),
+            Some(',') => f.write_str("; with commas between the columns, it is --format csv"),
+            Some(sign) => write!(f, "; --delimiter '{sign}' splits them"),
+            None => Ok(()),
+        }
     }
 }
 

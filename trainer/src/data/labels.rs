@@ -2,21 +2,19 @@
 
 use core::cmp::Ordering;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::Example;
-use super::error::Problem;
 
-/// The labels met so far, or the only ones allowed.
+/// The labels met so far.
 pub(super) struct Labels {
     names: Vec<String>,
-    /// The names once more where no other is allowed, for messages.
-    known: Option<Arc<[String]>>,
     index: HashMap<String, u32>,
+    /// How many of them were there before the file; nothing where the file decides.
+    known: Option<usize>,
 }
 
 impl Labels {
-    /// Takes every label it meets.
+    /// Those of the file, and no others.
     pub(super) fn collecting() -> Self {
         Self {
             names: Vec::new(),
@@ -25,7 +23,7 @@ impl Labels {
         }
     }
 
-    /// Takes these and no others.
+    /// These, whether the file has them or not.
     pub(super) fn known(names: &[String]) -> Self {
         let index = (0..)
             .zip(names)
@@ -34,34 +32,30 @@ impl Labels {
         Self {
             names: names.to_vec(),
             index,
-            known: Some(names.into()),
+            known: Some(names.len()),
         }
     }
 
     /// The number of a label; final only after [`finish`](Self::finish).
-    pub(super) fn index_of(&mut self, name: &str) -> Result<u32, Problem> {
+    pub(super) fn index_of(&mut self, name: &str) -> u32 {
         if let Some(index) = self.index.get(name) {
-            return Ok(*index);
-        }
-        if let Some(known) = &self.known {
-            return Err(Problem::UnknownLabel {
-                label: name.to_owned(),
-                known: Arc::clone(known),
-            });
+            return *index;
         }
         // A file of at most 2³⁰ bytes has fewer than 2³² labels.
         let index = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         self.names.push(name.to_owned());
         self.index.insert(name.to_owned(), index);
-        Ok(index)
+        index
     }
 
-    /// The names in their order; collected ones are sorted and the examples renumbered.
-    pub(super) fn finish(self, examples: &mut [Example]) -> Vec<String> {
-        if self.known.is_some() {
-            return self.names;
-        }
+    /// The classes in their order, and the labels besides known ones; collected ones are sorted
+    /// and the examples renumbered.
+    pub(super) fn finish(self, examples: &mut [Example]) -> (Vec<String>, Vec<String>) {
         let mut names = self.names;
+        if let Some(known) = self.known {
+            let unseen = names.split_off(known);
+            return (names, unseen);
+        }
         names.sort_by(|a, b| natural_order(a, b));
         let mut sorted = vec![0; names.len()];
         for (position, name) in (0..).zip(&names) {
@@ -76,7 +70,7 @@ impl Labels {
                 example.label = *position;
             }
         }
-        names
+        (names, Vec::new())
     }
 }
 

@@ -650,24 +650,35 @@ fn bytes_that_are_not_utf8() {
 }
 
 #[test]
-fn a_label_that_is_not_known() {
+fn a_label_that_is_not_known_is_kept_apart() {
     let known = ["off".to_owned(), "on".to_owned()];
-    let file = "text\tlabel\nlights on\ton\nless light\tdim\n";
-    let read = |options: &ReadOptions| {
+    let read = |file: &str| {
         parse(
             "dev.tsv".as_ref(),
             Format::Tsv,
             file.as_bytes(),
-            options,
+            &ReadOptions::default(),
             Some(&known),
         )
     };
+    let data = read("text\tlabel\nlights on\ton\nless light\tdim\nno light\tdim\n").unwrap();
     assert_eq!(
-        message(read(&ReadOptions::default())),
-        "dev.tsv, line 3: unknown label \"dim\"; expected one of the training labels \"off\", \"on\""
+        (data.labels.as_slice(), data.unseen.as_slice()),
+        (&known[..], &["dim".to_owned()][..])
     );
-    let skipped = read(&skipping()).unwrap();
-    assert_eq!((skipped.examples.len(), skipped.skipped), (1, 1));
+    let labels: Vec<_> = data
+        .examples
+        .iter()
+        .map(|it| (it.label, data.label_of(it)))
+        .collect();
+    assert_eq!(labels, [(1, "on"), (2, "dim"), (2, "dim")]);
+    assert_eq!(data.class_counts(), [0, 1]);
+    // Of another training set, or the wrong column.
+    assert_eq!(
+        message(read("text\tlabel\nless light\tdim\nmore\tbright\n")),
+        "dev.tsv: none of the labels (\"dim\", \"bright\") is one of the training set's \"off\", \"on\"; \
+         is the label in another column?"
+    );
 }
 
 #[test]
@@ -777,35 +788,5 @@ fn skipped_lines_are_counted_and_the_first_are_told() {
             .unwrap()
             .skipped,
         2
-    );
-}
-
-// The dev split.
-
-#[test]
-fn every_tenth_row_is_dev() {
-    let rows: String = (0..25)
-        .map(|row| format!("row {row}\t{}\n", row % 2))
-        .collect();
-    let data = parsed(Format::Tsv, format!("text\tlabel\n{rows}")).unwrap();
-    let (train, dev) = data.clone().split_dev().unwrap();
-    assert_eq!(shown(&dev), ["row 9|1", "row 19|1"]);
-    assert_eq!(train.examples.len(), 23);
-    assert!(!shown(&train).contains(&"row 19|1".to_owned()));
-    assert_eq!((&train.labels, train.sha256), (&dev.labels, data.sha256));
-}
-
-#[test]
-fn splits_that_are_not_possible() {
-    let data = parsed(Format::Tsv, TSV).unwrap();
-    assert_eq!(
-        message(data.split_dev().map(|(train, _)| train)),
-        "train.tsv: 2 rows are too few to set every tenth aside as dev set; expected at least 10, or a dev file of its own"
-    );
-    let rows = "a\tx\n".repeat(9);
-    let data = parsed(Format::Tsv, format!("text\tlabel\n{rows}b\trare\n")).unwrap();
-    assert_eq!(
-        message(data.split_dev().map(|(train, _)| train)),
-        "train.tsv: no row with label \"rare\" is left to train on after every tenth row went to the dev set; give a dev file or more rows of that label"
     );
 }

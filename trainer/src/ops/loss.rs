@@ -23,18 +23,20 @@ impl LossSum {
         })
     }
 
-    /// Adds `weight`·CE(logits, targets), where the targets of a row sum to 1.
+    /// Adds `weight`·CE(logits, targets), where the targets of a row sum to 1. With
+    /// `row_weights`, `[sequences, 1]`, each row counts as much as its weight says.
     pub(crate) fn add_cross_entropy(
         &mut self,
         logits: &Tensor,
         targets: &Tensor,
+        row_weights: Option<&Tensor>,
         weight: f64,
     ) -> Result<()> {
         #[cfg(feature = "cuda")]
-        if logits.device().is_cuda() {
+        if logits.device().is_cuda() && row_weights.is_none() {
             return self.add_cross_entropy_on_gpu([logits, targets], false, 1.0, weight);
         }
-        let (value, gradient) = cross_entropy(logits, targets)?;
+        let (value, gradient) = cross_entropy(logits, targets, row_weights)?;
         self.add(value, weight, gradient, weight)
     }
 
@@ -53,7 +55,7 @@ impl LossSum {
             return self.add_cross_entropy_on_gpu([logits, shown], true, scale, weight_of_value);
         }
         let answers = log_softmax(&(shown / temperature)?)?.exp()?;
-        let (value, gradient) = cross_entropy(&(logits / temperature)?, &answers)?;
+        let (value, gradient) = cross_entropy(&(logits / temperature)?, &answers, None)?;
         self.add(value, weight_of_value, gradient, weight * temperature)
     }
 
@@ -99,12 +101,21 @@ impl LossSum {
 }
 
 /// −Σ targets·log softmax(logits), mean over rows, and its gradient
-/// (softmax(logits) − targets) / rows, where the targets of a row sum to 1.
-fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<(Tensor, Tensor)> {
+/// (softmax(logits) − targets) / rows, where the targets of a row sum to 1; each row times its
+/// weight, if there are weights.
+fn cross_entropy(
+    logits: &Tensor,
+    targets: &Tensor,
+    weights: Option<&Tensor>,
+) -> Result<(Tensor, Tensor)> {
     let rows = real(logits.dim(0)?);
+    let weighted = |it: Tensor| match weights {
+        Some(weights) => it.broadcast_mul(weights),
+        None => Ok(it),
+    };
     let logarithms = log_softmax(logits)?;
-    let value = ((&logarithms * targets)?.sum_all()? / -rows)?;
-    let grad_logits = ((logarithms.exp()? - targets)? / rows)?;
+    let value = (weighted((&logarithms * targets)?)?.sum_all()? / -rows)?;
+    let grad_logits = (weighted((logarithms.exp()? - targets)?)? / rows)?;
     Ok((value, grad_logits))
 }
 

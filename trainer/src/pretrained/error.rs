@@ -24,6 +24,8 @@ pub(super) enum Problem {
     Container(#[from] safetensors::SafeTensorError),
     #[error("no such folder, expected a checkpoint with config.json and model.safetensors")]
     NoFolder,
+    #[error("a file, expected the folder of a checkpoint with config.json and model.safetensors")]
+    NoFolderButFile,
     #[error("`{key}` is {found}, expected {expected}")]
     Key {
         key: String,

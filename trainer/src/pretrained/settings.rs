@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::error::{PretrainedError, Problem, key, read};
+use crate::recipe::Splitting;
 use crate::text::vocabulary::Normalization;
 
 /// The file.
@@ -39,7 +40,10 @@ impl Settings {
         Normalization {
             lowercase,
             strip_accents: self.strip_accents.unwrap_or(lowercase),
-            split_chinese: self.split_chinese.unwrap_or(true),
+            splitting: match self.split_chinese {
+                Some(false) => Splitting::Spaces,
+                Some(true) | None => Splitting::Chinese,
+            },
         }
     }
 
@@ -60,7 +64,7 @@ impl Settings {
             ),
             (
                 "handle_chinese_chars",
-                found.split_chinese,
+                found.splitting != Splitting::Spaces,
                 "tokenize_chinese_chars",
                 self.split_chinese,
             ),

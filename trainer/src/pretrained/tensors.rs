@@ -10,6 +10,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::error::{PretrainedError, Problem, read};
+use super::other::recognised;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -171,7 +172,10 @@ pub(super) fn file(has: impl Fn(&str) -> bool) -> Result<&'static str, Problem> 
                  once more with safe_serialization=True"
             )
         } else {
-            format!("has no {SINGLE}")
+            match recognised(&has) {
+                Some(what) => format!("has no {SINGLE}; it is {what}"),
+                None => format!("has no {SINGLE}"),
+            }
         })
     })
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::data::{Dataset, Format, ReadOptions, parse};
 use crate::pretrained::Pretrained;
-use crate::recipe::{ActivationKind, Recipe, VocabularySize};
+use crate::recipe::{ActivationKind, ModelRecipe, PoolingKind, Recipe, VocabularySize};
 use crate::run::data::Data;
 use crate::run::files::Files;
 use crate::run::pipeline::{self, End};
@@ -653,4 +653,47 @@ fn no_special(folder: &Path, tiny: &mut Tiny) {
 
 fn no_tokenizer(folder: &Path, _: &mut Tiny) {
     fs::remove_file(folder.join("tokenizer.json")).unwrap();
+}
+
+/// What sentence-transformers says of a folder holds, and where a recipe does something else it is
+/// said.
+#[test]
+fn pooling_and_length_are_honoured_or_contradicted() {
+    let (_, folder) = written(Style::Bert, Dtype::F32);
+    let from = folder.path().to_str().unwrap();
+    let open = || open(folder.path()).unwrap();
+    assert_eq!(open().model().pooling, PoolingKind::Mean);
+    fs::create_dir(folder.path().join("1_Pooling")).unwrap();
+    let pooling =
+        |json: &str| fs::write(folder.path().join("1_Pooling/config.json"), json).unwrap();
+    pooling(r#"{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}"#);
+    let length = folder.path().join("sentence_bert_config.json");
+    fs::write(length, r#"{"max_seq_length": 12}"#).unwrap();
+    let pretrained = open();
+    assert_eq!(pretrained.model().pooling, PoolingKind::Cls);
+
+    let mut own = ModelRecipe {
+        from: from.to_owned(),
+        tokens: 12,
+        ..ModelRecipe::default()
+    };
+    let mut adopted = own.clone();
+    adopted.adopt(&pretrained.model(), |_| false).unwrap();
+    assert_eq!(adopted.pooling, PoolingKind::Cls);
+    assert_eq!(pretrained.contradictions(&adopted), [""; 0]);
+    own.tokens = 13;
+    own.adopt(&pretrained.model(), |key| key == "pooling")
+        .unwrap();
+    assert_eq!(
+        pretrained.contradictions(&own),
+        [
+            "1_Pooling/config.json pools with cls, `model.pooling` is mean",
+            "sentence_bert_config.json cuts texts to 12 tokens, `model.tokens` is 13"
+        ]
+    );
+    pooling(r#"{"pooling_mode_max_tokens": true}"#);
+    assert_eq!(
+        open().contradictions(&adopted)[0],
+        "1_Pooling/config.json pools with max_tokens, `model.pooling` is cls"
+    );
 }

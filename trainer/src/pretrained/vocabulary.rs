@@ -15,7 +15,7 @@ use tokenizers::{Model as _, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
 use super::error::{PretrainedError, Problem, key, read};
 use super::settings::{SETTINGS, Settings};
-use crate::recipe::VocabularySize;
+use crate::recipe::{Splitting, VocabularySize};
 use crate::text::vocabulary::{
     Normalization, PREFIX, SPECIAL, UNKNOWN, Vocabulary, VocabularyError, count_words, reachable,
     word_piece,
@@ -84,6 +84,11 @@ impl PretrainedVocabulary {
             normalization,
             tokens: ids.into_iter().map(|(token, id)| (id, token)).collect(),
         })
+    }
+
+    /// What is done to texts first.
+    pub(super) fn normalization(&self) -> Normalization {
+        self.normalization
     }
 
     /// Number of pieces.
@@ -317,7 +322,10 @@ fn checked(model: WordPiece, tokenizer: &Tokenizer) -> Result<(WordPiece, Normal
         Some(NormalizerWrapper::BertNormalizer(bert)) if bert.clean_text => Normalization {
             lowercase: bert.lowercase,
             strip_accents: bert.strip_accents.unwrap_or(bert.lowercase),
-            split_chinese: bert.handle_chinese_chars,
+            splitting: match bert.handle_chinese_chars {
+                true => Splitting::Chinese,
+                false => Splitting::Spaces,
+            },
         },
         _ => {
             return Err(Problem::Unsupported(

@@ -108,7 +108,7 @@ fn cut_to(network: &mut Network, blocks: Blocks, sizes: Sizes) -> Result<Cut> {
 }
 
 /// Number of nonzero weights in each row (dimension 1) or column (dimension 0).
-fn nonzeros(parameter: &Parameter, summed: usize) -> Result<Vec<f32>> {
+pub(super) fn nonzeros(parameter: &Parameter, summed: usize) -> Result<Vec<f32>> {
     match &parameter.pruning {
         Some(pruning) => pruning.mask.sum(summed)?.to_vec1(),
         None => Ok(vec![1.0; parameter.value.dim(1 - summed)?]),

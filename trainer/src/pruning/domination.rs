@@ -11,18 +11,28 @@
 
 use candle_core::{Result, Tensor};
 
-use super::heads::{HeadTest, KeptHead, MergedHead, keep_heads};
+use super::heads::{HeadTest, KeptHead, MergedHead, Spare, keep_heads};
 use super::threshold::apply_mask;
 use crate::network::{Layer, Linear, Network};
 
 /// Removes the heads that another one dominates: `theta` is the largest difference between
-/// weights of two heads that count as the same.
-pub(crate) fn filter_heads(network: &mut Network, theta: f32) -> Result<HeadTest> {
+/// weights of two heads that count as the same; as far as their weights are `spare`.
+pub(crate) fn filter_heads(
+    network: &mut Network,
+    theta: f32,
+    mut spare: Spare,
+) -> Result<HeadTest> {
     let width = network.shape.head_width();
     let mut test = HeadTest::default();
     for (number, layer) in network.layers.iter_mut().enumerate() {
         let distances = distances(layer, width)?;
-        let survivors = survivors(&distances, theta);
+        let mut survivors = survivors(&distances, theta);
+        let heads = 0..survivors.len();
+        let removed: Vec<usize> = heads.filter(|&head| survivors[head].is_some()).collect();
+        let removed = spare.take(layer, &removed, width)?;
+        for (head, survivor) in survivors.iter_mut().enumerate() {
+            survivor.take_if(|_| !removed.contains(&head));
+        }
         let kept: Vec<usize> = (0..survivors.len())
             .filter(|&head| survivors[head].is_none())
             .collect();
@@ -189,7 +199,8 @@ mod tests {
         let weights = Tensor::from_vec(weights, (12, 4), layer.projection.weight.value.device());
         layer.projection.weight.value = weights.unwrap();
         let before = layer.mlp_input.weight.value.to_vec2::<f32>().unwrap();
-        let test = filter_heads(&mut network, 0.15).unwrap();
+        let spare = Spare::new(&network, 0).unwrap();
+        let test = filter_heads(&mut network, 0.15, spare).unwrap();
         let [merged] = &test.merged[..] else {
             panic!("{test:?}")
         };

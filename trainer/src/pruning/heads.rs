@@ -18,9 +18,10 @@
 use candle_core::{Result, Tensor};
 
 use super::blocks::make_whole;
+use super::cutting::nonzeros;
 use crate::network::parameter::Parameter;
 use crate::network::{Layer, Network};
-use crate::numbers::{real, single};
+use crate::numbers::{real, rounded, single};
 use crate::recipe::Blocks;
 use crate::text::batch::{Batch, EncodedExample};
 
@@ -82,13 +83,56 @@ pub(crate) struct HeadTest {
     pub kept: Vec<KeptHead>,
 }
 
+/// Weights that may still be removed with heads, so that the network does not become sparser than
+/// the recipe's end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spare(usize);
+
+impl Spare {
+    /// Of a network of which `least` weights are to be left.
+    ///
+    /// # Errors
+    /// When the masks cannot be read.
+    pub(crate) fn new(network: &Network, least: usize) -> Result<Self> {
+        Ok(Self(network.nonzero_weights()?.saturating_sub(least)))
+    }
+
+    /// Takes the weights of these heads (positions) out, the first ones first; returns those heads
+    /// whose weights are spare.
+    pub(super) fn take(
+        &mut self,
+        layer: &Layer,
+        heads: &[usize],
+        width: usize,
+    ) -> Result<Vec<usize>> {
+        let rows = nonzeros(&layer.projection.weight, 1)?;
+        let columns = nonzeros(&layer.attention_output.weight, 0)?;
+        let part = layer.heads.len() * width;
+        let count = |counts: &[f32], start: usize| {
+            let counts = counts.get(start..start + width).unwrap_or(&[]);
+            counts.iter().map(|&count| f64::from(count)).sum::<f64>()
+        };
+        let mut taken = Vec::new();
+        for &head in heads {
+            let of_rows = (0..3).map(|number| count(&rows, number * part + head * width));
+            let weights = rounded(of_rows.sum::<f64>() + count(&columns, head * width));
+            if let Some(left) = self.0.checked_sub(weights) {
+                self.0 = left;
+                taken.push(head);
+            }
+        }
+        Ok(taken)
+    }
+}
+
 /// Merges heads that dominate each other on `examples`, at no more than
-/// `head_distance`, and keeps `blocks` of W_O whole.
+/// `head_distance`, as far as their weights are `spare`, and keeps `blocks` of W_O whole.
 pub(crate) fn merge_heads<'e>(
     network: &mut Network,
     examples: impl Iterator<Item = &'e EncodedExample> + Clone,
     head_distance: f32,
     blocks: Blocks,
+    mut spare: Spare,
 ) -> Result<HeadTest> {
     let recording = network.record(&Batch::new(examples))?;
     let width = network.shape.head_width();
@@ -107,6 +151,7 @@ pub(crate) fn merge_heads<'e>(
         };
         test.kept.extend(kept.iter().map(kept_head));
         let removed: Vec<usize> = (0..outputs.heads).filter(|i| !kept.contains(i)).collect();
+        let removed = spare.take(layer, &removed, width)?;
         for &i in &removed {
             let nearest = kept.iter().map(|&j| (&fits[i][j], j));
             let nearest = nearest.min_by(|(a, _), (b, _)| a.distance.total_cmp(&b.distance));
@@ -120,7 +165,9 @@ pub(crate) fn merge_heads<'e>(
             });
         }
         if !removed.is_empty() {
-            keep_heads(layer, &kept, width)?;
+            let left = |head: &usize| !removed.contains(head);
+            let left: Vec<usize> = (0..outputs.heads).filter(left).collect();
+            keep_heads(layer, &left, width)?;
             make_whole(&mut layer.attention_output.weight, blocks.width())?;
         }
     }

@@ -7,10 +7,13 @@ use super::cost::costs;
 use super::cutting::{Cut, cut};
 use super::neurons;
 use crate::network::parameter::Parameter;
-use crate::network::{LayerMatrix, Network};
+use crate::network::{LayerMatrix, Matrix, Network};
 use crate::numbers::{real, rounded};
 use crate::ops::{Candidates, Choice, keep_best};
 use crate::recipe::{PruningRecipe, ScoreKind};
+
+/// Score of a weight that is not to be removed, far above any other; its square is a float too.
+const PROTECTED: f32 = 1e18;
 
 /// Encoder weights that are kept at `sparsity`.
 #[must_use]
@@ -34,9 +37,9 @@ pub(crate) fn prune_to(
     prune_down_to(network, kept, recipe)
 }
 
-/// [`prune_to`] and [`cut`] such that `sparsity` holds after both, as nearly as whole
-/// neurons and heads allow: cutting also removes nonzero weights that nothing reads any more, and
-/// those make room for others.
+/// [`prune_to`] and [`cut`] such that `sparsity` holds after both, to the weight or the group of
+/// weights: cutting also removes nonzero weights that nothing reads any more, and those make room
+/// for others. A network that is sparser already stays so.
 pub(crate) fn prune_and_cut(
     network: &mut Network,
     sparsity: f64,
@@ -55,15 +58,39 @@ pub(crate) fn prune_and_cut(
             break;
         }
     }
-    // One neuron more or less is many weights; the surplus is pruned group by group.
-    loop {
-        prune_down_to(network, wanted, recipe)?;
-        let more = cut(network, recipe.blocks)?;
-        if more == Cut::default() {
-            return Ok(done);
+    // One neuron more or less is many weights; the surplus goes without emptying another one.
+    trim_to(network, wanted, recipe)?;
+    done.add(cut(network, recipe.blocks)?);
+    Ok(done)
+}
+
+/// Removes weights until `kept` are left, and of each row and column of a matrix leaves the best.
+fn trim_to(network: &mut Network, kept: usize, recipe: &PruningRecipe) -> Result<()> {
+    let (mut matrices, _, choice) = candidates(network, kept, recipe)?;
+    for it in &mut matrices {
+        let scores = match choice.score {
+            ScoreKind::Sensitivity | ScoreKind::Movement => it.scores.clone(),
+            ScoreKind::Magnitude => it.scores.abs()?,
+        };
+        // What is pruned is below everything that is kept.
+        let is_pruned = it.mask.eq(0.0)?;
+        let lowest = Tensor::full(f32::MIN, scores.shape(), scores.device())?;
+        let scores = is_pruned.where_cond(&lowest, &scores)?;
+        let best = Tensor::full(PROTECTED, scores.shape(), scores.device())?;
+        let mut protected = scores.clone();
+        for dimension in [0, 1] {
+            let is_best = scores.broadcast_eq(&scores.max_keepdim(dimension)?)?;
+            protected = is_best.where_cond(&best, &protected)?;
         }
-        done.add(more);
+        it.scores = is_pruned.where_cond(
+            &is_pruned.zeros_like()?.to_dtype(scores.dtype())?,
+            &protected,
+        )?;
     }
+    if let Some(chosen) = keep_best(&matrices, choice)? {
+        set_masks(network, chosen.masks)?;
+    }
+    Ok(())
 }
 
 /// The fewest weights to keep such that at least `wanted` are left after the cut.
@@ -92,7 +119,12 @@ fn fewest_for(network: &Network, wanted: usize, recipe: &PruningRecipe) -> Resul
     Ok(low)
 }
 
-fn prune_down_to(network: &mut Network, kept: usize, recipe: &PruningRecipe) -> Result<usize> {
+/// Every prunable matrix with its role, and how many of their weights to keep.
+fn candidates(
+    network: &Network,
+    kept: usize,
+    recipe: &PruningRecipe,
+) -> Result<(Vec<Candidates>, Vec<Matrix>, Choice)> {
     let costs = costs(network, &recipe.method)?;
     let score = recipe.method.score();
     let (mut matrices, mut roles) = (Vec::new(), Vec::new());
@@ -116,6 +148,11 @@ fn prune_down_to(network: &mut Network, kept: usize, recipe: &PruningRecipe) -> 
         score,
         kept,
     };
+    Ok((matrices, roles, choice))
+}
+
+fn prune_down_to(network: &mut Network, kept: usize, recipe: &PruningRecipe) -> Result<usize> {
+    let (mut matrices, roles, choice) = candidates(network, kept, recipe)?;
     let Some(chosen) = keep_best(&matrices, choice)? else {
         return Ok(0);
     };

@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::keys::KeyError;
+use super::keys::{KeyError, flat};
 use super::{MethodKind, Recipe};
 
 /// Its value decides which other keys there are.
@@ -41,6 +41,27 @@ impl Recipe {
             changed.pruning.set_blocks(changed.pruning.blocks);
         }
         Ok(changed)
+    }
+
+    /// What changed from this recipe to another: `model.hidden was 64 and is 128`, a line a key.
+    pub(crate) fn differences(&self, now: &Self) -> Vec<String> {
+        let values = |recipe| flat(&Table::try_from(recipe).unwrap_or_default(), "");
+        let (before, now) = (values(self), values(now));
+        let find = |values: &[(String, Value)], wanted: &str| {
+            let value = values.iter().find(|(key, _)| key == wanted);
+            value.map(|(_, value)| value.to_string())
+        };
+        let mut keys: Vec<&str> = before.iter().chain(&now).map(|(key, _)| &**key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let difference = |key: &str| match (find(&before, key), find(&now, key)) {
+            (Some(before), Some(now)) if before == now => None,
+            (Some(before), Some(now)) => Some(format!("{key} was {before} and is {now}")),
+            // A setting of one of two methods, or of a newer version.
+            (Some(_), None) => Some(format!("{key} is gone")),
+            (None, _) => Some(format!("{key} is new")),
+        };
+        keys.into_iter().filter_map(difference).collect()
     }
 
     /// This recipe with several keys changed. Those on which the meaning of others depends

@@ -6,9 +6,9 @@ use core::fmt;
 use toml::{Table, Value};
 
 use super::methods::{Method, MethodKind, ScoreKind};
-use super::model::{ActivationKind, PoolingKind};
+use super::model::{ActivationKind, PoolingKind, Splitting};
 use super::target::Target;
-use super::{Blocks, FloatPrecision, Recipe};
+use super::{Blocks, ClassWeights, FloatPrecision, Keep, Recipe};
 
 /// A key of a recipe.
 #[derive(Debug)]
@@ -307,6 +307,13 @@ pub const KEYS: &[Key] = &[
     key("model.vocabulary", Other("16 to 60000, used, all"),
         "most pieces of the WordPiece vocabulary; of a pretrained one also `used`, the pieces that the \
          training texts use, or `all`"),
+    key("model.lowercase", Switch, "letters become lower case before anything else; a pretrained vocabulary decides it"),
+    key("model.strip_accents", Switch,
+        "letters lose their marks; off where these tell words apart, as in Vietnamese, Thai and most of Europe; \
+         a pretrained vocabulary decides it"),
+    key("model.splitting", Words(Splitting::WORDS),
+        "what ends a word: white space and punctuation; besides, each `chinese` character is one of its own; so \
+         are the `letters` of Japanese, Thai, Lao, Khmer, Burmese and Tibetan; a pretrained vocabulary decides it"),
     key("model.tokens", Whole(3, 2048), "longest sequence, special tokens included; longer texts are truncated"),
     key("model.activation", Words(ActivationKind::WORDS), "function between the matrices of an MLP"),
     key("model.pooling", Words(PoolingKind::WORDS), "what the classifier reads: the mean of all tokens, or the first token"),
@@ -318,6 +325,12 @@ pub const KEYS: &[Key] = &[
     key("training.weight_decay", Real(0.0, 1.0), "AdamW's, decoupled"),
     key("training.word_noise", Real(0.0, 0.9), "share of the words that are changed, in the dense phase"),
     key("training.label_smoothing", Real(0.0, 0.9), "share of the target that is spread over all classes"),
+    key("training.class_weights", Words(ClassWeights::WORDS),
+        "what a text weighs in both phases: the same, or its class the same as any other"),
+    key("training.keep", Words(Keep::WORDS),
+        "network a phase ends with: the last, or the one of the epoch that was best on the dev set (in the \
+         sparse phase of those at the final sparsity); accuracies on that dev set are then too good"),
+    key("training.dev_seed", Whole(0, i64::MAX), "which texts are set aside where there is no dev file"),
     key("training.precision", Words(FloatPrecision::WORDS),
         "factors of the products with the encoder's and the classifier's matrices, forward and backward; \
          `f32` is TF32 on a GPU. Sums, weights and moments are f32 in both cases, and so are attention's own \

@@ -25,6 +25,12 @@ pub struct ModelRecipe {
     pub intermediate: usize,
     /// WordPiece vocabulary.
     pub vocabulary: VocabularySize,
+    /// Whether letters become lower case.
+    pub lowercase: bool,
+    /// Whether letters lose their marks.
+    pub strip_accents: bool,
+    /// What counts as a word.
+    pub splitting: Splitting,
     /// Longest token sequence, special tokens included.
     pub tokens: usize,
     /// Function between the MLP's matrices.
@@ -33,6 +39,19 @@ pub struct ModelRecipe {
     pub pooling: PoolingKind,
     /// Added to the variance in every LayerNorm.
     pub norm_epsilon: f32,
+}
+
+words! {
+    /// What counts as a word, which pieces of a vocabulary do not reach beyond.
+    pub enum Splitting {
+        /// What stands between white space and punctuation
+        Spaces = "spaces",
+        /// The same, and each Chinese character
+        Chinese = "chinese",
+        /// The same, and each letter of the scripts that are written without spaces: Japanese
+        /// kana, Thai, Lao, Khmer, Burmese, Tibetan
+        Letters = "letters",
+    }
 }
 
 words! {
@@ -65,6 +84,9 @@ impl Default for ModelRecipe {
             heads: 4,
             intermediate: 512,
             vocabulary: VocabularySize::Pieces(1200),
+            lowercase: true,
+            strip_accents: true,
+            splitting: Splitting::Chinese,
             tokens: 64,
             activation: ActivationKind::Relu,
             pooling: PoolingKind::Mean,
@@ -80,8 +102,8 @@ impl ModelRecipe {
         !self.from.is_empty()
     }
 
-    /// Takes over what a pretrained checkpoint decides: its commit, shape, ε and
-    /// digest.
+    /// Takes over what a pretrained checkpoint decides: its commit, shape, ε,
+    /// normalisation of texts and digest, and its pooling unless the recipe has another.
     ///
     /// # Errors
     /// [`RecipeError::Conflict`] where a key that the user `named`, or a digest that is already
@@ -99,6 +121,9 @@ impl ModelRecipe {
                 ("intermediate", model.intermediate.to_string()),
                 ("activation", model.activation.name().to_owned()),
                 ("norm_epsilon", model.norm_epsilon.to_string()),
+                ("lowercase", model.lowercase.to_string()),
+                ("strip_accents", model.strip_accents.to_string()),
+                ("splitting", model.splitting.name().to_owned()),
                 ("from_sha256", model.from_sha256.clone()),
             ]
         };
@@ -120,7 +145,11 @@ impl ModelRecipe {
         *self = Self {
             vocabulary: self.vocabulary,
             tokens: self.tokens,
-            pooling: self.pooling,
+            // What the user names holds, and so does what is not usual.
+            pooling: match named("pooling") || self.pooling != Self::default().pooling {
+                true => self.pooling,
+                false => pretrained.pooling,
+            },
             ..pretrained.clone()
         };
         Ok(())

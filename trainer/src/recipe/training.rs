@@ -22,8 +22,40 @@ pub struct TrainingRecipe {
     pub word_noise: f32,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
+    /// What a text of a rare class weighs, in both phases.
+    pub class_weights: ClassWeights,
+    /// Which epoch's network a phase ends with.
+    pub keep: Keep,
+    /// Decides which texts are set aside where there is no dev file: the same ones for every
+    /// `seed`.
+    pub dev_seed: u64,
     /// Precision of matrix products, in both phases.
     pub precision: FloatPrecision,
+}
+
+words! {
+    /// What a text weighs in the loss.
+    #[derive(Default)]
+    pub enum ClassWeights {
+        /// Every text the same
+        #[default]
+        Even = "even",
+        /// Every class the same in sum: n / (classes · texts of the class)
+        Balanced = "balanced",
+    }
+}
+
+words! {
+    /// Which epoch's network a phase ends with.
+    #[derive(Default)]
+    pub enum Keep {
+        /// The last
+        #[default]
+        Last = "last",
+        /// The most accurate on the dev set, the later of equals; in the sparse phase of those at
+        /// the final sparsity
+        Best = "best",
+    }
 }
 
 words! {
@@ -49,6 +81,9 @@ impl Default for TrainingRecipe {
             weight_decay: 0.01,
             word_noise: 0.2,
             label_smoothing: 0.05,
+            class_weights: ClassWeights::Even,
+            keep: Keep::Last,
+            dev_seed: 0,
             precision: FloatPrecision::F32,
         }
     }

@@ -1,12 +1,13 @@
 use super::*;
+use crate::baselines::{Baselines, LinearScore, Majority};
 use crate::charts::svg_check::assert_balanced;
 use crate::model_file::inspection::Inspection;
+use crate::model_file::scoring::{ClassScore, Confusion, Mistake, Scored};
 use crate::numbers::real;
 use crate::pruning::DegreeSpread;
 use crate::pruning::{KeptHead, MergedHead};
 use crate::recipe::Recipe;
 use crate::run::outcome::{Accuracies, FileOutcome, MacroF1, RunOutcome, Seconds};
-use crate::run::summary::Majority;
 use crate::training::{CurvePoint, EpochRecord, Journal, Phase};
 
 const GOLDEN: &[u8] = include_bytes!("../../../format/tests/golden/v2.neuro");
@@ -32,6 +33,7 @@ fn outcome(file: &[u8], dense: &[u8]) -> Outcome {
         },
         heads: 4,
         neurons: 24,
+        is_kept: false,
     };
     let dense_epochs = (1..=10).map(|number| epoch(Phase::Dense, number));
     let sparse_epochs = (1..=10).map(|number| epoch(Phase::Sparse, number));
@@ -66,9 +68,17 @@ fn outcome(file: &[u8], dense: &[u8]) -> Outcome {
                 dense_int8: 93.9,
                 sparse_int8: 92.6,
             },
-            majority: Majority {
-                label: "lights <on>".to_owned(),
-                accuracy: 31.2,
+            scored: Some(scored()),
+            baselines: Baselines {
+                majority: Majority {
+                    label: "lights <on>".to_owned(),
+                    accuracy: 31.2,
+                },
+                linear: LinearScore {
+                    accuracy: 90.1,
+                    words: 812,
+                    bytes: 9_500,
+                },
             },
             target_sparsity: 0.9,
             sparsity: 0.9,
@@ -105,6 +115,39 @@ fn outcome(file: &[u8], dense: &[u8]) -> Outcome {
     }
 }
 
+/// Of the two classes of the golden file.
+fn scored() -> Scored {
+    let class = |label: &str, right| ClassScore {
+        label: label.to_owned(),
+        examples: 10,
+        answered: 10,
+        right,
+        precision: 90.0,
+        recall: 90.0,
+        f1: 90.0,
+    };
+    Scored {
+        examples: 20,
+        right: 17,
+        accuracy: 85.0,
+        macro_f1: 90.0,
+        truncated: 0,
+        classes: vec![class("ja", 9), class("nein", 8)],
+        confusions: vec![Confusion {
+            label: "nein".to_owned(),
+            answer: "ja".to_owned(),
+            texts: 2,
+        }],
+        mistakes: vec![Mistake {
+            text: "which is <odd>".to_owned(),
+            pair: None,
+            label: "nein".to_owned(),
+            answer: "ja".to_owned(),
+            probability: 0.995,
+        }],
+    }
+}
+
 #[test]
 fn everything_is_on_one_page() {
     let page = render(&outcome(GOLDEN, GOLDEN), GOLDEN).unwrap();
@@ -114,7 +157,10 @@ fn everything_is_on_one_page() {
         "−0.72 points",
         "1,234 examples",
         "dense 93.9\u{a0}%, sparse 92.6\u{a0}%",
-        "“lights &#60;on&#62;”, gives 31.2\u{a0}%",
+        "the most frequent class, gives 31.2\u{a0}%",
+        "a linear model on 812 words gives 90.1\u{a0}% in 9,500 bytes",
+        "which is &#60;odd&#62;",
+        "99.5\u{a0}%",
         "dense 1 min 2 s, sparse 1 min 30 s",
         "lights &#60;on&#62; &#38; off",
         "head 0 → 1, distance 0.123",

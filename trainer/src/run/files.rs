@@ -35,6 +35,33 @@ impl Files {
         self.model.with_extension("checkpoint")
     }
 
+    /// The state of a run that is to replace a finished one. Until it is finished, the files of
+    /// that one stay as they are.
+    #[must_use]
+    pub fn next_checkpoint(&self) -> PathBuf {
+        self.model.with_extension("next.checkpoint")
+    }
+
+    /// Where an unfinished run is saved.
+    #[must_use]
+    pub fn checkpoint_in_progress(&self) -> PathBuf {
+        let next = self.next_checkpoint();
+        match next.exists() || self.outcome().exists() {
+            true => next,
+            false => self.checkpoint(),
+        }
+    }
+
+    /// What is resumed: the run that is to replace a finished one, or else the only one.
+    #[must_use]
+    pub fn checkpoint_to_resume(&self) -> PathBuf {
+        let next = self.next_checkpoint();
+        match next.exists() {
+            true => next,
+            false => self.checkpoint(),
+        }
+    }
+
     /// The result; it is written last, so once it exists everything else does.
     #[must_use]
     pub fn outcome(&self) -> PathBuf {

@@ -1,13 +1,14 @@
 //! Watching a run.
 
-use crate::run::summary::{Majority, Summary};
+use crate::baselines::Baselines;
+use crate::run::summary::Summary;
 use crate::training::{Phase, StepReport};
 
 /// Watches a run.
 pub trait Observer {
-    /// What a run is about to learn from, and what an answer without a model gets. Returns whether
-    /// the run may begin.
-    fn summary(&mut self, _summary: &Summary, _majority: &Majority) -> bool {
+    /// What a run is about to learn from, and what it has to be better than. Returns whether the
+    /// run may begin.
+    fn summary(&mut self, _summary: &Summary, _baselines: &Baselines) -> bool {
         true
     }
     /// A phase begins or resumes: steps done, steps in all.

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use neuroprune_format::FormatError;
 use serde::{Deserialize, Serialize};
 
+use crate::baselines::Baselines;
 use crate::model_file::inspection::Inspection;
+use crate::model_file::scoring::Scored;
 use crate::pruning::{DegreeSpread, MergedHead};
 use crate::recipe::Recipe;
 use crate::run::files::Files;
-use crate::run::summary::{Majority, Summary};
+use crate::run::summary::Summary;
 use crate::training::{EpochRecord, Journal};
 
 /// A finished run and its two files.
@@ -47,9 +49,12 @@ pub struct RunOutcome {
     /// Mean F1 of the classes, in per cent; 0 in outcomes of version 0.1.
     #[serde(default)]
     pub macro_f1: MacroF1,
-    /// What an answer without a model gets.
+    /// The answers of the sparse file; nothing in outcomes of version 0.1.
     #[serde(default)]
-    pub majority: Majority,
+    pub scored: Option<Scored>,
+    /// What a model has to be better than.
+    #[serde(default)]
+    pub baselines: Baselines,
     /// Share of encoder weights that were to be zero.
     pub target_sparsity: f64,
     /// Share that is zero in the float network: the target, but for the weights of less
@@ -147,11 +152,6 @@ pub enum OutcomeError {
 }
 
 impl RunOutcome {
-    /// Whether the sparse model is right no more often than an answer without a model.
-    pub(crate) fn is_no_better(&self) -> bool {
-        self.accuracy.sparse_int8 <= self.majority.accuracy
-    }
-
     /// Reads `NAME.outcome.json`, as [`crate::run::pipeline::train`] writes it.
     ///
     /// # Errors
@@ -165,6 +165,15 @@ impl RunOutcome {
 }
 
 impl Outcome {
+    /// What the sparse model is not better than, if anything.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let accuracy = self.run.accuracy.sparse_int8;
+        self.run
+            .baselines
+            .warning(accuracy, self.sparse.inspection.bytes)
+    }
+
     /// Reads a finished run from its files, and the sparse file's bytes.
     ///
     /// # Errors

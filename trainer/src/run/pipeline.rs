@@ -20,6 +20,7 @@ use neuroprune_format::writer::{ModelSource, WriteError};
 use neuroprune_format::{FormatError, Model};
 
 use crate::atomic_file;
+use crate::baselines::Baselines;
 use crate::model_file::export::{ExportError, Form, export};
 use crate::model_file::inspection::Inspection;
 use crate::model_file::quantization::Calibration;
@@ -34,7 +35,7 @@ use crate::run::files::Files;
 use crate::run::lock::Lock;
 use crate::run::observer::Observer;
 use crate::run::outcome::{Accuracies, FileOutcome, MacroF1, Outcome, RunOutcome, Seconds};
-use crate::run::summary::{Majority, Summary};
+use crate::run::summary::Summary;
 use crate::text::batch::encode;
 use crate::training::checkpoint::{self, CheckpointError};
 use crate::training::memory::{OutOfMemory, Shortage};
@@ -150,16 +151,30 @@ pub fn train(
     let tokens = run.recipe.model.tokens;
     let examples = Examples::new(&data.train, &data.dev, &run.vocabulary, tokens)?;
     let summary = Summary::new(data, &examples, &run.recipe.model, run.vocabulary.len());
-    let majority = Majority::new(&data.train, data.measured().0);
-    if !observer.summary(&summary, &majority) {
+    let normalization = run.vocabulary.normalization();
+    let baselines = Baselines::new(&data.train, data.measured().0, normalization);
+    let baselines = baselines.map_err(TrainingError::from)?;
+    if !observer.summary(&summary, &baselines) {
         let warnings = summary.warnings.len();
         return Err(PipelineError::Misleading { warnings });
+    }
+    let checkpoint = match run.phase {
+        Phase::Finished => files.checkpoint_to_resume(),
+        Phase::Dense | Phase::Sparse => files.checkpoint_in_progress(),
+    };
+    if run.phase == Phase::Dense && run.step == 0 {
+        // What an earlier run left that was to replace the finished one.
+        let removed = atomic_file::remove(&files.next_checkpoint());
+        removed.map_err(|source| PipelineError::Write {
+            path: files.next_checkpoint(),
+            source,
+        })?;
     }
     let mut seconds = Seconds::default();
     while run.phase != Phase::Finished {
         let start = Instant::now();
         let phase = run.phase;
-        if !train_phase(&mut run, &examples, &files.checkpoint(), observer, stop)? {
+        if !train_phase(&mut run, &examples, &checkpoint, observer, stop)? {
             return Ok(End::Stopped);
         }
         let spent = start.elapsed().as_secs_f64();
@@ -172,7 +187,14 @@ pub fn train(
         }
     }
     observer.note("quantising, writing and scoring");
-    let outcome = finish(&run, &examples, data, files, seconds, (summary, majority))?;
+    let outcome = finish(&run, &examples, data, files, seconds, (summary, baselines))?;
+    if checkpoint != files.checkpoint() {
+        let renamed = atomic_file::rename(&checkpoint, &files.checkpoint());
+        renamed.map_err(|source| PipelineError::Write {
+            path: files.checkpoint(),
+            source,
+        })?;
+    }
     Ok(End::Finished(Box::new(outcome)))
 }
 
@@ -238,7 +260,7 @@ fn finish(
     data: &Data,
     files: &Files,
     mut seconds: Seconds,
-    (summary, majority): (Summary, Majority),
+    (summary, baselines): (Summary, Baselines),
 ) -> Result<Outcome, PipelineError> {
     let start = Instant::now();
     let (measured, scored_on) = data.measured();
@@ -299,7 +321,8 @@ fn finish(
                 dense_int8: dense_scored.macro_f1,
                 sparse_int8: sparse_scored.macro_f1,
             },
-            majority,
+            scored: Some(sparse_scored),
+            baselines,
             target_sparsity: run.recipe.pruning.sparsity,
             sparsity: network.sparsity()?,
             heads: shape.layers * shape.heads,

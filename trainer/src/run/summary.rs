@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use tokenizers::NormalizedString;
 
-use crate::data::{Dataset, UnusedColumn};
+use crate::data::{Dataset, Example, UnusedColumn};
 use crate::numbers::{counted, percent, share, thousands};
 use crate::recipe::ModelRecipe;
 use crate::run::data::Data;
 use crate::text::batch::EncodedExample;
+use crate::text::vocabulary::Normalization;
 use crate::training::Examples;
 
 /// Words of a field above which a column looks like a text.
@@ -36,6 +37,9 @@ pub struct Summary {
     /// Function of the pooled vector, and pieces of the vocabulary.
     pooling: String,
     pieces: usize,
+    /// What is done to texts first.
+    #[serde(default)]
+    normalization: String,
     /// What may mislead.
     pub warnings: Vec<Warning>,
 }
@@ -54,41 +58,6 @@ struct SetSummary {
 struct ClassCount {
     label: String,
     rows: usize,
-}
-
-/// Always the class that is most frequent in the training set.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Majority {
-    /// The class.
-    pub label: String,
-    /// Share of the measured set that it is right for, in per cent.
-    pub accuracy: f64,
-}
-
-/// For people.
-impl fmt::Display for Majority {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (label, share) = (&self.label, percent(self.accuracy));
-        write!(
-            f,
-            "without a model: always answering {label:?}, the most frequent class, gives {share}"
-        )
-    }
-}
-
-impl Majority {
-    /// On `measured`, whose classes are those of `train`.
-    pub(crate) fn new(train: &Dataset, measured: &Dataset) -> Self {
-        let counts = train.class_counts().into_iter().enumerate();
-        // The first of several.
-        let best = counts.rev().max_by_key(|&(_, count)| count);
-        let class = best.map_or(0, |(class, _)| class);
-        let right = measured.class_counts().get(class).copied().unwrap_or(0);
-        Self {
-            label: train.labels.get(class).cloned().unwrap_or_default(),
-            accuracy: share(right, measured.examples.len()),
-        }
-    }
 }
 
 /// Something in the data that may mislead.
@@ -119,6 +88,15 @@ pub enum Warning {
         /// Their names.
         classes: Vec<String>,
     },
+    /// Labels of a set that the training set has no text of.
+    UnseenLabels {
+        /// `dev`, `test`, or a file.
+        set: String,
+        /// Their texts.
+        texts: usize,
+        /// Their names.
+        labels: Vec<String>,
+    },
     /// Texts of different classes that are the same to the network.
     SameTexts {
         /// Training texts that an earlier one of another class looks like.
@@ -129,6 +107,16 @@ pub enum Warning {
 }
 
 impl Warning {
+    /// Of a set that is called `set`, if it has such labels.
+    pub(crate) fn of_unseen_labels(set: &str, of: &Dataset) -> Option<Self> {
+        let is_unseen = |it: &&Example| it.label as usize >= of.labels.len();
+        (!of.unseen.is_empty()).then(|| Self::UnseenLabels {
+            set: set.to_owned(),
+            texts: of.examples.iter().filter(is_unseen).count(),
+            labels: of.unseen.clone(),
+        })
+    }
+
     /// The name that `--json` has too.
     fn name(&self) -> &'static str {
         match self {
@@ -136,6 +124,7 @@ impl Warning {
             Self::SecondText { .. } => "second-text",
             Self::NumbersAsClasses { .. } => "numbers-as-classes",
             Self::MissingClasses { .. } => "missing-classes",
+            Self::UnseenLabels { .. } => "unseen-labels",
             Self::SameTexts { .. } => "same-texts",
         }
     }
@@ -164,6 +153,13 @@ impl fmt::Display for Warning {
             Self::MissingClasses { set, classes } => {
                 write!(f, "the {set} set has no text of {}", listed(classes))
             }
+            Self::UnseenLabels { set, texts, labels } => write!(
+                f,
+                "{set}: {} of {}, which the model has no class for; every answer to them counts as \
+                 wrong",
+                counted(*texts, "text"),
+                listed(labels)
+            ),
             Self::SameTexts { texts, example } => write!(
                 f,
                 "{} of different classes are the same to the network, such as {example:?}",
@@ -216,6 +212,10 @@ impl Summary {
         warnings.extend(second_text(train));
         warnings.extend(numbers(&train.labels));
         warnings.extend(sets.iter().filter_map(|(name, set)| missing(name, set)));
+        warnings.extend(
+            sets.iter()
+                .filter_map(|(name, set)| Warning::of_unseen_labels(name, set)),
+        );
         warnings.extend(same_texts(train, &examples.train));
         Self {
             classes: train.labels.len(),
@@ -233,6 +233,7 @@ impl Summary {
             ],
             at_the_limit: share(at_the_limit, lengths.len()),
             pooling: model.pooling.name().to_owned(),
+            normalization: Normalization::of(model).to_string(),
             pieces,
             warnings,
             sets: sets
@@ -294,9 +295,10 @@ impl fmt::Display for Summary {
         write!(
             f,
             "tokens    median {median}, longest {longest}; {} of the training texts reach the limit of \
-             {limit}; {} pieces, {} pooling",
+             {limit}; {} pieces{}, {} pooling",
             percent(self.at_the_limit),
             thousands(self.pieces),
+            self.normalization,
             self.pooling
         )
     }

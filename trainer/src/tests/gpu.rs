@@ -231,7 +231,7 @@ fn losses_agree() {
             let network = Network::new(shape.clone(), seed).unwrap();
             network.to_device(device).unwrap().outputs(&batch).unwrap()
         };
-        let targets = batch.targets(77, 0.1, device).unwrap();
+        let targets = batch.targets(77, 0.1, device).unwrap().into();
         let (student, teacher) = (outputs(1), outputs(2));
         let alone = Loss::of_classes(&student, &targets).unwrap();
         let taught = Loss::taught(&student, &teacher, &targets, &pruning).unwrap();

@@ -3,8 +3,8 @@
 
 use crate::network::parameter::Parameter;
 use crate::network::{Layer, Named, Network, Shape};
-use crate::pruning::threshold::weights_at;
-use crate::pruning::{cut, merge_heads, prune_and_cut, prune_to};
+use crate::pruning::heads::HeadTest;
+use crate::pruning::{Spare, cut, merge_heads, prune_and_cut, prune_to, weights_at};
 use crate::random::{Purpose, initial_values, stream};
 use crate::recipe::{ActivationKind, Blocks, ModelRecipe, Neuroprune, PruningRecipe, ScoreKind};
 use crate::text::batch::{Batch, EncodedExample};
@@ -295,7 +295,7 @@ fn a_head_that_says_the_same_is_merged_without_a_trace() {
     set(&mut layer.projection.bias, bias);
 
     let before = logits(&network);
-    let test = merge_heads(&mut network, examples().iter(), 0.01, Blocks::One).unwrap();
+    let test = merge_all(&mut network, 0.01, Blocks::One);
     let merged = test.merged;
     assert_eq!(merged.len(), 1, "{merged:?}");
     let (went, into) = (merged[0].head, merged[0].into);
@@ -307,10 +307,38 @@ fn a_head_that_says_the_same_is_merged_without_a_trace() {
     assert_same_answers(&before, &network, 1e-3);
 }
 
+/// Merges as many as are equivalent.
+fn merge_all(network: &mut Network, head_distance: f32, blocks: Blocks) -> HeadTest {
+    let spare = Spare::new(network, 0).unwrap();
+    merge_heads(network, examples().iter(), head_distance, blocks, spare).unwrap()
+}
+
+/// A network never becomes sparser than it should end: heads go while there are weights to spare.
+#[test]
+fn heads_are_merged_as_far_as_the_sparsity_allows() {
+    let full = network(ActivationKind::Relu);
+    let all = full.nonzero_weights().unwrap();
+    // Rows of Q, K and V, and columns of W_O.
+    let head = 4 * HEAD_WIDTH * 16;
+    for (spare, merged) in [(0, 0), (head - 1, 0), (head, 1), (4 * head, 4), (all, 6)] {
+        let mut network = full.clone();
+        let test = merge_heads(
+            &mut network,
+            examples().iter(),
+            1.01,
+            Blocks::One,
+            Spare::new(&full, all - spare).unwrap(),
+        );
+        assert_eq!(test.unwrap().merged.len(), merged, "{spare}");
+        let heads: usize = network.layers.iter().map(|layer| layer.heads.len()).sum();
+        assert_eq!(heads, 8 - merged);
+    }
+}
+
 #[test]
 fn different_heads_stay() {
     let mut network = network(ActivationKind::Relu);
-    let test = merge_heads(&mut network, examples().iter(), 0.01, Blocks::One).unwrap();
+    let test = merge_all(&mut network, 0.01, Blocks::One);
     assert_eq!(test.merged, []);
     assert_eq!(test.kept.len(), 8);
     assert!(
@@ -319,7 +347,7 @@ fn different_heads_stay() {
             .all(|kept| kept.distance > 0.01 && kept.nearest.is_some_and(|near| near != kept.head))
     );
     // Everything is predicted within its own size: one head a layer is left.
-    let test = merge_heads(&mut network, examples().iter(), 1.01, Blocks::One).unwrap();
+    let test = merge_all(&mut network, 1.01, Blocks::One);
     assert_eq!((test.merged.len(), test.kept.len()), (6, 2));
     assert!(network.layers.iter().all(|layer| layer.heads.len() == 1));
 }
@@ -393,8 +421,7 @@ fn prices_of_neurons_leave_the_sparsity_as_it_is() {
         let wanted = weights_at(&network, 0.9);
         prune_and_cut(&mut network, 0.9, &recipe).unwrap();
         let left = network.nonzero_weights().unwrap();
-        // As after any cut: less than a neuron.
-        assert!((wanted - 32..=wanted).contains(&left), "{left} of {wanted}");
+        assert_eq!(left, wanted);
         assert!(network.layers.iter().all(|layer| !layer.heads.is_empty()));
         let neurons = |layer: &Layer| layer.mlp_input.bias.value.elem_count();
         assert!(network.layers.iter().all(|layer| neurons(layer) > 0));
@@ -417,11 +444,7 @@ fn sparsity_holds_after_the_cut() {
         let done = prune_and_cut(&mut network, sparsity, &recipe).unwrap();
         assert!(done.neurons > 0);
         let left = network.nonzero_weights().unwrap();
-        // Less than a neuron: its row of L_in and its column of L_out.
-        assert!(
-            (wanted - 32..=wanted).contains(&left),
-            "{left} of {wanted} at {sparsity}"
-        );
+        assert_eq!(left, wanted, "{sparsity}");
         assert_eq!(cut(&mut network, Blocks::One).unwrap(), Default::default());
         // Trials on clones leave the original alone.
         assert_eq!(logits(&untouched), answers);
@@ -486,18 +509,18 @@ proptest! {
             assert_whole(&network, blocks);
             assert_same_answers(&answers, &network, 1e-3);
             prop_assert_eq!(cut(&mut network, blocks).unwrap(), Default::default());
-            merge_heads(&mut network, examples().iter(), 0.9, blocks).unwrap();
+            merge_all(&mut network, 0.9, blocks);
             assert_whole(&network, blocks);
         }
+        cut(&mut network, blocks).unwrap();
         let before = network.nonzero_weights().unwrap();
         let wanted = weights_at(&network, last);
         prune_and_cut(&mut network, last, &recipe).unwrap();
         assert_whole(&network, blocks);
         let left = network.nonzero_weights().unwrap();
         prop_assert!(left <= wanted || before < wanted, "{left} of {wanted}");
-        // A row of L_in and a column of L_out. Making blocks whole may cost several neurons.
         prop_assert!(
-            blocks != Blocks::One || left + 32 + width > wanted || before < wanted,
+            left + width > wanted || before < wanted,
             "{left} of {wanted}, {before} before"
         );
         prop_assert_eq!(cut(&mut network, blocks).unwrap(), Default::default());

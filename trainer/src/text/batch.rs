@@ -97,6 +97,16 @@ impl Batch {
         }
         Tensor::from_vec(targets, (self.labels.len(), labels), device)
     }
+
+    /// `[examples, 1]`: the weight of each one's class.
+    ///
+    /// # Errors
+    /// When memory cannot be allocated.
+    pub fn weights(&self, of_classes: &[f32], device: &Device) -> Result<Tensor> {
+        let weight = |&label: &u32| of_classes.get(label as usize).copied().unwrap_or(1.0);
+        let weights: Vec<f32> = self.labels.iter().map(weight).collect();
+        Tensor::from_vec(weights, (self.labels.len(), 1), device)
+    }
 }
 
 /// At most `count` of `examples`, evenly spread: files are often sorted by class.

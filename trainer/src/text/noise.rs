@@ -126,10 +126,11 @@ impl WordNoise {
 mod tests {
     use super::*;
     use crate::random::{Purpose, stream};
+    use crate::text::vocabulary::Normalization;
 
     fn vocabulary() -> Vocabulary {
         let text = "turn the kitchen lamp off and the bedroom lamp on";
-        Vocabulary::train([text; 8].into_iter(), 60).unwrap()
+        Vocabulary::train([text; 8].into_iter(), 60, Normalization::default()).unwrap()
     }
 
     #[test]

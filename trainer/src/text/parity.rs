@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use crate::pretrained::Pretrained;
-use crate::recipe::{Recipe, VocabularySize};
+use crate::recipe::{Recipe, Splitting, VocabularySize};
 use crate::text::vocabulary::{Normalization, Vocabulary};
 use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, StackSettings};
 use neuroprune_format::manifest::Scores;
@@ -49,7 +49,7 @@ static MIXED: LazyLock<Subject> = LazyLock::new(|| {
 
 impl Subject {
     fn train<'t>(texts: impl Iterator<Item = &'t str>, size: usize) -> Self {
-        Self::new(Vocabulary::train(texts, size).unwrap())
+        Self::new(Vocabulary::train(texts, size, Normalization::default()).unwrap())
     }
 
     fn new(vocabulary: Vocabulary) -> Self {
@@ -245,7 +245,10 @@ fn other_normalizations() {
         flags.map(move |strip_accents| Normalization {
             lowercase,
             strip_accents,
-            split_chinese: lowercase != strip_accents,
+            splitting: match lowercase == strip_accents {
+                true => Splitting::Spaces,
+                false => Splitting::Chinese,
+            },
         })
     });
     for normalization in all {
@@ -275,6 +278,41 @@ fn other_normalizations() {
             .chain(["É e\u{301} İ ß 中国 naïve NAÏVE"])
         {
             subject.compare_all(&tokenizer, text, None);
+        }
+    }
+}
+
+/// Own vocabularies of languages that need other keys.
+#[test]
+fn other_languages() {
+    let texts = [
+        "tắt đèn bàn đi bạn ơi",
+        "bán cái bàn này cho bạn",
+        "ปิดไฟในห้องนอน",
+        "เปิดเพลงให้หน่อยที่ห้องครัว",
+        "電気を消してください ケーキ",
+        "部屋の明かりをつけて、ラジオも",
+        "IŞIĞI kapat ısıtıcıyı aç İstanbul",
+        "ຂອບໃຈ ခ ក བོད",
+    ];
+    for splitting in Splitting::ALL.iter().copied() {
+        for (lowercase, strip_accents) in [(true, true), (true, false), (false, false)] {
+            let normalization = Normalization {
+                lowercase,
+                strip_accents,
+                splitting,
+            };
+            let vocabulary = Vocabulary::train(texts.into_iter(), 300, normalization).unwrap();
+            let subject = Subject::new(vocabulary);
+            let tokenizer = subject.tokenizer();
+            let mut corpus = Corpus::new(7);
+            let generated: Vec<String> = (0..100).map(|_| corpus.anything()).collect();
+            for text in texts
+                .into_iter()
+                .chain(generated.iter().map(String::as_str))
+            {
+                subject.compare_all(&tokenizer, text, None);
+            }
         }
     }
 }

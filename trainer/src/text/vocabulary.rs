@@ -15,17 +15,21 @@ mod reference;
 mod unicode;
 mod words;
 
+use core::fmt;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use neuroprune_format::manifest::TokenizerSettings;
 use neuroprune_format::tensor::WORD_CHARACTERS;
 use neuroprune_format::writer::{CharacterMap, CharacterOutcome, WriteError};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
 use tokenizers::{AddedToken, Model as _, Trainer as _};
 
+use crate::recipe::{ModelRecipe, Splitting};
+
 pub(crate) use reference::word_piece;
 use unicode::Form;
+pub(crate) use unicode::for_each_word;
 pub(crate) use words::{count_words, reachable};
 
 /// Stands for a word that cannot be split into pieces.
@@ -53,19 +57,60 @@ pub struct Normalization {
     pub lowercase: bool,
     /// Letters lose their accents.
     pub strip_accents: bool,
-    /// Each Chinese character is a word of its own.
-    pub split_chinese: bool,
+    /// What ends a word, and what is one of its own.
+    #[serde(alias = "split_chinese", deserialize_with = "splitting")]
+    pub splitting: Splitting,
 }
 
 impl Default for Normalization {
-    /// That of a vocabulary that is trained here: all of it.
+    /// As in BERT.
     fn default() -> Self {
+        Self::of(&ModelRecipe::default())
+    }
+}
+
+impl Normalization {
+    /// What a recipe says of it.
+    #[must_use]
+    pub fn of(model: &ModelRecipe) -> Self {
         Self {
-            lowercase: true,
-            strip_accents: true,
-            split_chinese: true,
+            lowercase: model.lowercase,
+            strip_accents: model.strip_accents,
+            splitting: model.splitting,
         }
     }
+}
+
+/// For people, after a number of pieces.
+impl fmt::Display for Normalization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let case = if self.lowercase {
+            "lower case"
+        } else {
+            "case kept"
+        };
+        let marks = if self.strip_accents {
+            "without marks"
+        } else {
+            "marks kept"
+        };
+        write!(f, " ({case}, {marks}, words: {})", self.splitting.name())
+    }
+}
+
+/// Checkpoints of version 3 and 4 before it had names have whether Chinese is split.
+fn splitting<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Splitting, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Chinese(bool),
+        Named(Splitting),
+    }
+    Ok(match Stored::deserialize(deserializer)? {
+        Stored::Chinese(true) => Splitting::Chinese,
+        Stored::Chinese(false) => Splitting::Spaces,
+        Stored::Named(splitting) => splitting,
+    })
 }
 
 /// The pieces of a WordPiece tokenizer.
@@ -140,11 +185,11 @@ impl Vocabulary {
     pub fn train<'t>(
         texts: impl Iterator<Item = &'t str>,
         size: usize,
+        normalization: Normalization,
     ) -> Result<Self, VocabularyError> {
         if size <= SPECIAL.len() || size > SIZE_LIMIT {
             return Err(VocabularyError::Size(size));
         }
-        let normalization = Normalization::default();
         let mut words = count_words(texts, normalization)?;
         let alphabet = alphabet::choose(&words, (size - SPECIAL.len()).div_ceil(2));
         words.retain(|word, _| word.chars().all(|character| alphabet.contains(&character)));
@@ -195,6 +240,12 @@ impl Vocabulary {
         let continuation = self.continuation().iter();
         let continuation = continuation.map(|piece| format!("{PREFIX}{piece}"));
         self.initial().iter().cloned().chain(continuation)
+    }
+
+    /// What is done to texts first.
+    #[must_use]
+    pub fn normalization(&self) -> Normalization {
+        self.pieces.normalization
     }
 
     /// Number of pieces, which is the number of token ids.

@@ -1,7 +1,7 @@
 //! A run as one file, written at once or not at all.
 //!
 //! A safetensors file: every tensor of the network with its optimiser state, the
-//! finished dense network, as metadata (key `neuroprune`, JSON) everything else, and a checksum
+//! finished dense network and the best one of the phase, as metadata (key `neuroprune`, JSON) everything else, and a checksum
 //! (CRC-32) of each of them, so that a flipped bit is found and named.
 //! A run that is resumed ends with the same bits as one that was never interrupted.
 
@@ -20,7 +20,7 @@ use crate::pretrained::is_same_source;
 use crate::pruning::MergedHead;
 use crate::recipe::{Recipe, RecipeError};
 use crate::text::vocabulary::Vocabulary;
-use crate::training::{EpochRecord, Journal, Phase, Run, is_finite};
+use crate::training::{Best, EpochRecord, Journal, Phase, Run, is_finite};
 
 /// Changes whenever a field does.
 const VERSION: u32 = 4;
@@ -70,8 +70,8 @@ enum Problem {
     Recipe(#[from] RecipeError),
     #[error("the shape of its network is not that of its recipe")]
     RecipeShape,
-    #[error("the {0} differ from those it was made with; start again without --resume")]
-    Differs(&'static str),
+    #[error("{0}; continue with what the run began with, or start it again with --overwrite")]
+    Differs(String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -95,6 +95,16 @@ struct State {
     history: Vec<EpochRecord>,
     merged: Vec<MergedHead>,
     journal: Journal,
+    #[serde(default)]
+    best: Option<BestState>,
+}
+
+/// The best network of the phase, apart from its tensors.
+#[derive(Serialize, Deserialize)]
+struct BestState {
+    epoch: usize,
+    dev_accuracy: f64,
+    layers: Vec<LayerState>,
 }
 
 /// What is left of a layer.
@@ -140,17 +150,15 @@ pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, Chec
         let adopted = recipe.model.adopt(&run.recipe.model, |_| false);
         adopted.map_err(|error| at(path, error.into()))?;
     }
-    let differs = if run.recipe != recipe {
-        Some("recipe and options")
-    } else if run.examples != train.fingerprint() {
-        Some("training data")
-    } else {
-        None
-    };
-    match differs {
-        Some(what) => Err(at(path, Problem::Differs(what))),
-        None => Ok(run),
+    let differs = |what| Err(at(path, Problem::Differs(what)));
+    if run.recipe != recipe {
+        return differs(run.recipe.differences(&recipe).join(", "));
     }
+    if run.examples != train.fingerprint() {
+        let file = train.path.display();
+        return differs(format!("the training texts are not those of {file}"));
+    }
+    Ok(run)
 }
 
 fn at(path: &Path, problem: Problem) -> CheckpointError {
@@ -161,7 +169,12 @@ fn at(path: &Path, problem: Problem) -> CheckpointError {
 }
 
 fn encode(run: &Run) -> Result<Vec<u8>, Problem> {
-    let layers = run.network.layers.iter().map(LayerState::new);
+    let layers = |network: &Network| network.layers.iter().map(LayerState::new).collect();
+    let best = run.best.as_ref().map(|best| BestState {
+        epoch: best.epoch,
+        dev_accuracy: best.dev_accuracy,
+        layers: layers(&best.network),
+    });
     let state = State {
         version: VERSION,
         recipe: run.recipe.clone(),
@@ -170,7 +183,8 @@ fn encode(run: &Run) -> Result<Vec<u8>, Problem> {
         data: run.data,
         examples: run.examples,
         shape: run.network.shape.clone(),
-        layers: layers.collect(),
+        layers: layers(&run.network),
+        best,
         phase: run.phase,
         step: run.step,
         epoch_loss: run.epoch_loss,
@@ -179,15 +193,18 @@ fn encode(run: &Run) -> Result<Vec<u8>, Problem> {
         journal: run.journal.clone(),
     };
     let mut tensors = Vec::new();
-    for Named {
-        path, parameter, ..
-    } in run.network.parameters()
-    {
-        if !is_finite(&parameter.value)? {
-            return Err(Problem::NotFinite(path));
-        }
-        for (suffix, tensor) in parameter.tensors() {
-            tensors.push((format!("network/{path}/{suffix}"), tensor));
+    let best = run.best.as_ref().map(|best| ("best", &best.network));
+    for (prefix, network) in core::iter::once(("network", &run.network)).chain(best) {
+        for Named {
+            path, parameter, ..
+        } in network.parameters()
+        {
+            if !is_finite(&parameter.value)? {
+                return Err(Problem::NotFinite(path));
+            }
+            for (suffix, tensor) in parameter.tensors() {
+                tensors.push((format!("{prefix}/{path}/{suffix}"), tensor));
+            }
         }
     }
     if let Some(dense) = &run.dense {
@@ -273,16 +290,28 @@ fn decode(bytes: &[u8]) -> Result<Run, Problem> {
     }
     let mut tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
 
-    let mut network = Network::new(state.shape.clone(), 0)?;
-    for (layer, left) in network.layers.iter_mut().zip(&state.layers) {
-        layer.heads.clone_from(&left.heads);
-        layer
-            .projection
-            .columns
-            .clone_from(&left.projection_columns);
-        layer.mlp_input.columns.clone_from(&left.mlp_columns);
-    }
-    fill(&mut network, &mut tensors, "network", Some(&state.layers))?;
+    let mut cut = |prefix, layers: &[LayerState]| -> Result<Network, Problem> {
+        let mut network = Network::new(state.shape.clone(), 0)?;
+        for (layer, left) in network.layers.iter_mut().zip(layers) {
+            layer.heads.clone_from(&left.heads);
+            layer
+                .projection
+                .columns
+                .clone_from(&left.projection_columns);
+            layer.mlp_input.columns.clone_from(&left.mlp_columns);
+        }
+        fill(&mut network, &mut tensors, prefix, Some(layers))?;
+        Ok(network)
+    };
+    let network = cut("network", &state.layers)?;
+    let best = |best: BestState| -> Result<Best, Problem> {
+        Ok(Best {
+            epoch: best.epoch,
+            dev_accuracy: best.dev_accuracy,
+            network: cut("best", &best.layers)?,
+        })
+    };
+    let best = state.best.map(best).transpose()?;
     let dense = if state.phase == Phase::Dense {
         None
     } else {
@@ -298,6 +327,7 @@ fn decode(bytes: &[u8]) -> Result<Run, Problem> {
         examples: state.examples,
         network,
         dense,
+        best,
         phase: state.phase,
         step: state.step,
         epoch_loss: state.epoch_loss,
@@ -400,6 +430,7 @@ mod tests {
             sparsity: value,
             heads: 1,
             neurons: 1,
+            is_kept: false,
         };
         let journal = Journal {
             pending_loss: single,

@@ -1,7 +1,7 @@
 //! What happens between steps: removals, and the end of an epoch.
 
 use crate::numbers::{real, rounded, single};
-use crate::pruning::{self, penalty, schedule};
+use crate::pruning::{self, Spare, penalty, schedule};
 use crate::recipe::{Blocks, Method};
 use crate::text::batch::spread;
 use crate::training::evaluation::float_accuracy;
@@ -53,6 +53,8 @@ impl Run {
             let is_running = !schedule::has_ended(recipe, last, steps);
             // After the schedule's end a removed head would leave the rest too sparse.
             let is_partial = sparsity > 0.0 && sparsity < recipe.sparsity;
+            let least = pruning::weights_at(&self.network, recipe.sparsity);
+            let spare = Spare::new(&self.network, least)?;
             let test = match &recipe.method {
                 Method::Neuroprune(it) if it.head_redundancy && is_running && is_partial => {
                     let sample = spread(&examples.train, HEAD_EXAMPLES);
@@ -62,10 +64,11 @@ impl Run {
                         sample,
                         it.head_distance,
                         blocks,
+                        spare,
                     )?)
                 }
                 Method::Paper(it) if it.head_redundancy && is_running => {
-                    Some(pruning::filter_heads(&mut self.network, it.theta)?)
+                    Some(pruning::filter_heads(&mut self.network, it.theta, spare)?)
                 }
                 Method::Neuroprune(_)
                 | Method::Paper(_)
@@ -99,7 +102,9 @@ impl Run {
                 .map(|layer| layer.heads.len())
                 .sum(),
             neurons: self.network.neurons(),
+            is_kept: false,
         };
+        self.compare_with_best(&record, steps)?;
         self.epoch_loss = 0.0;
         self.history.push(record.clone());
         Ok(record)

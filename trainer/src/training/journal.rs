@@ -41,6 +41,9 @@ pub struct EpochRecord {
     pub heads: usize,
     /// Neurons that are left, all layers together.
     pub neurons: usize,
+    /// Whether the phase ended with this epoch's network, not with the last one's.
+    #[serde(default)]
+    pub is_kept: bool,
 }
 
 /// What was recorded during training, for the report; nothing is decided by it. In f32, which a

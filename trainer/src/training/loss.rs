@@ -21,17 +21,34 @@ pub(crate) struct Loss {
     pub gradients: OutputGradients,
 }
 
+/// What the classes of a batch should be.
+#[derive(Clone, Debug)]
+pub(crate) struct Targets {
+    /// `[examples, classes]`, rows of sum 1.
+    pub rows: Tensor,
+    /// `[examples, 1]`: what each row weighs; 1 where there is nothing.
+    pub weights: Option<Tensor>,
+}
+
+/// Of the same weight.
+impl From<Tensor> for Targets {
+    fn from(rows: Tensor) -> Self {
+        let weights = None;
+        Self { rows, weights }
+    }
+}
+
 /// Whether the dense network is part of the loss.
 pub(crate) fn has_teacher(recipe: &PruningRecipe) -> bool {
     recipe.distillation > 0.0 || recipe.hidden_distillation > 0.0
 }
 
 impl Loss {
-    /// Cross-entropy of the logits against `targets`, rows of sum 1.
-    pub(crate) fn of_classes(student: &Outputs, targets: &Tensor) -> Result<Self> {
+    /// Cross-entropy of the logits against `targets`.
+    pub(crate) fn of_classes(student: &Outputs, targets: &Targets) -> Result<Self> {
         let logits = &student.logits.value;
         let mut sum = LossSum::new(logits)?;
-        sum.add_cross_entropy(logits, targets, 1.0)?;
+        sum.add_cross_entropy(logits, &targets.rows, targets.weights.as_ref(), 1.0)?;
         Ok(Self::new(sum, Vec::new()))
     }
 
@@ -44,12 +61,13 @@ impl Loss {
     pub(crate) fn taught(
         student: &Outputs,
         teacher: &Outputs,
-        targets: &Tensor,
+        targets: &Targets,
         recipe: &PruningRecipe,
     ) -> Result<Self> {
         let logits = &student.logits.value;
         let mut sum = LossSum::new(logits)?;
-        sum.add_cross_entropy(logits, targets, 1.0 - recipe.distillation)?;
+        let share = 1.0 - recipe.distillation;
+        sum.add_cross_entropy(logits, &targets.rows, targets.weights.as_ref(), share)?;
         if recipe.distillation > 0.0 {
             let shown = &teacher.logits.value;
             sum.add_distillation(logits, shown, recipe.temperature, recipe.distillation)?;
@@ -110,8 +128,13 @@ mod tests {
         network.outputs(&batch).unwrap()
     }
 
-    fn targets() -> Tensor {
-        Tensor::new(&[[0.0_f32, 0.1, 0.9], [1.0, 0.0, 0.0]], &Device::Cpu).unwrap()
+    /// With weights, as those of rare classes are.
+    fn targets() -> Targets {
+        let rows = [[0.0_f32, 0.1, 0.9], [1.0, 0.0, 0.0]];
+        Targets {
+            rows: Tensor::new(&rows, &Device::Cpu).unwrap(),
+            weights: Some(Tensor::new(&[[0.5_f32], [3.0]], &Device::Cpu).unwrap()),
+        }
     }
 
     fn numbers(tensor: &Tensor) -> Vec<f32> {
@@ -141,14 +164,16 @@ mod tests {
         let mut expected = 0.0;
         let rows = numbers(&student.logits.value);
         let shown = numbers(&teacher.logits.value);
-        let wanted = numbers(&targets());
+        let wanted = numbers(&targets().rows);
         for row in 0..2 {
             let at = row * 3..row * 3 + 3;
             let hard = log_softmax(&rows[at.clone()], 1.0);
             let soft = log_softmax(&rows[at.clone()], 2.0);
             let answers = log_softmax(&shown[at.clone()], 2.0);
             for class in 0..3 {
-                expected -= 0.3 / 2.0 * f64::from(wanted[at.start + class]) * hard[class];
+                let weight = [0.5, 3.0][row];
+                let wanted = f64::from(wanted[at.start + class]);
+                expected -= 0.3 / 2.0 * weight * wanted * hard[class];
                 expected -= 0.7 * 4.0 / 2.0 * answers[class].exp() * soft[class];
             }
         }

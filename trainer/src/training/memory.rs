@@ -333,7 +333,7 @@ mod tests {
         let counted = 30 * (widths.iter().sum::<u64>() + 2 * 12) + 3 * (12 + 3);
         assert_eq!(recording.count(), counted);
         assert_eq!(needs.recorded.of(load), counted);
-        let targets = batch.targets(3, 0.0, network.device()).unwrap();
+        let targets = batch.targets(3, 0.0, network.device()).unwrap().into();
         let loss = Loss::of_classes(&recording.outputs, &targets).unwrap();
         let gradients = recording.backward(&loss.gradients).unwrap();
         let parameters = network.parameters();
@@ -437,6 +437,7 @@ mod tests {
         let examples = Examples {
             train: examples(&[16; 100]),
             dev: Vec::new(),
+            class_counts: vec![100],
         };
         assert_eq!(Shortage::foreseen(&run, &examples), None);
         let error = Error::Cuda("CUDA_ERROR_OUT_OF_MEMORY".into());

@@ -85,6 +85,7 @@ impl Run {
     }
 
     fn end_phase(&mut self) -> Result<(), TrainingError> {
+        self.return_to_best()?;
         self.step = 0;
         self.network.precision = Precision::Float;
         if let Some(dense) = &mut self.dense {

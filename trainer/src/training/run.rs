@@ -4,11 +4,13 @@ use candle_core::Device;
 
 use crate::data::Dataset;
 use crate::network::{Network, Shape};
+use crate::numbers::{real, single};
 use crate::pretrained::{Beginning, Pretrained, PretrainedError};
 use crate::pruning::MergedHead;
-use crate::recipe::{Recipe, VocabularySize};
+use crate::recipe::{ClassWeights, Recipe, VocabularySize};
 use crate::text::batch::{EncodedExample, encode};
-use crate::text::vocabulary::{Vocabulary, VocabularyError};
+use crate::text::vocabulary::{Normalization, Vocabulary, VocabularyError};
+use crate::training::best::Best;
 use crate::training::journal::{EpochRecord, Journal};
 use crate::training::phase::Phase;
 
@@ -19,6 +21,8 @@ pub struct Examples {
     pub train: Vec<EncodedExample>,
     /// Dev set.
     pub dev: Vec<EncodedExample>,
+    /// Training texts of each class.
+    pub class_counts: Vec<usize>,
 }
 
 impl Examples {
@@ -35,6 +39,7 @@ impl Examples {
         Ok(Self {
             train: encode(train, vocabulary, tokens)?,
             dev: encode(dev, vocabulary, tokens)?,
+            class_counts: train.class_counts(),
         })
     }
 }
@@ -94,6 +99,8 @@ pub struct Run {
     pub network: Network,
     /// The finished dense network, from the sparse phase on.
     pub dense: Option<Network>,
+    /// The best network of the phase, where the recipe keeps it.
+    pub best: Option<Best>,
     /// What is being trained.
     pub phase: Phase,
     /// Steps done in this phase.
@@ -118,7 +125,8 @@ impl Run {
         let VocabularySize::Pieces(pieces) = recipe.model.vocabulary else {
             return Err(TrainingError::NotPretrained(recipe.model.vocabulary));
         };
-        let vocabulary = Vocabulary::train(train.texts(), pieces)?;
+        let vocabulary =
+            Vocabulary::train(train.texts(), pieces, Normalization::of(&recipe.model))?;
         let shape = Shape::new(&recipe.model, vocabulary.len(), labels, train.is_pair());
         let network = Network::new(shape, recipe.seed)?;
         Ok(Self::at_beginning(recipe, train, vocabulary, network))
@@ -151,6 +159,7 @@ impl Run {
         Self {
             network,
             dense: None,
+            best: None,
             vocabulary,
             labels: train.labels.clone(),
             data: train.sha256,
@@ -176,6 +185,19 @@ impl Run {
             None => None,
         };
         Ok(())
+    }
+
+    /// What a text of each class weighs in the loss; nothing where all weigh the same.
+    pub(super) fn class_weights(&self, examples: &Examples) -> Option<Vec<f32>> {
+        let counts = &examples.class_counts;
+        let share = real(examples.train.len()) / real(counts.len().max(1));
+        match self.recipe.training.class_weights {
+            ClassWeights::Even => None,
+            ClassWeights::Balanced => {
+                let weights = counts.iter().map(|&count| share / real(count.max(1)));
+                Some(weights.map(single).collect())
+            }
+        }
     }
 
     /// Steps of the phase that is running.

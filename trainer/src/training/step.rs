@@ -8,7 +8,7 @@ use crate::pruning::{penalty, schedule};
 use crate::random::{Purpose, stream};
 use crate::text::batch::{Batch, EncodedExample};
 use crate::text::noise::WordNoise;
-use crate::training::loss::{Loss, has_teacher};
+use crate::training::loss::{Loss, Targets, has_teacher};
 use crate::training::optimizer::{self, StepSettings};
 use crate::training::phase::Phase;
 use crate::training::run::{Examples, Run, TrainingError};
@@ -41,7 +41,13 @@ impl Run {
         let batch = Batch::new(noisy.iter());
 
         let labels = self.labels.len();
-        let targets = batch.targets(labels, training.label_smoothing, self.network.device())?;
+        let device = self.network.device();
+        let weights = self.class_weights(examples);
+        let weights = weights.map(|weights| batch.weights(&weights, device));
+        let targets = Targets {
+            rows: batch.targets(labels, training.label_smoothing, device)?,
+            weights: weights.transpose()?,
+        };
         let recording = self.network.record(&batch)?;
         let loss = match teacher {
             Some(teacher) if has_teacher(pruning) => Loss::taught(

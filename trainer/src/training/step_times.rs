@@ -76,7 +76,7 @@ pub(crate) fn measure(
     let (mut phases, mut wholes) = ([const { Vec::new() }; 3], Vec::new());
     let forward = |network: &Network| -> Result<_> {
         let recording = network.record(&batch)?;
-        let targets = batch.targets(labels, 0.0, &device)?;
+        let targets = batch.targets(labels, 0.0, &device)?.into();
         let loss = Loss::of_classes(&recording.outputs, &targets)?;
         Ok((recording, loss))
     };

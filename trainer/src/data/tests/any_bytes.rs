@@ -17,6 +17,7 @@ fn check(bytes: &[u8]) {
             for skip_bad_lines in [false, true] {
                 for labels in [None, Some(known.as_slice())] {
                     let options = ReadOptions {
+                        delimiter: None,
                         columns: columns.clone(),
                         skip_bad_lines,
                         format: None,
@@ -35,10 +36,10 @@ fn sound(data: &Dataset) {
     assert!(!data.examples.is_empty());
     for example in &data.examples {
         assert!(!example.text.trim().is_empty());
-        assert!((example.label as usize) < data.labels.len());
+        assert!((example.label as usize) < data.labels.len() + data.unseen.len());
         assert_eq!(example.pair.is_some(), data.is_pair());
     }
-    let _ = data.clone().split_dev();
+    let _ = data.clone().split_dev(0);
 }
 
 /// Pieces that files are made of, so that more than the first byte is looked at.

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use super::{FetchObserver, Fetched, Name, PretrainedError, Problem, is_commit, is_hexadecimal};
 use crate::numbers::hex;
 use crate::pretrained::config::CONFIG;
+use crate::pretrained::sentences::{LENGTH, POOLING};
 use crate::pretrained::{tensors, vocabulary};
 
 /// Names the folder of the cache; the client reads it too.
@@ -144,7 +145,14 @@ impl<'n> Client<'n> {
         let mut provide = |file: &str| provide(file).map_err(|problem| self.error(file, problem));
         let choose = || Ok((vocabulary::files(has)?, tensors::file(has)?));
         let (tokenizer, weights) = choose().map_err(|problem| self.error("", problem))?;
-        for file in [CONFIG].iter().chain(&tokenizer).chain([&weights]) {
+        let others = [POOLING, LENGTH].into_iter().filter(|file| has(file));
+        let others: Vec<&str> = others.collect();
+        for file in [CONFIG]
+            .iter()
+            .chain(&tokenizer)
+            .chain(&others)
+            .chain([&weights])
+        {
             provide(file)?;
         }
         let shards = tensors::files(folder, weights)?.into_iter();

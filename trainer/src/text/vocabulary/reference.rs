@@ -36,7 +36,8 @@ impl Vocabulary {
             .map_err(|error| tokenizers::Error::from(error.to_string()))?;
         let mut tokenizer = tokenizers::Tokenizer::new(self.word_piece()?);
         tokenizer.with_normalizer(Some(unicode::normalizer(self.pieces.normalization)))?;
-        tokenizer.with_pre_tokenizer(Some(unicode::pre_tokenizer()));
+        let pre_tokenizer = unicode::pre_tokenizer(self.pieces.normalization.splitting)?;
+        tokenizer.with_pre_tokenizer(Some(pre_tokenizer.clone()));
         tokenizer.with_post_processor(Some(template));
         tokenizer.with_truncation(Some(TruncationParams {
             max_length: max_tokens,

@@ -12,7 +12,7 @@ const TEXTS: [&str; 8] = [
 ];
 
 fn trained(size: usize) -> Vocabulary {
-    Vocabulary::train(TEXTS.into_iter(), size).unwrap()
+    Vocabulary::train(TEXTS.into_iter(), size, Normalization::default()).unwrap()
 }
 
 fn pieces(initial: &[&str], continuation: &[&str]) -> Result<Vocabulary, VocabularyError> {
@@ -38,10 +38,11 @@ fn sizes_hold_down_to_a_single_character() {
         assert!(characters.count() <= (size - SPECIAL.len()).div_ceil(2));
     }
     for size in [0, 3, SIZE_LIMIT + 1] {
-        let error = Vocabulary::train(TEXTS.into_iter(), size).unwrap_err();
+        let error =
+            Vocabulary::train(TEXTS.into_iter(), size, Normalization::default()).unwrap_err();
         assert!(matches!(error, VocabularyError::Size(found) if found == size));
     }
-    let empty = Vocabulary::train([""].into_iter(), 100).unwrap();
+    let empty = Vocabulary::train([""].into_iter(), 100, Normalization::default()).unwrap();
     assert_eq!(empty.initial(), SPECIAL);
 }
 
@@ -70,7 +71,8 @@ fn ids_are_those_of_the_reference() {
 fn training_is_deterministic() {
     let first = trained(120);
     for _ in 0..20 {
-        let again = Vocabulary::train(TEXTS.into_iter().rev(), 120).unwrap();
+        let again =
+            Vocabulary::train(TEXTS.into_iter().rev(), 120, Normalization::default()).unwrap();
         assert_eq!(again, first);
     }
 }
@@ -144,10 +146,11 @@ fn every_character_has_a_form() {
     let flags = [false, true];
     let all = flags.into_iter().flat_map(|lowercase| {
         flags.into_iter().flat_map(move |strip_accents| {
-            flags.into_iter().map(move |split_chinese| Normalization {
+            let all = Splitting::ALL.iter().copied();
+            all.map(move |splitting| Normalization {
                 lowercase,
                 strip_accents,
-                split_chinese,
+                splitting,
             })
         })
     });
@@ -167,11 +170,72 @@ fn forms(normalization: Normalization) {
         };
         counts[index] += 1;
         for part in becomes.chars().chain([character]) {
-            assert!(index == 2 || !alphabet::is_combining(part), "{character:?}");
+            // Where marks are stripped, they are ordered first.
+            let is_ordered = normalization.strip_accents && alphabet::is_combining(part);
+            assert!(index == 2 || !is_ordered, "{character:?}");
         }
     })
     .unwrap();
     assert_eq!(counts.iter().sum::<usize>(), ('\0'..=char::MAX).count());
     assert!(counts.iter().all(|&count| count > 20), "{counts:?}");
     println!("dropped, space, word, isolated: {counts:?}");
+}
+
+/// The words of a text under a recipe's keys.
+fn words(text: &str, normalization: Normalization) -> Vec<String> {
+    let mut words = Vec::new();
+    unicode::for_each_word(text, normalization, |word| words.push(word.to_owned())).unwrap();
+    words
+}
+
+#[test]
+fn languages_that_the_default_does_not_suit_have_keys() {
+    let usual = Normalization::default();
+    let marks = Normalization {
+        strip_accents: false,
+        ..usual
+    };
+    // Vietnamese: the marks are the word.
+    assert_eq!(words("bàn bạn bán", usual), ["ban", "ban", "ban"]);
+    assert_eq!(words("Bàn bạn BÁN", marks), ["bàn", "bạn", "bán"]);
+    // Turkish: İ and I are the capitals of i and ı; only case tells them from each other.
+    assert_eq!(words("ISI ısı", marks), ["isi", "ısı"]);
+    let case = Normalization {
+        lowercase: false,
+        ..marks
+    };
+    assert_eq!(words("ISI ısı", case), ["ISI", "ısı"]);
+    // Thai: no spaces between words, and vowels that are marks.
+    let thai = "ปิดไฟ ok";
+    assert_eq!(words(thai, usual), ["ปดไฟ", "ok"]);
+    assert_eq!(words(thai, marks), ["ปิดไฟ", "ok"]);
+    let letters = Normalization {
+        splitting: Splitting::Letters,
+        ..marks
+    };
+    let split = ["ป", "ิ", "ด", "ไ", "ฟ", "ok"];
+    assert_eq!(words(thai, letters), split);
+    // Japanese: kana are words of their own as Chinese characters are.
+    let japanese = "電気をケーキ";
+    assert_eq!(words(japanese, marks), ["電", "気", "をケーキ"]);
+    let split = ["電", "気", "を", "ケ", "ー", "キ"];
+    assert_eq!(words(japanese, letters), split);
+    let spaces = Normalization {
+        splitting: Splitting::Spaces,
+        ..marks
+    };
+    assert_eq!(words(japanese, spaces), [japanese]);
+}
+
+#[test]
+fn checkpoints_of_before_the_names_say_whether_chinese_is_split() {
+    let read = |stored: &str| -> Normalization { serde_json::from_str(stored).unwrap() };
+    for (stored, splitting) in [
+        ("\"split_chinese\":true", Splitting::Chinese),
+        ("\"split_chinese\":false", Splitting::Spaces),
+        ("\"splitting\":\"letters\"", Splitting::Letters),
+    ] {
+        let all = format!("{{\"lowercase\":true,\"strip_accents\":false,{stored}}}");
+        assert_eq!(read(&all).splitting, splitting);
+    }
 }

@@ -1,13 +1,20 @@
 //! What the reference's normaliser and pre-tokenizer do to each character.
 
+use std::sync::LazyLock;
+
 use tokenizers::normalizers::BertNormalizer;
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::tokenizer::normalizer::SplitDelimiterBehavior;
 use tokenizers::tokenizer::pre_tokenizer::OffsetType;
 use tokenizers::{
     NormalizedString, Normalizer as _, OffsetReferential, PreTokenizedString, PreTokenizer as _,
 };
 
 use super::{Normalization, VocabularyError};
+use crate::recipe::Splitting;
 
 /// What a character between two letters becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +29,10 @@ pub(super) enum Form<'w> {
     Isolated(&'w str),
 }
 
+/// A letter of a script that is written without spaces between words, Chinese apart; the sign of a
+/// long vowel is of no script.
+const UNSPACED: &str =
+    r"[\p{Hiragana}\p{Katakana}ーｰ\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]";
 /// Characters that are tried in one text.
 const BATCH: usize = 512;
 /// Precedes a character; itself unchanged by everything that is done to text.
@@ -34,18 +45,37 @@ pub(super) fn normalizer(normalization: Normalization) -> BertNormalizer {
     let Normalization {
         lowercase,
         strip_accents,
-        split_chinese,
+        splitting,
     } = normalization;
-    BertNormalizer::new(true, split_chinese, Some(strip_accents), lowercase)
+    let splits_chinese = splitting != Splitting::Spaces;
+    BertNormalizer::new(true, splits_chinese, Some(strip_accents), lowercase)
 }
 
-/// Splits at white space and around punctuation.
-pub(super) fn pre_tokenizer() -> BertPreTokenizer {
-    BertPreTokenizer
+/// Splits at white space and around punctuation; with [`Splitting::Letters`] also around each letter
+/// of scripts without spaces.
+pub(super) fn pre_tokenizer(
+    splitting: Splitting,
+) -> Result<&'static PreTokenizerWrapper, VocabularyError> {
+    // A regular expression takes a while to be made.
+    static BERT: PreTokenizerWrapper = PreTokenizerWrapper::BertPreTokenizer(BertPreTokenizer);
+    static LETTERS: LazyLock<Result<PreTokenizerWrapper, tokenizers::Error>> =
+        LazyLock::new(|| {
+            let letters = SplitPattern::Regex(UNSPACED.to_owned());
+            let letters = Split::new(letters, SplitDelimiterBehavior::Isolated, false)?;
+            // In this order it is one search in a text, not one in each word.
+            let both = Sequence::new(vec![letters.into(), BertPreTokenizer.into()]);
+            Ok(both.into())
+        });
+    match splitting {
+        Splitting::Spaces | Splitting::Chinese => Ok(&BERT),
+        Splitting::Letters => LETTERS
+            .as_ref()
+            .map_err(|error| tokenizers::Error::from(error.to_string()).into()),
+    }
 }
 
 /// Calls `visit` with each normalised word of `text`.
-pub(super) fn for_each_word(
+pub(crate) fn for_each_word(
     text: &str,
     normalization: Normalization,
     mut visit: impl FnMut(&str),
@@ -53,7 +83,7 @@ pub(super) fn for_each_word(
     let mut normalized = NormalizedString::from(text);
     normalizer(normalization).normalize(&mut normalized)?;
     let mut words = PreTokenizedString::from(normalized);
-    pre_tokenizer().pre_tokenize(&mut words)?;
+    pre_tokenizer(normalization.splitting)?.pre_tokenize(&mut words)?;
     for (word, ..) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
         visit(word);
     }

@@ -77,6 +77,7 @@ fn take_marks(token: &str, marks: &mut BTreeSet<char>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::Splitting;
 
     #[test]
     fn tokens_that_no_text_has_are_told_apart() {
@@ -122,7 +123,7 @@ mod tests {
         let cased = Normalization {
             lowercase: false,
             strip_accents: false,
-            split_chinese: false,
+            splitting: Splitting::Spaces,
         };
         assert_eq!(
             kept(cased),
