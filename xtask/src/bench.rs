@@ -18,6 +18,7 @@ mod layouts;
 mod models;
 mod peers;
 mod record;
+mod texts;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ use callgrind::Callgrind;
 use counter::{Counter, Counts, Measured};
 use layouts::LAYOUTS;
 use models::{Matrix, Widths};
+use texts::TextCounts;
 
 /// Count instructions in QEMU and callgrind, compare with the budgets, write the records.
 ///
@@ -74,6 +76,8 @@ const MATRICES: &str = "bench_matrices";
 const MODEL: &str = "bench_model";
 /// The program with the other library, for one board.
 const PEER: &str = "bench_peer";
+/// The program with texts of all characters, for the same board.
+const TEXT: &str = "bench_text";
 /// That board.
 const PEER_BOARD: &str = "mps2-an386";
 /// Boards whose memory holds small matrices and the small model only.
@@ -153,6 +157,8 @@ struct Results {
     board: &'static Board,
     matrices: Vec<MatrixCounts>,
     models: Measured,
+    /// Tokenizers over all of Unicode.
+    texts: Vec<TextCounts>,
     /// Shape and instructions of the other library.
     peer: Vec<(String, Counts)>,
 }
@@ -240,7 +246,7 @@ fn count(bench: &Prepared, board: &'static Board) -> anyhow::Result<Results> {
     let firmware = repository().join("firmware-examples");
     let has_peer = board.name == PEER_BOARD;
     let programs: &[&str] = if has_peer {
-        &[MATRICES, MODEL, PEER]
+        &[MATRICES, MODEL, TEXT, PEER]
     } else {
         &[MATRICES, MODEL]
     };
@@ -253,16 +259,20 @@ fn count(bench: &Prepared, board: &'static Board) -> anyhow::Result<Results> {
     let models = counter
         .run(board, &built.join(MODEL), &workload.models)
         .context(MODEL)?;
-    let peer = if has_peer {
+    let (texts, peer) = if has_peer {
+        let texts = texts::models(shipped()?)?;
+        let texts = counter.run(board, &built.join(TEXT), &texts);
+        let texts = texts.and_then(|texts| TextCounts::of(&texts));
         let peer = counter.run(board, &built.join(PEER), &[]);
-        peer.context(PEER)?.regions
+        (texts.context(TEXT)?, peer.context(PEER)?.regions)
     } else {
-        Vec::new()
+        (Vec::new(), Vec::new())
     };
     Ok(Results {
         board,
         matrices: counted,
         models,
+        texts,
         peer,
     })
 }
@@ -282,6 +292,7 @@ fn count_host(bench: &Prepared) -> anyhow::Result<Results> {
         board: &HOST,
         matrices: counted,
         models,
+        texts: Vec::new(),
         peer: Vec::new(),
     })
 }
@@ -379,6 +390,7 @@ fn figures(results: &Results) -> Vec<(String, u64)> {
             figures.push((format!("{}: {what} bytes", model.name), bytes));
         }
     }
+    figures.extend(results.texts.iter().flat_map(TextCounts::figures));
     figures.push(("program bytes".to_owned(), results.models.flash));
     // A PC's program has no flash and no stack that anyone counts.
     figures.retain(|(_, figure)| results.board.name != HOST.name || *figure > 0);

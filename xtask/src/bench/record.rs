@@ -7,7 +7,7 @@ use core::fmt::Write;
 use serde_json::{Value, json};
 
 use super::counter::Counts;
-use super::{FEW, HOST, MatrixCounts, Results, TOKENS, peers};
+use super::{FEW, HOST, MatrixCounts, Results, TOKENS, peers, texts};
 pub(crate) use model::models;
 
 /// The core that other libraries' figures are for.
@@ -34,6 +34,9 @@ pub(crate) fn markdown(results: &Results) -> String {
     );
     whole_models(&mut page, results);
     matrices(&mut page, results);
+    if !results.texts.is_empty() {
+        page += &texts::table(&results.texts);
+    }
     if !results.peer.is_empty() {
         peers_table(&mut page, results);
     }
@@ -277,6 +280,7 @@ pub(crate) fn json(results: &Results) -> Value {
         "few_tokens": FEW,
         "models": models,
         "matrices": matrices,
+        "texts": results.texts.iter().map(texts::json).collect::<Vec<_>>(),
         "embedded_nn": peer,
     })
 }
@@ -367,7 +371,7 @@ fn ratio(numerator: u64, denominator: u64) -> f64 {
 }
 
 /// With a comma every three digits.
-fn thousands(number: u64) -> String {
+pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.char_indices() {
