@@ -212,6 +212,23 @@ impl<'a> Characters<'a> {
         }
     }
 
+    /// Bytes of the longest target, 0 without any.
+    #[must_use]
+    pub fn longest_target(&self) -> usize {
+        self.targets.iter().map(str::len).max().unwrap_or(0)
+    }
+
+    /// Bytes of the runs that finding a character reads at most, and entries of the index.
+    #[must_use]
+    pub fn longest_search(&self) -> usize {
+        let runs = self.runs().len();
+        if self.index.is_empty() {
+            return runs;
+        }
+        let entries = usize::BITS - self.index.len().leading_zeros();
+        INDEX_STEP + INDEX_ENTRY + entries as usize
+    }
+
     fn code(&self, character: char) -> u16 {
         if character.is_ascii() {
             u16_at(self.codes, character as usize * 2)

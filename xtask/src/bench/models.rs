@@ -227,8 +227,22 @@ pub(super) fn model(
     labels: &[&str],
     layers: u16,
     text: &Text,
-    mut tensors: Vec<TensorSource>,
+    tensors: Vec<TensorSource>,
 ) -> anyhow::Result<Vec<u8>> {
+    let source = source(name, hidden, tokens, labels, layers, text, tensors);
+    source.to_bytes().with_context(|| name.to_owned())
+}
+
+/// A model with these layers, which has GELU and the mean of all tokens.
+pub(super) fn source(
+    name: &str,
+    hidden: usize,
+    tokens: usize,
+    labels: &[&str],
+    layers: u16,
+    text: &Text,
+    mut tensors: Vec<TensorSource>,
+) -> ModelSource {
     let pieces = text.initial.len() + text.continuation.len();
     let mut random = Random(3);
     for (role, rows) in [
@@ -265,7 +279,7 @@ pub(super) fn model(
         layout,
     )));
 
-    let source = ModelSource {
+    ModelSource {
         name: name.to_owned(),
         producer: "cargo xtask bench".to_owned(),
         seed: 0,
@@ -295,11 +309,10 @@ pub(super) fn model(
         continuation: text.continuation.clone(),
         characters: text.characters.clone(),
         tensors,
-    };
-    source.to_bytes().with_context(|| name.to_owned())
+    }
 }
 
-fn matrix_source(
+pub(super) fn matrix_source(
     role: Role,
     layer: u16,
     rows: usize,
@@ -322,7 +335,13 @@ fn matrix_source(
 }
 
 /// −100…100, of which exactly `density` per cent (to the nearest block) are not zero.
-fn weights(random: &mut Random, rows: usize, cols: usize, density: u64, block: usize) -> Vec<i8> {
+pub(super) fn weights(
+    random: &mut Random,
+    rows: usize,
+    cols: usize,
+    density: u64,
+    block: usize,
+) -> Vec<i8> {
     let blocks = rows * cols / block;
     let mut left = (blocks as u64 * density + 50) / 100;
     let mut weights = Vec::with_capacity(rows * cols);
@@ -340,11 +359,11 @@ fn weights(random: &mut Random, rows: usize, cols: usize, density: u64, block: u
 }
 
 /// xorshift64* (Vigna 2014): enough for masks, and the same everywhere.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     /// A number below `limit`.
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

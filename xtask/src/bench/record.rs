@@ -7,7 +7,7 @@ use core::fmt::Write;
 use serde_json::{Value, json};
 
 use super::counter::Counts;
-use super::{FEW, HOST, MatrixCounts, Results, TOKENS, peers, texts};
+use super::{FEW, HOST, MatrixCounts, Results, TOKENS, costs, peers, texts};
 pub(crate) use model::models;
 
 /// The core that other libraries' figures are for.
@@ -36,6 +36,7 @@ pub(crate) fn markdown(results: &Results) -> String {
     matrices(&mut page, results);
     if !results.texts.is_empty() {
         page += &texts::table(&results.texts);
+        page += &costs::paragraph(&results.costs);
     }
     if !results.peer.is_empty() {
         peers_table(&mut page, results);
@@ -281,6 +282,7 @@ pub(crate) fn json(results: &Results) -> Value {
         "models": models,
         "matrices": matrices,
         "texts": results.texts.iter().map(texts::json).collect::<Vec<_>>(),
+        "costs": costs::json(&results.costs),
         "embedded_nn": peer,
     })
 }
