@@ -47,7 +47,25 @@ impl Section {
             Self::Characters => Some(5),
             Self::Tensors => Some(6),
             Self::Weights => Some(7),
+            Self::CharacterIndex => Some(8),
             Self::Unknown(kind) => Some(kind),
+        }
+    }
+
+    /// Whether a reader must know the section to execute the model.
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn is_required(self) -> bool {
+        match self {
+            Self::Header
+            | Self::Table
+            | Self::Manifest
+            | Self::Limits
+            | Self::Labels
+            | Self::Vocabulary
+            | Self::Characters
+            | Self::Tensors
+            | Self::Weights => true,
+            Self::CharacterIndex | Self::Unknown(_) => false,
         }
     }
 
@@ -62,6 +80,7 @@ impl Section {
             5 => Self::Characters,
             6 => Self::Tensors,
             7 => Self::Weights,
+            8 => Self::CharacterIndex,
             other => Self::Unknown(other),
         }
     }
@@ -206,12 +225,17 @@ impl<'a> Container<'a> {
         Fault::catch(|fault| self.find(section, fault))
     }
 
-    #[inline(never)]
     pub(crate) fn find(&self, section: Section, fault: &Fault) -> Option<&'a [u8]> {
+        let found = self.find_optional(section);
+        found.or_else(|| fault.found(ErrorKind::Missing, section, 0))
+    }
+
+    /// The bytes of a section that a file may not have.
+    #[inline(never)]
+    pub(crate) fn find_optional(&self, section: Section) -> Option<&'a [u8]> {
         self.entries()
             .find(|entry| entry.section == section)
             .and_then(|entry| self.body(&entry))
-            .or_else(|| fault.found(ErrorKind::Missing, section, 0))
     }
 
     fn body(&self, entry: &Entry) -> Option<&'a [u8]> {

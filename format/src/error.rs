@@ -25,6 +25,8 @@ pub enum Section {
     Tensors,
     /// Quantised weights.
     Weights,
+    /// Where characters are in the runs of their section.
+    CharacterIndex,
     /// A section of a kind this version does not know.
     Unknown(u16),
 }
@@ -120,6 +122,7 @@ impl fmt::Display for Section {
             Self::Characters => "characters",
             Self::Tensors => "tensors",
             Self::Weights => "weights",
+            Self::CharacterIndex => "character index",
             Self::Unknown(kind) => return write!(f, "section of kind {kind}"),
         })
     }

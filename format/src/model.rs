@@ -85,8 +85,9 @@ impl<'a> Model<'a> {
         }
 
         let characters = find(Section::Characters)?;
+        let index = container.find_optional(Section::CharacterIndex);
         let mut reader = Reader::new(Section::Characters, characters, fault);
-        let characters = Characters::read(&mut reader)?;
+        let characters = Characters::read(&mut reader, index)?;
         reader.finish()?;
 
         let records = container.find(Section::Tensors, fault)?;

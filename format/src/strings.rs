@@ -77,8 +77,25 @@ impl<'a> StringTable<'a> {
     /// The bytes of string `index`; empty outside the table.
     #[inline]
     fn bytes(&self, index: usize) -> &'a [u8] {
-        let range = self.offset(index)..self.offset(index + 1);
-        self.text.as_bytes().get(range).unwrap_or(&[])
+        let (start, end) = self.range(index);
+        self.text.as_bytes().get(start..end).unwrap_or(&[])
+    }
+
+    /// Where the bytes of string `index` begin and end.
+    #[inline]
+    fn range(&self, index: usize) -> (usize, usize) {
+        let offsets = self.offsets.get(index * self.width..).unwrap_or(&[]);
+        match offsets {
+            [a, b, c, d, ..] if self.width == 2 => (
+                usize::from(u16::from_le_bytes([*a, *b])),
+                usize::from(u16::from_le_bytes([*c, *d])),
+            ),
+            [a, b, c, d, e, f, g, h, ..] => (
+                u32::from_le_bytes([*a, *b, *c, *d]) as usize,
+                u32::from_le_bytes([*e, *f, *g, *h]) as usize,
+            ),
+            _ => (0, 0),
+        }
     }
 
     /// Every string, in order.
@@ -163,17 +180,30 @@ impl<'a> Vocabulary<'a> {
     /// The longest piece that `word` begins with: its token id and its length in
     /// bytes. `continuing` chooses between the two halves.
     ///
-    /// The candidates are always one contiguous range of the sorted half; each further byte of
-    /// `word` narrows it by two binary searches.
+    /// One binary search finds the last piece that is not after `word`, which mostly is the answer.
+    /// If not, the answer is no longer than what the two have in common: the pieces that begin with
+    /// that are one range of the sorted half, and each byte narrows it by two binary searches.
+    #[inline(never)]
     #[must_use]
     pub fn longest_match(&self, word: &str, continuing: bool) -> Option<(usize, usize)> {
-        let (mut low, mut high) = if continuing {
+        let (mut low, end) = if continuing {
             (self.initial, self.len())
         } else {
             (0, self.initial)
         };
+        let word = word.as_bytes();
+        let last = self.first_after(low, end, word).checked_sub(1)?;
+        if last < low {
+            return None;
+        }
+        let piece = self.pieces.bytes(last);
+        let common = piece.iter().zip(word).take_while(|(a, b)| a == b).count();
+        if common == piece.len() {
+            return Some((last, common));
+        }
+        let mut high = last;
         let mut longest = None;
-        for (depth, &byte) in word.as_bytes().iter().enumerate() {
+        for (depth, &byte) in word.iter().take(common).enumerate() {
             let bound = u16::from(byte) + 1;
             low = self.first_from(low, high, depth, bound);
             high = self.first_from(low, high, depth, bound + 1);
@@ -185,6 +215,36 @@ impl<'a> Vocabulary<'a> {
             }
         }
         longest
+    }
+
+    /// First piece in `low..high` that is after `word`.
+    #[inline(never)]
+    fn first_after(&self, mut low: usize, mut high: usize, word: &[u8]) -> usize {
+        let text = self.pieces.text.as_bytes();
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let (mut at, end) = self.pieces.range(middle);
+            let mut rest = word.iter();
+            let is_after = loop {
+                if at == end {
+                    break false;
+                }
+                let Some(&byte) = rest.next() else {
+                    break true;
+                };
+                let of_piece = text.get(at).copied().unwrap_or(0);
+                if of_piece != byte {
+                    break of_piece > byte;
+                }
+                at += 1;
+            };
+            if is_after {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        low
     }
 
     /// First piece in `low..high` whose byte at `depth`, plus one, is at least `bound`; a piece

@@ -23,6 +23,7 @@ pub use matrix::MatrixSource;
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -158,7 +159,8 @@ impl ModelSource {
     /// [`WriteError`] when the parts do not make a model.
     pub fn to_bytes(&self) -> Result<Vec<u8>, WriteError> {
         let (records, weights) = self.write_tensors()?;
-        let sections = [
+        let (characters, index) = self.characters.to_bytes()?;
+        let mut sections = vec![
             (Section::Manifest, self.write_manifest()?),
             (Section::Limits, self.limits().to_bytes().to_vec()),
             (
@@ -166,10 +168,13 @@ impl ModelSource {
                 string_table(self.labels.iter(), Section::Labels)?,
             ),
             (Section::Vocabulary, self.write_vocabulary()?),
-            (Section::Characters, self.characters.to_bytes()?),
+            (Section::Characters, characters),
             (Section::Tensors, records),
             (Section::Weights, weights),
         ];
+        if !index.is_empty() {
+            sections.push((Section::CharacterIndex, index));
+        }
         let bytes = assemble(&sections)?;
         Model::open(&bytes)?;
         Ok(bytes)

@@ -24,6 +24,8 @@ use neuroprune_format::writer::{
 use neuroprune_format::{ErrorKind, FormatError, Limits, Manifest, Model, Section};
 
 static GOLDEN: &[u8] = include_bytes!("golden/v2.neuro");
+/// As writers made it before there was a character index.
+static GOLDEN_WITHOUT_INDEX: &[u8] = include_bytes!("golden/v2-without-index.neuro");
 static GOLDEN_MANIFEST_2: &[u8] = include_bytes!("golden/v2-manifest-2.neuro");
 static GOLDEN_LAYOUTS: &[u8] = include_bytes!("golden/v2-layouts.neuro");
 
@@ -228,6 +230,24 @@ fn view_reads_the_characters() {
         ('😀', Outcome::Unknown),
         ('\u{10ffff}', Outcome::Unknown),
     ] {
+        assert_eq!(characters.outcome(character), expected, "{character:?}");
+    }
+}
+
+/// Every character has the same outcome in a file with and without an index.
+#[test]
+fn a_file_without_a_character_index_says_the_same() {
+    let without = Model::open(GOLDEN_WITHOUT_INDEX).unwrap();
+    walk::walk(&without);
+    let container = Container::open(GOLDEN_WITHOUT_INDEX).unwrap();
+    let missing = container.section(Section::CharacterIndex).unwrap_err();
+    assert_eq!(missing.kind, ErrorKind::Missing);
+    let mut sections = container.entries().map(|entry| entry.section);
+    let of = |file, section| Container::open(file).unwrap().section(section).unwrap();
+    assert!(sections.all(|section| of(GOLDEN_WITHOUT_INDEX, section) == of(GOLDEN, section)));
+    let characters = Model::open(GOLDEN).unwrap().characters();
+    for character in '\0'..=char::MAX {
+        let expected = without.characters().outcome(character);
         assert_eq!(characters.outcome(character), expected, "{character:?}");
     }
 }

@@ -410,8 +410,8 @@ fn header_errors() {
     });
     // The first byte between manifest and limits.
     assert_raw(ErrorKind::Reserved, Table, 20, |bytes| {
-        assert_eq!(bytes[254], 0);
-        bytes[254] = 1;
+        assert_eq!(bytes[270], 0);
+        bytes[270] = 1;
     });
 }
 
@@ -445,7 +445,7 @@ fn sections_that_are_not_known() {
         bytes: b"later".to_vec(),
     };
     let mut parts = Parts::of(&sources::pair().to_bytes().unwrap());
-    parts.0.push(part(8, 0));
+    parts.0.push(part(9, 0));
     parts.0.push(part(u16::MAX, 0));
     assert_eq!(open(&parts.to_bytes()), Ok(()));
     let section = Section::Unknown(900);
@@ -622,6 +622,101 @@ fn character_errors() {
     assert_refused(ErrorKind::Trailing, Characters, 342, |parts| {
         parts.section(Characters).push(0);
     });
+}
+
+#[test]
+fn character_index_errors() {
+    use Section::{CharacterIndex, Characters};
+    let mut source = sources::pair();
+    source.characters = sources::many_characters();
+    let file = source.to_bytes().unwrap();
+    let entries = Parts::of(&file).section(CharacterIndex).len() / 4;
+    assert!(entries > 8);
+    let assert_wrong = |entry: usize, change: &dyn Fn(&mut [u8])| {
+        assert_refused_of(
+            &file,
+            ErrorKind::Index,
+            CharacterIndex,
+            entry * 4,
+            |parts| {
+                change(parts.section(CharacterIndex));
+            },
+        );
+    };
+    for entry in 0..entries {
+        // Another scalar value, and another number of listed characters that are left.
+        for byte in 0..4 {
+            assert_wrong(entry, &|index| index[entry * 4 + byte] ^= 1);
+        }
+        // Neither in the order of the runs, nor below U+110000.
+        assert_wrong(entry, &|index| index[entry * 4..][..4].fill(0));
+        assert_wrong(entry, &|index| index[entry * 4..][..4].fill(0xff));
+    }
+    assert_wrong(3, &|index| index[12..20].rotate_left(4));
+    // Fewer entries would leave a longer walk.
+    let short = (entries - 1) * 4;
+    assert_refused_of(
+        &file,
+        ErrorKind::Truncated,
+        CharacterIndex,
+        short,
+        |parts| {
+            parts.section(CharacterIndex).truncate(short);
+        },
+    );
+    assert_refused_of(&file, ErrorKind::Truncated, CharacterIndex, 0, |parts| {
+        parts.section(CharacterIndex).clear();
+    });
+    assert_refused_of(
+        &file,
+        ErrorKind::Trailing,
+        CharacterIndex,
+        entries * 4,
+        |parts| {
+            parts.section(CharacterIndex).push(0);
+        },
+    );
+    // The first run has one character more, and the index does not know.
+    assert_refused_of(&file, ErrorKind::Index, CharacterIndex, 0, |parts| {
+        let characters = parts.section(Characters);
+        let first_run = [0x81, 0x01, 0x07, 0x03];
+        let runs = characters.windows(4).position(|bytes| bytes == first_run);
+        characters[runs.unwrap()] += 4;
+    });
+}
+
+/// A search that an index shortens finds what a walk from the start finds.
+#[test]
+fn an_index_changes_no_outcome() {
+    let mut source = sources::pair();
+    source.characters = sources::many_characters();
+    let file = source.to_bytes().unwrap();
+    let mut parts = Parts::of(&file);
+    parts.0.retain(|part| part.kind != 8);
+    let without = parts.to_bytes();
+    let [with, without] = [&file, &without].map(|file| Model::open(file).unwrap().characters());
+    for character in ('\0'..='\u{3000}').chain('\u{10ff00}'..=char::MAX) {
+        assert_eq!(
+            with.outcome(character),
+            without.outcome(character),
+            "{character:?}"
+        );
+    }
+}
+
+/// An index is optional, whatever its flag says.
+#[test]
+fn an_index_may_be_required_or_missing() {
+    let file = sources::pair().to_bytes().unwrap();
+    let mut parts = Parts::of(&file);
+    assert_eq!(
+        parts.0.last().map(|part| (part.kind, part.flags)),
+        Some((8, 0))
+    );
+    parts.0.last_mut().unwrap().flags = REQUIRED;
+    assert_eq!(open(&parts.to_bytes()), Ok(()));
+    parts.0.pop();
+    assert_eq!(open(&parts.to_bytes()), Ok(()));
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn document_shows_what_the_writer_makes() {
         ("string-table", section(Section::Labels)),
         ("vocabulary", section(Section::Vocabulary)),
         ("character-runs", &section(Section::Characters)[runs..]),
+        ("character-index", section(Section::CharacterIndex)),
         (
             "tensor-record",
             &section(Section::Tensors)[output_at..output_at + RECORD_BYTES],

@@ -34,6 +34,7 @@
 #![deny(unsafe_code)]
 
 mod classifier;
+mod cost;
 mod encoder;
 mod error;
 pub mod kernels;
@@ -46,6 +47,7 @@ pub mod tokenizer;
 mod trace;
 
 pub use classifier::{Classification, Classifier};
+pub use cost::{cost, text_cost};
 pub use error::RuntimeError;
 pub use neuroprune_format::{ErrorKind, FormatError, Limits, Model, Network, Section};
 pub use plan::{SCRATCH_ALIGNMENT, Scratch, required_scratch, required_scratch_with};
@@ -82,3 +84,8 @@ macro_rules! include_model {
         };
     };
 }
+
+/// The examples of `docs/security.md` compile and hold.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/security.md")]
+struct SecurityExamples;

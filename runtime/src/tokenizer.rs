@@ -9,8 +9,6 @@
 //! treated as text. The model file states how each character is normalised, so there are no Unicode
 //! tables here.
 
-use core::ops::ControlFlow;
-
 use neuroprune_format::Model;
 use neuroprune_format::characters::{Characters, Outcome};
 use neuroprune_format::manifest::TokenizerSettings;
@@ -60,7 +58,8 @@ impl<'m> Tokenizer<'m> {
     /// the longer text until both are equally long, then from both. With fewer
     /// places than special tokens, the special tokens that fit are written.
     ///
-    /// Linear in the text; stops reading a text that fills `ids` by itself.
+    /// Linear in the text. Once `ids` is full, a single text is read no further than to its next
+    /// word.
     #[must_use]
     #[inline(never)]
     pub fn encode(&self, text: &str, pair: Option<&str>, ids: &mut [u16]) -> Encoding {
@@ -68,14 +67,23 @@ impl<'m> Tokenizer<'m> {
         let special = if pair.is_some() { 3 } else { 2 };
         let room = limit.saturating_sub(special);
 
-        let first_count = self.split(text, places(ids, 1, room), limit);
-        let second_count = pair.map_or(0, |pair| self.split(pair, &mut [], limit));
-        let (first, second) = shares(first_count, second_count, room);
+        let (first, second, is_cut) = if let Some(pair) = pair {
+            // The reference counts exactly that far too, and which of two long texts it takes for
+            // the longer one depends on it.
+            let (first, _) = self.split(text, places(ids, 1, room), limit);
+            let (second, _) = self.split(pair, &mut [], limit);
+            let is_cut = first.saturating_add(second) > room;
+            let (first, second) = shares(first, second, room);
+            self.split(pair, places(ids, first + 2, second), second);
+            (first, second, is_cut)
+        } else {
+            let (count, rest) = self.split(text, places(ids, 1, room), room);
+            (count.min(room), 0, count > room || self.has_word(rest))
+        };
 
         put(ids, 0, self.settings.start);
         put(ids, first + 1, self.settings.separator);
-        if let Some(pair) = pair {
-            self.split(pair, places(ids, first + 2, second), limit);
+        if pair.is_some() {
             put(ids, first + second + 2, self.settings.separator);
         }
 
@@ -88,58 +96,70 @@ impl<'m> Tokenizer<'m> {
         Encoding {
             tokens: (first + second + special).min(limit),
             first: (first + 2).min(limit),
-            truncated: limit < special || first_count + second_count > room,
+            truncated: limit < special || is_cut,
             unknown,
         }
     }
 
     /// Writes the tokens of `text` that fit into `ids`; returns their number,
-    /// counted up to the end of the word that brings it to `limit`.
-    ///
-    /// The reference counts exactly that far too, and which of two long texts it takes for the
-    /// longer one depends on it.
+    /// counted up to the end of the word that brings it to `limit`, and the text after that word.
     #[inline(never)]
-    fn split(&self, text: &str, ids: &mut [u16], limit: usize) -> usize {
+    fn split<'t>(&self, text: &'t str, ids: &mut [u16], limit: usize) -> (usize, &'t str) {
         let mut tokens = Tokens { ids, count: 0 };
-        let _: ControlFlow<()> = self.for_each_word(text, |word| {
-            self.push_word(word, &mut tokens);
-            if tokens.count < limit {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        });
-        tokens.count
-    }
-
-    /// Calls `visit` with each normalised word; `None` is an unknown one.
-    fn for_each_word(
-        &self,
-        text: &str,
-        mut visit: impl FnMut(Option<&str>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
         let mut word = Word::new(self.settings.word_characters);
-        for character in text.chars() {
-            match self.characters.outcome(character) {
-                Outcome::Dropped => {}
+        let mut rest = text;
+        while tokens.count < limit {
+            let mut after = rest.chars();
+            let next = after.next();
+            let outcome = next.map_or(Outcome::Space, |next| self.characters.outcome(next));
+            if let Outcome::Space | Outcome::Isolated(_) | Outcome::IsolatedUnknown = outcome {
+                self.end_word(&mut word, &mut tokens);
+                if next.is_none() || tokens.count >= limit {
+                    break;
+                }
+            }
+            rest = after.as_str();
+            match outcome {
+                Outcome::Dropped | Outcome::Space => {}
                 Outcome::Word(target) => word.push(target),
-                Outcome::Unknown => word.push_unknown(),
-                Outcome::Space => word.take(&mut visit)?,
+                Outcome::Unknown => word.is_unknown = true,
                 Outcome::Isolated(target) => {
-                    word.take(&mut visit)?;
-                    word.push(target);
-                    word.take(&mut visit)?;
+                    let fits = characters(target) <= word.limit;
+                    self.push_word(fits.then_some(target), &mut tokens);
                 }
-                Outcome::IsolatedUnknown => {
-                    word.take(&mut visit)?;
-                    visit(None)?;
-                }
+                Outcome::IsolatedUnknown => self.push_word(None, &mut tokens),
+            }
+            // Nothing that follows in the word matters.
+            if word.is_unknown {
+                rest = self.characters.after_word(rest);
             }
         }
-        word.take(&mut visit)
+        (tokens.count, rest)
     }
 
-    /// Repeatedly takes the longest piece that matches; `[UNK]` if none matches the rest.
+    /// Whether there is anything in `text` that makes a token.
+    fn has_word(&self, text: &str) -> bool {
+        let is_none = |outcome| matches!(outcome, Outcome::Dropped | Outcome::Space);
+        !text
+            .chars()
+            .all(|character| is_none(self.characters.outcome(character)))
+    }
+
+    /// Writes the tokens of the word, if there is one, and begins the next.
+    fn end_word(&self, word: &mut Word, tokens: &mut Tokens<'_>) {
+        if word.is_unknown {
+            self.push_word(None, tokens);
+        } else if !word.text.is_empty() {
+            self.push_word(Some(&word.text), tokens);
+        }
+        word.text.clear();
+        word.free = word.limit;
+        word.is_unknown = false;
+    }
+
+    /// Repeatedly takes the longest piece that matches; `[UNK]` if none matches the rest, and for
+    /// `None`, an unknown word.
+    #[inline(never)]
     fn push_word(&self, word: Option<&str>, tokens: &mut Tokens<'_>) {
         let before = tokens.count;
         let mut rest = word.unwrap_or_default();
@@ -208,9 +228,11 @@ impl Tokens<'_> {
     }
 }
 
-/// Bytes that begin a character. `chars().count()` is made for long texts.
+/// Bytes that begin a character; only as many are read as a word may have. `chars().count()` is made
+/// for long texts.
 fn characters(text: &str) -> usize {
-    text.bytes().filter(|byte| byte & 0xc0 != 0x80).count()
+    let bytes = text.bytes().take(WORD_BYTES + 1);
+    bytes.filter(|byte| byte & 0xc0 != 0x80).count()
 }
 
 /// The word that is being collected.
@@ -241,25 +263,6 @@ impl Word {
             Some(free) if self.text.push_str(target).is_ok() => self.free = free,
             _ => self.is_unknown = true,
         }
-    }
-
-    fn push_unknown(&mut self) {
-        self.is_unknown = true;
-    }
-
-    /// Ends the word: calls `visit` if there is one, and begins the next.
-    fn take(&mut self, visit: &mut impl FnMut(Option<&str>) -> ControlFlow<()>) -> ControlFlow<()> {
-        let flow = if self.is_unknown {
-            visit(None)
-        } else if self.text.is_empty() {
-            ControlFlow::Continue(())
-        } else {
-            visit(Some(&self.text))
-        };
-        self.text.clear();
-        self.free = self.limit;
-        self.is_unknown = false;
-        flow
     }
 }
 

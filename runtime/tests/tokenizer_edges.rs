@@ -158,6 +158,46 @@ fn a_word_has_a_longest_length_in_characters() {
     assert_eq!(ids[..encoding.tokens], [CLS, UNK, UNK, SEP]);
 }
 
+/// The rest of an unknown word is passed over without looking at what it is replaced by.
+#[test]
+fn an_unknown_word_ends_where_it_would_have_ended() {
+    for long in ["x", "\u{10ffff}", "x\0\u{301}é\u{10ffff}Æ"] {
+        for end in [" ", "\u{2003}", " \u{2003} "] {
+            let text = format!("{long}{}{end}ab", "aÉ".repeat(80));
+            assert_eq!(tokens(&text), [UNK, AB], "{text:?}");
+        }
+        let text = format!("ab{long}a,{long}.a{long}");
+        assert_eq!(tokens(&text), [UNK, COMMA, UNK, UNK, UNK], "{text:?}");
+    }
+    let long = "Æ".repeat(51);
+    let text = format!("{long}.{long},{long}\u{2003}{long}");
+    assert_eq!(tokens(&text), [UNK, UNK, UNK, COMMA, UNK, UNK]);
+}
+
+/// What follows the last token that has room decides only whether the text is cut.
+#[test]
+fn a_full_buffer_ends_the_reading() {
+    let is_cut = |text| encode(text, None, 4).1.truncated;
+    for (text, expected) in [
+        ("a a", false),
+        ("aba", false),
+        ("a,", false),
+        ("a.\u{2003}\0 \u{301}", false),
+        ("a ab a", true),
+        ("a a x", true),
+        ("a a\0\u{2003} \u{301},", true),
+        ("a,.", true),
+        ("a ,a", true),
+        ("a aba", true),
+        ("a, \0\u{10ffff}", true),
+    ] {
+        assert_eq!(is_cut(text), expected, "{text:?}");
+    }
+    // The second text has no place at all, or one.
+    assert_eq!(encode(", , ,", Some(", , ,"), 3).0, [CLS, SEP, SEP]);
+    assert_eq!(encode("", Some("aba ,"), 4).0, [CLS, SEP, AB, SEP]);
+}
+
 #[test]
 fn less_room_than_special_tokens() {
     let cut = |tokens, first| Encoding {

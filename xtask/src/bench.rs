@@ -13,11 +13,13 @@
 pub(crate) mod browser;
 pub(crate) mod budgets;
 mod callgrind;
+mod costs;
 mod counter;
 mod layouts;
 mod models;
 mod peers;
 mod record;
+mod texts;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,9 +33,11 @@ use crate::firmware::{self, Build};
 use crate::tally::Tally;
 use budgets::Budgets;
 use callgrind::Callgrind;
+use costs::CostCounts;
 use counter::{Counter, Counts, Measured};
 use layouts::LAYOUTS;
 use models::{Matrix, Widths};
+use texts::TextCounts;
 
 /// Count instructions in QEMU and callgrind, compare with the budgets, write the records.
 ///
@@ -61,6 +65,9 @@ pub(crate) struct Bench {
     /// Write budgets one per cent above the current counts.
     #[arg(long)]
     bless: bool,
+    /// Compare the stated cost of this many random models with what is counted, instead of 50.
+    #[arg(long, value_name = "NUMBER")]
+    random_models: Option<u64>,
     /// Only write the models of MiniLM's shape to this folder, for benchmarks/against_onnxruntime.py.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) write_models: Option<PathBuf>,
@@ -74,6 +81,9 @@ const MATRICES: &str = "bench_matrices";
 const MODEL: &str = "bench_model";
 /// The program with the other library, for one board.
 const PEER: &str = "bench_peer";
+/// The program with texts of all characters, and that with random models, for the same board.
+const TEXT: &str = "bench_text";
+const COST: &str = "bench_cost";
 /// That board.
 const PEER_BOARD: &str = "mps2-an386";
 /// Boards whose memory holds small matrices and the small model only.
@@ -106,11 +116,14 @@ struct Prepared {
     counter: Counter,
     small: Workload,
     large: Workload,
+    /// Models whose stated cost is compared, if not the usual number.
+    random_models: Option<u64>,
 }
 
 impl Prepared {
-    fn new() -> anyhow::Result<Self> {
+    fn new(random_models: Option<u64>) -> anyhow::Result<Self> {
         Ok(Self {
+            random_models,
             counter: Counter::build()?,
             small: Workload::small()?,
             large: Workload::large()?,
@@ -153,6 +166,10 @@ struct Results {
     board: &'static Board,
     matrices: Vec<MatrixCounts>,
     models: Measured,
+    /// Tokenizers over all of Unicode.
+    texts: Vec<TextCounts>,
+    /// Random models, with what they state.
+    costs: Vec<CostCounts>,
     /// Shape and instructions of the other library.
     peer: Vec<(String, Counts)>,
 }
@@ -171,7 +188,7 @@ pub(crate) fn run(job: &Bench, tally: &mut Tally) -> anyhow::Result<()> {
         "no such board; there are {}, and x86-64 under Linux on a processor with AVX2",
         BOARDS.map(|board| board.name).join(", ")
     );
-    let prepared = Prepared::new()?;
+    let prepared = Prepared::new(job.random_models)?;
     let mut budgets = Budgets::read()?;
     let mut failed = Vec::new();
     for board in chosen {
@@ -218,7 +235,7 @@ pub(crate) fn write_models(folder: &Path) -> anyhow::Result<()> {
 
 /// Counts on every board and compares with the budgets; writes nothing.
 pub(crate) fn test(tally: &mut Tally) -> anyhow::Result<()> {
-    let prepared = Prepared::new()?;
+    let prepared = Prepared::new(None)?;
     let budgets = Budgets::read()?;
     for board in boards() {
         tally.suite(&format!("bench: {} within its budgets", board.name), || {
@@ -240,7 +257,7 @@ fn count(bench: &Prepared, board: &'static Board) -> anyhow::Result<Results> {
     let firmware = repository().join("firmware-examples");
     let has_peer = board.name == PEER_BOARD;
     let programs: &[&str] = if has_peer {
-        &[MATRICES, MODEL, PEER]
+        &[MATRICES, MODEL, TEXT, COST, PEER]
     } else {
         &[MATRICES, MODEL]
     };
@@ -253,16 +270,25 @@ fn count(bench: &Prepared, board: &'static Board) -> anyhow::Result<Results> {
     let models = counter
         .run(board, &built.join(MODEL), &workload.models)
         .context(MODEL)?;
-    let peer = if has_peer {
+    let (texts, costs, peer) = if has_peer {
+        let texts = texts::models(shipped()?)?;
+        let texts = counter.run(board, &built.join(TEXT), &texts);
+        let texts = texts.and_then(|texts| TextCounts::of(&texts));
+        let costs = costs::count(bench.random_models, |files| {
+            counter.run(board, &built.join(COST), files)
+        });
         let peer = counter.run(board, &built.join(PEER), &[]);
-        peer.context(PEER)?.regions
+        let peer = peer.context(PEER)?.regions;
+        (texts.context(TEXT)?, costs.context(COST)?, peer)
     } else {
-        Vec::new()
+        (Vec::new(), Vec::new(), Vec::new())
     };
     Ok(Results {
         board,
         matrices: counted,
         models,
+        texts,
+        costs,
         peer,
     })
 }
@@ -282,6 +308,8 @@ fn count_host(bench: &Prepared) -> anyhow::Result<Results> {
         board: &HOST,
         matrices: counted,
         models,
+        texts: Vec::new(),
+        costs: Vec::new(),
         peer: Vec::new(),
     })
 }
@@ -379,6 +407,7 @@ fn figures(results: &Results) -> Vec<(String, u64)> {
             figures.push((format!("{}: {what} bytes", model.name), bytes));
         }
     }
+    figures.extend(results.texts.iter().flat_map(TextCounts::figures));
     figures.push(("program bytes".to_owned(), results.models.flash));
     // A PC's program has no flash and no stack that anyone counts.
     figures.retain(|(_, figure)| results.board.name != HOST.name || *figure > 0);

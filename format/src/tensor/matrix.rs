@@ -87,6 +87,18 @@ impl<'a> Matrix<'a> {
         self.rows
     }
 
+    /// Whether the file states row by row which rows are cut.
+    #[must_use]
+    pub fn has_row_map(&self) -> bool {
+        self.row_map.is_some()
+    }
+
+    /// Whether rows have a bias.
+    #[must_use]
+    pub fn has_bias(&self) -> bool {
+        !self.bias.is_empty()
+    }
+
     /// Inputs.
     #[must_use]
     pub fn cols(&self) -> usize {

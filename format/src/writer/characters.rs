@@ -1,4 +1,4 @@
-//! Writes the outcome of every character as the characters section.
+//! Writes the outcome of every character as the characters section, and the index of it.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,7 +7,8 @@ use super::strings::string_table;
 use super::{WriteError, push_u32};
 use crate::Section;
 use crate::characters::{
-    ASCII, DROPPED, FIRST_TARGET, ISOLATED_UNKNOWN, MAPPED_RUN, SPACE, UNKNOWN,
+    ASCII, DROPPED, FIRST_BEYOND_ASCII, FIRST_TARGET, INDEX_STEP, ISOLATED_UNKNOWN, MAPPED_RUN,
+    SPACE, UNKNOWN, entry, index_entries,
 };
 
 /// What normalisation does to a character, as the exporter determined it.
@@ -100,10 +101,11 @@ impl CharacterMap {
         })
     }
 
-    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, WriteError> {
+    /// The characters section, and the character index.
+    pub(super) fn to_bytes(&self) -> Result<(Vec<u8>, Vec<u8>), WriteError> {
         let section = Section::Characters;
         let mut bytes = string_table(self.words.iter().chain(&self.isolated), section)?;
-        let runs = character_runs(self.codes.get(ASCII..).unwrap_or(&[]));
+        let (runs, index) = character_runs(self.codes.get(ASCII..).unwrap_or(&[]));
         push_u32(&mut bytes, self.words.len(), section)?;
         push_u32(&mut bytes, runs.len(), section)?;
         // The default map has no codes: every character is unknown.
@@ -111,12 +113,12 @@ impl CharacterMap {
         let ascii = codes.chain(core::iter::repeat(UNKNOWN)).take(ASCII);
         bytes.extend(ascii.flat_map(u16::to_le_bytes));
         bytes.extend(runs);
-        Ok(bytes)
+        Ok((bytes, index))
     }
 }
 
-/// Runs of equal classes; stretches of mapped characters list their codes.
-fn character_runs(codes: &[u16]) -> Vec<u8> {
+/// Runs of equal classes, where stretches of mapped characters list their codes; and their index.
+fn character_runs(codes: &[u16]) -> (Vec<u8>, Vec<u8>) {
     let class = |code: u16| match code {
         UNKNOWN | DROPPED | ISOLATED_UNKNOWN => u32::from(code),
         _ => MAPPED_RUN,
@@ -125,30 +127,50 @@ fn character_runs(codes: &[u16]) -> Vec<u8> {
         .iter()
         .rposition(|&code| code != UNKNOWN)
         .map_or(0, |last| last + 1);
-    let mut bytes = Vec::new();
+    let mut runs = Runs::default();
+    let mut first = FIRST_BEYOND_ASCII;
     let codes = codes.get(..used).unwrap_or(&[]);
     for run in codes.chunk_by(|&a, &b| class(a) == class(b)) {
         let kind = run.first().map_or(0, |&code| class(code));
         // At most 0x11_0000 characters: the shifted count fits.
         let count = u32::try_from(run.len()).unwrap_or(0);
-        push_code(&mut bytes, count << 2 | kind);
+        let end = first + count;
         if kind == MAPPED_RUN {
-            for &code in run {
-                push_code(&mut bytes, u32::from(code));
+            runs.push(count << 2 | kind, first, count);
+            for (&code, scalar) in run.iter().zip(first + 1..) {
+                runs.push(u32::from(code), scalar, end - scalar);
             }
+        } else {
+            runs.push(count << 2 | kind, end, 0);
         }
+        first = end;
     }
-    bytes
+    let entries = index_entries(runs.bytes.len());
+    let index = runs.index.into_iter().take(entries).flatten().collect();
+    (runs.bytes, index)
 }
 
-fn push_code(bytes: &mut Vec<u8>, mut value: u32) {
-    loop {
-        let [low, ..] = value.to_le_bytes();
-        value >>= 7;
-        if value == 0 {
-            bytes.push(low & 0x7f);
-            return;
+#[derive(Default)]
+struct Runs {
+    bytes: Vec<u8>,
+    /// One more than needed if the last boundary is at a multiple of the step.
+    index: Vec<[u8; 4]>,
+}
+
+impl Runs {
+    /// Adds an integer, after which `scalar` is next and the run has `mapped` characters left.
+    fn push(&mut self, mut value: u32, scalar: u32, mapped: u32) {
+        loop {
+            let [low, ..] = value.to_le_bytes();
+            value >>= 7;
+            if value == 0 {
+                self.bytes.push(low & 0x7f);
+                break;
+            }
+            self.bytes.push(low | 0x80);
         }
-        bytes.push(low | 0x80);
+        if self.bytes.len() >= (self.index.len() + 1) * INDEX_STEP {
+            self.index.push(entry(scalar, mapped));
+        }
     }
 }

@@ -9,8 +9,8 @@ use crate::container::{
     checksum,
 };
 
-/// Header, table and sections, with every checksum. Sections are marked as required and must be in
-/// ascending order of kind.
+/// Header, table and sections, with every checksum. Sections must be in ascending order of kind;
+/// all but the character index are marked as required.
 ///
 /// # Errors
 /// [`WriteError::TooLarge`] beyond what the header can express.
@@ -26,7 +26,8 @@ pub fn assemble(sections: &[(Section, Vec<u8>)]) -> Result<Vec<u8>, WriteError> 
             0,
         );
         table.extend(section.kind().unwrap_or(0).to_le_bytes());
-        table.extend(REQUIRED.to_le_bytes());
+        let flags = if section.is_required() { REQUIRED } else { 0 };
+        table.extend(flags.to_le_bytes());
         push_u32(&mut table, body_at + body.len(), header)?;
         push_u32(&mut table, bytes.len(), header)?;
         table.extend(checksum(&[bytes]).to_le_bytes());

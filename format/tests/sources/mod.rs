@@ -294,6 +294,25 @@ pub(crate) fn character(character: char) -> CharacterOutcome {
     }
 }
 
+/// Runs of every class and of many lengths: a listed run longer than an entry of the index can
+/// count, codes of one and two bytes, short runs of all kinds in turn.
+pub(crate) fn many_characters() -> CharacterMap {
+    let target = |scalar: u32| char::from_u32(0x4e00 + scalar % 300).unwrap_or('x');
+    let outcome = |character: char| match u32::from(character) {
+        0x100..0x300 => CharacterOutcome::Word(target(u32::from(character)).into()),
+        scalar @ 0x300..0x500 => match scalar * 7 / 5 % 5 {
+            0 => CharacterOutcome::Dropped,
+            1 => CharacterOutcome::IsolatedUnknown,
+            2 => CharacterOutcome::Space,
+            3 => CharacterOutcome::Isolated(target(scalar).into()),
+            _ => CharacterOutcome::Unknown,
+        },
+        0x10_ffff => CharacterOutcome::Space,
+        _ => self::character(character),
+    };
+    CharacterMap::new(outcome).unwrap()
+}
+
 fn strings(strings: &[&str]) -> Vec<String> {
     strings.iter().map(|&string| string.into()).collect()
 }

@@ -38,6 +38,10 @@ pub(crate) fn attention(
     let mut packed = None;
     let mut first = 0;
     for head in layer.heads() {
+        if head.value_rows() == 0 {
+            // It adds nothing to the context.
+            continue;
+        }
         // First to last for keys and values, last to first for queries: where the direction
         // changes, the block is packed already.
         match source {

@@ -90,6 +90,7 @@ impl Parts {
         let words = [
             Section::Vocabulary.to_string(),
             Section::Characters.to_string(),
+            Section::CharacterIndex.to_string(),
         ];
         let sections = file.sections.iter().filter(|s| words.contains(&s.name));
         parts.tokenizer = sections.map(|section| section.bytes).sum();

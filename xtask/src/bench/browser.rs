@@ -18,7 +18,8 @@ use neuroprune_format::writer::LayoutChoice;
 use neuroprune_runtime::{Classifier, Model, required_scratch};
 use serde::{Deserialize, Serialize};
 
-use super::models::{Shape, WORDS, random_model};
+use super::models::{Shape, random_model};
+use super::texts::WORDS;
 use crate::browser;
 use crate::command::{command, repository, run_quietly};
 

@@ -2,19 +2,17 @@
 //!
 //! Random, from a fixed seed: every run writes the same bytes.
 
-use std::sync::OnceLock;
-
 use anyhow::Context;
 use half::f16;
 use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, StackSettings};
 use neuroprune_format::manifest::{Scores, TokenizerSettings};
 use neuroprune_format::tensor::{Pattern, Role, Scale};
 use neuroprune_format::writer::{
-    CharacterMap, CharacterOutcome, LayoutChoice, MatrixSource, ModelSource, NormSource,
-    TensorSource,
+    LayoutChoice, MatrixSource, ModelSource, NormSource, TensorSource,
 };
 
 use super::layouts::Layout;
+use super::texts::Text;
 
 /// Widths of a layer whose matrices are cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +85,8 @@ pub(crate) fn matrices(
         LayoutChoice::Smallest,
     );
     let tensors = parts.into_iter().chain([output]).map(TensorSource::Matrix);
-    let file = model(&name, hidden, 2, &["class"], 1, tensors.collect())?;
+    let text = Text::of_sentence()?;
+    let file = model(&name, hidden, 2, &["class"], 1, &text, tensors.collect())?;
     let opened = neuroprune_format::Model::open(&file)?;
     let roles = [
         (Role::Head, "square"),
@@ -208,33 +207,46 @@ pub(crate) fn random_model(shape: &Shape) -> anyhow::Result<Vec<u8>> {
         .map(|class| format!("class {class}"))
         .collect();
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-    model(shape.name, hidden, shape.tokens, &labels, layers, tensors)
+    let text = Text::of_sentence()?;
+    model(
+        shape.name,
+        hidden,
+        shape.tokens,
+        &labels,
+        layers,
+        &text,
+        tensors,
+    )
 }
 
-/// Words of the sentence in `bench_model`, so that each is one token.
-pub(crate) const WORDS: &str =
-    "could you please be so kind and turn on the light in the kitchen and the living room now";
-
 /// The file of a model with these layers.
-fn model(
+pub(super) fn model(
     name: &str,
     hidden: usize,
     tokens: usize,
     labels: &[&str],
     layers: u16,
-    mut tensors: Vec<TensorSource>,
+    text: &Text,
+    tensors: Vec<TensorSource>,
 ) -> anyhow::Result<Vec<u8>> {
-    let letters = || ('a'..='z').map(String::from);
-    let mut initial: Vec<String> = ["[CLS]", "[SEP]", "[UNK]"].map(String::from).to_vec();
-    initial.extend(letters());
-    initial.extend(WORDS.split(' ').map(String::from));
-    initial.sort();
-    initial.dedup();
-    let continuation: Vec<String> = letters().collect();
+    let source = source(name, hidden, tokens, labels, layers, text, tensors);
+    source.to_bytes().with_context(|| name.to_owned())
+}
 
+/// A model with these layers, which has GELU and the mean of all tokens.
+pub(super) fn source(
+    name: &str,
+    hidden: usize,
+    tokens: usize,
+    labels: &[&str],
+    layers: u16,
+    text: &Text,
+    mut tensors: Vec<TensorSource>,
+) -> ModelSource {
+    let pieces = text.initial.len() + text.continuation.len();
     let mut random = Random(3);
     for (role, rows) in [
-        (Role::TokenEmbedding, initial.len() + continuation.len()),
+        (Role::TokenEmbedding, pieces),
         (Role::PositionEmbedding, tokens),
     ] {
         tensors.push(TensorSource::Matrix(MatrixSource::table(
@@ -267,7 +279,7 @@ fn model(
         layout,
     )));
 
-    let source = ModelSource {
+    ModelSource {
         name: name.to_owned(),
         producer: "cargo xtask bench".to_owned(),
         seed: 0,
@@ -293,29 +305,14 @@ fn model(
         tokens,
         hidden,
         labels: labels.iter().map(|&label| label.to_owned()).collect(),
-        initial,
-        continuation,
-        characters: characters()?,
+        initial: text.initial.clone(),
+        continuation: text.continuation.clone(),
+        characters: text.characters.clone(),
         tensors,
-    };
-    source.to_bytes().with_context(|| name.to_owned())
-}
-
-/// Small letters, and spaces between words; asked once for all characters there are.
-fn characters() -> anyhow::Result<CharacterMap> {
-    static CHARACTERS: OnceLock<CharacterMap> = OnceLock::new();
-    if let Some(characters) = CHARACTERS.get() {
-        return Ok(characters.clone());
     }
-    let characters = CharacterMap::new(|character| match character {
-        ' ' => CharacterOutcome::Space,
-        'a'..='z' => CharacterOutcome::Word(character.to_string()),
-        _ => CharacterOutcome::Unknown,
-    })?;
-    Ok(CHARACTERS.get_or_init(|| characters).clone())
 }
 
-fn matrix_source(
+pub(super) fn matrix_source(
     role: Role,
     layer: u16,
     rows: usize,
@@ -338,7 +335,13 @@ fn matrix_source(
 }
 
 /// −100…100, of which exactly `density` per cent (to the nearest block) are not zero.
-fn weights(random: &mut Random, rows: usize, cols: usize, density: u64, block: usize) -> Vec<i8> {
+pub(super) fn weights(
+    random: &mut Random,
+    rows: usize,
+    cols: usize,
+    density: u64,
+    block: usize,
+) -> Vec<i8> {
     let blocks = rows * cols / block;
     let mut left = (blocks as u64 * density + 50) / 100;
     let mut weights = Vec::with_capacity(rows * cols);
@@ -356,11 +359,11 @@ fn weights(random: &mut Random, rows: usize, cols: usize, density: u64, block: u
 }
 
 /// xorshift64* (Vigna 2014): enough for masks, and the same everywhere.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     /// A number below `limit`.
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

@@ -7,7 +7,7 @@ use core::fmt::Write;
 use serde_json::{Value, json};
 
 use super::counter::Counts;
-use super::{FEW, HOST, MatrixCounts, Results, TOKENS, peers};
+use super::{FEW, HOST, MatrixCounts, Results, TOKENS, costs, peers, texts};
 pub(crate) use model::models;
 
 /// The core that other libraries' figures are for.
@@ -34,6 +34,10 @@ pub(crate) fn markdown(results: &Results) -> String {
     );
     whole_models(&mut page, results);
     matrices(&mut page, results);
+    if !results.texts.is_empty() {
+        page += &texts::table(&results.texts);
+        page += &costs::paragraph(&results.costs);
+    }
     if !results.peer.is_empty() {
         peers_table(&mut page, results);
     }
@@ -277,6 +281,8 @@ pub(crate) fn json(results: &Results) -> Value {
         "few_tokens": FEW,
         "models": models,
         "matrices": matrices,
+        "texts": results.texts.iter().map(texts::json).collect::<Vec<_>>(),
+        "costs": costs::json(&results.costs),
         "embedded_nn": peer,
     })
 }
@@ -367,7 +373,7 @@ fn ratio(numerator: u64, denominator: u64) -> f64 {
 }
 
 /// With a comma every three digits.
-fn thousands(number: u64) -> String {
+pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.char_indices() {
