@@ -114,6 +114,13 @@ pub enum WriteError {
         /// What [`LayoutChoice::Forced`] asked for.
         pattern: Pattern,
     },
+    /// A bias, gain or shift is not a finite f16.
+    NotFinite {
+        /// What the tensor is for.
+        role: Role,
+        /// Its layer.
+        layer: u16,
+    },
     /// Something is larger than the format can express.
     TooLarge(Section),
     /// The finished bytes do not open.
@@ -137,6 +144,11 @@ impl fmt::Display for WriteError {
                 "{} of layer {layer}: cannot be laid out as {}",
                 role.name(),
                 pattern.name()
+            ),
+            Self::NotFinite { role, layer } => write!(
+                f,
+                "{} of layer {layer}: a bias or gain is beyond the largest f16, 65,504",
+                role.name()
             ),
             Self::TooLarge(section) => write!(f, "{section}: larger than the format can say"),
             Self::Format(error) => write!(f, "the written model does not open: {error}"),
@@ -313,6 +325,16 @@ impl TensorSource {
         // Also keeps every product of the two below from overflowing.
         if rows.max(cols) > usize::from(u16::MAX) {
             return Err(WriteError::TooLarge(Section::Tensors));
+        }
+        let halves: [&[f16]; 2] = match self {
+            Self::Matrix(matrix) => [matrix.bias.as_deref().unwrap_or(&[]), &[]],
+            Self::Norm(norm) => [&norm.gain, &norm.shift],
+        };
+        if !halves.into_iter().flatten().all(|value| value.is_finite()) {
+            return Err(WriteError::NotFinite {
+                role: self.role(),
+                layer: self.place().0,
+            });
         }
         match self {
             Self::Matrix(matrix) => matrix.encode(),

@@ -21,7 +21,7 @@ use neuroprune_format::tensor::{Form, Layout, Matrix, Pattern, Record, Role};
 use neuroprune_format::writer::{
     CharacterMap, MatrixSource, NormSource, TensorSource, WriteError, assemble,
 };
-use neuroprune_format::{ErrorKind, FormatError, Limits, Manifest, Model, Section};
+use neuroprune_format::{ErrorKind, Limits, Manifest, Model, Section};
 
 static GOLDEN: &[u8] = include_bytes!("golden/v2.neuro");
 /// As writers made it before there was a character index.
@@ -498,10 +498,9 @@ fn writer_refuses_what_is_not_a_model() {
         shift: vec![f16::NAN; 6],
     });
     let error = source.to_bytes().unwrap_err();
-    let WriteError::Format(FormatError { kind, section, .. }) = error else {
-        panic!("{error}");
-    };
-    assert_eq!((kind, section), (ErrorKind::Scale, Section::Weights));
+    let (role, layer) = (Role::EmbeddingNorm, 0);
+    assert_eq!(error, WriteError::NotFinite { role, layer });
+    assert!(error.to_string().contains("65,504"), "{error}");
 }
 
 #[test]

@@ -64,6 +64,7 @@ fn what_may_mislead_is_named_and_refused_with_strict() {
         let (text, label) = line.split_once(',').unwrap();
         pairs += &format!("{text},thank you very much,{label}\n");
     }
+    let shared = format!("text,label\n{}", rows(|row| ["on", "off"][row / 2 % 2]));
     let same =
         "text,label\nLamp on,a\nlamp ON,b\n".to_owned() + &rows(|row| ["a", "b"][row / 2 % 2]);
     let cases = [
@@ -83,6 +84,11 @@ fn what_may_mislead_is_named_and_refused_with_strict() {
             "second-text: the column \"reply\" is not read",
         ),
         (
+            "shared.csv",
+            shared,
+            "shared-texts: 60 texts of the dev set are in the training set too",
+        ),
+        (
             "same.csv",
             same,
             "same-texts: 1 training text of different classes",
@@ -100,7 +106,14 @@ fn what_may_mislead_is_named_and_refused_with_strict() {
         let refused = trained(
             &folder,
             file,
-            &["--quiet", "--strict", "--out", "strict.neuro"],
+            &[
+                "--quiet",
+                "--strict",
+                "--dev",
+                file,
+                "--out",
+                "strict.neuro",
+            ],
         );
         refused.assert_error(1, &["--strict"]);
         assert!(!folder.path("strict.neuro").exists());

@@ -33,7 +33,7 @@ fn help_tells_what_a_newcomer_must_know() {
     for (command, facts) in [
         (
             "train",
-            &[".tsv, .csv or .jsonl", "text_a", "every tenth"][..],
+            &[".tsv, .csv or .jsonl", "text_a", "a tenth of"][..],
         ),
         ("classify", &["standard input", "a tab stands between"]),
         ("quickstart", &["Writes a data set of its own"]),

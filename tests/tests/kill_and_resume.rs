@@ -30,6 +30,9 @@ const OUTPUTS: [&str; 6] = [
 /// What a program that was killed leaves behind: the next one removes it.
 const LOCK: &str = ".model.lock";
 
+/// The state of an unfinished run that is to replace a finished one.
+const NEXT: &str = "model.next.checkpoint";
+
 /// Epochs that leave time to press Ctrl-C.
 const LONG: [&str; 2] = ["--epochs", "6"];
 
@@ -73,7 +76,9 @@ fn wait_until(child: &mut Child, mut condition: impl FnMut() -> bool) -> bool {
 fn assert_whole(folder: &Folder) {
     for name in folder.names() {
         assert!(
-            OUTPUTS.contains(&name.as_str()) || name == LOCK || !name.contains("model"),
+            OUTPUTS.contains(&name.as_str())
+                || [LOCK, NEXT].contains(&name.as_str())
+                || !name.contains("model"),
             "{name} was left behind"
         );
         let path = folder.path(&name);
@@ -280,7 +285,7 @@ fn a_run_is_replaced_only_when_asked() {
     refused(train(&folder).args(["--seed", "3"]));
     // One that stops leaves the files of the one before, and can be resumed.
     let checkpoint = folder.read("model.checkpoint");
-    let next = folder.path("model.next.checkpoint");
+    let next = folder.path(NEXT);
     let other = |how: &str| {
         let mut other = train(&folder);
         other.args(LONG).args([how, "--seed", "4"]);

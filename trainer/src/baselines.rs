@@ -1,5 +1,5 @@
 //! What a model has to be better than: an answer without a model, and a linear model on the words
-//! of a text, trained on the same texts before the run begins.
+//! of a text and its pairs of words, trained on the same texts before the run begins.
 
 mod linear;
 mod majority;
@@ -28,7 +28,7 @@ pub struct Baselines {
 pub struct LinearScore {
     /// In per cent, with weights in int8; 0 in outcomes of version 0.1.
     pub accuracy: f64,
-    /// Words that it knows.
+    /// Words, and pairs of neighbouring words, that it knows.
     pub words: usize,
     /// What it takes: its words, weights in int8, scales and biases.
     pub bytes: usize,
@@ -83,7 +83,7 @@ impl fmt::Display for Baselines {
         }
         write!(
             f,
-            "\na linear model on {} words gives {} in {} bytes",
+            "\na linear model on {} words and pairs of words gives {} in {} bytes",
             thousands(linear.words),
             percent(linear.accuracy),
             thousands(linear.bytes)

@@ -39,6 +39,7 @@ pub mod smart_home;
 mod split;
 
 pub use columns::{Columns, ResolvedColumns, UnusedColumn};
+pub(crate) use error::Quoted;
 pub use error::{DataError, Problem};
 
 use error::Located;

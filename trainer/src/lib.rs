@@ -71,5 +71,6 @@ pub use run::files::Files;
 pub use run::observer::Observer;
 pub use run::outcome::{Outcome, OutcomeError};
 pub use run::pipeline::{End, PipelineError, train};
-pub use run::summary::{Summary, Warning};
+pub use run::summary::Summary;
+pub use run::warning::Warning;
 pub use training::{Best, Examples, Phase, Run, StepReport, TrainingError, checkpoint};

@@ -10,6 +10,7 @@
 //! | which neurons are not worth their price? | `neurons` |
 //! | what is kept or pruned together? | `blocks` |
 //! | which heads have equivalent outputs? | [`heads`] |
+//! | how many of them may go? | `spare` |
 //! | which heads have the same weights, as published? | [`domination`] |
 //! | what is empty and can be cut out of the network? | [`cutting`] |
 //! | how uneven have connections become? | [`degrees`] |
@@ -27,11 +28,13 @@ pub(crate) mod heads;
 mod neurons;
 pub(crate) mod penalty;
 pub(crate) mod schedule;
+mod spare;
 pub(crate) mod threshold;
 
 pub(crate) use cutting::{cut, cut_all};
 pub(crate) use degrees::{DegreeSpread, degree_spreads};
 pub(crate) use domination::filter_heads;
-pub(crate) use heads::{KeptHead, MergedHead, Spare, merge_heads};
+pub(crate) use heads::{KeptHead, MergedHead, merge_heads};
 pub(crate) use schedule::scheduled_sparsity;
-pub(crate) use threshold::{prune_and_cut, prune_to, weights_at};
+pub(crate) use spare::Spare;
+pub(crate) use threshold::{prune_and_cut, prune_to, prune_towards, weights_at};

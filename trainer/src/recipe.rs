@@ -156,6 +156,12 @@ impl Recipe {
             let expected = "blocks whose width divides that of a head, model.hidden / model.heads";
             return refused("pruning.blocks", pruning.blocks.name().to_owned(), expected);
         }
+        let digest = &model.from_sha256;
+        let is_digest = digest.len() == 64 && digest.bytes().all(|it| it.is_ascii_hexdigit());
+        if !digest.is_empty() && !is_digest {
+            let expected = "64 hexadecimal digits, or nothing";
+            return refused("model.from_sha256", digest.clone(), expected);
+        }
         let neuron_cost = pruning.method.neuron_cost();
         if neuron_cost > 0.0 && pruning.blocks != Blocks::One {
             let expected = "0 with pruning.blocks wider than 1x1";

@@ -7,3 +7,4 @@ pub(crate) mod observer;
 pub(crate) mod outcome;
 pub(crate) mod pipeline;
 pub(crate) mod summary;
+pub(crate) mod warning;

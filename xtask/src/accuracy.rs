@@ -46,7 +46,20 @@ struct Outcome {
     sparsity: f64,
     sparse: File,
     dense: File,
+    baselines: Baselines,
     seconds: Seconds,
+}
+
+#[derive(Deserialize)]
+struct Baselines {
+    linear: Linear,
+}
+
+/// A linear model on words, trained in the same run.
+#[derive(Deserialize)]
+struct Linear {
+    accuracy: f64,
+    bytes: f64,
 }
 
 #[derive(Deserialize)]
@@ -91,8 +104,8 @@ pub(crate) fn run(job: &Accuracy) -> anyhow::Result<()> {
          `cargo xtask accuracy --sets FOLDER --names {names} --recipe {recipe}{blocks} \
          --target {target} --seeds {count}`\n\n\
          | set | blocks | dense float | sparse float | sparse int8 | zero | dense int8 file | \
-         sparse file | work | scratch | training, s |\n\
-         |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+         sparse file | linear | its bytes | work | scratch | training, s |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
         recipe = job.recipe,
         target = job.target,
         names = job.names.join(","),
@@ -185,13 +198,15 @@ fn row(name: &str, blocks: &str, outcomes: &[Outcome]) -> String {
     };
     let mean = |value| mean_and_deviation(&of(value)).0;
     format!(
-        "| {name} | {blocks} | {} | {} | {} | {:.2} % | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |\n",
+        "| {name} | {blocks} | {} | {} | {} | {:.2} % | {:.0} | {:.0} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} |\n",
         spread(|o| o.accuracy.dense_float),
         spread(|o| o.accuracy.sparse_float),
         spread(|o| o.accuracy.sparse_int8),
         100.0 * mean(|o| o.sparsity),
         mean(|o| o.dense.bytes),
         mean(|o| o.sparse.bytes),
+        mean(|o| o.baselines.linear.accuracy),
+        mean(|o| o.baselines.linear.bytes),
         mean(|o| o.sparse.work),
         mean(|o| o.sparse.scratch),
         mean(|o| o.seconds.dense + o.seconds.sparse),

@@ -17,9 +17,12 @@ mod costs;
 mod counter;
 mod layouts;
 mod models;
+mod numbers;
 mod peers;
 mod record;
 mod texts;
+mod vocabulary;
+mod workload;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,9 +38,9 @@ use budgets::Budgets;
 use callgrind::Callgrind;
 use costs::CostCounts;
 use counter::{Counter, Counts, Measured};
-use layouts::LAYOUTS;
-use models::{Matrix, Widths};
+use models::Matrix;
 use texts::TextCounts;
+use workload::{Batch, Workload, shipped};
 
 /// Count instructions in QEMU and callgrind, compare with the budgets, write the records.
 ///
@@ -95,21 +98,6 @@ const TOKENS: u64 = 16;
 const FEW: u64 = 4;
 /// Densities (per cent) whose few tokens have a budget: the others follow.
 const FEW_BUDGETED: [u64; 2] = [100, 10];
-
-/// What is counted on a board.
-struct Workload {
-    /// One run each: a board's memory does not hold all of them at once.
-    batches: Vec<Batch>,
-    /// Whole models.
-    models: Vec<Vec<u8>>,
-}
-
-/// Models with matrices of one layout and widths, and what these are.
-#[derive(Default)]
-struct Batch {
-    files: Vec<Vec<u8>>,
-    matrices: Vec<Matrix>,
-}
 
 /// What every board needs.
 struct Prepared {
@@ -337,53 +325,6 @@ fn matched(matrices: &[Matrix], run: Measured) -> anyhow::Result<Vec<MatrixCount
 /// Region of a matrix over few tokens.
 fn few(matrix: &Matrix) -> String {
     format!("{}: few", matrix.region)
-}
-
-impl Workload {
-    fn small() -> anyhow::Result<Self> {
-        Ok(Self {
-            batches: batches(&[widths(128, 32)], &[50, 20, 10])?,
-            models: vec![shipped()?],
-        })
-    }
-
-    fn large() -> anyhow::Result<Self> {
-        let all_widths = [widths(384, 1536), widths(128, 512)];
-        Ok(Self {
-            batches: batches(&all_widths, &[70, 60, 50, 40, 30, 20, 10, 5, 2])?,
-            models: vec![shipped()?, models::synthetic()?],
-        })
-    }
-}
-
-fn batches(all_widths: &[Widths], densities: &[u64]) -> anyhow::Result<Vec<Batch>> {
-    let mut batches = Vec::new();
-    for &widths in all_widths {
-        for layout in &LAYOUTS {
-            let densities = if layout.is_dense() { &[100] } else { densities };
-            let mut batch = Batch::default();
-            for &density in densities {
-                let (file, matrices) = models::matrices(widths, layout, density)?;
-                batch.files.push(file);
-                batch.matrices.extend(matrices);
-            }
-            batches.push(batch);
-        }
-    }
-    Ok(batches)
-}
-
-/// The model of the firmware examples.
-fn shipped() -> anyhow::Result<Vec<u8>> {
-    let path = repository().join("firmware-examples/models/commands.neuro");
-    fs::read(&path).with_context(|| path.display().to_string())
-}
-
-const fn widths(hidden: usize, intermediate: usize) -> Widths {
-    Widths {
-        hidden,
-        intermediate,
-    }
 }
 
 /// What has a budget: names and figures.

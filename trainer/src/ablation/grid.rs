@@ -28,7 +28,7 @@ pub(crate) struct Grid {
 pub(crate) struct DataFiles {
     /// Training set.
     pub train: PathBuf,
-    /// Dev set; without it every tenth training text.
+    /// Dev set; without it a tenth of each class of the training set.
     pub dev: Option<PathBuf>,
     /// Test set; without it the dev set.
     pub test: Option<PathBuf>,
@@ -106,6 +106,11 @@ enum Problem {
     Peer(String),
     #[error("`{0}` is empty; expected at least one")]
     Empty(&'static str),
+    #[error("set: `{key}` is given, but `{axis}` decides it for every cell; leave one of them out")]
+    Overridden {
+        key: &'static str,
+        axis: &'static str,
+    },
     #[error("the folder {0} would hold two cells; expected every name, sparsity and seed once")]
     Twice(String),
 }
@@ -135,6 +140,15 @@ impl Grid {
                 None => Recipe::read(&folder.join(name))?,
             },
         };
+        // What an axis decides for every cell.
+        let set = flat(&file.set, "");
+        let axes = [("seed", "seeds"), ("pruning.sparsity", "sparsities")];
+        let taken = axes
+            .into_iter()
+            .find(|(key, _)| set.iter().any(|(it, _)| it == key));
+        if let Some((key, axis)) = taken {
+            return Err(Problem::Overridden { key, axis });
+        }
         let base = changed(&base, &file.set, "set")?;
         let of_method = |kind: &MethodKind| {
             let mut recipe = base.clone();
@@ -326,6 +340,10 @@ mod tests {
             (
                 format!("{axes}[[variants]]\nname = \"a b\"\n[[variants]]\nname = \"a-b\""),
                 "a-b-0.8-0 would hold two cells",
+            ),
+            (
+                format!("methods = [\"l1\"]\nset.pruning.sparsity = 0.5\n{axes}"),
+                "set: `pruning.sparsity` is given, but `sparsities` decides it",
             ),
             (
                 "methods = [\"l1\"]\nsparsities = [2]\nseeds = [0]".to_owned(),

@@ -1,6 +1,6 @@
-//! Multinomial logistic regression on a bag of words.
+//! Multinomial logistic regression on a bag of words and of pairs of neighbouring words.
 //!
-//! A text is the set of its words, each worth its inverse document frequency over the square root
+//! A text is the set of these, each worth its inverse document frequency over the square root
 //! of their number. Trained with AdaGrad (Duchi et al. 2011); the weights that it answers with are
 //! int8, one scale a class.
 
@@ -12,6 +12,8 @@ use crate::numbers::{ratio, real, share, single};
 use crate::random::{Purpose, permutation, stream};
 use crate::text::vocabulary::{Normalization, VocabularyError, for_each_word};
 
+/// Begins the words of a second text; no word has it.
+const SECOND: &str = "\t";
 /// A word that fewer texts have is left out.
 const LEAST_TEXTS: usize = 2;
 /// Most weights, words times classes: 64 MiB.
@@ -38,15 +40,24 @@ pub(super) struct Linear {
     biases: Vec<f32>,
 }
 
-/// The words of a text, without repetition; those of a second text are words of their own.
+/// The words of a text and its pairs of neighbouring words; those of a second text are others.
 fn words_of(
     example: &Example,
     normalization: Normalization,
     mut visit: impl FnMut(&str),
 ) -> Result<(), VocabularyError> {
-    for_each_word(&example.text, normalization, &mut visit)?;
-    if let Some(pair) = &example.pair {
-        for_each_word(pair, normalization, |word| visit(&format!("2 {word}")))?;
+    let texts = [("", Some(&example.text)), (SECOND, example.pair.as_ref())];
+    for (mark, text) in texts {
+        let Some(text) = text else { continue };
+        let mut before = String::new();
+        for_each_word(text, normalization, |word| {
+            let word = format!("{mark}{word}");
+            visit(&word);
+            if !before.is_empty() {
+                visit(&format!("{before} {word}"));
+            }
+            before = word;
+        })?;
     }
     Ok(())
 }
@@ -140,7 +151,7 @@ impl Linear {
         }
     }
 
-    /// Words that it knows.
+    /// Words and pairs that it knows.
     pub(super) fn words(&self) -> usize {
         self.words.len()
     }
@@ -316,7 +327,7 @@ mod tests {
         );
         let usual = Normalization::default();
         let model = Linear::train(&train, usual).unwrap();
-        // Without `please`, which one text has.
+        // Without `please` and pairs, which one text has.
         assert_eq!(model.words(), 4);
         let words = "lamp on radio off".len() + 1;
         assert_eq!(model.bytes(), words + 4 * 2 + 2 * CLASS_BYTES);
@@ -337,6 +348,6 @@ mod tests {
             words.push(word.to_owned());
         })
         .unwrap();
-        assert_eq!(words, ["a", "b", "2 a"]);
+        assert_eq!(words, ["a", "b", "a b", "\ta"]);
     }
 }

@@ -13,7 +13,7 @@ use super::{predictions, tables};
 use crate::baselines::{Baselines, LinearScore, Majority};
 use crate::model_file::scoring::{Scored, answers};
 use crate::numbers::thousands;
-use crate::run::summary::Warning;
+use crate::run::warning::Warning;
 use crate::text::vocabulary::Normalization;
 
 /// Measure a model file on labelled text, with the runtime that devices use.

@@ -75,9 +75,9 @@ impl ResolvedColumns {
         self.unused = unused.collect();
     }
 
-    /// A field of one of them, if it is one.
-    pub(super) fn note_unused(&mut self, name: &str, field: &str) {
-        if let Some(column) = self.unused.iter_mut().find(|column| column.name == name) {
+    /// A field of the column at this place among them.
+    pub(super) fn note_unused(&mut self, place: usize, field: &str) {
+        if let Some(column) = self.unused.get_mut(place) {
             column.words += field.split_whitespace().count();
             column.fields += 1;
         }
@@ -102,6 +102,12 @@ impl Columns {
                 .find_map(|name| usual(name, present))
                 .ok_or_else(|| missing("\"label\" (or \"intent\")", present))?,
         };
+        let others = [Some(&label), pair.as_ref()];
+        let twice = others.into_iter().flatten().find(|&name| *name == text);
+        let twice = twice.or(pair.as_ref().filter(|&pair| *pair == label));
+        if let Some(name) = twice {
+            return Err(Problem::SameColumn { name: name.clone() });
+        }
         Ok(ResolvedColumns {
             text,
             pair,

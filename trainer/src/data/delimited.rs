@@ -244,9 +244,14 @@ fn table(
     let text = position(&columns.text)?;
     let pair = columns.pair.as_ref().map(position).transpose()?;
     let label = position(&columns.label)?;
-    let is_unused = |name: &&String| !columns.used().any(|used| used == *name);
-    let unused: Vec<String> = names.iter().filter(is_unused).cloned().collect();
-    columns.begin_unused(unused);
+    let is_unused = |(_, name): &(usize, &String)| !columns.used().any(|used| used == *name);
+    let unused: Vec<(usize, &String)> = names.iter().enumerate().filter(is_unused).collect();
+    columns.begin_unused(
+        unused
+            .iter()
+            .map(|(_, name)| (*name).clone())
+            .collect::<Vec<_>>(),
+    );
 
     for record in records {
         let row = record.and_then(|mut record| {
@@ -258,8 +263,9 @@ fn table(
                 };
                 return Err(Located::line(record.line, problem));
             }
-            for (name, field) in names.iter().zip(&record.fields) {
-                columns.note_unused(name, field);
+            for (place, &(column, _)) in unused.iter().enumerate() {
+                let field = record.fields.get(column);
+                columns.note_unused(place, field.map_or("", String::as_str));
             }
             let fields = &mut record.fields;
             let mut field = |place: usize| fields.get_mut(place).map(core::mem::take);

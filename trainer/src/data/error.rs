@@ -96,6 +96,14 @@ pub enum Problem {
         /// Its name.
         name: String,
     },
+    /// One column is to be read as two things.
+    #[error(
+        "the column {name:?} is asked for twice; text, second text and label are different columns"
+    )]
+    SameColumn {
+        /// Its name.
+        name: String,
+    },
     /// A row with more or fewer fields than the header.
     #[error("expected {} columns ({}), found {found}", header.len(), Listed(header))]
     ColumnCount {
@@ -279,6 +287,30 @@ impl Display for OfSkipped<'_> {
     }
 }
 
+/// Somebody's text in quotes, and the tail of a long one as an ellipsis. Line ends in it do not break
+/// the message.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl Quoted<'_> {
+    /// Characters.
+    const LONGEST: usize = 100;
+}
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for character in self.0.chars().take(Self::LONGEST) {
+            match character {
+                '"' | '\\' => write!(f, "\\{character}")?,
+                it if it.is_control() => write!(f, "{}", it.escape_debug())?,
+                it => write!(f, "{it}")?,
+            }
+        }
+        let is_long = self.0.chars().nth(Self::LONGEST).is_some();
+        f.write_str(if is_long { "…\"" } else { "\"" })
+    }
+}
+
 /// Names in quotes, the tail of a long list as a count.
 struct Listed<'a>(&'a [String]);
 
@@ -293,8 +325,7 @@ impl Display for Listed<'_> {
         }
         for (index, name) in self.0.iter().take(Self::LONGEST).enumerate() {
             let separator = if index == 0 { "" } else { ", " };
-            // Debug: a line end inside a name must not break the message.
-            write!(f, "{separator}{name:?}")?;
+            write!(f, "{separator}{}", Quoted(name))?;
         }
         match self.0.len().saturating_sub(Self::LONGEST) {
             0 => Ok(()),

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -52,12 +52,15 @@ pub(super) fn read(
     }
     let mut columns = columns.resolve(&names).map_err(Located::file)?;
     names.retain(|name| !columns.used().any(|used| used == name));
+    let places = names.iter().cloned().zip(0..);
+    let places: HashMap<String, usize> = places.collect();
     columns.begin_unused(names);
     for (line, content) in filled {
         let row = object(content).and_then(|object| {
             for (name, value) in &object.0 {
-                if value.get().starts_with('"') {
-                    columns.note_unused(name, value.get());
+                let place = places.get(&**name).filter(|_| value.get().starts_with('"'));
+                if let Some(&place) = place {
+                    columns.note_unused(place, value.get());
                 }
             }
             row(line, &object, &columns)

@@ -650,6 +650,37 @@ fn bytes_that_are_not_utf8() {
 }
 
 #[test]
+fn one_column_is_not_two_things() {
+    let options = |text: &str, pair: Option<&str>, label: &str| ReadOptions {
+        columns: Columns {
+            text: Some(text.to_owned()),
+            pair: pair.map(str::to_owned),
+            label: Some(label.to_owned()),
+        },
+        ..ReadOptions::default()
+    };
+    let file = "a\tb\nx\ty\n";
+    for options in [
+        options("a", None, "a"),
+        options("a", Some("a"), "b"),
+        options("a", Some("b"), "b"),
+    ] {
+        let error = message(parsed_with(Format::Tsv, file, &options));
+        assert!(error.contains("is asked for twice"), "{error}");
+    }
+}
+
+#[test]
+fn long_and_broken_names_are_cut_in_messages() {
+    let header = "x".repeat(1000);
+    let error = message(parsed(Format::Csv, format!("\"{header}\",\"a\nb\"\n1,2\n")));
+    assert!(
+        error.len() < 300 && error.contains("…") && error.contains("a\\nb"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_label_that_is_not_known_is_kept_apart() {
     let known = ["off".to_owned(), "on".to_owned()];
     let read = |file: &str| {

@@ -53,6 +53,17 @@ impl Parameter {
         Ok(parameter)
     }
 
+    /// Number of weights that are kept in each row (`summed` is 1) or column (0) of a matrix.
+    ///
+    /// # Errors
+    /// When the mask cannot be read.
+    pub fn nonzeros(&self, summed: usize) -> Result<Vec<f32>> {
+        match &self.pruning {
+            Some(pruning) => pruning.mask.sum(summed)?.to_vec1(),
+            None => Ok(vec![1.0; self.value.dim(1 - summed)?]),
+        }
+    }
+
     /// Same weights and mask; moments and sensitivity start again from zero.
     ///
     /// # Errors

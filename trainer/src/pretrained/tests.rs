@@ -282,7 +282,7 @@ fn recipes_take_over_the_shape_and_say_where_they_differ() {
     );
     assert!(error.ends_with(" has 16; leave the key out"), "{error}");
     let mut other = recipe.clone();
-    other.model.from_sha256 = "00".to_owned();
+    other.model.from_sha256 = "00".repeat(32);
     let error = other
         .model
         .adopt(&found, |_| false)
@@ -338,7 +338,7 @@ fn runs_end_in_the_same_file_interrupted_or_not() {
     assert!(fs::read(&whole.model).unwrap() == fs::read(&resumed.model).unwrap());
 
     let mut other = asked;
-    other.model.from_sha256 = "00".to_owned();
+    other.model.from_sha256 = "00".repeat(32);
     let error = checkpoint::resume(&resumed.checkpoint(), &other, &train).unwrap_err();
     assert!(
         error.to_string().contains("`model.from_sha256` is 00"),
@@ -387,6 +387,11 @@ fn what_cannot_be_used_is_named() {
             "pickle",
             pickled,
             "has no model.safetensors; pytorch_model.bin holds Python objects",
+        ),
+        (
+            "number",
+            same_number,
+            "tokenizer.json: the pieces \"[CLS]\" and \"zzz\" have the same number, ",
         ),
         (
             "bpe",
@@ -574,6 +579,13 @@ fn change_tokenizer(folder: &Path, tiny: &Tiny, change: impl Fn(&mut Value)) {
     let mut tokenizer = tiny.tokenizer();
     change(&mut tokenizer);
     fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+}
+
+fn same_number(folder: &Path, tiny: &mut Tiny) {
+    change_tokenizer(folder, tiny, |tokenizer| {
+        let vocabulary = &mut tokenizer["model"]["vocab"];
+        vocabulary["zzz"] = vocabulary["[CLS]"].clone();
+    });
 }
 
 fn bpe(folder: &Path, tiny: &mut Tiny) {

@@ -78,11 +78,22 @@ impl PretrainedVocabulary {
             let problem = format!("has no piece `{missing}`, which every sequence needs");
             return Err(Problem::Unsupported(problem));
         }
+        let mut tokens = BTreeMap::new();
+        // In their order: what a message names must not depend on that of a hash map.
+        let mut sorted: Vec<(String, u32)> = ids.into_iter().collect();
+        sorted.sort_unstable();
+        for (token, id) in sorted {
+            if let Some(other) = tokens.insert(id, token.clone()) {
+                return Err(Problem::Unsupported(format!(
+                    "the pieces {other:?} and {token:?} have the same number, {id}"
+                )));
+            }
+        }
         Ok(Self {
             path: path.to_owned(),
             model,
             normalization,
-            tokens: ids.into_iter().map(|(token, id)| (id, token)).collect(),
+            tokens,
         })
     }
 

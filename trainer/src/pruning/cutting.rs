@@ -17,7 +17,6 @@ use candle_core::{Device, Result, Tensor};
 
 use super::blocks::{make_whole, regroup};
 use super::heads::keep_heads;
-use crate::network::parameter::Parameter;
 use crate::network::{Layer, Linear, Network};
 use crate::ops::activation;
 use crate::ops::device::multiplies_whole_lines;
@@ -107,19 +106,11 @@ fn cut_to(network: &mut Network, blocks: Blocks, sizes: Sizes) -> Result<Cut> {
     Ok(cut)
 }
 
-/// Number of nonzero weights in each row (dimension 1) or column (dimension 0).
-pub(super) fn nonzeros(parameter: &Parameter, summed: usize) -> Result<Vec<f32>> {
-    match &parameter.pruning {
-        Some(pruning) => pruning.mask.sum(summed)?.to_vec1(),
-        None => Ok(vec![1.0; parameter.value.dim(1 - summed)?]),
-    }
-}
-
 fn cut_heads(layer: &mut Layer, width: usize) -> Result<usize> {
     let heads = layer.heads.len();
     let is_empty = |nonzeros: &[f32]| nonzeros.iter().all(|&count| count == 0.0);
-    let rows = nonzeros(&layer.projection.weight, 1)?;
-    let columns = nonzeros(&layer.attention_output.weight, 0)?;
+    let rows = layer.projection.weight.nonzeros(1)?;
+    let columns = layer.attention_output.weight.nonzeros(0)?;
     let values = rows.get(2 * heads * width..).unwrap_or(&[]);
     let parts = values.chunks_exact(width).zip(columns.chunks_exact(width));
     let keeps = |(values, columns): (&[f32], &[f32])| !is_empty(values) && !is_empty(columns);
@@ -154,8 +145,8 @@ fn cut_neurons(
     blocks: Blocks,
     sizes: Sizes,
 ) -> Result<usize> {
-    let rows = nonzeros(&layer.mlp_input.weight, 1)?;
-    let columns = nonzeros(&layer.mlp_output.weight, 0)?;
+    let rows = layer.mlp_input.weight.nonzeros(1)?;
+    let columns = layer.mlp_output.weight.nonzeros(0)?;
     let keeps = |(row, column): (&f32, &f32)| *row > 0.0 && *column > 0.0;
     let mut keeps: Vec<bool> = rows.iter().zip(&columns).map(keeps).collect();
     if let (false, Some(first)) = (keeps.contains(&true), keeps.first_mut()) {
@@ -197,7 +188,7 @@ fn add_constant(linear: &mut Linear, input: &Tensor) -> Result<()> {
 }
 
 fn cut_inputs(linear: &mut Linear, sizes: Sizes) -> Result<usize> {
-    let nonzeros = nonzeros(&linear.weight, 0)?;
+    let nonzeros = linear.weight.nonzeros(0)?;
     let mut is_kept: Vec<bool> = nonzeros.iter().map(|&count| count > 0.0).collect();
     if !is_kept.contains(&true) {
         return Ok(0);

@@ -11,7 +11,8 @@
 
 use candle_core::{Result, Tensor};
 
-use super::heads::{HeadTest, KeptHead, MergedHead, Spare, keep_heads};
+use super::heads::{HeadTest, KeptHead, MergedHead, keep_heads};
+use super::spare::Spare;
 use super::threshold::apply_mask;
 use crate::network::{Layer, Linear, Network};
 

@@ -18,10 +18,10 @@
 use candle_core::{Result, Tensor};
 
 use super::blocks::make_whole;
-use super::cutting::nonzeros;
+use super::spare::Spare;
 use crate::network::parameter::Parameter;
 use crate::network::{Layer, Network};
-use crate::numbers::{real, rounded, single};
+use crate::numbers::{real, single};
 use crate::recipe::Blocks;
 use crate::text::batch::{Batch, EncodedExample};
 
@@ -81,48 +81,6 @@ pub(crate) struct HeadTest {
     pub merged: Vec<MergedHead>,
     /// Heads that were kept.
     pub kept: Vec<KeptHead>,
-}
-
-/// Weights that may still be removed with heads, so that the network does not become sparser than
-/// the recipe's end.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Spare(usize);
-
-impl Spare {
-    /// Of a network of which `least` weights are to be left.
-    ///
-    /// # Errors
-    /// When the masks cannot be read.
-    pub(crate) fn new(network: &Network, least: usize) -> Result<Self> {
-        Ok(Self(network.nonzero_weights()?.saturating_sub(least)))
-    }
-
-    /// Takes the weights of these heads (positions) out, the first ones first; returns those heads
-    /// whose weights are spare.
-    pub(super) fn take(
-        &mut self,
-        layer: &Layer,
-        heads: &[usize],
-        width: usize,
-    ) -> Result<Vec<usize>> {
-        let rows = nonzeros(&layer.projection.weight, 1)?;
-        let columns = nonzeros(&layer.attention_output.weight, 0)?;
-        let part = layer.heads.len() * width;
-        let count = |counts: &[f32], start: usize| {
-            let counts = counts.get(start..start + width).unwrap_or(&[]);
-            counts.iter().map(|&count| f64::from(count)).sum::<f64>()
-        };
-        let mut taken = Vec::new();
-        for &head in heads {
-            let of_rows = (0..3).map(|number| count(&rows, number * part + head * width));
-            let weights = rounded(of_rows.sum::<f64>() + count(&columns, head * width));
-            if let Some(left) = self.0.checked_sub(weights) {
-                self.0 = left;
-                taken.push(head);
-            }
-        }
-        Ok(taken)
-    }
 }
 
 /// Merges heads that dominate each other on `examples`, at no more than

@@ -10,10 +10,13 @@ use crate::network::parameter::Parameter;
 use crate::network::{LayerMatrix, Matrix, Network};
 use crate::numbers::{real, rounded};
 use crate::ops::{Candidates, Choice, keep_best};
-use crate::recipe::{PruningRecipe, ScoreKind};
+use crate::recipe::{Blocks, PruningRecipe, ScoreKind};
 
 /// Score of a weight that is not to be removed, far above any other; its square is a float too.
 const PROTECTED: f32 = 1e18;
+
+/// With more than this many times the weights of the end left, a cut does not reach it.
+const NEAR: usize = 2;
 
 /// Encoder weights that are kept at `sparsity`.
 #[must_use]
@@ -35,6 +38,36 @@ pub(crate) fn prune_to(
 ) -> Result<usize> {
     let kept = weights_at(network, sparsity);
     prune_down_to(network, kept, recipe)
+}
+
+/// [`prune_to`] on the way to the recipe's sparsity; with blocks, [`cut`] too.
+///
+/// Few removals of many weights each leave many weights that nothing reads. The next cut would
+/// make the network sparser than the recipe's end, so then weights are removed with regard to it.
+pub(crate) fn prune_towards(
+    network: &mut Network,
+    sparsity: f64,
+    recipe: &PruningRecipe,
+) -> Result<()> {
+    let before = network.clone();
+    prune_to(network, sparsity, recipe)?;
+    let least = weights_at(network, recipe.sparsity);
+    let mut left = network.nonzero_weights()?;
+    if recipe.blocks != Blocks::One {
+        // Rows of few blocks are emptied in numbers. What only they needed must not count as
+        // nonzero until the epoch ends.
+        cut(network, recipe.blocks)?;
+        left = network.nonzero_weights()?;
+    } else if left < NEAR * least {
+        let mut trial = network.clone();
+        cut(&mut trial, recipe.blocks)?;
+        left = trial.nonzero_weights()?;
+    }
+    if left < least {
+        *network = before;
+        prune_and_cut(network, sparsity, recipe)?;
+    }
+    Ok(())
 }
 
 /// [`prune_to`] and [`cut`] such that `sparsity` holds after both, to the weight or the group of

@@ -28,8 +28,6 @@ pub enum Values {
     Whole(i64, i64),
     /// A number, both ends included.
     Real(f64, f64),
-    /// A number above the first and no larger than the second.
-    RealAbove(f64, f64),
     /// One of these words.
     Words(&'static [&'static str]),
     /// `true` or `false`.
@@ -43,7 +41,6 @@ impl fmt::Display for Values {
         match self {
             Self::Whole(least, most) => write!(f, "{least} to {most}"),
             Self::Real(least, most) => write!(f, "{least} to {most}"),
-            Self::RealAbove(above, most) => write!(f, "above {above}, up to {most}"),
             Self::Words(words) => f.write_str(&words.join(", ")),
             Self::Switch => f.write_str("true, false"),
             Self::Other(text) => f.write_str(text),
@@ -70,7 +67,6 @@ impl Values {
                 whole.is_some_and(|whole| (least..=most).contains(&whole))
             }
             Self::Real(least, most) => number.is_some_and(|it| (least..=most).contains(&it)),
-            Self::RealAbove(above, most) => number.is_some_and(|it| it > above && it <= most),
             Self::Words(words) => value.as_str().is_some_and(|word| words.contains(&word)),
             Self::Switch => value.is_bool(),
             Self::Other(_) => true,
@@ -288,7 +284,7 @@ const fn key(path: &'static str, values: Values, meaning: &'static str) -> Key {
     }
 }
 
-use Values::{Other, Real, RealAbove, Switch, Whole, Words};
+use Values::{Other, Real, Switch, Whole, Words};
 
 /// Every key, in the order of a resolved recipe.
 // A table is read line by line.
@@ -344,7 +340,7 @@ pub const KEYS: &[Key] = &[
         "neighbouring inputs of an output that are pruned together; the width must divide that of a head"),
     key("pruning.word_noise", Real(0.0, 0.9), "share of the words that are changed, in the sparse phase"),
     key("pruning.distillation", Real(0.0, 1.0), "λ, the share of the loss that follows the dense network's answers; 0: no teacher"),
-    key("pruning.temperature", RealAbove(0.0, 100.0), "τ of those answers"),
+    key("pruning.temperature", Real(0.1, 100.0), "τ of those answers"),
     key("pruning.hidden_distillation", Real(0.0, 1000.0), "μ, the weight of the squared distance from the dense network's layer outputs"),
     key("pruning.interval", Whole(1, 100_000), "steps from one removal to the next"),
     key("pruning.score", Words(ScoreKind::WORDS), "s, the importance of a weight; the methods of these names fix it"),

@@ -5,6 +5,8 @@
 //! (CRC-32) of each of them, so that a flipped bit is found and named.
 //! A run that is resumed ends with the same bits as one that was never interrupted.
 
+mod layer_state;
+
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -14,13 +16,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic_file;
 use crate::data::Dataset;
-use crate::network::parameter::{Parameter, Pruning};
-use crate::network::{Layer, Matrix, Named, Network, Role, Shape};
+use crate::network::parameter::Pruning;
+use crate::network::{Named, Network, Shape};
 use crate::pretrained::is_same_source;
 use crate::pruning::MergedHead;
 use crate::recipe::{Recipe, RecipeError};
 use crate::text::vocabulary::Vocabulary;
 use crate::training::{Best, EpochRecord, Journal, Phase, Run, is_finite};
+use layer_state::LayerState;
 
 /// Changes whenever a field does.
 const VERSION: u32 = 4;
@@ -105,15 +108,6 @@ struct BestState {
     epoch: usize,
     dev_accuracy: f64,
     layers: Vec<LayerState>,
-}
-
-/// What is left of a layer.
-#[derive(Serialize, Deserialize)]
-struct LayerState {
-    heads: Vec<u16>,
-    neurons: usize,
-    projection_columns: Option<Vec<u32>>,
-    mlp_columns: Option<Vec<u32>>,
 }
 
 /// Writes `run` to `path`.
@@ -293,12 +287,7 @@ fn decode(bytes: &[u8]) -> Result<Run, Problem> {
     let mut cut = |prefix, layers: &[LayerState]| -> Result<Network, Problem> {
         let mut network = Network::new(state.shape.clone(), 0)?;
         for (layer, left) in network.layers.iter_mut().zip(layers) {
-            layer.heads.clone_from(&left.heads);
-            layer
-                .projection
-                .columns
-                .clone_from(&left.projection_columns);
-            layer.mlp_input.columns.clone_from(&left.mlp_columns);
+            left.apply(layer);
         }
         fill(&mut network, &mut tensors, prefix, Some(layers))?;
         Ok(network)
@@ -377,40 +366,6 @@ fn fill(
         }
     }
     Ok(())
-}
-
-impl LayerState {
-    fn new(layer: &Layer) -> Self {
-        Self {
-            heads: layer.heads.clone(),
-            neurons: layer.neurons(),
-            projection_columns: layer.projection.columns.clone(),
-            mlp_columns: layer.mlp_input.columns.clone(),
-        }
-    }
-
-    /// Shape of one of the layer's parameters, `uncut` before anything was cut.
-    fn dims(&self, role: Role, uncut: &Parameter, shape: &Shape) -> Vec<usize> {
-        let context = self.heads.len() * shape.head_width();
-        let columns = |columns: &Option<Vec<u32>>| columns.as_ref().map_or(shape.hidden, Vec::len);
-        match role {
-            Role::Weight(Matrix::Projection) => {
-                vec![3 * context, columns(&self.projection_columns)]
-            }
-            Role::Bias(Matrix::Projection) => vec![3 * context],
-            Role::Weight(Matrix::AttentionOutput) => vec![shape.hidden, context],
-            Role::Weight(Matrix::MlpInput) => vec![self.neurons, columns(&self.mlp_columns)],
-            Role::Bias(Matrix::MlpInput) => vec![self.neurons],
-            Role::Weight(Matrix::MlpOutput) => vec![shape.hidden, self.neurons],
-            Role::Bias(Matrix::AttentionOutput | Matrix::MlpOutput)
-            | Role::Norm
-            | Role::TokenEmbedding
-            | Role::PositionEmbedding
-            | Role::SegmentEmbedding
-            | Role::ClassifierWeight
-            | Role::ClassifierBias => uncut.value.dims().to_vec(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use crate::numbers::{real, rounded, single};
 use crate::pruning::{self, Spare, penalty, schedule};
-use crate::recipe::{Blocks, Method};
+use crate::recipe::{Keep, Method};
 use crate::text::batch::spread;
+use crate::training::best::Best;
 use crate::training::evaluation::float_accuracy;
 use crate::training::journal::EpochRecord;
 use crate::training::phase::Phase;
@@ -30,12 +31,7 @@ impl Run {
             }
             pruning::prune_and_cut(&mut self.network, sparsity, recipe)?;
         } else {
-            pruning::prune_to(&mut self.network, sparsity, recipe)?;
-            // Rows of few blocks are emptied in numbers. What only they needed must not count as
-            // nonzero until the epoch ends, or that cut would overshoot the schedule.
-            if recipe.blocks != Blocks::One {
-                pruning::cut(&mut self.network, recipe.blocks)?;
-            }
+            pruning::prune_towards(&mut self.network, sparsity, recipe)?;
         }
         Ok(true)
     }
@@ -53,6 +49,8 @@ impl Run {
             let is_running = !schedule::has_ended(recipe, last, steps);
             // After the schedule's end a removed head would leave the rest too sparse.
             let is_partial = sparsity > 0.0 && sparsity < recipe.sparsity;
+            // Before heads are compared: what is empty is not theirs to spare.
+            pruning::cut(&mut self.network, recipe.blocks)?;
             let least = pruning::weights_at(&self.network, recipe.sparsity);
             let spare = Spare::new(&self.network, least)?;
             let test = match &recipe.method {
@@ -82,7 +80,7 @@ impl Run {
                 if !test.merged.is_empty() {
                     self.merged.extend(test.merged);
                     // What the kept heads took over must not make up for what was removed.
-                    pruning::prune_to(&mut self.network, sparsity, recipe)?;
+                    pruning::prune_towards(&mut self.network, sparsity, recipe)?;
                 }
             }
             pruning::cut(&mut self.network, recipe.blocks)?;
@@ -104,7 +102,15 @@ impl Run {
             neurons: self.network.neurons(),
             is_kept: false,
         };
-        self.compare_with_best(&record, steps)?;
+        // Before the schedule has ended, a sparse network is not sparse enough to be kept.
+        let is_candidate = match self.phase {
+            Phase::Dense => true,
+            Phase::Sparse => schedule::has_ended(&self.recipe.pruning, self.step - 1, steps),
+            Phase::Finished => false,
+        };
+        if self.recipe.training.keep == Keep::Best && is_candidate {
+            self.best = Some(Best::of(self.best.take(), &record, &self.network)?);
+        }
         self.epoch_loss = 0.0;
         self.history.push(record.clone());
         Ok(record)

@@ -85,7 +85,14 @@ impl Run {
     }
 
     fn end_phase(&mut self) -> Result<(), TrainingError> {
-        self.return_to_best()?;
+        if let Some(best) = self.best.take() {
+            self.network = best.network.to_device(self.network.device())?;
+            let phase = self.phase;
+            let mut epochs = self.history.iter_mut().filter(|it| it.phase == phase);
+            if let Some(epoch) = epochs.find(|it| it.epoch == best.epoch) {
+                epoch.is_kept = true;
+            }
+        }
         self.step = 0;
         self.network.precision = Precision::Float;
         if let Some(dense) = &mut self.dense {

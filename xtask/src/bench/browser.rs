@@ -19,7 +19,7 @@ use neuroprune_runtime::{Classifier, Model, required_scratch};
 use serde::{Deserialize, Serialize};
 
 use super::models::{Shape, random_model};
-use super::texts::WORDS;
+use super::vocabulary::WORDS;
 use crate::browser;
 use crate::command::{command, repository, run_quietly};
 

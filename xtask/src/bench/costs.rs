@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::counter::Measured;
 use super::models::{Random, matrix_source, source, weights};
-use super::texts::Text;
+use super::vocabulary::Text;
 
 /// How many models are random, unless the command says so.
 const RANDOM: u64 = 50;

@@ -12,7 +12,7 @@ use neuroprune_format::writer::{
 };
 
 use super::layouts::Layout;
-use super::texts::Text;
+use super::vocabulary::Text;
 
 /// Widths of a layer whose matrices are cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

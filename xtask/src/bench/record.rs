@@ -7,6 +7,7 @@ use core::fmt::Write;
 use serde_json::{Value, json};
 
 use super::counter::Counts;
+use super::numbers::thousands;
 use super::{FEW, HOST, MatrixCounts, Results, TOKENS, costs, peers, texts};
 pub(crate) use model::models;
 
@@ -370,19 +371,6 @@ fn or_dash(count: Option<u64>) -> String {
 #[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
 fn ratio(numerator: u64, denominator: u64) -> f64 {
     numerator as f64 / denominator.max(1) as f64
-}
-
-/// With a comma every three digits.
-pub(super) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.char_indices() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use core::fmt::Write as _;
 use core::ops::RangeInclusive;
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
 
 use anyhow::{Context, ensure};
 use neuroprune_format::Model;
@@ -13,54 +12,14 @@ use serde_json::{Value, json};
 
 use super::counter::Measured;
 use super::models::model;
-use super::record::thousands;
-
-/// Words of the sentence in `bench_model`, so that each is one token.
-pub(crate) const WORDS: &str =
-    "could you please be so kind and turn on the light in the kitchen and the living room now";
+use super::numbers::thousands;
+use super::vocabulary::{Text, WORDS};
 
 /// A character, after normalisation, may cost as much as this many of the sentences.
 const MOST: u64 = 4;
 /// Syllables of Hangul, which are up to three characters after normalisation.
 const SYLLABLES: RangeInclusive<u32> = 0xac00..=0xd7a3;
 const LETTERS_OF_SYLLABLE: u64 = 3;
-
-/// What a model's tokenizer knows.
-#[derive(Clone, Debug)]
-pub(super) struct Text {
-    /// Pieces that begin a word.
-    pub(super) initial: Vec<String>,
-    /// Pieces that continue one.
-    pub(super) continuation: Vec<String>,
-    pub(super) characters: CharacterMap,
-}
-
-impl Text {
-    /// Small letters and the words of the sentence; asked once for all characters there are.
-    pub(super) fn of_sentence() -> anyhow::Result<Self> {
-        static CHARACTERS: OnceLock<CharacterMap> = OnceLock::new();
-        let characters = match CHARACTERS.get() {
-            Some(characters) => characters.clone(),
-            None => CharacterMap::new(|character| match character {
-                ' ' => CharacterOutcome::Space,
-                'a'..='z' => CharacterOutcome::Word(character.to_string()),
-                _ => CharacterOutcome::Unknown,
-            })?,
-        };
-        let characters = CHARACTERS.get_or_init(|| characters).clone();
-        let letters = || ('a'..='z').map(String::from);
-        let special = ["[CLS]", "[SEP]", "[UNK]"].map(String::from);
-        let initial: BTreeSet<String> = letters()
-            .chain(special)
-            .chain(WORDS.split(' ').map(String::from))
-            .collect();
-        Ok(Self {
-            initial: initial.into_iter().collect(),
-            continuation: letters().collect(),
-            characters,
-        })
-    }
-}
 
 /// Letters that a vocabulary of many languages has, in the form that normalisation leaves.
 const LETTERS: [(char, char); 11] = [

@@ -38,10 +38,6 @@ fn ranges_are_what_a_recipe_accepts() {
                 vec![least.to_string(), most.to_string()],
                 vec![(least - 1e-3).to_string(), (most + 1e-3).to_string()],
             ),
-            RealAbove(above, most) => (
-                vec![(above + 1e-3).to_string(), most.to_string()],
-                vec![above.to_string(), (most + 1e-3).to_string()],
-            ),
             Words(words) => (
                 words.iter().map(|&word| word.to_owned()).collect(),
                 vec!["none-of-these".to_owned()],
@@ -136,7 +132,7 @@ fn tables() -> String {
         let values = key.values.to_string();
         let values = match key.values {
             Words(words) => format!("`{}`", words.join("`, `")),
-            Whole(..) | Real(..) | RealAbove(..) | Switch | Other(_) => values,
+            Whole(..) | Real(..) | Switch | Other(_) => values,
         };
         let default = key.default();
         text += &format!(

@@ -1,4 +1,5 @@
 use super::*;
+use crate::recipe::Splitting;
 
 const TEXTS: [&str; 8] = [
     "Turn the lamp off, please turn the lamps off.",
