@@ -28,8 +28,11 @@ pub struct Baselines {
 pub struct LinearScore {
     /// In per cent, with weights in int8; 0 in outcomes of version 0.1.
     pub accuracy: f64,
-    /// Words, and pairs of neighbouring words, that it knows.
+    /// Words that it knows, pairs of neighbouring ones among them.
     pub words: usize,
+    /// Whether there are pairs.
+    #[serde(default)]
+    pub has_pairs: bool,
     /// What it takes: its words, weights in int8, scales and biases.
     pub bytes: usize,
 }
@@ -44,12 +47,13 @@ impl Baselines {
         measured: &Dataset,
         normalization: Normalization,
     ) -> Result<Self, VocabularyError> {
-        let linear = Linear::train(train, normalization)?;
+        let linear = Linear::best(train, normalization)?;
         Ok(Self {
             majority: Majority::new(train, measured),
             linear: LinearScore {
                 accuracy: linear.accuracy(measured, normalization)?,
                 words: linear.words(),
+                has_pairs: linear.has_pairs(),
                 bytes: linear.bytes(),
             },
         })
@@ -83,8 +87,12 @@ impl fmt::Display for Baselines {
         }
         write!(
             f,
-            "\na linear model on {} words and pairs of words gives {} in {} bytes",
+            "\na linear model on {} {} gives {} in {} bytes",
             thousands(linear.words),
+            match linear.has_pairs {
+                true => "words and pairs of words",
+                false => "words",
+            },
             percent(linear.accuracy),
             thousands(linear.bytes)
         )
@@ -105,6 +113,7 @@ mod tests {
             linear: LinearScore {
                 accuracy: 80.0,
                 words: 10,
+                has_pairs: false,
                 bytes: 1000,
             },
         };

@@ -1,6 +1,7 @@
-//! Multinomial logistic regression on a bag of words and of pairs of neighbouring words.
+//! Multinomial logistic regression on a bag of words, or of words and pairs of neighbouring words:
+//! whichever is better on a tenth of the training texts that is set aside for that.
 //!
-//! A text is the set of these, each worth its inverse document frequency over the square root
+//! A text is the set of its features, each worth its inverse document frequency over the square root
 //! of their number. Trained with AdaGrad (Duchi et al. 2011); the weights that it answers with are
 //! int8, one scale a class.
 
@@ -12,6 +13,8 @@ use crate::numbers::{ratio, real, share, single};
 use crate::random::{Purpose, permutation, stream};
 use crate::text::vocabulary::{Normalization, VocabularyError, for_each_word};
 
+/// Which texts the features are chosen on.
+const SPLIT_SEED: u64 = 0;
 /// Begins the words of a second text; no word has it.
 const SECOND: &str = "\t";
 /// A word that fewer texts have is left out.
@@ -30,9 +33,18 @@ const EPSILON: f32 = 1e-6;
 /// Bytes of a class besides its weights: its scale and its bias.
 const CLASS_BYTES: usize = 8;
 
+/// What of a text is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Features {
+    Words,
+    /// Words, and pairs of neighbouring ones.
+    Pairs,
+}
+
 /// A trained model.
 pub(super) struct Linear {
-    /// Numbers of the words.
+    features: Features,
+    /// Numbers of the words and pairs.
     words: HashMap<String, usize>,
     classes: usize,
     /// `[words, classes]`: the int8 weights, scaled.
@@ -40,10 +52,11 @@ pub(super) struct Linear {
     biases: Vec<f32>,
 }
 
-/// The words of a text and its pairs of neighbouring words; those of a second text are others.
+/// The features of a text; those of a second text are others.
 fn words_of(
     example: &Example,
     normalization: Normalization,
+    features: Features,
     mut visit: impl FnMut(&str),
 ) -> Result<(), VocabularyError> {
     let texts = [("", Some(&example.text)), (SECOND, example.pair.as_ref())];
@@ -53,7 +66,7 @@ fn words_of(
         for_each_word(text, normalization, |word| {
             let word = format!("{mark}{word}");
             visit(&word);
-            if !before.is_empty() {
+            if features == Features::Pairs && !before.is_empty() {
                 visit(&format!("{before} {word}"));
             }
             before = word;
@@ -63,10 +76,30 @@ fn words_of(
 }
 
 impl Linear {
-    /// Trains one on all of `train`.
-    pub(super) fn train(
+    /// Trains one on all of `train`, with the features that suit it.
+    pub(super) fn best(
         train: &Dataset,
         normalization: Normalization,
+    ) -> Result<Self, VocabularyError> {
+        let mut features = Features::Words;
+        if let Ok((most, rest)) = train.clone().split_dev(SPLIT_SEED) {
+            let accuracy = |features| {
+                let model = Self::train(&most, normalization, features)?;
+                model.accuracy(&rest, normalization)
+            };
+            // Words alone are smaller.
+            if accuracy(Features::Pairs)? > accuracy(Features::Words)? {
+                features = Features::Pairs;
+            }
+        }
+        Self::train(train, normalization, features)
+    }
+
+    /// Trains one on all of `train`.
+    fn train(
+        train: &Dataset,
+        normalization: Normalization,
+        features: Features,
     ) -> Result<Self, VocabularyError> {
         let classes = train.labels.len();
         // Numbers in the order of the texts: the same in every process.
@@ -75,7 +108,7 @@ impl Linear {
         let mut texts: Vec<Vec<usize>> = Vec::with_capacity(train.examples.len());
         for example in &train.examples {
             let mut words = Vec::new();
-            words_of(example, normalization, |word| {
+            words_of(example, normalization, features, |word| {
                 let number = numbers.get(word).copied().unwrap_or_else(|| {
                     texts_with.push(0);
                     numbers.insert(word.to_owned(), numbers.len());
@@ -123,6 +156,7 @@ impl Linear {
             }
         }
         let mut model = Self {
+            features,
             words: numbers,
             classes,
             weights: fit.weights,
@@ -149,6 +183,11 @@ impl Linear {
             let column = self.weights.iter_mut().skip(class).step_by(self.classes);
             column.for_each(|weight| *weight = (*weight / scale).round() * scale);
         }
+    }
+
+    /// Whether it looks at pairs of words too.
+    pub(super) fn has_pairs(&self) -> bool {
+        self.features == Features::Pairs
     }
 
     /// Words and pairs that it knows.
@@ -183,7 +222,7 @@ impl Linear {
         normalization: Normalization,
     ) -> Result<usize, VocabularyError> {
         let mut known = Vec::new();
-        words_of(example, normalization, |word| {
+        words_of(example, normalization, self.features, |word| {
             known.extend(self.words.get(word));
         })?;
         known.sort_unstable();
@@ -326,7 +365,7 @@ mod tests {
             Some(&train.labels),
         );
         let usual = Normalization::default();
-        let model = Linear::train(&train, usual).unwrap();
+        let model = Linear::train(&train, usual, Features::Pairs).unwrap();
         // Without `please` and pairs, which one text has.
         assert_eq!(model.words(), 4);
         let words = "lamp on radio off".len() + 1;
@@ -337,6 +376,31 @@ mod tests {
     }
 
     #[test]
+    fn pairs_are_looked_at_where_they_tell_more() {
+        let words = ["a", "b", "c", "d"];
+        let rows = |label: fn(usize, usize) -> &'static str| -> Vec<(String, &'static str)> {
+            let pairs = (0..120).map(|row| (row % 4, row / 4 % 4, row));
+            pairs
+                .filter(|(one, other, _)| one != other)
+                .map(|(one, other, row)| {
+                    let text = format!("{} {} x{}", words[one], words[other], row / 8);
+                    (text, label(one, other))
+                })
+                .collect()
+        };
+        let best = |rows: &[(String, &str)]| {
+            let rows: Vec<(&str, &str)> = rows.iter().map(|(text, it)| (&**text, *it)).collect();
+            Linear::best(&set(&rows, None), Normalization::default()).unwrap()
+        };
+        let order = best(&rows(|one, other| if one < other { "up" } else { "down" }));
+        assert!(order.has_pairs());
+        let first = best(&rows(
+            |one, other| if one + other > 2 { "late" } else { "early" },
+        ));
+        assert!(!first.has_pairs());
+    }
+
+    #[test]
     fn words_of_a_second_text_are_others() {
         let example = Example {
             text: "a b".to_owned(),
@@ -344,9 +408,14 @@ mod tests {
             label: 0,
         };
         let mut words = Vec::new();
-        words_of(&example, Normalization::default(), |word| {
-            words.push(word.to_owned());
-        })
+        words_of(
+            &example,
+            Normalization::default(),
+            Features::Pairs,
+            |word| {
+                words.push(word.to_owned());
+            },
+        )
         .unwrap();
         assert_eq!(words, ["a", "b", "a b", "\ta"]);
     }

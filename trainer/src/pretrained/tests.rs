@@ -352,7 +352,7 @@ type Case = (&'static str, fn(&Path, &mut Tiny), &'static str);
 /// One thing wrong, and the message.
 #[test]
 fn what_cannot_be_used_is_named() {
-    let cases: [Case; 17] = [
+    let cases: [Case; 18] = [
         (
             "no tensor",
             no_tensor,

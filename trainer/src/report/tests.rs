@@ -77,6 +77,7 @@ fn outcome(file: &[u8], dense: &[u8]) -> Outcome {
                 linear: LinearScore {
                     accuracy: 90.1,
                     words: 812,
+                    has_pairs: true,
                     bytes: 9_500,
                 },
             },
