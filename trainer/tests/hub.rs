@@ -356,13 +356,15 @@ fn what_was_damaged_is_not_used() {
         assert!(fs::read(story.cached(file)).unwrap() == whole);
     }
 
+    let other = "0".repeat(64);
+    let digest = format!("model.from_sha256='{other}'");
     let mut run = story.program("hf:tiny/bert");
     let run = Ran(run
-        .args(["--overwrite", "--set", "model.from_sha256='00'"])
+        .args(["--overwrite", "--set", &digest])
         .output()
         .unwrap());
     assert!(!run.0.status.success());
     let error = run.error();
-    let expected = "`model.from_sha256` is 00, but hf:tiny/bert has ";
-    assert!(error.contains(expected), "{error}");
+    let expected = format!("`model.from_sha256` is {other}, but hf:tiny/bert has ");
+    assert!(error.contains(&expected), "{error}");
 }
