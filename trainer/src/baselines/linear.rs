@@ -152,7 +152,11 @@ impl Linear {
         for pass in 0..passes {
             let mut generator = stream(0, Purpose::Shuffling, pass as u64);
             for text in permutation(&mut generator, texts.len()) {
-                fit.learn(&texts[text], train.examples[text].label as usize);
+                let label = train.examples[text].label as usize;
+                // Of a label that is no class there is nothing to learn.
+                if label < classes {
+                    fit.learn(&texts[text], label);
+                }
             }
         }
         let mut model = Self {
@@ -399,6 +403,17 @@ mod tests {
             _ => "without",
         }));
         assert!(!presence.has_pairs());
+    }
+
+    #[test]
+    fn texts_of_labels_that_are_no_classes_are_not_learned() {
+        let known = ["off".to_owned(), "on".to_owned()];
+        let rows = [("lamp on", "on"), ("lamp off", "off"), ("lamp on", "dim")];
+        let train = set(&rows.repeat(10), Some(&known));
+        assert_eq!(train.unseen, ["dim"]);
+        let model = Linear::best(&train, Normalization::default()).unwrap();
+        let accuracy = model.accuracy(&train, Normalization::default()).unwrap();
+        assert!((accuracy - 200.0 / 3.0).abs() < 1e-9, "{accuracy}");
     }
 
     #[test]

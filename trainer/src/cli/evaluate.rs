@@ -64,7 +64,9 @@ struct Shown<'a> {
 impl Evaluate {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         if let Some(path) = &self.predictions {
-            predictions::check(path)?;
+            let mut read = vec![self.model.as_path(), &self.data];
+            read.extend(self.train.as_deref());
+            predictions::check(path, &read)?;
         }
         let path = &self.model;
         let bytes = read_model(path)?;

@@ -23,8 +23,9 @@ struct Prediction<'a> {
     truncated: bool,
 }
 
-/// Fails before anything is computed where the name does not tell the format.
-pub(super) fn check(path: &Path) -> anyhow::Result<()> {
+/// Fails before anything is computed where the name does not tell the format, or is that of a file
+/// that is `read`.
+pub(super) fn check(path: &Path, read: &[&Path]) -> anyhow::Result<()> {
     if is_compressed(path) || Format::of_path(path).is_none() {
         let message = format!(
             "--predictions {}: expected a name that ends in .tsv, .csv or .jsonl",
@@ -35,6 +36,12 @@ pub(super) fn check(path: &Path) -> anyhow::Result<()> {
     anyhow::ensure!(
         !path.is_dir(),
         "{}: is a folder, expected a file",
+        path.display()
+    );
+    let same = |other: &&Path| path.canonicalize().ok() == other.canonicalize().ok();
+    anyhow::ensure!(
+        !path.exists() || !read.iter().any(same),
+        "{}: is read by this command, so nothing is written there",
         path.display()
     );
     Ok(())
@@ -186,8 +193,10 @@ mod tests {
             ("it.jsonl", "a\tb, \"c\"\nd"),
         ] {
             let path = folder.path().join(name);
-            check(&path).unwrap();
+            check(&path, &[]).unwrap();
             write(&path, &dataset, &answers).unwrap();
+            check(&path, &[&path]).unwrap_err();
+            check(&path, &[folder.path()]).unwrap();
             let bytes = std::fs::read(&path).unwrap();
             let again = read(Format::of_path(&path).unwrap(), &bytes, Some(&known));
             assert_eq!(again.examples[0].text, text, "{name}");
@@ -197,7 +206,7 @@ mod tests {
             assert_eq!(written.matches("true").count(), 1, "{written}");
         }
         for name in ["it.txt", "it.tsv.gz", "it"] {
-            check(name.as_ref()).unwrap_err();
+            check(name.as_ref(), &[]).unwrap_err();
         }
     }
 }
