@@ -39,7 +39,6 @@ pub mod smart_home;
 mod split;
 
 pub use columns::{Columns, ResolvedColumns, UnusedColumn};
-pub(crate) use error::Quoted;
 pub use error::{DataError, Problem};
 
 use error::Located;
@@ -166,7 +165,7 @@ pub fn read_from(
     let located = |problem| Located::file(problem).at(path);
     let format = options.format.or_else(|| Format::of_path(path));
     let format = format.ok_or_else(|| located(Problem::UnknownFormat))?;
-    let compressed = path
+    let is_named_packed = path
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
 
@@ -175,7 +174,7 @@ pub fn read_from(
     let limit = LARGEST_FILE + 1;
     let outcome = file.take(limit).read_to_end(&mut bytes);
     outcome.map_err(|error| located(Problem::Read(error)))?;
-    if compressed {
+    if is_named_packed || content::is_packed(&bytes) {
         bytes = content::unpacked(&bytes, limit).map_err(|error| located(Problem::Gzip(error)))?;
     }
     if bytes.len() as u64 > LARGEST_FILE {
@@ -197,7 +196,7 @@ pub fn parse(
 ) -> Result<Dataset, DataError> {
     let file_problem = |problem| Located::file(problem).at(path);
     content::check(bytes).map_err(file_problem)?;
-    let content = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let content = content::without_marks(bytes);
     let mut labels = known_labels.map_or_else(Labels::collecting, Labels::known);
     let mut examples = Vec::new();
     let mut skipped = 0;

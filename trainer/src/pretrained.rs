@@ -13,12 +13,14 @@
 
 mod config;
 mod error;
+mod file;
 mod hub;
 mod names;
 mod other;
 mod sentences;
 mod settings;
 mod tensors;
+mod tokenizer;
 mod vocabulary;
 
 use std::path::PathBuf;
@@ -36,6 +38,7 @@ use crate::recipe::{ModelRecipe, PoolingKind, Recipe};
 use crate::text::vocabulary::{Normalization, Vocabulary, VocabularyError};
 use config::{CONFIG, Config};
 use error::Problem;
+use file::is_there;
 use hub::{Fetched, Name};
 use names::{LayerNames, POSITIONS, PREFIXES, TOKENS};
 use other::recognised;
@@ -87,8 +90,8 @@ impl Pretrained {
         }
         let config_path = folder.join(CONFIG);
         if let (false, Some(what)) = (
-            config_path.exists(),
-            recognised(|it| folder.join(it).exists()),
+            is_there(&config_path),
+            recognised(|it| is_there(&folder.join(it))),
         ) {
             return Err(Problem::Unsupported(format!("has no {CONFIG}; it is {what}")).at(folder));
         }

@@ -24,6 +24,7 @@ mod training;
 mod vocabulary_size;
 mod words;
 
+use crate::input_file;
 use crate::recipe::target::Target;
 
 pub use blocks::Blocks;
@@ -212,7 +213,7 @@ fn bundled_names(error: &std::io::Error) -> String {
 }
 
 fn read_text(path: &Path) -> Result<String, RecipeError> {
-    std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
+    input_file::read_text(path, input_file::RECIPE).map_err(|source| RecipeError::Read {
         path: path.display().to_string(),
         source,
     })

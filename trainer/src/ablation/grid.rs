@@ -6,6 +6,7 @@ use serde::Deserialize;
 use toml::Table;
 
 use super::peer::Peer;
+use crate::input_file;
 use crate::recipe::keys::flat;
 use crate::recipe::{KeyError, MethodKind, Recipe, RecipeError};
 
@@ -125,7 +126,8 @@ impl Grid {
             path: path.display().to_string(),
             problem,
         };
-        let text = std::fs::read_to_string(path).map_err(|error| at(error.into()))?;
+        let text =
+            input_file::read_text(path, input_file::RECIPE).map_err(|error| at(error.into()))?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::parse(&text, &name, folder).map_err(at)

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Dataset;
 use crate::numbers::{percent, share};
+use crate::quoted::Quoted;
 
 /// Always the class that is most frequent in the training set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,10 +35,10 @@ impl Majority {
 /// For people.
 impl fmt::Display for Majority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (label, share) = (&self.label, percent(self.accuracy));
+        let (label, share) = (Quoted(&self.label), percent(self.accuracy));
         write!(
             f,
-            "without a model: always answering {label:?}, the most frequent class, gives {share}"
+            "without a model: always answering {label}, the most frequent class, gives {share}"
         )
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::terminal::harmless;
 use crate::data::{self, Columns, Dataset, Format, ReadOptions};
+use crate::input_file;
 use crate::run::data::Data;
 
 /// A combination of options that makes no sense: exit status 2.
@@ -138,7 +139,7 @@ impl DataOptions {
 
 /// The bytes of a model file.
 pub(super) fn read_model(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| path.display().to_string())
+    input_file::read(path, input_file::MODEL).with_context(|| path.display().to_string())
 }
 
 /// One JSON object on standard output.

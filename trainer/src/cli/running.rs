@@ -82,8 +82,13 @@ impl RunOptions {
             End::Stopped => {
                 drop(progress);
                 say!(
-                    "stopped; the run is saved in {}; to resume it, run the same command with --resume",
-                    files.checkpoint_in_progress().display()
+                    "stopped; the run is saved in {}; to resume it, run the same command with --resume{}",
+                    files.checkpoint_in_progress().display(),
+                    if self.overwrite {
+                        " in place of --overwrite"
+                    } else {
+                        ""
+                    }
                 );
                 Ok(Trained::Stopped(stop.status()))
             }

@@ -1,6 +1,7 @@
 //! Which columns hold the text and the label.
 
 use super::error::Problem;
+use crate::quoted::Quoted;
 
 /// Names for the text of a single-text file, the first match wins.
 const TEXT: [&str; 3] = ["text", "sentence", "utterance"];
@@ -150,7 +151,7 @@ fn named(name: &str, present: &[String]) -> Result<String, Problem> {
     if present.iter().any(|column| column == name) {
         return Ok(name.to_owned());
     }
-    Err(missing(&format!("{name:?}"), present))
+    Err(missing(&Quoted(name).to_string(), present))
 }
 
 fn usual(name: &str, present: &[String]) -> Option<String> {

@@ -21,6 +21,19 @@ pub(super) fn unpacked(mut packed: &[u8], limit: u64) -> std::io::Result<Vec<u8>
     }
 }
 
+/// Whether these are the bytes of a gzip file, whatever its name is.
+pub(super) fn is_packed(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\x1f\x8b")
+}
+
+/// The bytes behind byte order marks; files that were put together may have several.
+pub(super) fn without_marks(mut bytes: &[u8]) -> &[u8] {
+    while let Some(rest) = bytes.strip_prefix(b"\xef\xbb\xbf") {
+        bytes = rest;
+    }
+    bytes
+}
+
 /// Rejects a file whose first bytes show that it is not text in UTF-8.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Problem> {
     let mut known = OTHER_CONTENT.iter();
@@ -32,12 +45,15 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Problem> {
 
 /// Beginnings of files that are not text in UTF-8: what they are, and what would do. An error
 /// that names them helps more than one about a byte or a column.
-const OTHER_CONTENT: [(&[u8], &str, &str); 6] = [
+const OTHER_CONTENT: [(&[u8], &str, &str); 8] = [
     (
         b"\x1f\x8b",
-        "this is a gzip file",
-        "a name that ends in .gz",
+        "this file is packed by gzip twice",
+        "one that is packed once",
     ),
+    // Begins as UTF-16 does.
+    (b"\xff\xfe\0\0", UTF_32, CONVERTED),
+    (b"\0\0\xfe\xff", UTF_32, CONVERTED),
     (b"\xff\xfe", UTF_16, CONVERTED),
     (b"\xfe\xff", UTF_16, CONVERTED),
     (
@@ -57,4 +73,5 @@ const OTHER_CONTENT: [(&[u8], &str, &str); 6] = [
     ),
 ];
 const UTF_16: &str = "this file is in UTF-16";
-const CONVERTED: &str = "UTF-8; `iconv -f UTF-16 -t UTF-8` converts it";
+const UTF_32: &str = "this file is in UTF-32";
+const CONVERTED: &str = "UTF-8, into which `iconv` converts it";

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::quoted::Quoted;
+
 /// A data file that cannot be used: which file, which line, what is wrong.
 ///
 /// `Display` is one line, ready for a user: `train.tsv, line 3: expected …`.
@@ -31,7 +33,7 @@ pub enum Problem {
     #[error("cannot be read: {0}")]
     Read(io::Error),
     /// The file is not a whole gzip stream.
-    #[error("expected a complete gzip file, as the name ends in .gz: {0}")]
+    #[error("expected a complete gzip file, as its name or its beginning says: {0}")]
     Gzip(io::Error),
     /// The file's first bytes show that it is not text in UTF-8.
     #[error("{found}; expected {expected}")]
@@ -64,7 +66,10 @@ pub enum Problem {
         first: Option<String>,
     },
     /// A training set with a single label.
-    #[error("every row has the label {label:?}; a classifier needs at least 2 classes")]
+    #[error(
+        "every row has the label {}; a classifier needs at least 2 classes",
+        Quoted(label)
+    )]
     OneClass {
         /// The only label.
         label: String,
@@ -91,14 +96,18 @@ pub enum Problem {
         present: Vec<String>,
     },
     /// A column that is to be read is in the header twice.
-    #[error("the column {name:?} occurs twice in the header; expected every name once")]
+    #[error(
+        "the column {} occurs twice in the header; expected every name once",
+        Quoted(name)
+    )]
     DuplicateColumn {
         /// Its name.
         name: String,
     },
     /// One column is to be read as two things.
     #[error(
-        "the column {name:?} is asked for twice; text, second text and label are different columns"
+        "the column {} is asked for twice; text, second text and label are different columns",
+        Quoted(name)
     )]
     SameColumn {
         /// Its name.
@@ -183,7 +192,7 @@ pub enum Problem {
         found: &'static str,
     },
     /// An object without one of its keys.
-    #[error("no key {key:?}; the keys are {}", Listed(present))]
+    #[error("no key {}; the keys are {}", Quoted(key), Listed(present))]
     MissingKey {
         /// The key.
         key: String,
@@ -191,7 +200,7 @@ pub enum Problem {
         present: Vec<String>,
     },
     /// A value of the wrong type.
-    #[error("expected {expected} for {key:?}, found {found}")]
+    #[error("expected {expected} for {}, found {found}", Quoted(key))]
     WrongType {
         /// The key.
         key: String,
@@ -284,30 +293,6 @@ impl Display for OfSkipped<'_> {
             )?,
         }
         self.1.map_or(Ok(()), |message| write!(f, ": {message}"))
-    }
-}
-
-/// Somebody's text in quotes, and the tail of a long one as an ellipsis. Line ends in it do not break
-/// the message.
-pub(crate) struct Quoted<'a>(pub(crate) &'a str);
-
-impl Quoted<'_> {
-    /// Characters.
-    const LONGEST: usize = 100;
-}
-
-impl Display for Quoted<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
-        for character in self.0.chars().take(Self::LONGEST) {
-            match character {
-                '"' | '\\' => write!(f, "\\{character}")?,
-                it if it.is_control() => write!(f, "{}", it.escape_debug())?,
-                it => write!(f, "{it}")?,
-            }
-        }
-        let is_long = self.0.chars().nth(Self::LONGEST).is_some();
-        f.write_str(if is_long { "…\"" } else { "\"" })
     }
 }
 

@@ -1,18 +1,12 @@
 //! Files with one JSON object per line.
 
-use core::fmt;
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::error::{Located, Problem};
 use super::{Columns, ResolvedColumns, Row, Rows};
-
-/// An object's keys and values as they are written, in their order: whatever is in it, it takes
-/// little more memory than its line.
-struct Object<'l>(Vec<(Cow<'l, str>, &'l RawValue)>);
+use crate::json::{Object, kind};
 
 /// Reads a file, a line at a time. The keys of all its objects together are the columns to choose
 /// from, so one odd line does not decide what the file holds.
@@ -31,10 +25,10 @@ pub(super) fn read(
         is_empty = false;
         match object(content) {
             Ok(object) => {
-                for (name, _) in object.0 {
-                    if !met.contains(&*name) {
-                        met.insert(name.clone().into_owned());
-                        names.push(name.into_owned());
+                for (name, _) in object.iter() {
+                    if !met.contains(name) {
+                        met.insert(name.to_owned());
+                        names.push(name.to_owned());
                     }
                 }
             }
@@ -57,13 +51,13 @@ pub(super) fn read(
     columns.begin_unused(names);
     for (line, content) in filled {
         let row = object(content).and_then(|object| {
-            for (name, value) in &object.0 {
-                let place = places.get(&**name).filter(|_| value.get().starts_with('"'));
+            for (name, value) in object.iter() {
+                let place = places.get(name).filter(|_| value.get().starts_with('"'));
                 if let Some(&place) = place {
                     columns.note_unused(place, value.get());
                 }
             }
-            row(line, &object, &columns)
+            row(line, content, &object, &columns)
         });
         rows(row.map_err(|problem| Located::line(line, problem)))?;
     }
@@ -77,100 +71,63 @@ fn object(content: &[u8]) -> Result<Object<'_>, Problem> {
     })?;
     if !content.trim_start().starts_with('{') {
         // Whether it is JSON at all comes first.
-        let value: &RawValue = serde_json::from_str(content).map_err(|error| not_json(&error))?;
+        let value: &RawValue =
+            serde_json::from_str(content).map_err(|error| not_json(&error, 0))?;
         let found = kind(value);
         return Err(Problem::NotAnObject { found });
     }
-    let mut parser = serde_json::Deserializer::from_str(content);
-    let object = parser.deserialize_map(Keys);
-    let object = object.and_then(|object| parser.end().map(|()| object));
-    object.map_err(|error| not_json(&error))
+    Object::parse(content).map_err(|error| not_json(&error, 0))
 }
 
-fn not_json(error: &serde_json::Error) -> Problem {
+/// What is wrong with the JSON that begins behind `offset` bytes of a line.
+fn not_json(error: &serde_json::Error, offset: usize) -> Problem {
     let message = error.to_string();
     // Its line is always 1 here; the true one is added later.
     let message = message
         .rsplit_once(" at line ")
         .map_or(message.as_str(), |(text, _)| text);
     Problem::Json {
-        column: error.column(),
+        column: offset + error.column(),
         message: message.to_owned(),
     }
 }
 
-/// Collects the keys and values of an object.
-struct Keys;
-
-impl<'l> Visitor<'l> for Keys {
-    type Value = Object<'l>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'l>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut pairs: Vec<(Cow<'l, str>, &'l RawValue)> = Vec::new();
-        while let Some(Key(key)) = map.next_key()? {
-            pairs.push((key, map.next_value()?));
-        }
-        let mut keys: Vec<&str> = pairs.iter().map(|(key, _)| &**key).collect();
-        keys.sort_unstable();
-        match keys.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(twice) => Err(A::Error::custom(format_args!(
-                "the key {:?} occurs twice",
-                twice[0]
-            ))),
-            None => Ok(Object(pairs)),
-        }
-    }
-}
-
-/// A key, which is borrowed from the line where it has no escapes.
-#[derive(serde::Deserialize)]
-#[serde(transparent)]
-struct Key<'l>(#[serde(borrow)] Cow<'l, str>);
-
-impl Object<'_> {
-    fn get(&self, wanted: &str) -> Option<&RawValue> {
-        let mut pairs = self.0.iter();
-        pairs
-            .find(|(key, _)| key == wanted)
-            .map(|(_, value)| *value)
-    }
-}
-
-fn row(line: usize, object: &Object<'_>, columns: &ResolvedColumns) -> Result<Row, Problem> {
+fn row(
+    line: usize,
+    content: &[u8],
+    object: &Object<'_>,
+    columns: &ResolvedColumns,
+) -> Result<Row, Problem> {
     let value = |key: &str| {
         object.get(key).ok_or_else(|| Problem::MissingKey {
             key: key.to_owned(),
-            present: object
-                .0
-                .iter()
-                .map(|(key, _)| key.clone().into_owned())
-                .collect(),
+            present: object.iter().map(|(key, _)| key.to_owned()).collect(),
         })
     };
-    let text_of = |key: &str| text(key, value(key)?);
+    let text_of = |key: &str| text(key, value(key)?, content);
     Ok(Row {
         line,
         text: text_of(&columns.text)?,
         pair: columns.pair.as_deref().map(text_of).transpose()?,
-        label: label(&columns.label, value(&columns.label)?)?,
+        label: label(&columns.label, value(&columns.label)?, content)?,
     })
 }
 
-fn text(key: &str, value: &RawValue) -> Result<String, Problem> {
+/// The text of a value of this line.
+fn text(key: &str, value: &RawValue, line: &[u8]) -> Result<String, Problem> {
     if !value.get().starts_with('"') {
         return Err(wrong_type(key, "a string", value));
     }
-    serde_json::from_str(value.get()).map_err(|error| not_json(&error))
+    serde_json::from_str(value.get()).map_err(|error| {
+        let begin = value.get().as_ptr().addr() - line.as_ptr().addr();
+        not_json(&error, begin)
+    })
 }
 
 /// Numbers and booleans are names of classes too.
-fn label(key: &str, value: &RawValue) -> Result<String, Problem> {
+fn label(key: &str, value: &RawValue, line: &[u8]) -> Result<String, Problem> {
     match kind(value) {
-        "a string" => text(key, value),
+        "a string" => text(key, value, line),
         "a number" | "a boolean" => Ok(value.get().to_owned()),
         _ => Err(wrong_type(key, "a string, a number or a boolean", value)),
     }
@@ -181,17 +138,5 @@ fn wrong_type(key: &str, expected: &'static str, value: &RawValue) -> Problem {
         key: key.to_owned(),
         expected,
         found: kind(value),
-    }
-}
-
-/// By its first character: it is known to be JSON.
-fn kind(value: &RawValue) -> &'static str {
-    match value.get().as_bytes().first() {
-        Some(b'n') => "null",
-        Some(b't' | b'f') => "a boolean",
-        Some(b'"') => "a string",
-        Some(b'[') => "an array",
-        Some(b'{') => "an object",
-        _ => "a number",
     }
 }

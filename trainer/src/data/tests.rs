@@ -108,6 +108,7 @@ fn byte_order_mark_crlf_blank_lines_and_a_missing_last_line_end() {
             "\u{feff}text\tlabel\r\na\tx\r\n\r\nb\ty\r\n\r\n\n",
         ),
         (Format::Tsv, "text\tlabel\na\tx\nb\ty"),
+        (Format::Csv, "\u{feff}\u{feff}text,label\na,x\nb,y"),
         (
             Format::Csv,
             "\u{feff}text,label\r\na,x\r\n\r\nb,y\r\n\r\n\n",
@@ -195,11 +196,15 @@ fn files_of_other_kinds_are_named() {
     for (bytes, expected) in [
         (
             &b"\x1f\x8b\x08\x00"[..],
-            "this is a gzip file; expected a name that ends in .gz",
+            "this file is packed by gzip twice; expected one that is packed once",
         ),
         (
             b"\xff\xfet\x00e\x00",
-            "this file is in UTF-16; expected UTF-8; `iconv",
+            "this file is in UTF-16; expected UTF-8, into which `iconv",
+        ),
+        (
+            b"\xff\xfe\0\0t\0\0\0",
+            "this file is in UTF-32; expected UTF-8, into which `iconv",
         ),
         (
             b"version https://git-lfs.github.com/spec/v1\noid",
@@ -391,7 +396,7 @@ const TSV_SHA256: &str = "9ccf4668f0973bb2771963c73a3411ad94c36889e06501a414e7f7
 fn a_broken_gzip_file() {
     let folder = Folder::new();
     let packed = gzip(TSV.as_bytes());
-    let expected = "a.tsv.gz: expected a complete gzip file, as the name ends in .gz: ";
+    let expected = "a.tsv.gz: expected a complete gzip file, as its name or its beginning says: ";
     for length in [0, 5, 20, packed.len() - 9, packed.len() - 1] {
         // The rest is the decompressor's message.
         let outcome = folder.read("a.tsv.gz", &packed[..length], &ReadOptions::default());
@@ -401,8 +406,31 @@ fn a_broken_gzip_file() {
     let outcome = folder.read("a.tsv.gz", TSV.as_bytes(), &ReadOptions::default());
     assert_eq!(
         folder.message(outcome),
-        "a.tsv.gz: expected a complete gzip file, as the name ends in .gz: invalid gzip header"
+        "a.tsv.gz: expected a complete gzip file, as its name or its beginning says: invalid gzip header"
     );
+}
+
+/// Standard input has no name that could say it.
+#[test]
+fn a_gzip_file_is_known_by_its_beginning() {
+    let folder = Folder::new();
+    let packed = gzip(TSV.as_bytes());
+    let data = folder.read("a.tsv", &packed, &ReadOptions::default());
+    assert_eq!(shown(&data.unwrap()), ["lights on|on", "lights off|off"]);
+    let outcome = folder.read("a.tsv", &gzip(&packed), &ReadOptions::default());
+    assert_eq!(
+        folder.message(outcome),
+        "a.tsv: this file is packed by gzip twice; expected one that is packed once"
+    );
+}
+
+/// The place is that in the line, wherever the value begins.
+#[test]
+fn a_bad_escape_is_found_in_its_line() {
+    let line = r#"{"label": "on", "text": "ab\ud800"}"#;
+    let message = message(parsed(Format::JsonLines, line));
+    let place = line.find("d800").unwrap() + "d800".len() + 1;
+    assert!(message.contains(&format!("byte {place}:")), "{message}");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
-
-use super::error::{PretrainedError, Problem, read};
+use super::error::{PretrainedError, Problem};
+use super::file::{CONFIGURATION, optional, read_text, wrong};
+use crate::json::Object;
 use crate::recipe::ActivationKind;
 
 /// Families that have one network under several names.
@@ -38,12 +38,13 @@ pub(super) const CONFIG: &str = "config.json";
 
 impl Config {
     pub(super) fn read(path: &Path) -> Result<Self, PretrainedError> {
-        let parsed = read(path).and_then(|bytes| Self::parse(&bytes));
-        parsed.map_err(|problem: Problem| problem.at(path))
+        let text = read_text(path, CONFIGURATION);
+        let parsed = text.and_then(|text| Self::parse(&text));
+        parsed.map_err(|problem| problem.at(path))
     }
 
-    fn parse(json: &[u8]) -> Result<Self, Problem> {
-        let keys = Keys(serde_json::from_slice(json)?);
+    fn parse(json: &str) -> Result<Self, Problem> {
+        let keys = Keys(Object::parse(json)?);
         let family = family(&keys)?;
         keys.reject_what_has_no_place()?;
         let is_distilled = family == Family::DistilBert;
@@ -76,9 +77,9 @@ impl Config {
     }
 }
 
-fn family(keys: &Keys) -> Result<Family, Problem> {
+fn family(keys: &Keys<'_>) -> Result<Family, Problem> {
     const EXPECTED: &str = "\"bert\", \"distilbert\" or \"electra\"";
-    let why = match keys.0.get("model_type").and_then(Value::as_str) {
+    let why = match keys.text("model_type", EXPECTED)?.as_deref() {
         Some("bert") => return Ok(Family::Bert),
         Some("distilbert") => return Ok(Family::DistilBert),
         Some("electra") => return Ok(Family::Electra),
@@ -95,67 +96,60 @@ fn family(keys: &Keys) -> Result<Family, Problem> {
     Err(keys.wrong("model_type", &format!("{EXPECTED}{why}")))
 }
 
-struct Keys(Map<String, Value>);
+struct Keys<'t>(Object<'t>);
 
-impl Keys {
+impl Keys<'_> {
     fn wrong(&self, key: &str, expected: &str) -> Problem {
-        Problem::Key {
-            key: key.to_owned(),
-            found: self
-                .0
-                .get(key)
-                .map_or_else(|| "not there".to_owned(), Value::to_string),
-            expected: expected.to_owned(),
-        }
+        wrong(&self.0, key, expected)
+    }
+
+    fn text(&self, key: &str, expected: &str) -> Result<Option<String>, Problem> {
+        optional(&self.0, key, expected)
     }
 
     fn count(&self, key: &str) -> Result<usize, Problem> {
-        let count = self.0.get(key).and_then(Value::as_u64);
+        const EXPECTED: &str = "a number above 0";
+        let count: Option<usize> = optional(&self.0, key, EXPECTED)?;
         count
-            .and_then(|count| usize::try_from(count).ok())
             .filter(|&count| count > 0)
-            .ok_or_else(|| self.wrong(key, "a number above 0"))
+            .ok_or_else(|| self.wrong(key, EXPECTED))
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "ε needs no 53 bits")]
     fn epsilon(&self, key: &str) -> Result<f32, Problem> {
-        match self.0.get(key) {
-            // The default of these families.
-            None => Ok(1e-12),
-            Some(value) => value
-                .as_f64()
-                .filter(|epsilon| (0.0..=0.1).contains(epsilon))
-                .map(|epsilon| epsilon as f32)
-                .ok_or_else(|| self.wrong(key, "a number from 0 to 0.1")),
+        const EXPECTED: &str = "a number from 0 to 0.1";
+        // The default of these families.
+        let epsilon: f64 = optional(&self.0, key, EXPECTED)?.unwrap_or(1e-12);
+        match (0.0..=0.1).contains(&epsilon) {
+            true => Ok(epsilon as f32),
+            false => Err(self.wrong(key, EXPECTED)),
         }
     }
 
     fn activation(&self, key: &str) -> Result<ActivationKind, Problem> {
-        match self.0.get(key).map_or(Some("gelu"), Value::as_str) {
-            Some("relu") => Ok(ActivationKind::Relu),
+        const EXPECTED: &str = "\"relu\", \"gelu\" or a form of it, such as \"gelu_new\"";
+        match self.text(key, EXPECTED)?.as_deref().unwrap_or("gelu") {
+            "relu" => Ok(ActivationKind::Relu),
             // The runtime has the tanh form of all of these, which is within 0.0005 of
             // the exact one.
-            Some("gelu" | "gelu_python" | "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh") => {
+            "gelu" | "gelu_python" | "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => {
                 Ok(ActivationKind::Gelu)
             }
-            _ => Err(self.wrong(
-                key,
-                "\"relu\", \"gelu\" or a form of it, such as \"gelu_new\"",
-            )),
+            _ => Err(self.wrong(key, EXPECTED)),
         }
     }
 
     fn reject_what_has_no_place(&self) -> Result<(), Problem> {
-        let text = |key| self.0.get(key).map_or(Some("absolute"), Value::as_str);
-        if text("position_embedding_type") != Some("absolute") {
-            return Err(self.wrong(
-                "position_embedding_type",
-                "\"absolute\"; model files have no relative positions",
-            ));
+        const POSITIONS: &str = "position_embedding_type";
+        const ABSOLUTE: &str = "\"absolute\"; model files have no relative positions";
+        let positions = self.text(POSITIONS, ABSOLUTE)?;
+        if positions.is_some_and(|positions| positions != "absolute") {
+            return Err(self.wrong(POSITIONS, ABSOLUTE));
         }
         for key in ["is_decoder", "add_cross_attention"] {
-            if self.0.get(key).and_then(Value::as_bool) == Some(true) {
-                return Err(self.wrong(key, "false; model files have encoders"));
+            const NO: &str = "false; model files have encoders";
+            if optional(&self.0, key, NO)? == Some(true) {
+                return Err(self.wrong(key, NO));
             }
         }
         Ok(())

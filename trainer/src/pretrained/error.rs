@@ -1,12 +1,13 @@
 //! Why a pretrained checkpoint cannot be used.
 
+use core::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::text::vocabulary::VocabularyError;
 
 /// Why a pretrained checkpoint cannot be used: the file, and what is wrong with it.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {problem}", path.display())]
+#[error("{}: {}", path.display(), OneLine(problem))]
 pub struct PretrainedError {
     path: PathBuf,
     problem: Box<Problem>,
@@ -20,6 +21,8 @@ pub(super) enum Problem {
     LfsPointer,
     #[error("not JSON as expected: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("{found} bytes long, expected at most {most}")]
+    Long { found: u64, most: u64 },
     #[error("not a whole safetensors file: {0}")]
     Container(#[from] safetensors::SafeTensorError),
     #[error("no such folder, expected a checkpoint with config.json and model.safetensors")]
@@ -55,22 +58,12 @@ pub(super) enum Problem {
     Type { name: String, found: String },
     #[error("tensor `{0}` holds values that are not finite")]
     NotFinite(String),
+    #[error("tensor `{name}` holds {value:e}, expected values from -{most} to {most}")]
+    Large { name: String, value: f32, most: f32 },
     #[error("{0}")]
     Vocabulary(#[from] VocabularyError),
     #[error("tensors: {0}")]
     Tensor(#[from] candle_core::Error),
-}
-
-/// How a pointer of Git LFS begins.
-const POINTER: &[u8] = b"version https://git-lfs";
-
-/// The bytes of a checkpoint's file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let bytes = std::fs::read(path)?;
-    match bytes.starts_with(POINTER) {
-        true => Err(Problem::LfsPointer),
-        false => Ok(bytes),
-    }
 }
 
 /// A key of a file that is not as expected.
@@ -79,6 +72,21 @@ pub(super) fn key(key: &str, found: &str, expected: &str) -> Problem {
         key: key.to_owned(),
         found: found.to_owned(),
         expected: expected.to_owned(),
+    }
+}
+
+/// Names of tensors and values of keys may have line ends, which would look like another message.
+struct OneLine<'p>(&'p Problem);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.to_string().chars() {
+            match character {
+                '\n' | '\r' => write!(f, "{}", character.escape_default())?,
+                other => write!(f, "{other}")?,
+            }
+        }
+        Ok(())
     }
 }
 

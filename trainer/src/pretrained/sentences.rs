@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
-use super::error::{PretrainedError, Problem, read};
+use super::error::{PretrainedError, Problem};
+use super::file::{CONFIGURATION, optional, read_if_there};
+use crate::json::Object;
 use crate::recipe::{ModelRecipe, PoolingKind};
 
 /// How tokens are pooled.
@@ -24,36 +24,26 @@ pub(super) struct Sentences {
 
 impl Sentences {
     pub(super) fn read(folder: &Path) -> Result<Self, PretrainedError> {
-        let json = |file: &str| {
-            let path = folder.join(file);
-            if !path.exists() {
-                return Ok(Value::Null);
-            }
-            let value = read(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
-            value.map_err(|problem: Problem| problem.at(&path))
-        };
-        let (pooling, length) = (json(POOLING)?, json(LENGTH)?);
-        let is_on = |mode: &str| pooling.get(mode).and_then(Value::as_bool) == Some(true);
-        let on = pooling.as_object().into_iter().flatten();
-        let on = on.filter_map(|(mode, value)| {
-            let mode = mode.strip_prefix("pooling_mode_")?;
-            (value.as_bool() == Some(true)).then(|| mode.to_owned())
-        });
-        let own = match (
-            is_on("pooling_mode_cls_token"),
-            is_on("pooling_mode_mean_tokens"),
-        ) {
-            (true, false) => Some(PoolingKind::Cls),
-            (false, true) => Some(PoolingKind::Mean),
-            (true, true) | (false, false) => None,
-        };
-        let all: Vec<String> = on.collect();
-        let pooling = own.filter(|_| all.len() == 1);
-        let longest = length.get("max_seq_length").and_then(Value::as_u64);
+        fn parsed<T>(
+            path: &Path,
+            parse: impl Fn(&str) -> Result<T, Problem>,
+        ) -> Result<T, PretrainedError> {
+            let text = read_if_there(path, CONFIGURATION);
+            text.and_then(|text| parse(&text))
+                .map_err(|problem| problem.at(path))
+        }
+        let (pooling, other_pooling) = parsed(&folder.join(POOLING), pooling)?;
+        let longest = parsed(&folder.join(LENGTH), |text| {
+            optional(
+                &Object::parse(text)?,
+                "max_seq_length",
+                "a number of tokens or null",
+            )
+        })?;
         Ok(Self {
             pooling,
-            other_pooling: (pooling.is_none() && !all.is_empty()).then(|| all.join(" and ")),
-            longest: longest.and_then(|longest| usize::try_from(longest).ok()),
+            other_pooling,
+            longest,
         })
     }
 
@@ -76,4 +66,24 @@ impl Sentences {
         }
         found
     }
+}
+
+/// How tokens are pooled, if it is a way that model files have, or what else it is.
+fn pooling(json: &str) -> Result<(Option<PoolingKind>, Option<String>), Problem> {
+    let object = Object::parse(json)?;
+    let mut on = Vec::new();
+    for (key, _) in object.iter() {
+        let Some(mode) = key.strip_prefix("pooling_mode_") else {
+            continue;
+        };
+        if optional(&object, key, "true or false")? == Some(true) {
+            on.push(mode);
+        }
+    }
+    Ok(match on.as_slice() {
+        [] => (None, None),
+        ["cls_token"] => (Some(PoolingKind::Cls), None),
+        ["mean_tokens"] => (Some(PoolingKind::Mean), None),
+        others => (None, Some(others.join(" and "))),
+    })
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
-use super::error::{PretrainedError, Problem, key, read};
+use super::error::{PretrainedError, Problem, key};
+use super::file::{CONFIGURATION, optional, read_if_there};
+use crate::json::Object;
 use crate::recipe::Splitting;
 use crate::text::vocabulary::Normalization;
 
@@ -21,16 +21,18 @@ pub(super) struct Settings {
 impl Settings {
     /// Of a folder without the file, nothing.
     pub(super) fn read(path: &Path) -> Result<Self, PretrainedError> {
-        let settings = match path.exists() {
-            true => read(path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)),
-            false => Ok(Value::Null),
-        };
-        let settings: Value = settings.map_err(|problem| problem.at(path))?;
-        let flag = |key: &str| settings.get(key).and_then(Value::as_bool);
+        let settings = read_if_there(path, CONFIGURATION);
+        let settings = settings.and_then(|settings| Self::parse(&settings));
+        settings.map_err(|problem| problem.at(path))
+    }
+
+    fn parse(json: &str) -> Result<Self, Problem> {
+        let settings = Object::parse(json)?;
+        let flag = |key| optional(&settings, key, "true, false or null");
         Ok(Self {
-            lowercase: flag("do_lower_case"),
-            strip_accents: flag("strip_accents"),
-            split_chinese: flag("tokenize_chinese_chars"),
+            lowercase: flag("do_lower_case")?,
+            strip_accents: flag("strip_accents")?,
+            split_chinese: flag("tokenize_chinese_chars")?,
         })
     }
 

@@ -1,21 +1,26 @@
 //! The weights of a checkpoint: one safetensors file or several with an index.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 use safetensors::tensor::TensorInfo;
 use safetensors::{Dtype, SafeTensors};
-use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::error::{PretrainedError, Problem, read};
+use super::error::{PretrainedError, Problem};
+use super::file::{CONFIGURATION, WEIGHTS, is_there, read, read_text, wrong};
 use super::other::recognised;
+use crate::json::Object;
+use crate::quoted::Quoted;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 /// What a checkpoint without safetensors usually has: Python objects.
 const PICKLED: &str = "pytorch_model.bin";
+
+/// The largest weight, that of half precision: no step of training starts from a larger one.
+const LARGEST: f32 = 65_504.0;
 
 /// Every tensor of a checkpoint.
 pub(super) struct Tensors {
@@ -32,14 +37,9 @@ struct File {
     tensors: HashMap<String, TensorInfo>,
 }
 
-#[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
-}
-
 impl Tensors {
     pub(super) fn read(folder: &Path) -> Result<Self, PretrainedError> {
-        let has = |file: &str| folder.join(file).exists();
+        let has = |file: &str| is_there(&folder.join(file));
         let file = file(has).map_err(|problem| problem.at(folder))?;
         let files = files(folder, file)?.into_iter().map(|name| {
             let path = folder.join(name);
@@ -110,7 +110,8 @@ impl Tensors {
 
 impl File {
     fn read(path: PathBuf) -> Result<Self, Problem> {
-        let bytes = read(&path)?;
+        let bytes = read(&path, WEIGHTS)?;
+        check_header(&bytes)?;
         // This checks that the file ends where the last tensor does.
         let (header, metadata) = SafeTensors::read_metadata(&bytes)?;
         let tensors = metadata.tensors().into_iter();
@@ -150,12 +151,39 @@ impl File {
                 });
             }
         };
-        if values.iter().all(|value| value.is_finite()) {
-            Ok(values)
-        } else {
-            Err(Problem::NotFinite(name.to_owned()))
+        let is_bad = |value: &&f32| !value.is_finite() || value.abs() > LARGEST;
+        match values.iter().find(is_bad) {
+            Some(value) if value.is_finite() => Err(Problem::Large {
+                name: name.to_owned(),
+                value: *value,
+                most: LARGEST,
+            }),
+            Some(_) => Err(Problem::NotFinite(name.to_owned())),
+            None => Ok(values),
         }
     }
+}
+
+/// Looks at the header before it is built, which takes many times its bytes.
+fn check_header(bytes: &[u8]) -> Result<(), Problem> {
+    // What is not whole is the library's to say.
+    let Some((length, rest)) = bytes.split_first_chunk() else {
+        return Ok(());
+    };
+    let length = u64::from_le_bytes(*length);
+    let header = usize::try_from(length).ok().and_then(|it| rest.get(..it));
+    let Some(header) = header else {
+        return Ok(());
+    };
+    if length > CONFIGURATION {
+        return Err(Problem::Unsupported(format!(
+            "has a header of {length} bytes, expected at most {CONFIGURATION}"
+        )));
+    }
+    // No tensor twice.
+    let header = core::str::from_utf8(header).map_err(std::io::Error::other)?;
+    Object::parse(header)?;
+    Ok(())
 }
 
 fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
@@ -192,8 +220,22 @@ pub(super) fn files(folder: &Path, file: &str) -> Result<Vec<String>, Pretrained
 
 /// The files that an index names, each once.
 fn shards(index: &Path) -> Result<Vec<String>, Problem> {
-    let index: Index = serde_json::from_slice(&read(index)?)?;
-    let names: BTreeSet<String> = index.weight_map.into_values().collect();
+    let text = read_text(index, CONFIGURATION)?;
+    let index = Object::parse(&text)?;
+    let map = index.get("weight_map").map_or("{}", |map| map.get());
+    let mut names = BTreeSet::new();
+    for (tensor, file) in Object::parse(map)?.iter() {
+        let file = serde_json::from_str::<String>(file.get());
+        names.insert(file.map_err(|_| Problem::Key {
+            key: format!("weight_map.{tensor}"),
+            found: "something else".to_owned(),
+            expected: "the name of a file beside it".to_owned(),
+        })?);
+    }
+    if names.is_empty() {
+        let expected = "the tensors, each with the name of its file";
+        return Err(wrong(&index, "weight_map", expected));
+    }
     // A name is a file next to the index, not a way out of the folder.
     match names
         .iter()
@@ -201,7 +243,7 @@ fn shards(index: &Path) -> Result<Vec<String>, Problem> {
     {
         Some(name) => Err(Problem::Key {
             key: "weight_map".to_owned(),
-            found: format!("{name:?}"),
+            found: Quoted(name).to_string(),
             expected: "names of files beside it".to_owned(),
         }),
         None => Ok(names.into_iter().collect()),

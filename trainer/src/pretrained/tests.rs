@@ -352,7 +352,44 @@ type Case = (&'static str, fn(&Path, &mut Tiny), &'static str);
 /// One thing wrong, and the message.
 #[test]
 fn what_cannot_be_used_is_named() {
-    let cases: [Case; 18] = [
+    let cases: [Case; 26] = [
+        (
+            "large",
+            large,
+            "tensor `bert.embeddings.LayerNorm.bias` holds 1e30, expected values from -65504 to \
+             65504",
+        ),
+        (
+            "long",
+            long,
+            "config.json: 4194305 bytes long, expected at most 4194304",
+        ),
+        (
+            "endless",
+            endless,
+            "config.json: not a file but a folder, device or pipe",
+        ),
+        (
+            "circle",
+            circle,
+            "tokenizer_config.json: Too many levels of symbolic links",
+        ),
+        (
+            "wrong type",
+            wrong_flag,
+            "tokenizer_config.json: `do_lower_case` is \"no\", expected true, false or null",
+        ),
+        (
+            "twice",
+            twice,
+            "config.json: not JSON as expected: the key \"hidden_size\" occurs twice",
+        ),
+        ("line end", line_end, "has `a\\nb: fine` and others"),
+        (
+            "header",
+            header,
+            "model.safetensors: has a header of 4194400 bytes, expected at most 4194304",
+        ),
         (
             "no tensor",
             no_tensor,
@@ -428,7 +465,7 @@ fn what_cannot_be_used_is_named() {
         (
             "added",
             added_word,
-            "tokenizer.json: `added_tokens` is smart home, expected special tokens only",
+            "tokenizer.json: `added_tokens` is \"smart home\", expected special tokens only",
         ),
         ("special", no_special, "vocab.txt: has no piece `[SEP]`"),
         (
@@ -562,6 +599,56 @@ fn infinite(folder: &Path, tiny: &mut Tiny) {
     let name = "embeddings.LayerNorm.bias";
     tiny.tensors.get_mut(name).unwrap().1[3] = f32::INFINITY;
     rewrite(folder, tiny, Dtype::F32, "");
+}
+
+fn large(folder: &Path, tiny: &mut Tiny) {
+    let name = "embeddings.LayerNorm.bias";
+    tiny.tensors.get_mut(name).unwrap().1[3] = 1e30;
+    rewrite(folder, tiny, Dtype::F32, "");
+}
+
+fn long(folder: &Path, _: &mut Tiny) {
+    fs::write(folder.join("config.json"), vec![b' '; (4 << 20) + 1]).unwrap();
+}
+
+/// Reading it would never end.
+fn endless(folder: &Path, _: &mut Tiny) {
+    link(folder, "config.json", "/dev/zero");
+}
+
+fn circle(folder: &Path, _: &mut Tiny) {
+    link(folder, "tokenizer_config.json", "tokenizer_config.json");
+}
+
+fn link(folder: &Path, name: &str, to: &str) {
+    let path = folder.join(name);
+    drop(fs::remove_file(&path));
+    std::os::unix::fs::symlink(to, path).unwrap();
+}
+
+fn wrong_flag(folder: &Path, _: &mut Tiny) {
+    let settings = r#"{"do_lower_case": "no"}"#;
+    fs::write(folder.join("tokenizer_config.json"), settings).unwrap();
+}
+
+fn twice(folder: &Path, _: &mut Tiny) {
+    let path = folder.join("config.json");
+    let config = fs::read_to_string(&path).unwrap();
+    fs::write(path, config.replacen('{', r#"{"hidden_size": 1,"#, 1)).unwrap();
+}
+
+/// What follows the line end must not look like a message of its own.
+fn line_end(folder: &Path, _: &mut Tiny) {
+    let header = r#"{"a\nb: fine": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}"#;
+    let length = (header.len() as u64).to_le_bytes();
+    let file = [&length, header.as_bytes()].concat();
+    fs::write(folder.join("model.safetensors"), file).unwrap();
+}
+
+fn header(folder: &Path, _: &mut Tiny) {
+    let length = (4_u64 << 20) + 96;
+    let file = [&length.to_le_bytes()[..], &vec![b' '; 5 << 20]].concat();
+    fs::write(folder.join("model.safetensors"), file).unwrap();
 }
 
 fn truncated(folder: &Path, _: &mut Tiny) {

@@ -7,18 +7,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use neuroprune_format::tensor::WORD_CHARACTERS;
-use serde_json::{Map, Value};
-use tokenizers::models::ModelWrapper;
+use tokenizers::Model as _;
 use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::{Model as _, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
-use super::error::{PretrainedError, Problem, key, read};
+use super::error::{PretrainedError, Problem};
+use super::file::{is_there, read_text};
 use super::settings::{SETTINGS, Settings};
-use crate::recipe::{Splitting, VocabularySize};
+use super::tokenizer;
+use crate::quoted::Quoted;
+use crate::recipe::VocabularySize;
 use crate::text::vocabulary::{
-    Normalization, PREFIX, SPECIAL, UNKNOWN, Vocabulary, VocabularyError, count_words, reachable,
-    word_piece,
+    Normalization, PREFIX, SPECIAL, Vocabulary, VocabularyError, count_words, reachable, word_piece,
 };
 
 const TOKENIZER: &str = "tokenizer.json";
@@ -52,12 +51,12 @@ pub struct Respelled {
 impl PretrainedVocabulary {
     /// Reads `tokenizer.json`, or `vocab.txt` with `tokenizer_config.json`.
     pub(super) fn read(folder: &Path) -> Result<Self, PretrainedError> {
-        let has = |file: &str| folder.join(file).exists();
+        let has = |file: &str| is_there(&folder.join(file));
         let files = files(has).map_err(|problem| problem.at(folder))?;
         if files.contains(&TOKENIZER) {
             let path = folder.join(TOKENIZER);
             let stated = Settings::read(&folder.join(SETTINGS))?;
-            read_tokenizer(&path)
+            tokenizer::read(&path)
                 .and_then(|(model, normalization)| {
                     stated.agree_with(normalization)?;
                     Self::new(&path, model, normalization)
@@ -85,7 +84,9 @@ impl PretrainedVocabulary {
         for (token, id) in sorted {
             if let Some(other) = tokens.insert(id, token.clone()) {
                 return Err(Problem::Unsupported(format!(
-                    "the pieces {other:?} and {token:?} have the same number, {id}"
+                    "the pieces {} and {} have the same number, {id}",
+                    Quoted(&other),
+                    Quoted(&token)
                 )));
             }
         }
@@ -238,129 +239,12 @@ fn spell(model: &WordPiece, word: &str) -> Result<Vec<String>, VocabularyError> 
     Ok(tokens.map(|token| token.value).collect())
 }
 
-/// `tokenizer.json`, as the `tokenizers` crate reads it.
-fn read_tokenizer(path: &Path) -> Result<(WordPiece, Normalization), Problem> {
-    let file: Map<String, Value> = serde_json::from_slice(&read(path)?)?;
-    check_kinds(&file)?;
-    // Nothing else of the file is built: model files have no place for it, and some of it could
-    // take any memory, or panic.
-    let parts = [
-        "version",
-        "added_tokens",
-        "normalizer",
-        "pre_tokenizer",
-        "model",
-    ];
-    let file = file
-        .into_iter()
-        .filter(|(part, _)| parts.contains(&part.as_str()));
-    let bytes = serde_json::to_vec(&file.collect::<Map<_, _>>())?;
-    let tokenizer = Tokenizer::from_bytes(bytes).map_err(VocabularyError::from)?;
-    let other = match tokenizer.get_model() {
-        ModelWrapper::WordPiece(model) => return checked(model.clone(), &tokenizer),
-        ModelWrapper::BPE(_) => "BPE",
-        ModelWrapper::Unigram(_) => "Unigram",
-        ModelWrapper::WordLevel(_) => "WordLevel",
-    };
-    Err(key(
-        "model.type",
-        other,
-        "WordPiece, which model files have",
-    ))
-}
-
-/// Looks at the kind of each part before one is built.
-fn check_kinds(file: &Map<String, Value>) -> Result<(), Problem> {
-    for (part, expected, why) in [
-        ("model", "WordPiece", ", which model files have"),
-        (
-            "normalizer",
-            "BertNormalizer",
-            " with clean_text, the one that model files have",
-        ),
-        (
-            "pre_tokenizer",
-            "BertPreTokenizer",
-            ", the one that model files have",
-        ),
-    ] {
-        let kind = file.get(part).and_then(|it| it.get("type"));
-        // Old files do not name the kind of the model.
-        if kind.and_then(Value::as_str) != Some(expected) && (part != "model" || kind.is_some()) {
-            let found = kind.map_or_else(|| "not there".to_owned(), Value::to_string);
-            return Err(key(
-                &format!("{part}.type"),
-                &found,
-                &format!("{expected}{why}"),
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// This model of a tokenizer, if nothing else in it differs from what model files have.
-fn checked(model: WordPiece, tokenizer: &Tokenizer) -> Result<(WordPiece, Normalization), Problem> {
-    for (name, found, expected) in [
-        (
-            "model.continuing_subword_prefix",
-            model.continuing_subword_prefix.clone(),
-            PREFIX.to_owned(),
-        ),
-        (
-            "model.unk_token",
-            model.unk_token.clone(),
-            UNKNOWN.to_owned(),
-        ),
-        (
-            "model.max_input_chars_per_word",
-            model.max_input_chars_per_word.to_string(),
-            WORD_CHARACTERS.to_string(),
-        ),
-    ] {
-        if found != expected {
-            return Err(key(name, &found, &expected));
-        }
-    }
-    let added = tokenizer.get_added_tokens_decoder();
-    if let Some(token) = added.values().find(|token| !token.special) {
-        return Err(key(
-            "added_tokens",
-            &token.content,
-            "special tokens only; a model file has no words that are matched before splitting",
-        ));
-    }
-    let normalization = match tokenizer.get_normalizer() {
-        Some(NormalizerWrapper::BertNormalizer(bert)) if bert.clean_text => Normalization {
-            lowercase: bert.lowercase,
-            strip_accents: bert.strip_accents.unwrap_or(bert.lowercase),
-            splitting: match bert.handle_chinese_chars {
-                true => Splitting::Chinese,
-                false => Splitting::Spaces,
-            },
-        },
-        _ => {
-            return Err(Problem::Unsupported(
-                "`normalizer` is not BertNormalizer with clean_text, the one that model files \
-                 have"
-                    .to_owned(),
-            ));
-        }
-    };
-    match tokenizer.get_pre_tokenizer() {
-        Some(PreTokenizerWrapper::BertPreTokenizer(_)) => Ok((model, normalization)),
-        _ => Err(Problem::Unsupported(
-            "`pre_tokenizer` is not BertPreTokenizer, the one that model files have".to_owned(),
-        )),
-    }
-}
-
 /// `vocab.txt`: one piece per line, its number that of the line from 0.
 fn read_pieces(path: &Path) -> Result<WordPiece, Problem> {
-    let text = String::from_utf8(read(path)?).map_err(std::io::Error::other)?;
+    let text = read_text(path, tokenizer::BYTES)?;
     // A blank line at the end is no piece.
-    let tokens = text
-        .trim_end()
-        .lines()
-        .map(|line| line.trim_end().to_owned());
+    let lines = text.trim_end().lines();
+    tokenizer::check_pieces(lines.clone().count())?;
+    let tokens = lines.map(|line| line.trim_end().to_owned());
     Ok(word_piece(tokens.zip(0..))?)
 }

@@ -6,6 +6,7 @@ use neuroprune_format::FormatError;
 use serde::{Deserialize, Serialize};
 
 use crate::baselines::Baselines;
+use crate::input_file::{self, MODEL, OUTCOME};
 use crate::model_file::inspection::Inspection;
 use crate::model_file::scoring::Scored;
 use crate::pruning::{DegreeSpread, MergedHead};
@@ -157,7 +158,7 @@ impl RunOutcome {
     /// # Errors
     /// When it cannot be read, or is something else.
     pub fn read(path: &Path) -> Result<Self, OutcomeError> {
-        serde_json::from_slice(&read(path)?).map_err(|source| OutcomeError::Decode {
+        serde_json::from_slice(&read(path, OUTCOME)?).map_err(|source| OutcomeError::Decode {
             path: path.to_owned(),
             source,
         })
@@ -180,11 +181,11 @@ impl Outcome {
     /// When one of the two models or `NAME.outcome.json` is missing, or not whole.
     pub fn read(files: &Files) -> Result<(Self, Vec<u8>), OutcomeError> {
         let run = RunOutcome::read(&files.outcome())?;
-        let sparse_file = read(&files.model)?;
+        let sparse_file = read(&files.model, MODEL)?;
         let outcome = Self {
             run,
             sparse: FileOutcome::new(&files.model, &sparse_file)?,
-            dense: FileOutcome::new(&files.dense(), &read(&files.dense())?)?,
+            dense: FileOutcome::new(&files.dense(), &read(&files.dense(), MODEL)?)?,
         };
         Ok((outcome, sparse_file))
     }
@@ -203,8 +204,8 @@ impl FileOutcome {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, OutcomeError> {
-    std::fs::read(path).map_err(|source| OutcomeError::Read {
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, OutcomeError> {
+    input_file::read(path, limit).map_err(|source| OutcomeError::Read {
         path: path.to_owned(),
         source,
     })

@@ -150,7 +150,7 @@ pub fn train(
     }
     let tokens = run.recipe.model.tokens;
     let examples = Examples::new(&data.train, &data.dev, &run.vocabulary, tokens)?;
-    let summary = Summary::new(data, &examples, &run.recipe.model, run.vocabulary.len());
+    let summary = Summary::new(data, &examples, &run.recipe.model, &run.vocabulary);
     let normalization = run.vocabulary.normalization();
     let baselines = Baselines::new(&data.train, data.measured().0, normalization);
     let baselines = baselines.map_err(TrainingError::from)?;

@@ -4,12 +4,13 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Dataset, Quoted, UnusedColumn};
+use crate::data::{Dataset, UnusedColumn};
 use crate::numbers::{counted, percent, share, thousands};
+use crate::quoted::Quoted;
 use crate::recipe::ModelRecipe;
 use crate::run::data::Data;
 use crate::run::warning::{self, LISTED, Warning};
-use crate::text::vocabulary::Normalization;
+use crate::text::vocabulary::{Normalization, Vocabulary};
 use crate::training::Examples;
 
 /// What the sets are.
@@ -56,7 +57,7 @@ impl Summary {
         data: &Data,
         examples: &Examples,
         model: &ModelRecipe,
-        pieces: usize,
+        vocabulary: &Vocabulary,
     ) -> Self {
         let train = &data.train;
         let mut sets = vec![("training", train), ("dev", &data.dev)];
@@ -89,6 +90,10 @@ impl Summary {
                 .filter_map(|(name, set)| Warning::of_unseen_labels(name, set)),
         );
         warnings.extend(warning::shared_texts(&sets));
+        let unknown = vocabulary.unknown();
+        for (name, set) in [("training", &examples.train), ("dev", &examples.dev)] {
+            warnings.extend(warning::unknown_tokens(name, set, unknown));
+        }
         warnings.extend(warning::same_texts(train, &examples.train));
         Self {
             classes: train.labels.len(),
@@ -107,7 +112,7 @@ impl Summary {
             at_the_limit: share(at_the_limit, lengths.len()),
             pooling: model.pooling.name().to_owned(),
             normalization: Normalization::of(model).to_string(),
-            pieces,
+            pieces: vocabulary.len(),
             warnings,
             sets: sets
                 .into_iter()

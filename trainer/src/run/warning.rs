@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use tokenizers::NormalizedString;
 
-use crate::data::{Dataset, Example, Quoted};
-use crate::numbers::counted;
+use crate::data::{Dataset, Example};
+use crate::numbers::{counted, percent, share};
+use crate::quoted::Quoted;
 use crate::text::batch::EncodedExample;
 
 /// Words of a field above which a column looks like a text.
@@ -16,6 +17,8 @@ const WORDS_OF_A_TEXT: usize = 3;
 const MOST_NUMBERED_CLASSES: usize = 12;
 /// Of a set, one text in this many may be in the training set without a word.
 const MOST_SHARED: usize = 10;
+/// Of the tokens of a set, one in this many may be unknown without a word.
+const MOST_UNKNOWN: usize = 10;
 /// Names that a warning lists.
 pub(super) const LISTED: usize = 5;
 
@@ -65,6 +68,13 @@ pub enum Warning {
         /// One of them.
         example: String,
     },
+    /// Words of a set that the vocabulary has no pieces for.
+    UnknownTokens {
+        /// `training` or `dev`.
+        set: String,
+        /// Share of the tokens, in per cent.
+        share: f64,
+    },
     /// Texts of different classes that are the same to the network.
     SameTexts {
         /// Training texts that an earlier one of another class looks like.
@@ -94,6 +104,7 @@ impl Warning {
             Self::MissingClasses { .. } => "missing-classes",
             Self::UnseenLabels { .. } => "unseen-labels",
             Self::SharedTexts { .. } => "shared-texts",
+            Self::UnknownTokens { .. } => "unknown-tokens",
             Self::SameTexts { .. } => "same-texts",
         }
     }
@@ -140,6 +151,12 @@ impl fmt::Display for Warning {
                  good",
                 counted(*texts, "text"),
                 Quoted(example)
+            ),
+            Self::UnknownTokens { set, share } => write!(
+                f,
+                "{} of the tokens of the {set} set are [UNK]: the vocabulary has no pieces for these \
+                 words, and the network does not see them",
+                percent(*share)
             ),
             Self::SameTexts { texts, example } => write!(
                 f,
@@ -249,6 +266,17 @@ pub(super) fn shared_texts(sets: &[(&str, &Dataset)]) -> Vec<Warning> {
     others.iter().filter_map(shared).collect()
 }
 
+/// A vocabulary of other texts, such as a checkpoint's, may lack a whole script.
+pub(super) fn unknown_tokens(name: &str, set: &[EncodedExample], unknown: u32) -> Option<Warning> {
+    let all = set.iter().map(|it| it.ids.len()).sum();
+    let ids = set.iter().flat_map(|it| &it.ids);
+    let unknown = ids.filter(|&&id| id == unknown).count();
+    (unknown * MOST_UNKNOWN > all).then(|| Warning::UnknownTokens {
+        set: name.to_owned(),
+        share: share(unknown, all),
+    })
+}
+
 pub(super) fn same_texts(set: &Dataset, encoded: &[EncodedExample]) -> Option<Warning> {
     let mut classes = HashMap::new();
     let mut different = Vec::new();
@@ -298,6 +326,25 @@ mod tests {
                 "near-equal-classes: the classes \"1\", \"1.0\" differ only in case, marks or form",
                 "near-equal-classes: the classes \"a\", \"A\" differ only in case, marks or form"
             ]
+        );
+    }
+
+    #[test]
+    fn a_script_that_the_vocabulary_lacks_is_named() {
+        let set = |unknown: usize| {
+            let example = |place| EncodedExample {
+                ids: vec![1, if place < unknown { 7 } else { 3 }, 2],
+                first: 3,
+                label: 0,
+            };
+            (0..10).map(example).collect::<Vec<_>>()
+        };
+        assert!(unknown_tokens("dev", &set(3), 7).is_none());
+        let warning = unknown_tokens("dev", &set(4), 7).unwrap().to_string();
+        assert!(
+            warning
+                .starts_with("unknown-tokens: 13.3\u{a0}% of the tokens of the dev set are [UNK]"),
+            "{warning}"
         );
     }
 

@@ -194,6 +194,11 @@ impl Vocabulary {
         self.len() == 0
     }
 
+    /// The id of words that cannot be split into pieces.
+    pub(crate) fn unknown(&self) -> u32 {
+        self.special.unknown.into()
+    }
+
     /// Pieces that begin a word, and the special tokens, ascending by bytes.
     #[must_use]
     pub fn initial(&self) -> &[String] {

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic_file;
 use crate::data::Dataset;
+use crate::input_file;
 use crate::network::parameter::Pruning;
 use crate::network::{Named, Network, Shape};
 use crate::pretrained::is_same_source;
@@ -125,7 +126,7 @@ pub fn save(run: &Run, path: &Path) -> Result<(), CheckpointError> {
 /// # Errors
 /// When there is none, or it is not whole.
 pub fn load(path: &Path) -> Result<Run, CheckpointError> {
-    let read = || decode(&std::fs::read(path)?);
+    let read = || decode(&input_file::read_regular(path)?);
     read().map_err(|problem| at(path, problem))
 }
 

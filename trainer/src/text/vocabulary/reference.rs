@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use neuroprune_format::tensor::WORD_CHARACTERS;
+use serde::Serialize;
 use tokenizers::TruncationParams;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::processors::template::TemplateProcessing;
@@ -54,14 +55,23 @@ impl Vocabulary {
 
 /// The `tokenizers` crate's model of these tokens and numbers.
 pub(crate) fn word_piece(
-    tokens: impl Iterator<Item = (String, usize)>,
+    tokens: impl Iterator<Item = (String, u32)>,
 ) -> Result<WordPiece, VocabularyError> {
-    let model = serde_json::json!({
-        "type": "WordPiece",
-        "unk_token": UNKNOWN,
-        "continuing_subword_prefix": PREFIX,
-        "max_input_chars_per_word": WORD_CHARACTERS,
-        "vocab": tokens.collect::<BTreeMap<String, usize>>(),
-    });
-    Ok(WordPiece::from_bytes(model.to_string())?)
+    #[derive(Serialize)]
+    struct Model {
+        r#type: &'static str,
+        unk_token: &'static str,
+        continuing_subword_prefix: &'static str,
+        max_input_chars_per_word: u16,
+        vocab: BTreeMap<String, u32>,
+    }
+    let model = Model {
+        r#type: "WordPiece",
+        unk_token: UNKNOWN,
+        continuing_subword_prefix: PREFIX,
+        max_input_chars_per_word: WORD_CHARACTERS,
+        vocab: tokens.collect(),
+    };
+    let model = serde_json::to_vec(&model).map_err(tokenizers::Error::from)?;
+    Ok(WordPiece::from_bytes(model)?)
 }
