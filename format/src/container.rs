@@ -48,6 +48,7 @@ impl Section {
             Self::Tensors => Some(6),
             Self::Weights => Some(7),
             Self::CharacterIndex => Some(8),
+            Self::PieceBlocks => Some(9),
             Self::Unknown(kind) => Some(kind),
         }
     }
@@ -62,6 +63,7 @@ impl Section {
             | Self::Limits
             | Self::Labels
             | Self::Vocabulary
+            | Self::PieceBlocks
             | Self::Characters
             | Self::Tensors
             | Self::Weights => true,
@@ -81,6 +83,7 @@ impl Section {
             6 => Self::Tensors,
             7 => Self::Weights,
             8 => Self::CharacterIndex,
+            9 => Self::PieceBlocks,
             other => Self::Unknown(other),
         }
     }

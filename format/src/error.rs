@@ -27,6 +27,8 @@ pub enum Section {
     Weights,
     /// Where characters are in the runs of their section.
     CharacterIndex,
+    /// Pieces of words the tokenizer knows, in blocks.
+    PieceBlocks,
     /// A section of a kind this version does not know.
     Unknown(u16),
 }
@@ -86,6 +88,8 @@ pub enum ErrorKind {
     RowSum,
     /// A stated maximum is not the maximum.
     Limit,
+    /// The section says what another one says.
+    Repeated,
 }
 
 /// Why bytes are not a model: what is wrong, in which section, and at which offset.
@@ -123,6 +127,7 @@ impl fmt::Display for Section {
             Self::Tensors => "tensors",
             Self::Weights => "weights",
             Self::CharacterIndex => "character index",
+            Self::PieceBlocks => "piece blocks",
             Self::Unknown(kind) => return write!(f, "section of kind {kind}"),
         })
     }
@@ -158,6 +163,7 @@ impl fmt::Display for ErrorKind {
             Self::Weight => "a weight is outside -127…127, or zero where none may stand",
             Self::RowSum => "the absolute weights of a row sum above 66052",
             Self::Limit => "a stated maximum is not the maximum",
+            Self::Repeated => "says what another section says",
         })
     }
 }

@@ -30,6 +30,7 @@ pub mod network;
 pub mod schema;
 pub mod strings;
 pub mod tensor;
+pub mod vocabulary;
 #[cfg(feature = "alloc")]
 pub mod writer;
 

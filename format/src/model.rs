@@ -7,8 +7,9 @@ use crate::container::Container;
 use crate::directory::Expected;
 use crate::manifest::TokenizerSettings;
 use crate::network::Network;
-use crate::strings::{StringTable, Vocabulary};
+use crate::strings::StringTable;
 use crate::tensor::Tensors;
+use crate::vocabulary::Vocabulary;
 use crate::{ErrorKind, FormatError, Limits, Manifest, Section};
 
 /// A checked `.neuro` file. Borrows the bytes; copies nothing.
@@ -73,10 +74,7 @@ impl<'a> Model<'a> {
             return reader.found(ErrorKind::Limit, 0);
         }
 
-        let vocabulary = find(Section::Vocabulary)?;
-        let mut reader = Reader::new(Section::Vocabulary, vocabulary, fault);
-        let vocabulary = Vocabulary::read(&mut reader)?;
-        reader.finish()?;
+        let vocabulary = read_vocabulary(&container, fault)?;
         let tokenizer = manifest.tokenizer;
         for id in [tokenizer.unknown, tokenizer.start, tokenizer.separator] {
             if usize::from(id) >= vocabulary.len() {
@@ -170,4 +168,19 @@ impl<'a> Model<'a> {
     pub fn network(&self) -> &Network<'a> {
         &self.network
     }
+}
+
+/// The pieces of a file: blocks of them, or the table of files of before.
+fn read_vocabulary<'a>(container: &Container<'a>, fault: &Fault) -> Option<Vocabulary<'a>> {
+    if let Some(blocks) = container.find_optional(Section::PieceBlocks) {
+        if container.find_optional(Section::Vocabulary).is_some() {
+            return fault.found(ErrorKind::Repeated, Section::PieceBlocks, 0);
+        }
+        return Vocabulary::read_blocks(&mut Reader::new(Section::PieceBlocks, blocks, fault));
+    }
+    let table = container.find(Section::Vocabulary, fault)?;
+    let mut reader = Reader::new(Section::Vocabulary, table, fault);
+    let vocabulary = Vocabulary::read_table(&mut reader)?;
+    reader.finish()?;
+    Some(vocabulary)
 }

@@ -76,7 +76,7 @@ impl<'a> StringTable<'a> {
 
     /// The bytes of string `index`; empty outside the table.
     #[inline]
-    fn bytes(&self, index: usize) -> &'a [u8] {
+    pub(crate) fn bytes(&self, index: usize) -> &'a [u8] {
         let (start, end) = self.range(index);
         self.text.as_bytes().get(start..end).unwrap_or(&[])
     }
@@ -104,6 +104,11 @@ impl<'a> StringTable<'a> {
         (0..self.count).map(move |index| table.get(index).unwrap_or(""))
     }
 
+    /// Bytes of an offset.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
     /// Byte offset of string `index` from the first.
     #[inline]
     fn offset(&self, index: usize) -> usize {
@@ -121,145 +126,4 @@ impl<'a> StringTable<'a> {
 pub(crate) fn valid_text(bytes: &[u8]) -> &str {
     let first = bytes.utf8_chunks().next();
     first.map_or("", |chunk| chunk.valid())
-}
-
-/// The tokenizer's vocabulary: pieces that begin a word, then pieces that
-/// continue one (stored without `##`). A token id is the position in that order.
-#[derive(Clone, Copy, Debug)]
-pub struct Vocabulary<'a> {
-    initial: usize,
-    pieces: StringTable<'a>,
-}
-
-impl<'a> Vocabulary<'a> {
-    pub(crate) fn read(reader: &mut Reader<'a, '_>) -> Option<Self> {
-        let initial_at = reader.position();
-        let initial = reader.index()?;
-        reader.reserved(4)?;
-        let pieces_at = reader.position();
-        let pieces = StringTable::read(reader)?;
-        if initial > pieces.len() {
-            return reader.found(ErrorKind::Index, initial_at);
-        }
-        // Both halves must ascend strictly by bytes for binary search to be exact.
-        let mut previous: &[u8] = &[];
-        for index in 0..pieces.len() {
-            let piece = pieces.bytes(index);
-            if index != initial && previous >= piece {
-                return reader.found(ErrorKind::Order, pieces_at + 8 + index * pieces.width);
-            }
-            previous = piece;
-        }
-        Some(Self { initial, pieces })
-    }
-
-    /// Number of pieces, which is the number of token ids.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.pieces.len()
-    }
-
-    /// Whether the vocabulary is empty.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
-    }
-
-    /// Number of pieces that begin a word; the others continue one.
-    #[must_use]
-    pub fn initial(&self) -> usize {
-        self.initial
-    }
-
-    /// Piece `id` without `##`, and whether it continues a word.
-    #[must_use]
-    pub fn piece(&self, id: usize) -> Option<(&'a str, bool)> {
-        Some((self.pieces.get(id)?, id >= self.initial))
-    }
-
-    /// The longest piece that `word` begins with: its token id and its length in
-    /// bytes. `continuing` chooses between the two halves.
-    ///
-    /// One binary search finds the last piece that is not after `word`, which mostly is the answer.
-    /// If not, the answer is no longer than what the two have in common: the pieces that begin with
-    /// that are one range of the sorted half, and each byte narrows it by two binary searches.
-    #[inline(never)]
-    #[must_use]
-    pub fn longest_match(&self, word: &str, continuing: bool) -> Option<(usize, usize)> {
-        let (mut low, end) = if continuing {
-            (self.initial, self.len())
-        } else {
-            (0, self.initial)
-        };
-        let word = word.as_bytes();
-        let last = self.first_after(low, end, word).checked_sub(1)?;
-        if last < low {
-            return None;
-        }
-        let piece = self.pieces.bytes(last);
-        let common = piece.iter().zip(word).take_while(|(a, b)| a == b).count();
-        if common == piece.len() {
-            return Some((last, common));
-        }
-        let mut high = last;
-        let mut longest = None;
-        for (depth, &byte) in word.iter().take(common).enumerate() {
-            let bound = u16::from(byte) + 1;
-            low = self.first_from(low, high, depth, bound);
-            high = self.first_from(low, high, depth, bound + 1);
-            if low == high {
-                break;
-            }
-            if self.pieces.bytes(low).len() == depth + 1 {
-                longest = Some((low, depth + 1));
-            }
-        }
-        longest
-    }
-
-    /// First piece in `low..high` that is after `word`.
-    #[inline(never)]
-    fn first_after(&self, mut low: usize, mut high: usize, word: &[u8]) -> usize {
-        let text = self.pieces.text.as_bytes();
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let (mut at, end) = self.pieces.range(middle);
-            let mut rest = word.iter();
-            let is_after = loop {
-                if at == end {
-                    break false;
-                }
-                let Some(&byte) = rest.next() else {
-                    break true;
-                };
-                let of_piece = text.get(at).copied().unwrap_or(0);
-                if of_piece != byte {
-                    break of_piece > byte;
-                }
-                at += 1;
-            };
-            if is_after {
-                high = middle;
-            } else {
-                low = middle + 1;
-            }
-        }
-        low
-    }
-
-    /// First piece in `low..high` whose byte at `depth`, plus one, is at least `bound`; a piece
-    /// that ends before it counts as 0 there.
-    #[inline(never)]
-    fn first_from(&self, mut low: usize, mut high: usize, depth: usize, bound: u16) -> usize {
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let byte = self.pieces.bytes(middle).get(depth);
-            if byte.map_or(0, |&byte| u16::from(byte) + 1) < bound {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
-    }
 }

@@ -15,6 +15,7 @@ mod layout;
 mod matrix;
 mod stream;
 mod strings;
+mod vocabulary;
 
 pub use characters::{CharacterMap, CharacterOutcome};
 pub use choice::{LayoutChoice, LayoutCosts};
@@ -179,7 +180,6 @@ impl ModelSource {
                 Section::Labels,
                 string_table(self.labels.iter(), Section::Labels)?,
             ),
-            (Section::Vocabulary, self.write_vocabulary()?),
             (Section::Characters, characters),
             (Section::Tensors, records),
             (Section::Weights, weights),
@@ -187,6 +187,10 @@ impl ModelSource {
         if !index.is_empty() {
             sections.push((Section::CharacterIndex, index));
         }
+        sections.push((
+            Section::PieceBlocks,
+            vocabulary::blocks(&self.initial, &self.continuation)?,
+        ));
         let bytes = assemble(&sections)?;
         Model::open(&bytes)?;
         Ok(bytes)
@@ -245,15 +249,6 @@ impl ModelSource {
         }
         limits.context = context.values().copied().max().unwrap_or(0);
         limits
-    }
-
-    fn write_vocabulary(&self) -> Result<Vec<u8>, WriteError> {
-        let mut bytes = Vec::new();
-        push_u32(&mut bytes, self.initial.len(), Section::Vocabulary)?;
-        push_u32(&mut bytes, 0, Section::Vocabulary)?;
-        let pieces = self.initial.iter().chain(&self.continuation);
-        bytes.extend(string_table(pieces, Section::Vocabulary)?);
-        Ok(bytes)
     }
 
     fn write_tensors(&self) -> Result<(Vec<u8>, Vec<u8>), WriteError> {

@@ -18,12 +18,15 @@ use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling};
 use neuroprune_format::characters::Outcome;
 use neuroprune_format::container::Container;
 use neuroprune_format::tensor::{Form, Layout, Matrix, Pattern, Record, Role};
+use neuroprune_format::vocabulary::PIECE_BYTES;
 use neuroprune_format::writer::{
     CharacterMap, MatrixSource, NormSource, TensorSource, WriteError, assemble,
 };
 use neuroprune_format::{ErrorKind, Limits, Manifest, Model, Section};
 
 static GOLDEN: &[u8] = include_bytes!("golden/v2.neuro");
+/// As writers made it when pieces were a table of strings.
+static GOLDEN_TABLE: &[u8] = include_bytes!("golden/v2-piece-table.neuro");
 /// As writers made it before there was a character index.
 static GOLDEN_WITHOUT_INDEX: &[u8] = include_bytes!("golden/v2-without-index.neuro");
 static GOLDEN_MANIFEST_2: &[u8] = include_bytes!("golden/v2-manifest-2.neuro");
@@ -88,7 +91,7 @@ fn view_reads_the_facts() {
 /// The golden model with the manifest in version 2: what a writer makes when version 1 cannot
 /// express the model.
 fn in_manifest_version_2() -> Vec<u8> {
-    let container = Container::open(GOLDEN).unwrap();
+    let container = Container::open(GOLDEN_TABLE).unwrap();
     let mut sections: Vec<_> = container
         .entries()
         .map(|entry| {
@@ -98,7 +101,7 @@ fn in_manifest_version_2() -> Vec<u8> {
             )
         })
         .collect();
-    let mut manifest = Model::open(GOLDEN).unwrap().manifest();
+    let mut manifest = Model::open(GOLDEN_TABLE).unwrap().manifest();
     assert_eq!(manifest.to_bytes().unwrap(), sections[0].1);
     manifest.version = 2;
     sections[0].1 = manifest.to_bytes().unwrap();
@@ -121,7 +124,7 @@ fn a_manifest_of_version_2_says_the_same() {
     );
     let model = Model::open(GOLDEN_MANIFEST_2).unwrap();
     walk::walk(&model);
-    let expected = Model::open(GOLDEN).unwrap().manifest();
+    let expected = Model::open(GOLDEN_TABLE).unwrap().manifest();
     let found = model.manifest();
     assert_eq!(found.version, 2);
     assert_eq!(
@@ -175,13 +178,22 @@ fn limits_are_known_at_compile_time() {
 
 #[test]
 fn view_reads_the_strings() {
-    let model = Model::open(GOLDEN).unwrap();
+    for golden in [GOLDEN, GOLDEN_TABLE] {
+        strings_of(&Model::open(golden).unwrap());
+    }
+    walk::walk(&Model::open(GOLDEN_TABLE).unwrap());
+}
+
+fn strings_of(model: &Model<'_>) {
     let labels: Vec<_> = model.labels().iter().collect();
     assert_eq!(labels, ["ja", "nein", "weiß nicht"]);
     let vocabulary = model.vocabulary();
-    let pieces: Vec<_> = (0..vocabulary.len())
-        .filter_map(|id| vocabulary.piece(id))
-        .collect();
+    let piece = |id| {
+        let mut buffer = [0; PIECE_BYTES];
+        let (piece, continues) = vocabulary.piece(id, &mut buffer).unwrap();
+        (piece.to_owned(), continues)
+    };
+    let pieces: Vec<_> = (0..vocabulary.len()).map(piece).collect();
     let expected = [
         ("[CLS]", false),
         ("[SEP]", false),
@@ -197,7 +209,9 @@ fn view_reads_the_strings() {
         ("ße", true),
         ("é", true),
     ];
+    let expected = expected.map(|(piece, continues)| (piece.to_owned(), continues));
     assert_eq!(pieces, expected);
+    assert_eq!(vocabulary.longest(), 7);
     assert_eq!(vocabulary.initial(), 9);
     assert_eq!(vocabulary.longest_match("abc", false), Some((4, 2)));
     assert_eq!(vocabulary.longest_match("acb", false), Some((3, 1)));
@@ -244,7 +258,7 @@ fn a_file_without_a_character_index_says_the_same() {
     assert_eq!(missing.kind, ErrorKind::Missing);
     let mut sections = container.entries().map(|entry| entry.section);
     let of = |file, section| Container::open(file).unwrap().section(section).unwrap();
-    assert!(sections.all(|section| of(GOLDEN_WITHOUT_INDEX, section) == of(GOLDEN, section)));
+    assert!(sections.all(|section| of(GOLDEN_WITHOUT_INDEX, section) == of(GOLDEN_TABLE, section)));
     let characters = Model::open(GOLDEN).unwrap().characters();
     for character in '\0'..=char::MAX {
         let expected = without.characters().outcome(character);

@@ -193,11 +193,16 @@ fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
                 (Section::Manifest, 1),
                 (Section::Weights, 1),
                 (Section::Characters, 1),
-                (Section::Vocabulary, 1),
+                (Section::PieceBlocks, 1),
                 (Section::Labels, 1),
             ];
             let (section, step) = sections[kind - 6];
-            let entry = HEADER_BYTES + ENTRY_BYTES * (usize::from(section.kind().unwrap()) - 1);
+            let kind = section.kind().unwrap().to_le_bytes();
+            let mut entries = (HEADER_BYTES..).step_by(ENTRY_BYTES).take(8);
+            let is_this = |&at: &usize| bytes.get(at..at + 2) == Some(&kind);
+            let Some(entry) = entries.find(is_this) else {
+                return;
+            };
             let Some(&[a, b, c, d, e, f, g, h]) = bytes.get(entry + 4..entry + 12) else {
                 return;
             };
@@ -445,7 +450,7 @@ fn sections_that_are_not_known() {
         bytes: b"later".to_vec(),
     };
     let mut parts = Parts::of(&sources::pair().to_bytes().unwrap());
-    parts.0.push(part(9, 0));
+    parts.0.push(part(10, 0));
     parts.0.push(part(u16::MAX, 0));
     assert_eq!(open(&parts.to_bytes()), Ok(()));
     let section = Section::Unknown(900);
@@ -464,8 +469,9 @@ fn sections_that_are_not_known() {
 
 #[test]
 fn every_section_is_needed() {
-    for kind in 1..=7 {
-        let section = Section::from_kind(kind);
+    for kind in [1, 2, 3, 5, 6, 7, 9] {
+        // Without blocks of pieces it is their table that is missed.
+        let section = Section::from_kind(if kind == 9 { 4 } else { kind });
         assert_refused(ErrorKind::Missing, section, 0, |parts| {
             parts.0.retain(|part| part.kind != kind);
         });
@@ -570,13 +576,65 @@ fn string_errors() {
         *parts.section(Labels) = [0, 0, 0, 0, 2, 0, 0, 0, 0, 0].to_vec();
         parts.section(Section::Limits)[24] = 0;
     });
-    assert_edit(Vocabulary, 0, &[14], ErrorKind::Index, 0);
-    assert_edit(Vocabulary, 4, &[1], ErrorKind::Reserved, 4);
+    let edit = |at: usize, value: &[u8], kind, offset| {
+        assert_refused_of(PIECE_TABLE, kind, Vocabulary, offset, |parts| {
+            parts.section(Vocabulary)[at..at + value.len()].copy_from_slice(value);
+        });
+    };
+    edit(0, &[14], ErrorKind::Index, 0);
+    edit(4, &[1], ErrorKind::Reserved, 4);
     // The halves no longer meet between "日" and "b".
-    assert_edit(Vocabulary, 0, &[8], ErrorKind::Order, 16 + 9 * 2);
+    edit(0, &[8], ErrorKind::Order, 16 + 9 * 2);
     // "[CLS]" becomes "[TLS]"; pieces may not repeat either.
-    assert_edit(Vocabulary, 45, b"T", ErrorKind::Order, 16 + 2);
-    assert_edit(Vocabulary, 49, b"[CLS]", ErrorKind::Order, 16 + 2);
+    edit(45, b"T", ErrorKind::Order, 16 + 2);
+    edit(49, b"[CLS]", ErrorKind::Order, 16 + 2);
+}
+
+/// A file of before pieces were in blocks.
+const PIECE_TABLE: &[u8] = include_bytes!("golden/v2-piece-table.neuro");
+
+#[test]
+fn piece_errors() {
+    use Section::PieceBlocks;
+    // After two counts, the width and the offsets 0, 44 and 55: "[CLS]", 1 + 5 bytes, "[SEP]", 1 kept.
+    let pieces = 18;
+    assert_edit(PieceBlocks, 0, &[0xff; 4], ErrorKind::Truncated, 12);
+    assert_edit(PieceBlocks, 8, &[3], ErrorKind::Tag, 8);
+    // One piece more, or less, than there are.
+    assert_edit(PieceBlocks, 4, &[5], ErrorKind::Truncated, pieces + 55);
+    assert_edit(PieceBlocks, 4, &[3], ErrorKind::Index, pieces + 52);
+    assert_edit(PieceBlocks, 12, &[1], ErrorKind::Index, pieces);
+    assert_edit(PieceBlocks, 14, &[45], ErrorKind::Index, pieces + 44);
+    // The first piece keeps something of nothing; the second more than there is.
+    assert_edit(PieceBlocks, pieces, &[0x14], ErrorKind::Index, pieces + 6);
+    assert_edit(
+        PieceBlocks,
+        pieces + 6,
+        &[0x63],
+        ErrorKind::Index,
+        pieces + 11,
+    );
+    // "[SEP]" becomes "[BEP]", and text that is none.
+    assert_edit(PieceBlocks, pieces + 7, b"B", ErrorKind::Order, pieces + 11);
+    assert_edit(
+        PieceBlocks,
+        pieces + 7,
+        &[0xff],
+        ErrorKind::Text,
+        pieces + 11,
+    );
+    assert_refused(ErrorKind::Trailing, PieceBlocks, pieces + 55, |parts| {
+        parts.section(PieceBlocks).push(0);
+    });
+    assert_refused(ErrorKind::Repeated, PieceBlocks, 0, |parts| {
+        let table = Parts::of(PIECE_TABLE).section(Section::Vocabulary).clone();
+        let table = Part {
+            kind: 4,
+            flags: REQUIRED,
+            bytes: table,
+        };
+        parts.0.insert(3, table);
+    });
 }
 
 #[test]
@@ -709,13 +767,12 @@ fn an_index_changes_no_outcome() {
 fn an_index_may_be_required_or_missing() {
     let file = sources::pair().to_bytes().unwrap();
     let mut parts = Parts::of(&file);
-    assert_eq!(
-        parts.0.last().map(|part| (part.kind, part.flags)),
-        Some((8, 0))
-    );
-    parts.0.last_mut().unwrap().flags = REQUIRED;
+    let mut index = parts.0.iter_mut().filter(|part| part.kind == 8);
+    let index = index.next().unwrap();
+    assert_eq!(index.flags, 0);
+    index.flags = REQUIRED;
     assert_eq!(open(&parts.to_bytes()), Ok(()));
-    parts.0.pop();
+    parts.0.retain(|part| part.kind != 8);
     assert_eq!(open(&parts.to_bytes()), Ok(()));
 }
 

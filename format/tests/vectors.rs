@@ -28,6 +28,7 @@ fn document_shows_what_the_writer_makes() {
     let file = sources::pair().to_bytes().unwrap();
     let layouts = sources::layouts().to_bytes().unwrap();
     let container = Container::open(&file).unwrap();
+    let table = Container::open(include_bytes!("golden/v2-piece-table.neuro")).unwrap();
     let section = |section| container.section(section).unwrap();
     let tensor = |role, layer| tensor(&file, role, layer).1;
     let later = |role, layer| self::tensor(&layouts, role, layer).1;
@@ -41,7 +42,8 @@ fn document_shows_what_the_writer_makes() {
         ("manifest", section(Section::Manifest)),
         ("limits", section(Section::Limits)),
         ("string-table", section(Section::Labels)),
-        ("vocabulary", section(Section::Vocabulary)),
+        ("piece-blocks", section(Section::PieceBlocks)),
+        ("vocabulary", table.section(Section::Vocabulary).unwrap()),
         ("character-runs", &section(Section::Characters)[runs..]),
         ("character-index", section(Section::CharacterIndex)),
         (

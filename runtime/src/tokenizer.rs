@@ -12,8 +12,8 @@
 use neuroprune_format::Model;
 use neuroprune_format::characters::{Characters, Outcome};
 use neuroprune_format::manifest::TokenizerSettings;
-use neuroprune_format::strings::Vocabulary;
 use neuroprune_format::tensor::WORD_CHARACTERS;
+use neuroprune_format::vocabulary::Vocabulary;
 
 /// Bytes of the longest word that may be split into pieces.
 const WORD_BYTES: usize = WORD_CHARACTERS as usize * 4;

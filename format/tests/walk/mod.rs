@@ -2,6 +2,7 @@
 
 use neuroprune_format::encoder::Encoder;
 use neuroprune_format::tensor::{Form, Matrix, Norm, ROW_SUM_LIMIT, RowWeights};
+use neuroprune_format::vocabulary::PIECE_BYTES;
 use neuroprune_format::{Limits, Model, Network};
 
 /// The network, which is an encoder.
@@ -34,15 +35,21 @@ fn walk_text(model: &Model<'_>) {
 
     let vocabulary = model.vocabulary();
     assert!(vocabulary.initial() <= vocabulary.len());
-    assert_eq!(vocabulary.piece(vocabulary.len()), None);
-    assert_eq!(vocabulary.piece(usize::MAX), None);
+    let (mut buffer, mut longest) = (vec![0; PIECE_BYTES], 0);
+    assert_eq!(vocabulary.piece(vocabulary.len(), &mut buffer), None);
+    assert_eq!(vocabulary.piece(usize::MAX, &mut buffer), None);
     for id in 0..vocabulary.len() {
-        let (piece, continuing) = vocabulary.piece(id).expect("every id has a piece");
+        buffer.resize(buffer.len().max(vocabulary.longest()), 0);
+        let (piece, continuing) = vocabulary
+            .piece(id, &mut buffer)
+            .expect("every id has a piece");
+        longest = longest.max(piece.len());
         assert_eq!(
             vocabulary.longest_match(piece, continuing),
             Some((id, piece.len()))
         );
     }
+    assert_eq!(vocabulary.longest(), longest);
     for word in [
         "",
         "a",
@@ -57,7 +64,8 @@ fn walk_text(model: &Model<'_>) {
     ] {
         for continuing in [false, true] {
             if let Some((id, length)) = vocabulary.longest_match(word, continuing) {
-                assert_eq!(vocabulary.piece(id), Some((&word[..length], continuing)));
+                let piece = vocabulary.piece(id, &mut buffer);
+                assert_eq!(piece, Some((&word[..length], continuing)));
             }
         }
     }

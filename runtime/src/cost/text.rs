@@ -20,15 +20,15 @@ const WORD_BYTES: u64 = WORD_CHARACTERS as u64 * 4;
 #[must_use]
 pub fn text_cost(model: &Model<'_>, bytes: usize) -> u64 {
     let (vocabulary, characters) = (model.vocabulary(), model.characters());
-    let lengths = (0..vocabulary.len()).filter_map(|id| vocabulary.piece(id));
-    let longest = lengths.map(|(piece, _)| wide(piece.len())).max();
-    let piece = longest.unwrap_or(0).min(WORD_BYTES);
+    let piece = wide(vocabulary.longest()).min(WORD_BYTES);
     let target = wide(characters.longest_target()).clamp(1, WORD_BYTES + 1);
     // Steps of a binary search.
-    let steps = u64::from(usize::BITS - vocabulary.len().leading_zeros());
-    // One search compares whole pieces; where it does not end at the answer, two more for each byte
-    // of it compare one byte each.
-    let piece_begun = 300 + steps * (50 + 12 * piece) + piece * (100 + 2 * 32 * steps);
+    let blocks = vocabulary.len().div_ceil(vocabulary.block()) + 1;
+    let steps = u64::from(usize::BITS - blocks.leading_zeros());
+    // A search compares first pieces of blocks with the word, and reads a block. Where it does not
+    // end at the answer, the next one is for a shorter word: at worst, by one byte.
+    let search = |bytes| steps * (50 + 12 * bytes) + wide(vocabulary.block()) * (60 + 12 * bytes);
+    let piece_begun = 300 + search(piece) + piece * (100 + search(piece.div_ceil(2)));
     // Every byte of what a character is replaced by may be a piece, and is copied before.
     let character = 400 + 30 * wide(characters.longest_search()) + target * (30 + piece_begun);
     // A pair is read up to three times: both texts are counted, then the second is written.

@@ -91,6 +91,7 @@ impl Parts {
             Section::Vocabulary.to_string(),
             Section::Characters.to_string(),
             Section::CharacterIndex.to_string(),
+            Section::PieceBlocks.to_string(),
         ];
         let sections = file.sections.iter().filter(|s| words.contains(&s.name));
         parts.tokenizer = sections.map(|section| section.bytes).sum();

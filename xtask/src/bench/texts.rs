@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, ensure};
 use neuroprune_format::Model;
 use neuroprune_format::characters::Outcome;
+use neuroprune_format::vocabulary::PIECE_BYTES;
 use neuroprune_format::writer::{CharacterMap, CharacterOutcome};
 use serde_json::{Value, json};
 
@@ -54,7 +55,9 @@ fn of_many_languages(shipped: &Model<'_>) -> anyhow::Result<Text> {
     let mut initial = BTreeSet::new();
     let mut continuation = BTreeSet::new();
     for id in 0..shipped.vocabulary().len() {
-        let (piece, continues) = shipped.vocabulary().piece(id).context("a piece")?;
+        let mut buffer = [0; PIECE_BYTES];
+        let piece = shipped.vocabulary().piece(id, &mut buffer);
+        let (piece, continues) = piece.context("a piece")?;
         let half = if continues {
             &mut continuation
         } else {
