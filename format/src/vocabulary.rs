@@ -145,18 +145,17 @@ impl<'a> Vocabulary<'a> {
             if block < low {
                 break;
             }
-            let first = self.first_piece(block);
-            let common = common(first, word);
-            match &self.pieces {
-                Pieces::Table(_) if common == first.len() => return Some((block, common)),
-                Pieces::Table(_) => {}
-                Pieces::Blocks(blocks) => {
-                    if let Some(found) = blocks.last_match(block, word) {
-                        return Some(found);
-                    }
+            let found = match &self.pieces {
+                Pieces::Table(table) => {
+                    let piece = table.bytes(block);
+                    word.starts_with(piece).then_some((block, piece.len()))
                 }
+                Pieces::Blocks(blocks) => blocks.last_match(block, word),
+            };
+            if found.is_some() {
+                return found;
             }
-            word = word.get(..common)?;
+            word = word.get(..common(self.first_piece(block), word))?;
             high = block;
         }
         None
@@ -167,10 +166,18 @@ impl<'a> Vocabulary<'a> {
     fn first_after(&self, mut low: usize, mut high: usize, word: &[u8]) -> usize {
         while low < high {
             let middle = low + (high - low) / 2;
-            let first = self.first_piece(middle);
-            let common = common(first, word);
-            // A piece that the word begins with is not after it.
-            if first.get(common) > word.get(common) {
+            let mut rest = word.iter();
+            let mut is_after = false;
+            for byte in self.first_piece(middle) {
+                match rest.next() {
+                    Some(of_word) if of_word == byte => {}
+                    other => {
+                        is_after = other.is_none_or(|of_word| of_word < byte);
+                        break;
+                    }
+                }
+            }
+            if is_after {
                 high = middle;
             } else {
                 low = middle + 1;
@@ -191,6 +198,6 @@ impl<'a> Vocabulary<'a> {
 
 /// Number of bytes with which both begin.
 #[inline(never)]
-fn common(a: &[u8], b: &[u8]) -> usize {
+pub(crate) fn common(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }

@@ -21,6 +21,7 @@ pub use characters::{CharacterMap, CharacterOutcome};
 pub use choice::{LayoutChoice, LayoutCosts};
 pub use container::assemble;
 pub use matrix::MatrixSource;
+pub use vocabulary::repack;
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;

@@ -596,12 +596,12 @@ const PIECE_TABLE: &[u8] = include_bytes!("golden/v2-piece-table.neuro");
 #[test]
 fn piece_errors() {
     use Section::PieceBlocks;
-    // After two counts, the width and the offsets 0, 44 and 55: "[CLS]", 1 + 5 bytes, "[SEP]", 1 kept.
+    // After two counts, the width and the offsets 0, 44 and 54: "[CLS]", 1 + 5 bytes, "[SEP]", 1 kept.
     let pieces = 18;
     assert_edit(PieceBlocks, 0, &[0xff; 4], ErrorKind::Truncated, 12);
     assert_edit(PieceBlocks, 8, &[3], ErrorKind::Tag, 8);
     // One piece more, or less, than there are.
-    assert_edit(PieceBlocks, 4, &[5], ErrorKind::Truncated, pieces + 55);
+    assert_edit(PieceBlocks, 4, &[5], ErrorKind::Truncated, pieces + 54);
     assert_edit(PieceBlocks, 4, &[3], ErrorKind::Index, pieces + 52);
     assert_edit(PieceBlocks, 12, &[1], ErrorKind::Index, pieces);
     assert_edit(PieceBlocks, 14, &[45], ErrorKind::Index, pieces + 44);
@@ -623,7 +623,7 @@ fn piece_errors() {
         ErrorKind::Text,
         pieces + 11,
     );
-    assert_refused(ErrorKind::Trailing, PieceBlocks, pieces + 55, |parts| {
+    assert_refused(ErrorKind::Trailing, PieceBlocks, pieces + 54, |parts| {
         parts.section(PieceBlocks).push(0);
     });
     assert_refused(ErrorKind::Repeated, PieceBlocks, 0, |parts| {

@@ -8,7 +8,6 @@
     reason = "a panic is how a test fails"
 )]
 
-#[allow(dead_code, reason = "for one model")]
 mod sources;
 
 use std::collections::BTreeSet;

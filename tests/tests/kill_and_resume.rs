@@ -420,6 +420,75 @@ fn the_same_file_read_otherwise_is_other_data() {
     refused(command().args(["--dev", "test.tsv"]));
 }
 
+/// The checkpoint with another description, without checksums, which files of before had not.
+fn described(good: &[u8], change: impl Fn(&mut Value)) -> Vec<u8> {
+    let (length, rest) = good.split_at(8);
+    let length = u64::from_le_bytes(length.try_into().unwrap());
+    let (header, values) = rest.split_at(usize::try_from(length).unwrap());
+    let mut header: Value = serde_json::from_slice(header).unwrap();
+    let text = header["__metadata__"]["neuroprune"].as_str().unwrap();
+    let mut description: Value = serde_json::from_str(text).unwrap();
+    description["version"] = 3.into();
+    change(&mut description);
+    header["__metadata__"]["neuroprune"] = description.to_string().into();
+    let mut header = header.to_string();
+    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
+    let length = (header.len() as u64).to_le_bytes();
+    [&length, header.as_bytes(), values].concat()
+}
+
+/// What a program with a fault, or somebody, may have written: one line, before anything is trained.
+#[test]
+fn checkpoints_that_contradict_themselves_are_refused_by_name() {
+    let folder = stopped();
+    let good = folder.read("model.checkpoint");
+    folder.write("same.checkpoint", described(&good, |_| {}));
+    assert!(checkpoint::load(&folder.path("same.checkpoint")).is_ok());
+    type Change = fn(&mut Value);
+    let cases: [(Change, &str); 7] = [
+        (
+            |it| it["layers"][0]["heads"] = vec![0, 0].into(),
+            "left of a layer",
+        ),
+        (
+            |it| it["layers"][0]["heads"] = vec![65_535].into(),
+            "left of a layer",
+        ),
+        (
+            |it| it["layers"][0]["mlp_columns"] = vec![4_000_000_000_u32].into(),
+            "left of a layer",
+        ),
+        (
+            |it| it["layers"] = Vec::<Value>::new().into(),
+            "left of a layer",
+        ),
+        (
+            |it| it["labels"][0] = it["labels"][1].clone(),
+            "a class occurs twice",
+        ),
+        (
+            |it| {
+                for of in ["shape", "recipe"] {
+                    let it = if of == "shape" {
+                        &mut it[of]
+                    } else {
+                        &mut it[of]["model"]
+                    };
+                    it["hidden"] = 2_048.into();
+                    it["intermediate"] = 16_384.into();
+                }
+            },
+            "shorter than the weights",
+        ),
+        (|it| it["step"] = u64::MAX.into(), "a step after its end"),
+    ];
+    for (change, what) in cases {
+        folder.write("model.checkpoint", described(&good, change));
+        let ran = run(train(&folder).arg("--resume"));
+        ran.assert_error(1, &["model.checkpoint", what]);
+    }
+}
+
 #[test]
 fn damaged_checkpoints_are_refused_by_name() {
     let folder = stopped();

@@ -119,7 +119,7 @@ fn message(error: &anyhow::Error) -> String {
             message = format!("{message}: {cause}");
         }
     }
-    message.trim_end().to_owned()
+    terminal::one_line(message.trim_end())
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

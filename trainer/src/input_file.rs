@@ -7,19 +7,21 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use neuroprune_format::container::{HEADER_BYTES, MAGIC};
+
+/// Where a model file states how long it is.
+const LENGTH: core::ops::Range<usize> = 12..16;
 /// Most bytes of a recipe or of a grid.
 pub(crate) const RECIPE: u64 = 1 << 20;
-/// Most bytes of a model file.
-pub(crate) const MODEL: u64 = 1 << 30;
 /// Most bytes of a run's outcome.
-pub(crate) const OUTCOME: u64 = 1 << 28;
+pub(crate) const OUTCOME: u64 = 1 << 26;
 
 /// Reads a whole file of at most `limit` bytes.
 ///
 /// # Errors
 /// When it cannot be opened or read, or is longer.
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
+    let file = open(path)?;
     let mut bytes = Vec::new();
     // What the system states is refused before it is read, and saves growing.
     let stated = file.metadata().map_or(0, |metadata| metadata.len());
@@ -34,6 +36,42 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         )),
         false => Ok(bytes),
     }
+}
+
+/// A pipe that nobody writes to would be waited for, before anything could stop the program; a shell
+/// hands over its own pipes as names in `/dev`.
+fn open(path: &Path) -> io::Result<File> {
+    let is_pipe = |it: std::fs::Metadata| !it.is_file() && !it.is_dir();
+    if path.metadata().is_ok_and(is_pipe) && !path.starts_with("/dev") {
+        return Err(special());
+    }
+    File::open(path)
+}
+
+fn special() -> io::Error {
+    let message = "not a file but a folder, device or pipe";
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}
+
+/// Reads a model file, as far as its header says that it reaches, and a byte more if there is one. Of
+/// what is none, a header's length.
+///
+/// # Errors
+/// When it cannot be opened or read.
+pub(crate) fn read_model(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = open(path)?;
+    let mut bytes = Vec::new();
+    let header = HEADER_BYTES as u64;
+    file.by_ref().take(header).read_to_end(&mut bytes)?;
+    if let Some(stated) = bytes.get(LENGTH).filter(|_| bytes.starts_with(&MAGIC)) {
+        let stated = stated
+            .iter()
+            .rev()
+            .fold(0, |sum, &byte| sum << 8 | u64::from(byte));
+        file.take((stated + 1).saturating_sub(header))
+            .read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// [`read`], of a text in UTF-8.
@@ -53,10 +91,7 @@ pub(crate) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     // Before it is opened: a pipe without a writer would be waited for.
     match path.metadata()?.is_file() {
         true => read(path, u64::MAX - 1),
-        false => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a file but a folder, device or pipe",
-        )),
+        false => Err(special()),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::quoted::Quoted;
 const KEYS: usize = u16::MAX as usize;
 
 /// An object's keys and values, in their order. No key occurs twice.
+#[derive(Default)]
 pub(crate) struct Object<'t>(Vec<(Cow<'t, str>, &'t RawValue)>);
 
 impl<'t> Object<'t> {
@@ -27,6 +28,19 @@ impl<'t> Object<'t> {
         let object = parser.deserialize_map(Pairs)?;
         parser.end()?;
         Ok(object)
+    }
+
+    /// An object that is a value of this one. Where it is none, the message has no position: that in
+    /// the value would be taken for one in the file.
+    pub(crate) fn inner(&self, key: &str) -> Option<serde_json::Result<Self>> {
+        let value = self.get(key)?.get();
+        Some(Self::parse(value).map_err(|error| {
+            let message = error.to_string();
+            let message = message
+                .rsplit_once(" at line ")
+                .map_or(&*message, |it| it.0);
+            serde_json::Error::custom(format_args!("in {}, {message}", Quoted(key)))
+        }))
     }
 
     /// The value of a key.

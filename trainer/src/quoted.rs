@@ -17,6 +17,12 @@ impl Display for Quoted<'_> {
             match character {
                 '"' | '\\' => write!(f, "\\{character}")?,
                 it if it.is_control() => write!(f, "{}", it.escape_debug())?,
+                // What nobody sees, and what hides the order of the others.
+                '\u{ad}'
+                | '\u{feff}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{2069}' => write!(f, "{}", character.escape_unicode())?,
                 it => write!(f, "{it}")?,
             }
         }
@@ -33,6 +39,7 @@ mod tests {
     fn names_stay_on_their_line_and_can_be_read() {
         let quoted = |name: &str| Quoted(name).to_string();
         assert_eq!(quoted("a\n\"b\"\u{1b}"), r#""a\n\"b\"\u{1b}""#);
+        assert_eq!(quoted("\u{200b}text"), r#""\u{200b}text""#);
         // A mark that joins the letter before it is part of the name.
         assert_eq!(quoted("ba\u{300}n กำ"), "\"ba\u{300}n กำ\"");
         assert_eq!(

@@ -3,6 +3,7 @@
 //! Every key has a default; a recipe names only what differs. The resolved recipe,
 //! defaults and command-line overrides included, is written next to the model.
 
+use core::fmt;
 use std::path::Path;
 
 use serde::de::Error as _;
@@ -68,12 +69,12 @@ pub enum RecipeError {
         source: std::io::Error,
     },
     /// The file is not a recipe.
-    #[error("{path}: {source}")]
+    #[error("{path}{problem}")]
     Parse {
         /// The file.
         path: String,
-        /// What is wrong, with its line.
-        source: Box<toml::de::Error>,
+        /// Where, and what is wrong.
+        problem: NotToml,
     },
     /// A key of a file.
     #[error("{path}, line {line}: {problem}")]
@@ -221,9 +222,9 @@ fn read_text(path: &Path) -> Result<String, RecipeError> {
 
 fn parse(path: &Path, text: &str) -> Result<Recipe, RecipeError> {
     let path = path.display().to_string();
-    let table: Table = text.parse().map_err(|source| RecipeError::Parse {
+    let table: Table = text.parse().map_err(|error| RecipeError::Parse {
         path: path.clone(),
-        source: Box::new(source),
+        problem: NotToml::new(text, &error),
     })?;
     Recipe::try_from(table).map_err(|problem| {
         let line = problem.path().and_then(|key| line_of(text, &key));
@@ -234,6 +235,35 @@ fn parse(path: &Path, text: &str) -> Result<Recipe, RecipeError> {
             problem,
         }
     })
+}
+
+/// What is wrong with a text as TOML: `, line 3, column 5: …`.
+#[derive(Debug)]
+pub struct NotToml {
+    place: Option<(usize, usize)>,
+    message: String,
+}
+
+impl NotToml {
+    pub(crate) fn new(text: &str, error: &toml::de::Error) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        Self {
+            place: before.map(|before| {
+                let line = before.rsplit('\n').next().unwrap_or_default();
+                (1 + before.matches('\n').count(), 1 + line.chars().count())
+            }),
+            message: error.message().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for NotToml {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((line, column)) = self.place {
+            write!(f, ", line {line}, column {column}")?;
+        }
+        write!(f, ": {}", self.message.replace('\n', "; "))
+    }
 }
 
 /// The line of this key, from 1.

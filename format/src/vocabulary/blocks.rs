@@ -2,10 +2,12 @@
 //! the one before it.
 //!
 //! Bytes: pieces that begin a word, `u32`; those that continue one, `u32`; width of an offset, 2 or 4,
-//! `u32`; offsets of the blocks and of the end; the blocks. A half begins with a block of its own. A
-//! piece is a byte, `kept << 4 | more`; where `kept` or `more` is 15, a variable-length integer for
-//! each, which is added to it; then `more + 1` bytes. It is the first `kept` bytes of the piece before
-//! it and those bytes.
+//! `u16`; number of syllables, `u16`; the syllables, four bytes each, shorter ones with zeros; offsets
+//! of the blocks and of the end; the blocks. A half begins with a block of its own. A piece is a byte,
+//! `kept << 4 | more`; where `kept` or `more` is 15, a variable-length integer for each, which is added
+//! to it; then `more + 1` codes. It is the first `kept` bytes of the piece before it, and for each code
+//! below the number of syllables that syllable, for each other one itself. The first piece of a block
+//! has no syllables, so that bisection compares plain bytes.
 
 use super::PIECE_BYTES;
 use crate::ErrorKind;
@@ -16,6 +18,11 @@ use crate::strings::valid_text;
 pub(crate) const PIECES: usize = 16;
 /// The largest number that half a byte says by itself.
 pub(crate) const ESCAPE: usize = 15;
+/// Most syllables, and bytes of one.
+pub(crate) const SYLLABLES: usize = 32;
+pub(crate) const SYLLABLE_BYTES: usize = 4;
+/// The first byte of a first piece whose length needs more than half a byte.
+const ESCAPE_BYTE: u8 = 15;
 
 /// The pieces of a file.
 #[derive(Clone, Copy, Debug)]
@@ -23,11 +30,12 @@ pub(super) struct Blocks<'a> {
     initial: usize,
     continuing: usize,
     width: usize,
+    syllables: &'a [[u8; SYLLABLE_BYTES]],
     offsets: &'a [u8],
     bytes: &'a [u8],
 }
 
-/// A piece: how much it keeps of the one before it, and what follows.
+/// A piece: how much it keeps of the one before it, and the codes of what follows.
 struct Entry<'a> {
     kept: usize,
     more: &'a [u8],
@@ -44,9 +52,18 @@ impl<'a> Blocks<'a> {
         let initial = reader.index()?;
         let continuing = reader.index()?;
         let width_at = reader.position();
-        let width = reader.index()?;
-        if width != 2 && width != 4 {
+        let width = usize::from(reader.u16()?);
+        let syllables = usize::from(reader.u16()?);
+        if width != 2 && width != 4 || syllables > SYLLABLES {
             return reader.found(ErrorKind::Tag, width_at);
+        }
+        let syllables = reader.take_items(syllables, SYLLABLE_BYTES)?.as_chunks().0;
+        let is_whole = |it: &[u8; SYLLABLE_BYTES]| {
+            let length = text_of(it).len();
+            length > 0 && it.iter().skip(length).all(|&byte| byte == 0)
+        };
+        if !syllables.iter().all(is_whole) {
+            return reader.found(ErrorKind::Text, width_at + 4);
         }
         let blocks = initial.div_ceil(PIECES) + continuing.div_ceil(PIECES);
         let offsets = reader.take_items(blocks.saturating_add(1), width)?;
@@ -55,6 +72,7 @@ impl<'a> Blocks<'a> {
             initial,
             continuing,
             width,
+            syllables,
             offsets,
             bytes: reader.rest(),
         };
@@ -76,8 +94,8 @@ impl<'a> Blocks<'a> {
                 let begins_half = index == 0 && (first == 0 || first == self.initial);
                 let fault = match self.entry(&mut at) {
                     None => ErrorKind::Truncated,
-                    Some(entry) if index == 0 && entry.kept > 0 => ErrorKind::Index,
-                    Some(entry) => match whole.follow(&entry, begins_half) {
+                    Some(entry) if index == 0 && !self.is_plain(&entry) => ErrorKind::Index,
+                    Some(entry) => match whole.follow(self, &entry, begins_half) {
                         Ok(()) => continue,
                         Err(fault) => fault,
                     },
@@ -92,6 +110,18 @@ impl<'a> Blocks<'a> {
             true => Some(()),
             false => reader.found(ErrorKind::Trailing, start + at),
         }
+    }
+
+    /// Whether a piece keeps nothing and has no syllables.
+    fn is_plain(&self, entry: &Entry<'_>) -> bool {
+        let is_plain = |code: &u8| self.syllable(*code).is_none();
+        entry.kept == 0 && entry.more.iter().all(is_plain)
+    }
+
+    /// The syllable that a code stands for, if it is not a byte of text.
+    #[inline(always)]
+    fn syllable(&self, code: u8) -> Option<&'a [u8; SYLLABLE_BYTES]> {
+        self.syllables.get(usize::from(code))
     }
 
     pub(super) fn initial(&self) -> usize {
@@ -134,45 +164,27 @@ impl<'a> Blocks<'a> {
     }
 
     /// The first piece of a block; it keeps nothing.
-    #[inline(never)]
+    #[inline]
     pub(super) fn first(&self, block: usize) -> &'a [u8] {
+        let rest = self.bytes.get(self.offset(block)..).unwrap_or(&[]);
+        match rest.split_first() {
+            Some((&head, text)) if head < ESCAPE_BYTE => {
+                text.get(..=usize::from(head)).unwrap_or(&[])
+            }
+            _ => self.long_first(block),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn long_first(&self, block: usize) -> &'a [u8] {
         let mut at = self.offset(block);
         self.entry(&mut at).map_or(&[], |entry| entry.more)
     }
 
-    /// The piece at `at`, which moves on to the next.
-    #[inline(always)]
-    fn entry(&self, at: &mut usize) -> Option<Entry<'a>> {
-        let head = *self.bytes.get(*at)?;
-        *at += 1;
-        let kept = self.number(usize::from(head >> 4), at)?;
-        let more = self.number(usize::from(head & 15), at)? + 1;
-        let more = self.bytes.get(*at..)?.get(..more)?;
-        *at += more.len();
-        Some(Entry { kept, more })
-    }
-
-    /// A number of half a byte, or what follows beside it.
-    #[inline(always)]
-    fn number(&self, half: usize, at: &mut usize) -> Option<usize> {
-        match half < ESCAPE {
-            true => Some(half),
-            false => Some(ESCAPE + self.varint(at)?),
-        }
-    }
-
-    /// At most two bytes: a piece is shorter than 2¹⁴ bytes.
-    #[cold]
     #[inline(never)]
-    fn varint(&self, at: &mut usize) -> Option<usize> {
-        let low = *self.bytes.get(*at)?;
-        *at += 1;
-        if low < 128 {
-            return Some(low.into());
-        }
-        let high = *self.bytes.get(*at)?;
-        *at += 1;
-        (high < 128).then_some(usize::from(low & 127) | usize::from(high) << 7)
+    fn entry(&self, at: &mut usize) -> Option<Entry<'a>> {
+        entry(self.bytes, at)
     }
 
     /// The last piece of a block that `word` begins with: its id and its length. The first piece is
@@ -180,24 +192,58 @@ impl<'a> Blocks<'a> {
     #[inline(never)]
     pub(super) fn last_match(&self, block: usize, word: &[u8]) -> Option<(usize, usize)> {
         let (first, count) = self.ids(block);
-        let mut at = self.offset(block);
+        let mut rest = self.bytes.get(self.offset(block)..)?;
         // Bytes that the piece before, which is not after the word, and the word begin with.
         let mut common = 0;
         let mut found = None;
-        for index in 0..count {
-            let entry = self.entry(&mut at)?;
+        for id in first..first + count {
+            let (&head, after) = rest.split_first()?;
+            let (kept, more) = (usize::from(head >> 4), usize::from(head & 15) + 1);
+            let (kept, text) = if kept < ESCAPE && more <= ESCAPE {
+                let (text, after) = after.split_at_checked(more)?;
+                rest = after;
+                (kept, text)
+            } else {
+                let mut at = 0;
+                let entry = entry(rest, &mut at)?;
+                rest = rest.get(at..)?;
+                (entry.kept, entry.more)
+            };
             // Where more is kept, the piece is before the word at the same byte as the last one.
-            if entry.kept > common {
+            if kept > common {
                 continue;
             }
-            let rest = word.get(entry.kept..)?;
-            let same = super::common(entry.more, rest);
-            if same == entry.more.len() {
-                found = Some((first + index, entry.kept + same));
-            } else if entry.more.get(same) > rest.get(same) {
-                break;
+            common = kept;
+            let mut is_match = true;
+            for &code in text {
+                match self.syllable(code) {
+                    None => match word.get(common) {
+                        Some(&of_word) if of_word == code => common += 1,
+                        Some(&of_word) if of_word > code => {
+                            is_match = false;
+                            break;
+                        }
+                        // The piece is after the word, and so are those that follow.
+                        _ => return found,
+                    },
+                    Some(syllable) => {
+                        let of_word = word.get(common..).unwrap_or(&[]);
+                        let syllable = text_of(syllable);
+                        let same = super::common(syllable, of_word);
+                        common += same;
+                        if same < syllable.len() {
+                            if of_word.get(same) < syllable.get(same) {
+                                return found;
+                            }
+                            is_match = false;
+                            break;
+                        }
+                    }
+                }
             }
-            common = entry.kept + same;
+            if is_match {
+                found = Some((id, common));
+            }
         }
         found
     }
@@ -215,10 +261,20 @@ impl<'a> Blocks<'a> {
         let mut length = 0;
         for _ in self.ids(block).0..=id {
             let entry = self.entry(&mut at)?;
-            length = entry.kept + entry.more.len();
-            buffer
-                .get_mut(entry.kept..length)?
-                .copy_from_slice(entry.more);
+            length = self.write(&entry, buffer)?;
+        }
+        Some(length)
+    }
+
+    /// Writes a piece over the one before it; returns its length.
+    fn write(&self, entry: &Entry<'_>, buffer: &mut [u8]) -> Option<usize> {
+        let mut length = entry.kept;
+        for code in entry.more {
+            let syllable = self.syllable(*code);
+            let text = syllable.map_or(core::slice::from_ref(code), text_of);
+            let end = length + text.len();
+            buffer.get_mut(length..end)?.copy_from_slice(text);
+            length = end;
         }
         Some(length)
     }
@@ -228,10 +284,48 @@ impl<'a> Blocks<'a> {
         let mut at = 0;
         let mut longest = 0;
         while let Some(entry) = self.entry(&mut at) {
-            longest = longest.max(entry.kept + entry.more.len());
+            let bytes = |code: &u8| match self.syllable(*code) {
+                None => 1,
+                Some(syllable) => text_of(syllable).len(),
+            };
+            longest = longest.max(entry.kept + entry.more.iter().map(bytes).sum::<usize>());
         }
         longest
     }
+}
+
+/// The piece at `at`, which moves on to the next.
+#[inline(never)]
+fn entry<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Entry<'a>> {
+    let head = *bytes.get(*at)?;
+    *at += 1;
+    let kept = number(bytes, usize::from(head >> 4), at)?;
+    let more = number(bytes, usize::from(head & 15), at)? + 1;
+    let more = bytes.get(*at..)?.get(..more)?;
+    *at += more.len();
+    Some(Entry { kept, more })
+}
+
+/// A number of half a byte, or what follows beside it: a variable-length integer of at most two
+/// bytes, since a piece is shorter than 2¹⁴ bytes.
+fn number(bytes: &[u8], half: usize, at: &mut usize) -> Option<usize> {
+    if half < ESCAPE {
+        return Some(half);
+    }
+    let low = *bytes.get(*at)?;
+    *at += 1;
+    if low < 128 {
+        return Some(ESCAPE + usize::from(low));
+    }
+    let high = *bytes.get(*at)?;
+    *at += 1;
+    (high < 128).then_some(ESCAPE + (usize::from(low & 127) | usize::from(high) << 7))
+}
+
+/// A syllable without the zeros after it.
+fn text_of(syllable: &[u8; SYLLABLE_BYTES]) -> &[u8] {
+    let length = syllable.iter().take_while(|&&byte| byte != 0).count();
+    syllable.get(..length).unwrap_or(&[])
 }
 
 impl Whole {
@@ -243,26 +337,44 @@ impl Whole {
     }
 
     /// Becomes the next piece, which must be after this one, unless it begins a half.
-    fn follow(&mut self, entry: &Entry<'_>, begins_half: bool) -> Result<(), ErrorKind> {
-        let Entry { kept, more } = *entry;
-        // What is kept must be whole characters.
-        let kept_text = self.bytes.get(..kept.min(self.length)).unwrap_or(&[]);
-        if kept > self.length || valid_text(kept_text).len() < kept {
+    fn follow(
+        &mut self,
+        blocks: &Blocks<'_>,
+        entry: &Entry<'_>,
+        begins_half: bool,
+    ) -> Result<(), ErrorKind> {
+        if entry.kept > self.length {
             return Err(ErrorKind::Index);
         }
-        if valid_text(more).len() < more.len() {
-            return Err(ErrorKind::Text);
+        let before = self.length;
+        let mut is_after = begins_half;
+        let mut at = entry.kept;
+        for code in entry.more {
+            let syllable = blocks.syllable(*code);
+            for &byte in syllable.map_or(core::slice::from_ref(code), text_of) {
+                let place = self.bytes.get_mut(at).ok_or(ErrorKind::Index)?;
+                // Before the first byte that differs, both are the same.
+                if !is_after && at < before && *place > byte {
+                    return Err(ErrorKind::Order);
+                }
+                is_after |= at >= before || *place < byte;
+                *place = byte;
+                at += 1;
+            }
         }
-        let before = self.bytes.get(kept..self.length).unwrap_or(&[]);
-        if !begins_half && before >= more {
+        self.length = at;
+        if !is_after {
             return Err(ErrorKind::Order);
         }
-        let length = kept + more.len();
-        match self.bytes.get_mut(kept..length) {
-            Some(place) => place.copy_from_slice(more),
-            None => return Err(ErrorKind::Index),
+        // A zero would end a syllable.
+        let is_text = valid_text(self.text()).len() == at && !self.text().contains(&0);
+        match is_text && at > 0 {
+            true => Ok(()),
+            false => Err(ErrorKind::Text),
         }
-        self.length = length;
-        Ok(())
+    }
+
+    fn text(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or(&[])
     }
 }

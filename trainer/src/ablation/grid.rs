@@ -8,7 +8,7 @@ use toml::Table;
 use super::peer::Peer;
 use crate::input_file;
 use crate::recipe::keys::flat;
-use crate::recipe::{KeyError, MethodKind, Recipe, RecipeError};
+use crate::recipe::{KeyError, MethodKind, NotToml, Recipe, RecipeError};
 
 /// A grid of runs.
 #[derive(Clone, Debug)]
@@ -97,8 +97,8 @@ pub(crate) struct GridError {
 enum Problem {
     #[error("{0}")]
     Read(#[from] std::io::Error),
-    #[error("{0}")]
-    Parse(#[from] toml::de::Error),
+    #[error("not a grid{0}")]
+    Parse(NotToml),
     #[error("{0}")]
     Recipe(#[from] RecipeError),
     #[error("{of}: {problem}")]
@@ -134,7 +134,8 @@ impl Grid {
     }
 
     fn parse(text: &str, name: &str, folder: &Path) -> Result<Self, Problem> {
-        let file: GridFile = toml::from_str(text)?;
+        let parsed = toml::from_str(text);
+        let file: GridFile = parsed.map_err(|error| Problem::Parse(NotToml::new(text, &error)))?;
         let base = match &file.recipe {
             None => Recipe::default(),
             Some(name) => match Recipe::by_name(name) {

@@ -139,7 +139,7 @@ impl DataOptions {
 
 /// The bytes of a model file.
 pub(super) fn read_model(path: &Path) -> anyhow::Result<Vec<u8>> {
-    input_file::read(path, input_file::MODEL).with_context(|| path.display().to_string())
+    input_file::read_model(path).with_context(|| path.display().to_string())
 }
 
 /// One JSON object on standard output.

@@ -17,9 +17,35 @@ pub(super) fn harmless(text: &str) -> String {
     shown
 }
 
+/// Characters of a message, at most.
+const LONGEST: usize = 2_000;
+
+/// A message on one line of bounded length: names in it, which are other people's, may have line ends
+/// and any length.
+pub(super) fn one_line(message: &str) -> String {
+    let mut line = String::new();
+    for (count, c) in message.chars().enumerate() {
+        match c {
+            _ if count == LONGEST => {
+                line.push('…');
+                break;
+            }
+            '\n' | '\r' => line.extend(c.escape_default()),
+            c => line.push(c),
+        }
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_is_one_line() {
+        assert_eq!(one_line("a\nb\r"), "a\\nb\\r");
+        assert_eq!(one_line(&"x".repeat(3_000)).chars().count(), LONGEST + 1);
+    }
 
     #[test]
     fn what_a_terminal_obeys_is_escaped_and_the_rest_is_kept() {

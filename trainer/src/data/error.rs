@@ -156,8 +156,8 @@ pub enum Problem {
     },
     /// A CSV field continues after its closing quote.
     #[error(
-        "byte {column} of the row follows a closing quote; expected a comma or the end of the \
-         line (inside a quoted field, a quote is doubled)"
+        "byte {column} of the row follows a closing quote; expected the sign between columns or the end of \
+         the line (inside a quoted field, a quote is doubled)"
     )]
     AfterQuote {
         /// Its position in the row, from 1.
@@ -267,6 +267,9 @@ impl Display for OfDelimiter<'_> {
         let [only] = self.0 else {
             return Ok(());
         };
+        if only.starts_with('{') {
+            return f.write_str("; with an object on each line, it is --format jsonl");
+        }
         match [';', '|', '\t', ',']
             .into_iter()
             .find(|&sign| only.contains(sign))

@@ -53,11 +53,17 @@ impl Config {
         if family == Family::Electra {
             keys.reject_narrow_embeddings(hidden)?;
         }
+        let heads_key = key("num_attention_heads", "n_heads");
+        let heads = keys.count(heads_key)?;
+        if !hidden.is_multiple_of(heads) {
+            let expected = format!("a divisor of {hidden}, the width of the layers");
+            return Err(keys.wrong(heads_key, &expected));
+        }
         Ok(Self {
             family,
             hidden,
             layers: keys.count(key("num_hidden_layers", "n_layers"))?,
-            heads: keys.count(key("num_attention_heads", "n_heads"))?,
+            heads,
             intermediate: keys.count(key("intermediate_size", "hidden_dim"))?,
             activation: keys.activation(key("hidden_act", "activation"))?,
             norm_epsilon: if is_distilled {

@@ -7,7 +7,7 @@ use crate::text::vocabulary::VocabularyError;
 
 /// Why a pretrained checkpoint cannot be used: the file, and what is wrong with it.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {}", path.display(), OneLine(problem))]
+#[error("{}: {}", OneLine(&path.display().to_string()), OneLine(&problem.to_string()))]
 pub struct PretrainedError {
     path: PathBuf,
     problem: Box<Problem>,
@@ -76,11 +76,11 @@ pub(super) fn key(key: &str, found: &str, expected: &str) -> Problem {
 }
 
 /// Names of tensors and values of keys may have line ends, which would look like another message.
-struct OneLine<'p>(&'p Problem);
+struct OneLine<'p>(&'p str);
 
 impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.to_string().chars() {
+        for character in self.0.chars() {
             match character {
                 '\n' | '\r' => write!(f, "{}", character.escape_default())?,
                 other => write!(f, "{other}")?,

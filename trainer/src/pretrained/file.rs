@@ -41,7 +41,10 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Vec<u8>, Problem> {
 /// The text of a file.
 pub(super) fn read_text(path: &Path, most: u64) -> Result<String, Problem> {
     let bytes = read(path, most)?;
-    Ok(String::from_utf8(bytes).map_err(std::io::Error::other)?)
+    String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to() + 1;
+        Problem::Unsupported(format!("byte {place} is not UTF-8, expected text in UTF-8"))
+    })
 }
 
 /// The text of a file that a folder need not have: an object without keys where it has none.

@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use super::error::{PretrainedError, Problem};
-use super::file::{CONFIGURATION, optional, read_if_there};
+use super::file::{CONFIGURATION, optional, read_if_there, wrong};
 use crate::json::Object;
+use crate::quoted::Quoted;
 use crate::recipe::{ModelRecipe, PoolingKind};
 
 /// How tokens are pooled.
@@ -72,18 +73,20 @@ impl Sentences {
 fn pooling(json: &str) -> Result<(Option<PoolingKind>, Option<String>), Problem> {
     let object = Object::parse(json)?;
     let mut on = Vec::new();
-    for (key, _) in object.iter() {
+    for (key, value) in object.iter() {
         let Some(mode) = key.strip_prefix("pooling_mode_") else {
             continue;
         };
-        if optional(&object, key, "true or false")? == Some(true) {
-            on.push(mode);
+        match value.get() {
+            "true" => on.push(mode),
+            "false" | "null" => {}
+            _ => return Err(wrong(&object, key, "true or false")),
         }
     }
     Ok(match on.as_slice() {
         [] => (None, None),
         ["cls_token"] => (Some(PoolingKind::Cls), None),
         ["mean_tokens"] => (Some(PoolingKind::Mean), None),
-        others => (None, Some(others.join(" and "))),
+        others => (None, Some(Quoted(&others.join(" and ")).to_string())),
     })
 }

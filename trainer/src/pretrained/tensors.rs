@@ -222,9 +222,9 @@ pub(super) fn files(folder: &Path, file: &str) -> Result<Vec<String>, Pretrained
 fn shards(index: &Path) -> Result<Vec<String>, Problem> {
     let text = read_text(index, CONFIGURATION)?;
     let index = Object::parse(&text)?;
-    let map = index.get("weight_map").map_or("{}", |map| map.get());
+    let map = index.inner("weight_map").transpose()?.unwrap_or_default();
     let mut names = BTreeSet::new();
-    for (tensor, file) in Object::parse(map)?.iter() {
+    for (tensor, file) in map.iter() {
         let file = serde_json::from_str::<String>(file.get());
         names.insert(file.map_err(|_| Problem::Key {
             key: format!("weight_map.{tensor}"),

@@ -793,6 +793,6 @@ fn pooling_and_length_are_honoured_or_contradicted() {
     pooling(r#"{"pooling_mode_max_tokens": true}"#);
     assert_eq!(
         open().contradictions(&adopted)[0],
-        "1_Pooling/config.json pools with max_tokens, `model.pooling` is cls"
+        "1_Pooling/config.json pools with \"max_tokens\", `model.pooling` is cls"
     );
 }

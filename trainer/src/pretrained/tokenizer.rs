@@ -20,8 +20,8 @@ use crate::text::vocabulary::{Normalization, PREFIX, UNKNOWN, word_piece};
 
 /// Most bytes of a vocabulary's file; those of the largest take a quarter of it.
 pub(super) const BYTES: u64 = 64 << 20;
-/// Most pieces; the largest vocabularies have half of it.
-const PIECES: usize = 1 << 20;
+/// Most pieces; the largest vocabularies have a little less.
+const PIECES: usize = 1 << 19;
 
 /// Reads a file.
 pub(super) fn read(path: &Path) -> Result<(WordPiece, Normalization), Problem> {
@@ -54,7 +54,10 @@ fn part<'t>(
     why: &str,
 ) -> Result<Object<'t>, Problem> {
     let value = file.get(name).filter(|value| value.get() != "null");
-    let part = Object::parse(value.map_or("{}", |value| value.get()))?;
+    let part = match value.and_then(|_| file.inner(name)) {
+        Some(part) => part?,
+        None => Object::default(),
+    };
     let kind = part.get("type").map(|kind| kind.get());
     // Old files do not name the kind of the model.
     let is_old = name == "model" && value.is_some() && kind.is_none();
@@ -83,7 +86,17 @@ fn pieces(model: &Object<'_>) -> Result<WordPiece, Problem> {
     }
     let vocabulary = model.get("vocab").map(|value| value.get());
     let Vocabulary(mut pieces) = match vocabulary {
-        Some(vocabulary) => serde_json::from_str(vocabulary)?,
+        Some(vocabulary) => serde_json::from_str(vocabulary).map_err(|error| {
+            let message = error.to_string();
+            let message = message
+                .rsplit_once(" at line ")
+                .map_or(&*message, |it| it.0);
+            key(
+                "model.vocab",
+                &format!("something else ({message})"),
+                "pieces and their numbers",
+            )
+        })?,
         None => return Err(key("model.vocab", "not there", "the pieces")),
     };
     pieces.sort_unstable();

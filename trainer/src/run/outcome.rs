@@ -6,7 +6,7 @@ use neuroprune_format::FormatError;
 use serde::{Deserialize, Serialize};
 
 use crate::baselines::Baselines;
-use crate::input_file::{self, MODEL, OUTCOME};
+use crate::input_file::{self, OUTCOME};
 use crate::model_file::inspection::Inspection;
 use crate::model_file::scoring::Scored;
 use crate::pruning::{DegreeSpread, MergedHead};
@@ -158,10 +158,12 @@ impl RunOutcome {
     /// # Errors
     /// When it cannot be read, or is something else.
     pub fn read(path: &Path) -> Result<Self, OutcomeError> {
-        serde_json::from_slice(&read(path, OUTCOME)?).map_err(|source| OutcomeError::Decode {
-            path: path.to_owned(),
-            source,
-        })
+        serde_json::from_slice(&read(path, |path| input_file::read(path, OUTCOME))?).map_err(
+            |source| OutcomeError::Decode {
+                path: path.to_owned(),
+                source,
+            },
+        )
     }
 }
 
@@ -181,11 +183,14 @@ impl Outcome {
     /// When one of the two models or `NAME.outcome.json` is missing, or not whole.
     pub fn read(files: &Files) -> Result<(Self, Vec<u8>), OutcomeError> {
         let run = RunOutcome::read(&files.outcome())?;
-        let sparse_file = read(&files.model, MODEL)?;
+        let sparse_file = read(&files.model, input_file::read_model)?;
         let outcome = Self {
             run,
             sparse: FileOutcome::new(&files.model, &sparse_file)?,
-            dense: FileOutcome::new(&files.dense(), &read(&files.dense(), MODEL)?)?,
+            dense: FileOutcome::new(
+                &files.dense(),
+                &read(&files.dense(), input_file::read_model)?,
+            )?,
         };
         Ok((outcome, sparse_file))
     }
@@ -204,8 +209,11 @@ impl FileOutcome {
     }
 }
 
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, OutcomeError> {
-    input_file::read(path, limit).map_err(|source| OutcomeError::Read {
+fn read(
+    path: &Path,
+    read: impl Fn(&Path) -> std::io::Result<Vec<u8>>,
+) -> Result<Vec<u8>, OutcomeError> {
+    read(path).map_err(|source| OutcomeError::Read {
         path: path.to_owned(),
         source,
     })

@@ -6,6 +6,7 @@
 //! A run that is resumed ends with the same bits as one that was never interrupted.
 
 mod layer_state;
+mod state;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,13 +19,12 @@ use crate::atomic_file;
 use crate::data::Dataset;
 use crate::input_file;
 use crate::network::parameter::Pruning;
-use crate::network::{Named, Network, Shape};
+use crate::network::{Named, Network};
 use crate::pretrained::is_same_source;
-use crate::pruning::MergedHead;
 use crate::recipe::{Recipe, RecipeError};
-use crate::text::vocabulary::Vocabulary;
-use crate::training::{Best, EpochRecord, Journal, Phase, Run, is_finite};
+use crate::training::{Best, Phase, Run, is_finite};
 use layer_state::LayerState;
+use state::{BestState, State};
 
 /// Changes whenever a field does.
 const VERSION: u32 = 4;
@@ -74,6 +74,8 @@ enum Problem {
     Recipe(#[from] RecipeError),
     #[error("the shape of its network is not that of its recipe")]
     RecipeShape,
+    #[error("its description contradicts itself: {0}")]
+    Contradiction(&'static str),
     #[error("{0}; continue with what the run began with, or start it again with --overwrite")]
     Differs(String),
 }
@@ -81,34 +83,6 @@ enum Problem {
 #[derive(Serialize, Deserialize)]
 struct Version {
     version: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-struct State {
-    version: u32,
-    recipe: Recipe,
-    vocabulary: Vocabulary,
-    labels: Vec<String>,
-    data: [u8; 32],
-    examples: [u8; 32],
-    shape: Shape,
-    layers: Vec<LayerState>,
-    phase: Phase,
-    step: u64,
-    epoch_loss: f64,
-    history: Vec<EpochRecord>,
-    merged: Vec<MergedHead>,
-    journal: Journal,
-    #[serde(default)]
-    best: Option<BestState>,
-}
-
-/// The best network of the phase, apart from its tensors.
-#[derive(Serialize, Deserialize)]
-struct BestState {
-    epoch: usize,
-    dev_accuracy: f64,
-    layers: Vec<LayerState>,
 }
 
 /// Writes `run` to `path`.
@@ -152,6 +126,9 @@ pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, Chec
     if run.examples != train.fingerprint() {
         let file = train.path.display();
         return differs(format!("the training texts are not those of {file}"));
+    }
+    if run.phase != Phase::Finished && run.step > run.steps_of(train.examples.len()) {
+        return Err(at(path, Problem::Contradiction("a step after its end")));
     }
     Ok(run)
 }
@@ -276,13 +253,8 @@ fn decode(bytes: &[u8]) -> Result<Run, Problem> {
         check(&SafeTensors::deserialize(bytes)?, description)?;
     }
     let state: State = serde_json::from_str(description)?;
-    // Sizes are trusted below.
-    state.recipe.check()?;
-    let (vocabulary, labels) = (state.vocabulary.len(), state.labels.len());
-    let shape = Shape::new(&state.recipe.model, vocabulary, labels, state.shape.pair);
-    if shape != state.shape {
-        return Err(Problem::RecipeShape);
-    }
+    // Sizes and places are trusted below.
+    state.check(bytes.len())?;
     let mut tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
 
     let mut cut = |prefix, layers: &[LayerState]| -> Result<Network, Problem> {
@@ -374,6 +346,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::training::{EpochRecord, Journal};
 
     /// What the description of a checkpoint carries in floats, with one value everywhere.
     fn record(value: f64, single: f32) -> (EpochRecord, Journal) {

@@ -75,7 +75,7 @@ impl Journal {
             return;
         }
         let last = self.curve.last().filter(|point| point.phase == phase);
-        let count = step - last.map_or(0, |point| point.step);
+        let count = step.saturating_sub(last.map_or(0, |point| point.step));
         self.curve.push(CurvePoint {
             phase,
             step,

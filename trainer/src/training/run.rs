@@ -203,16 +203,25 @@ impl Run {
     /// Steps of the phase that is running.
     #[must_use]
     pub fn steps(&self, examples: &Examples) -> u64 {
+        self.steps_of(examples.train.len())
+    }
+
+    /// Steps of the phase that is running, with a training set of `rows` texts.
+    pub(super) fn steps_of(&self, rows: usize) -> u64 {
         let epochs = match self.phase {
             Phase::Dense => self.recipe.training.epochs,
             Phase::Sparse => self.recipe.pruning.epochs,
             Phase::Finished => 0,
         };
-        self.steps_per_epoch(examples) * epochs as u64
+        self.epoch_of(rows) * epochs as u64
     }
 
     pub(super) fn steps_per_epoch(&self, examples: &Examples) -> u64 {
-        examples.train.len().div_ceil(self.recipe.training.batch) as u64
+        self.epoch_of(examples.train.len())
+    }
+
+    fn epoch_of(&self, rows: usize) -> u64 {
+        rows.div_ceil(self.recipe.training.batch) as u64
     }
 }
 

@@ -24,6 +24,19 @@ impl LayerState {
         }
     }
 
+    /// Whether this can be left of a layer of `shape`: heads and columns ascend, and there are such.
+    pub(super) fn fits(&self, shape: &Shape) -> bool {
+        fn are_below<T: Copy + Ord + Into<u32>>(places: &[T], end: usize) -> bool {
+            let last: Option<u32> = places.last().map(|&last| last.into());
+            places.is_sorted_by(|a, b| a < b) && last.is_none_or(|last| (last as usize) < end)
+        }
+        let columns = [&self.projection_columns, &self.mlp_columns];
+        let mut columns = columns.into_iter().flatten();
+        are_below(&self.heads, shape.heads)
+            && self.neurons <= shape.intermediate
+            && columns.all(|columns| are_below(columns, shape.hidden))
+    }
+
     /// Shape of one of the layer's parameters, `uncut` before anything was cut.
     pub(super) fn dims(&self, role: Role, uncut: &Parameter, shape: &Shape) -> Vec<usize> {
         let context = self.heads.len() * shape.head_width();
