@@ -75,27 +75,8 @@ impl<'a> StringTable<'a> {
     }
 
     /// The bytes of string `index`; empty outside the table.
-    #[inline]
     pub(crate) fn bytes(&self, index: usize) -> &'a [u8] {
-        let (start, end) = self.range(index);
-        self.text.as_bytes().get(start..end).unwrap_or(&[])
-    }
-
-    /// Where the bytes of string `index` begin and end.
-    #[inline]
-    fn range(&self, index: usize) -> (usize, usize) {
-        let offsets = self.offsets.get(index * self.width..).unwrap_or(&[]);
-        match offsets {
-            [a, b, c, d, ..] if self.width == 2 => (
-                usize::from(u16::from_le_bytes([*a, *b])),
-                usize::from(u16::from_le_bytes([*c, *d])),
-            ),
-            [a, b, c, d, e, f, g, h, ..] => (
-                u32::from_le_bytes([*a, *b, *c, *d]) as usize,
-                u32::from_le_bytes([*e, *f, *g, *h]) as usize,
-            ),
-            _ => (0, 0),
-        }
+        self.get(index).unwrap_or_default().as_bytes()
     }
 
     /// Every string, in order.

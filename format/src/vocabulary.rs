@@ -12,11 +12,10 @@ pub(crate) mod blocks;
 use crate::ErrorKind;
 use crate::bytes::Reader;
 use crate::strings::StringTable;
-use crate::tensor::WORD_CHARACTERS;
 use blocks::Blocks;
 
-/// Bytes of the longest piece that a word can begin with.
-pub const PIECE_BYTES: usize = WORD_CHARACTERS as usize * 4;
+/// Most bytes of a piece in blocks.
+pub const PIECE_BYTES: usize = u8::MAX as usize;
 
 /// The pieces of a file.
 #[derive(Clone, Copy, Debug)]

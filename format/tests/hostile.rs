@@ -605,14 +605,14 @@ fn piece_errors() {
     assert_edit(PieceBlocks, 4, &[3], ErrorKind::Index, pieces + 52);
     assert_edit(PieceBlocks, 12, &[1], ErrorKind::Index, pieces);
     assert_edit(PieceBlocks, 14, &[45], ErrorKind::Index, pieces + 44);
-    // The first piece keeps something of nothing; the second more than there is.
-    assert_edit(PieceBlocks, pieces, &[0x14], ErrorKind::Index, pieces + 6);
+    // The first piece has no bytes; the second keeps more than there is.
+    assert_edit(PieceBlocks, pieces, &[0], ErrorKind::Text, pieces + 1);
     assert_edit(
         PieceBlocks,
         pieces + 6,
         &[0x63],
         ErrorKind::Index,
-        pieces + 11,
+        pieces + 10,
     );
     // "[SEP]" becomes "[BEP]", and text that is none.
     assert_edit(PieceBlocks, pieces + 7, b"B", ErrorKind::Order, pieces + 11);

@@ -93,11 +93,11 @@ proptest! {
 #[test]
 fn long_pieces_and_long_beginnings() {
     let lengths = [
-        1, 14, 15, 16, 17, 30, 31, 32, 142, 143, 144, 270, 271, 399, 400,
+        1, 14, 15, 16, 17, 30, 31, 32, 142, 143, 144, 240, 253, 254, 255,
     ];
     let of = |end: &str| lengths.map(|length| format!("{}{end}", "a".repeat(length - 1)));
     let pieces: BTreeSet<String> = of("a").into_iter().chain(of("b")).collect();
-    let words = [390, 398, 399].map(|length| format!("{}c", "a".repeat(length)));
+    let words = [200, 254, 255].map(|length| format!("{}c", "a".repeat(length)));
     check(&pieces, &BTreeSet::new(), &words);
     check(&["x".to_owned()].into(), &pieces, &words);
 }

@@ -484,7 +484,7 @@ fn checkpoints_that_contradict_themselves_are_refused_by_name() {
     ];
     for (change, what) in cases {
         folder.write("model.checkpoint", described(&good, change));
-        let ran = run(train(&folder).arg("--resume"));
+        let ran = run(train(&folder).args(LONG).arg("--resume"));
         ran.assert_error(1, &["model.checkpoint", what]);
     }
 }

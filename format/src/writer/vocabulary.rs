@@ -17,7 +17,7 @@ use crate::{Model, Section};
 /// does the same.
 ///
 /// # Errors
-/// When a piece has more than 400 bytes.
+/// When a piece has more than 255 bytes.
 pub fn repack(model: &Model<'_>) -> Result<Vec<u8>, WriteError> {
     let vocabulary = model.vocabulary();
     let mut buffer = vec![0; vocabulary.longest()];
@@ -48,10 +48,13 @@ pub(super) fn blocks(initial: &[String], continuing: &[String]) -> Result<Vec<u8
     for block in all() {
         offsets.push(pieces.len());
         for (kept, more) in entries(block) {
-            let is_first = offsets.last() == Some(&pieces.len());
-            match is_first {
-                true => push_piece(&mut pieces, kept, more),
-                false => push_piece(&mut pieces, kept, &syllables.codes(more)),
+            let length = u8::try_from(kept + more.len());
+            let length = length.map_err(|_| WriteError::TooLarge(section))?;
+            if offsets.last() == Some(&pieces.len()) {
+                pieces.push(length);
+                pieces.extend(more);
+            } else {
+                push_piece(&mut pieces, kept, &syllables.codes(more));
             }
         }
     }
@@ -167,16 +170,12 @@ fn without<'t>(mut text: &'t [u8], part: &[u8]) -> Vec<&'t [u8]> {
 }
 
 fn push_piece(bytes: &mut Vec<u8>, kept: usize, codes: &[u8]) {
-    let [kept, length] = [kept, codes.len().saturating_sub(1)];
     let half = |number: usize| u8::try_from(number.min(ESCAPE)).unwrap_or(0);
-    bytes.push(half(kept) << 4 | half(length));
-    for number in [kept, length] {
-        if let Some(mut rest) = number.checked_sub(ESCAPE) {
-            while rest > 127 {
-                bytes.push(u8::try_from(rest & 127).unwrap_or(0) | 128);
-                rest >>= 7;
-            }
-            bytes.push(u8::try_from(rest).unwrap_or(0));
+    bytes.push(half(kept) << 4 | half(codes.len()));
+    for number in [kept, codes.len()] {
+        if number >= ESCAPE {
+            // A piece has fewer bytes.
+            bytes.push(u8::try_from(number).unwrap_or(u8::MAX));
         }
     }
     bytes.extend(codes);

@@ -15,7 +15,7 @@ use crate::recipe::target::target_of;
 
 /// Flash that a program needs besides the model on a Cortex-M4F: the budget of the program `hello`
 /// in `firmware-examples/budgets.toml`, which the firmware job enforces.
-pub const CODE_BYTES: usize = 34_500;
+pub const CODE_BYTES: usize = 36_100;
 /// Stack of the program `footprint` on a Cortex-M4F, rounded up; its expected output is
 /// in `firmware-examples/src/bin/footprint.mps2-an386.out`.
 pub const STACK_BYTES: usize = 2_600;

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use neuroprune_format::manifest::TokenizerSettings;
 use neuroprune_format::tensor::WORD_CHARACTERS;
+use neuroprune_format::vocabulary::PIECE_BYTES;
 use neuroprune_format::writer::{CharacterMap, CharacterOutcome, WriteError};
 use serde::{Deserialize, Serialize};
 use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
@@ -146,7 +147,8 @@ impl Vocabulary {
     }
 
     /// A vocabulary of these tokens, in whatever order; those that continue a word
-    /// begin with `##`.
+    /// begin with `##`. Pieces of more than 255 bytes, which a model file has no place for, are left
+    /// out: what they spelled is spelled by shorter ones.
     ///
     /// # Errors
     /// [`VocabularyError::Pieces`] where a special token is missing or a token occurs twice,
@@ -157,6 +159,8 @@ impl Vocabulary {
     ) -> Result<Self, VocabularyError> {
         let (mut continuation, mut initial): (Vec<String>, Vec<String>) =
             tokens.partition(|token| token.starts_with(PREFIX));
+        initial.retain(|piece| piece.len() <= PIECE_BYTES);
+        continuation.retain(|piece| piece.len() - PREFIX.len() <= PIECE_BYTES);
         for token in &mut continuation {
             token.drain(..PREFIX.len());
         }
