@@ -13,7 +13,7 @@ const WORD_BYTES: u64 = WORD_CHARACTERS as u64 * 4;
 ///
 /// The bound holds for every text, so it is for the worst: a word that begins like the longest piece
 /// everywhere and never is one. **It is far above what words take**: for the model of the firmware
-/// examples it is 15,646 a byte, where the words of a command take about 300. It tells a file whose
+/// examples it is 53,952 a byte, where the words of a command take about 400. It tells a file whose
 /// vocabulary is made to take long from one of the usual kind.
 ///
 /// Takes time linear in the vocabulary and the characters of the file.
