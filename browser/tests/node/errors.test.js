@@ -51,7 +51,7 @@ test("files that break off", async () => {
 test("a damaged file", async () => {
   const error = await refusal(changed(model().length - 1, 0x55));
   assert.equal(error.code, "damaged");
-  assert.match(error.message, /character index at byte \d+: the CRC-32 does not match/);
+  assert.match(error.message, /piece blocks at byte \d+: the CRC-32 does not match/);
   const more = new Uint8Array(model().length + 1);
   more.set(model());
   assert.equal((await refusal(more)).code, "damaged");
