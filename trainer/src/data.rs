@@ -48,6 +48,10 @@ use labels::Labels;
 /// kilobytes of gzip can unpack to any size; the limit turns that into an error before memory runs
 /// out.
 pub const LARGEST_FILE: u64 = 1 << 30;
+/// How many times its size a gzip file of texts may take unpacked; texts take three to ten times.
+const MOST_UNPACKED: u64 = 50;
+/// Bytes that any gzip file may take unpacked.
+const LIKELY_UNPACKED: u64 = 128 << 20;
 
 /// How many messages of skipped lines [`Dataset::first_skipped`] keeps.
 const SKIPPED_MESSAGES: usize = 5;
@@ -175,7 +179,12 @@ pub fn read_from(
     let outcome = file.take(limit).read_to_end(&mut bytes);
     outcome.map_err(|error| located(Problem::Read(error)))?;
     if is_named_packed || content::is_packed(&bytes) {
-        bytes = content::unpacked(&bytes, limit).map_err(|error| located(Problem::Gzip(error)))?;
+        let likely = LIKELY_UNPACKED.max(MOST_UNPACKED * bytes.len() as u64);
+        let unpacked = content::unpacked(&bytes, limit.min(likely + 1));
+        bytes = unpacked.map_err(|error| located(Problem::Gzip(error)))?;
+        if bytes.len() as u64 > likely {
+            return Err(located(Problem::Bomb));
+        }
     }
     if bytes.len() as u64 > LARGEST_FILE {
         return Err(located(Problem::TooLarge));

@@ -32,6 +32,11 @@ pub enum Problem {
     /// The file cannot be read to its end.
     #[error("cannot be read: {0}")]
     Read(io::Error),
+    /// A gzip file that is a small part of what it unpacks to.
+    #[error(
+        "unpacks to more than 50 times its size, which texts do not; unpack it yourself if it is no gzip bomb"
+    )]
+    Bomb,
     /// The file is not a whole gzip stream.
     #[error("expected a complete gzip file, as its name or its beginning says: {0}")]
     Gzip(io::Error),

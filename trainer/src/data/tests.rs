@@ -424,6 +424,19 @@ fn a_gzip_file_is_known_by_its_beginning() {
     );
 }
 
+/// A few kilobytes must not take a gigabyte.
+#[test]
+fn a_gzip_bomb_is_refused() {
+    let folder = Folder::new();
+    let rows = "\n".repeat(129 << 20);
+    let outcome = folder.read("a.tsv.gz", &gzip(rows.as_bytes()), &ReadOptions::default());
+    let message = folder.message(outcome);
+    assert!(
+        message.starts_with("a.tsv.gz: unpacks to more than 50 times"),
+        "{message}"
+    );
+}
+
 /// The place is that in the line, wherever the value begins.
 #[test]
 fn a_bad_escape_is_found_in_its_line() {
