@@ -223,22 +223,31 @@ impl<'a> Blocks<'a> {
             common = entry.kept;
             let mut is_match = true;
             for &code in entry.codes {
-                let of_word = word.get(common..).unwrap_or(&[]);
-                let code = [code];
-                let text = match usize::from(code[0]) < self.syllables.len() {
-                    true => self.text(&code),
-                    false => &code,
-                };
-                let same = super::common(text, of_word);
-                common += same;
-                if same < text.len() {
-                    // The piece is after the word, and so are those that follow.
-                    if of_word.get(same) < text.get(same) {
-                        return found;
+                let order = if usize::from(code) < self.syllables.len() {
+                    let code = [code];
+                    let of_word = word.get(common..).unwrap_or(&[]);
+                    let text = self.text(&code);
+                    let same = super::common(text, of_word);
+                    common += same;
+                    match same == text.len() {
+                        true => continue,
+                        false => of_word.get(same).cmp(&text.get(same)),
                     }
-                    is_match = false;
-                    break;
+                } else {
+                    match word.get(common) {
+                        Some(&of_word) if of_word == code => {
+                            common += 1;
+                            continue;
+                        }
+                        of_word => of_word.cmp(&Some(&code)),
+                    }
+                };
+                // A piece that is after the word: so are those that follow.
+                if order.is_lt() {
+                    return found;
                 }
+                is_match = false;
+                break;
             }
             if is_match {
                 found = Some((id, common));
