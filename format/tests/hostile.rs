@@ -590,6 +590,25 @@ fn string_errors() {
     edit(49, b"[CLS]", ErrorKind::Order, 16 + 2);
 }
 
+/// A first piece is compared as it is, so a syllable in it would be found as something else.
+#[test]
+fn first_pieces_have_no_syllables() {
+    let file = sources::pair().to_bytes().unwrap();
+    assert_refused_of(
+        &file,
+        ErrorKind::Text,
+        Section::PieceBlocks,
+        22 + 6,
+        |parts| {
+            let pieces = parts.section(Section::PieceBlocks);
+            pieces[10] = 1;
+            pieces.splice(12..12, *b"CLS\0");
+            // "[CLS]" as its length, `[`, the syllable and two letters: still text in its order.
+            pieces[22..28].copy_from_slice(&[5, b'[', 0, b'C', b'L', b'S']);
+        },
+    );
+}
+
 /// A file of before pieces were in blocks.
 const PIECE_TABLE: &[u8] = include_bytes!("golden/v2-piece-table.neuro");
 
