@@ -15,9 +15,9 @@
 use half::f16;
 use neuroprune_format::architecture::{Architecture, Head, Pooling, StackSettings};
 use neuroprune_format::manifest::{Scores, TokenizerSettings};
-use neuroprune_format::tensor::{Pattern, Role, Scale};
+use neuroprune_format::tensor::{Pattern, Role, Scale, TableValues};
 use neuroprune_format::writer::{
-    CharacterMap, LayoutChoice, MatrixSource, ModelSource, NormSource, TensorSource,
+    CharacterMap, LayoutChoice, MatrixSource, ModelSource, NormSource, TableSource, TensorSource,
 };
 use neuroprune_format::{Model, Network};
 
@@ -70,7 +70,14 @@ fn weights(width: usize, density: u64) -> Vec<i8> {
 fn bytes(weights: Vec<i8>, layout: Pattern) -> usize {
     let table = |role, rows| {
         let (weights, scales) = (vec![1; rows * COLS], vec![Scale::ONE; rows]);
-        TensorSource::Matrix(MatrixSource::table(role, rows, COLS, weights, scales))
+        TensorSource::Table(TableSource {
+            role,
+            rows,
+            cols: COLS,
+            values: TableValues::I8,
+            weights,
+            scales,
+        })
     };
     let source = ModelSource {
         name: String::new(),

@@ -58,6 +58,8 @@ pub enum Positions {
     /// A table with one learned row per position, added to the token's row.
     #[default]
     Learned,
+    /// Not at all: what mixes the tokens knows their order, or nothing does.
+    None,
 }
 
 /// What an MLP consists of.
@@ -137,6 +139,7 @@ impl Architecture {
         };
         let positions = match stack.positions {
             Positions::Learned => 1,
+            Positions::None => 3,
         };
         let mlp = match stack.mlp {
             MlpKind::Plain => 1,
@@ -219,7 +222,7 @@ numbered! {
     pub(crate) ArchitectureKind { Encoder }
     pub NormKind { Layer }
     pub NormPlace { Post }
-    pub Positions { Learned }
+    pub Positions { Learned, None }
     pub MlpKind { Plain }
     pub Activation { Relu, Gelu }
     pub(crate) HeadKind { Classes }

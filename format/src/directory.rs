@@ -1,12 +1,12 @@
 //! Checks that the tensors of a file are exactly those of its network, in the required order.
 
-use crate::architecture::{Architecture, Head};
+use crate::architecture::{Architecture, Head, Positions};
 use crate::bytes::Fault;
 use crate::encoder::Encoder;
 use crate::limits::{Limits, TOKENS};
 use crate::network::Network;
 use crate::schema::{Count, Part, Role, SCHEMA, Size, Slot};
-use crate::tensor::{Form, Matrix, Norm, RECORD_BYTES, Record, Tensors};
+use crate::tensor::{Form, Matrix, Norm, RECORD_BYTES, Record, Table, Tensors};
 use crate::{ErrorKind, Section};
 
 /// What the tensors are checked against.
@@ -30,7 +30,15 @@ impl Expected {
         for layer in 0..stack.layers {
             cursor.layer = layer;
             cursor.set(Size::Context, 0);
-            cursor.check_part(Part::Layer)?;
+            let is_recurrent = cursor.is_next(Role::ForwardRecurrence);
+            cursor.check_part(if is_recurrent {
+                Part::Recurrence
+            } else {
+                Part::Attention
+            })?;
+            if cursor.is_next(Role::MlpInput) {
+                cursor.check_part(Part::Mlp)?;
+            }
         }
         cursor.layer = 0;
         match head {
@@ -68,6 +76,7 @@ struct Cursor<'a, 'e> {
     index: usize,
     record: Option<Record>,
     layer: u16,
+    positions: Positions,
     /// The value of each [`Size`] in the current layer.
     sizes: [usize; Size::COUNT],
     /// What is fixed, and the largest sizes of the layers so far.
@@ -76,6 +85,7 @@ struct Cursor<'a, 'e> {
 
 impl<'a, 'e> Cursor<'a, 'e> {
     fn new(expected: &'e Expected, tensors: Tensors<'a>, fault: &'e Fault) -> Option<Self> {
+        let Architecture::Encoder { stack, .. } = expected.architecture;
         let stated = expected.limits;
         // [CLS] and one [SEP] per text must fit.
         if stated.tokens < 1 + expected.texts() || stated.tokens > TOKENS {
@@ -90,12 +100,17 @@ impl<'a, 'e> Cursor<'a, 'e> {
             index: 0,
             record: None,
             layer: 0,
+            positions: stack.positions,
             sizes: Size::ALL.map(|size| match size {
                 Size::One => 1,
                 Size::Pieces => expected.pieces,
                 Size::Tokens => stated.tokens,
                 Size::Texts => expected.texts(),
                 Size::Hidden => stated.hidden,
+                Size::TwoHidden => stated.hidden.saturating_mul(2),
+                // Unless a factor reads fewer.
+                Size::Embedding if stated.embedding == 0 => stated.hidden,
+                Size::Embedding => stated.embedding,
                 Size::Outputs => stated.outputs,
                 Size::OfHead | Size::Context | Size::Intermediate => 0,
             }),
@@ -104,6 +119,8 @@ impl<'a, 'e> Cursor<'a, 'e> {
                 value: 0,
                 context: 0,
                 intermediate: 0,
+                embedding: 0,
+                recurrence: 0,
                 ..stated
             },
         })
@@ -122,7 +139,12 @@ impl<'a, 'e> Cursor<'a, 'e> {
             match slot.count {
                 Count::One => self.check(slot)?,
                 Count::AtMostOne => {
-                    if self.is_next(slot.role) {
+                    let has_one = match (slot.role, self.positions) {
+                        (Role::PositionEmbedding, Positions::Learned) => true,
+                        (Role::PositionEmbedding, Positions::None) => false,
+                        _ => self.is_next(slot.role),
+                    };
+                    if has_one {
                         self.check(slot)?;
                     }
                 }
@@ -156,9 +178,8 @@ impl<'a, 'e> Cursor<'a, 'e> {
         self.index += 1;
         let (weights, fault) = (self.tensors.weights(), self.fault);
         match slot.form {
-            Form::Matrix | Form::Table => {
-                Matrix::view(&record, weights, fault)?.check(&record, fault)?;
-            }
+            Form::Matrix => Matrix::view(&record, weights, fault)?.check(&record, fault)?,
+            Form::Table => Table::view(&record, weights, fault)?.check(&record, fault)?,
             Form::Norm => Norm::view(&record, weights, fault)?.check(&record, fault)?,
         }
         let limits = &mut self.limits;
@@ -176,8 +197,24 @@ impl<'a, 'e> Cursor<'a, 'e> {
             | Size::Pieces
             | Size::Tokens
             | Size::Texts
+            | Size::Embedding
             | Size::Hidden
+            | Size::TwoHidden
             | Size::Context
+            | Size::Outputs => {}
+        }
+        match slot.cols {
+            Size::TwoHidden => self.limits.recurrence = record.rows,
+            Size::Embedding if slot.form == Form::Matrix => self.limits.embedding = record.cols,
+            Size::Embedding
+            | Size::One
+            | Size::Pieces
+            | Size::Tokens
+            | Size::Texts
+            | Size::Hidden
+            | Size::OfHead
+            | Size::Context
+            | Size::Intermediate
             | Size::Outputs => {}
         }
         Some(())
@@ -195,7 +232,9 @@ impl<'a, 'e> Cursor<'a, 'e> {
         } else {
             record.query_rows == 0 && record.head == 0
         };
-        fits && record.layout.form == slot.form
+        // Each direction has half of the residual stream.
+        let fits = fits && (slot.cols != Size::TwoHidden || record.rows.is_multiple_of(2));
+        fits && record.layout.form() == slot.form
             && record.rows == self.size(slot.rows)
             && record.cols == self.size(slot.cols)
     }

@@ -2,48 +2,101 @@
 
 use crate::architecture::{Head, StackSettings};
 use crate::limits::Limits;
-use crate::schema::{Count, Part, Role};
-use crate::tensor::{Matrix, Norm, Tensors};
+use crate::schema::Role;
+use crate::tensor::{Matrix, Norm, Table, Tensors};
 
-/// One post-LayerNorm layer. Its tensors are views made on request: stored, they would be most of
-/// what is copied.
+/// One post-LayerNorm layer: a mixing of tokens, and perhaps an MLP. Its tensors are views made on
+/// request: stored, they would be most of what is copied.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer<'a> {
     tensors: Tensors<'a>,
-    /// Record of the first head.
+    /// Record of the first tensor.
     first: usize,
-    /// Record after the last head; the others follow in the order of [`Role`].
+    /// Record after the mixing.
+    after_mixing: usize,
+}
+
+/// How a layer lets tokens read others.
+#[derive(Clone, Copy, Debug)]
+pub enum Mixing<'a> {
+    /// Any two tokens (Vaswani et al. 2017).
+    Attention(Attention<'a>),
+    /// A state that runs over the tokens, in both directions.
+    Recurrence(Recurrence<'a>),
+}
+
+/// The attention of a layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Attention<'a> {
+    tensors: Tensors<'a>,
+    first: usize,
     after_heads: usize,
 }
 
+/// The recurrence of a layer: a quasi-recurrent network (Bradbury et al. 2017) of width 2 in each
+/// direction, each for half of the residual stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Recurrence<'a> {
+    tensors: Tensors<'a>,
+    first: usize,
+}
+
+/// The MLP of a layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Mlp<'a> {
+    tensors: Tensors<'a>,
+    first: usize,
+}
+
 impl<'a> Layer<'a> {
-    /// The layer whose heads begin at record `first`.
+    /// The layer that begins at record `first`.
     fn at(tensors: Tensors<'a>, first: usize) -> Self {
-        let mut after_heads = first;
-        while tensors
-            .record(after_heads)
-            .is_some_and(|record| record.role == Role::Head)
-        {
-            after_heads += 1;
-        }
-        Self {
+        let mut layer = Self {
             tensors,
             first,
-            after_heads,
-        }
+            after_mixing: first,
+        };
+        // Attention has an output and a norm after its heads, a recurrence two matrices and a norm.
+        layer.after_mixing = match layer.mixing() {
+            Mixing::Attention(attention) => attention.after_heads + 2,
+            Mixing::Recurrence(recurrence) => recurrence.first + 3,
+        };
+        layer
     }
 
     /// Record after the layer.
     fn end(&self) -> usize {
-        // Heads come first, and every other tensor occurs once.
-        const {
-            assert!(Role::Head.index_in_part() == 0);
-            assert!(Part::Layer.tensors(Count::AnyNumber) == 1);
-            assert!(Part::Layer.tensors(Count::AtMostOne) == 0);
-        }
-        self.after_heads + const { Part::Layer.tensors(Count::One) }
+        self.after_mixing + if self.mlp().is_some() { 3 } else { 0 }
     }
 
+    /// How its tokens read others.
+    #[must_use]
+    pub fn mixing(&self) -> Mixing<'a> {
+        let (tensors, first) = (self.tensors, self.first);
+        if tensors.role(first) == Some(Role::ForwardRecurrence) {
+            return Mixing::Recurrence(Recurrence { tensors, first });
+        }
+        let mut after_heads = first;
+        while tensors.role(after_heads) == Some(Role::Head) {
+            after_heads += 1;
+        }
+        Mixing::Attention(Attention {
+            tensors,
+            first,
+            after_heads,
+        })
+    }
+
+    /// Its MLP, if it has one.
+    #[must_use]
+    pub fn mlp(&self) -> Option<Mlp<'a>> {
+        let (tensors, first) = (self.tensors, self.after_mixing);
+        let has_mlp = tensors.role(first) == Some(Role::MlpInput);
+        has_mlp.then_some(Mlp { tensors, first })
+    }
+}
+
+impl<'a> Attention<'a> {
     /// The remaining heads, `[2·query + value, hidden]` each.
     pub fn heads(&self) -> impl Iterator<Item = Matrix<'a>> + Clone + use<'a> {
         let tensors = self.tensors;
@@ -52,41 +105,55 @@ impl<'a> Layer<'a> {
 
     /// `[hidden, context]`: the values of the remaining heads.
     #[must_use]
-    pub fn attention_output(&self) -> Matrix<'a> {
-        self.matrix(const { Role::AttentionOutput.index_in_part() })
+    pub fn output(&self) -> Matrix<'a> {
+        self.tensors.matrix_at(self.after_heads)
     }
 
     /// LayerNorm after attention and residual.
     #[must_use]
-    pub fn attention_norm(&self) -> Norm<'a> {
-        self.norm(const { Role::AttentionNorm.index_in_part() })
+    pub fn norm(&self) -> Norm<'a> {
+        self.tensors.norm_at(self.after_heads + 1)
+    }
+}
+
+impl<'a> Recurrence<'a> {
+    /// `[hidden, 2 · hidden]`: forget gates, then candidates, of the first half of the residual
+    /// stream, from (previous token, token).
+    #[must_use]
+    pub fn forward(&self) -> Matrix<'a> {
+        self.tensors.matrix_at(self.first)
     }
 
+    /// `[hidden, 2 · hidden]`: those of the second half, from (next token, token).
+    #[must_use]
+    pub fn backward(&self) -> Matrix<'a> {
+        self.tensors.matrix_at(self.first + 1)
+    }
+
+    /// LayerNorm after recurrence and residual.
+    #[must_use]
+    pub fn norm(&self) -> Norm<'a> {
+        self.tensors.norm_at(self.first + 2)
+    }
+}
+
+impl<'a> Mlp<'a> {
     /// `[intermediate, hidden]`.
     #[must_use]
-    pub fn mlp_input(&self) -> Matrix<'a> {
-        self.matrix(const { Role::MlpInput.index_in_part() })
+    pub fn input(&self) -> Matrix<'a> {
+        self.tensors.matrix_at(self.first)
     }
 
     /// `[hidden, intermediate]`.
     #[must_use]
-    pub fn mlp_output(&self) -> Matrix<'a> {
-        self.matrix(const { Role::MlpOutput.index_in_part() })
+    pub fn output(&self) -> Matrix<'a> {
+        self.tensors.matrix_at(self.first + 1)
     }
 
     /// LayerNorm after MLP and residual.
     #[must_use]
-    pub fn mlp_norm(&self) -> Norm<'a> {
-        self.norm(const { Role::MlpNorm.index_in_part() })
-    }
-
-    /// Matrix `index` after the heads.
-    fn matrix(&self, index: usize) -> Matrix<'a> {
-        self.tensors.matrix_at(self.after_heads + index)
-    }
-
-    fn norm(&self, index: usize) -> Norm<'a> {
-        self.tensors.norm_at(self.after_heads + index)
+    pub fn norm(&self) -> Norm<'a> {
+        self.tensors.norm_at(self.first + 2)
     }
 }
 
@@ -137,36 +204,46 @@ impl<'a> Encoder<'a> {
         self.head
     }
 
-    /// `[vocabulary, hidden]`: one row per token id.
+    /// One row per token id, `[vocabulary, hidden]`, or of the width that the factor reads.
     #[must_use]
-    pub fn token_embedding(&self) -> Matrix<'a> {
-        let index = const { Role::TokenEmbedding.index_in_part() };
-        self.tensors.matrix_at(index)
+    pub fn token_embedding(&self) -> Table<'a> {
+        self.table(Role::TokenEmbedding).unwrap_or_default()
     }
 
-    /// `[tokens, hidden]`: one row per position.
+    /// `[hidden, embedding]`: from the token's row to the residual stream; absent where they are
+    /// equally wide.
     #[must_use]
-    pub fn position_embedding(&self) -> Matrix<'a> {
-        let index = const { Role::PositionEmbedding.index_in_part() };
-        self.tensors.matrix_at(index)
+    pub fn embedding_factor(&self) -> Option<Matrix<'a>> {
+        let index = self.embedding(Role::EmbeddingFactor)?;
+        Some(self.tensors.matrix_at(index))
+    }
+
+    /// `[tokens, hidden]`: one row per position; a model may have none.
+    #[must_use]
+    pub fn position_embedding(&self) -> Option<Table<'a>> {
+        self.table(Role::PositionEmbedding)
     }
 
     /// `[2, hidden]` for pairs, `[1, hidden]` for single texts; a model may have none.
     #[must_use]
-    pub fn segment_embedding(&self) -> Option<Matrix<'a>> {
-        // The only tensor that can be absent: if present, it moves those after it one record on.
-        const { assert!(Part::Embeddings.tensors(Count::AtMostOne) == 1) };
-        let required = const { Part::Embeddings.tensors(Count::One) };
-        let index = const { Role::SegmentEmbedding.index_in_part() };
-        (self.first_of_layers > required).then(|| self.tensors.matrix_at(index))
+    pub fn segment_embedding(&self) -> Option<Table<'a>> {
+        self.table(Role::SegmentEmbedding)
     }
 
-    /// LayerNorm after the sum of the three embeddings.
+    /// LayerNorm after the sum of the embeddings.
     #[must_use]
     pub fn embedding_norm(&self) -> Norm<'a> {
-        let after =
-            const { Part::Embeddings.tensors(Count::One) - Role::EmbeddingNorm.index_in_part() };
-        self.tensors.norm_at(self.first_of_layers - after)
+        // The last of its part.
+        self.tensors.norm_at(self.first_of_layers - 1)
+    }
+
+    fn table(&self, role: Role) -> Option<Table<'a>> {
+        Some(self.tensors.table_at(self.embedding(role)?))
+    }
+
+    /// Record of an embedding.
+    fn embedding(&self, role: Role) -> Option<usize> {
+        (0..self.first_of_layers).find(|&index| self.tensors.role(index) == Some(role))
     }
 
     /// The layers, first to last.

@@ -31,6 +31,10 @@ pub struct Limits {
     pub intermediate: usize,
     /// Numbers that the head gives: one per class.
     pub outputs: usize,
+    /// Width that the factor of the token table reads; 0 without one.
+    pub embedding: usize,
+    /// Rows of a recurrence, which are as many as the residual stream is wide; 0 without one.
+    pub recurrence: usize,
 }
 
 impl Limits {
@@ -40,7 +44,7 @@ impl Limits {
         for field in &mut fields {
             *field = reader.index()?;
         }
-        reader.reserved(4)?;
+        let [embedding, recurrence] = [reader.u16()?, reader.u16()?].map(usize::from);
         reader.finish()?;
         let [tokens, hidden, query, value, context, intermediate, outputs] = fields;
         Some(Self {
@@ -51,6 +55,8 @@ impl Limits {
             context,
             intermediate,
             outputs,
+            embedding,
+            recurrence,
         })
     }
 
@@ -65,7 +71,7 @@ impl Limits {
             self.context,
             self.intermediate,
             self.outputs,
-            0,
+            self.embedding | self.recurrence << 16,
         ];
         let mut bytes = [0; LIMITS_BYTES];
         for (bytes, field) in bytes.chunks_exact_mut(4).zip(fields) {
@@ -114,6 +120,8 @@ impl Limits {
                     context: word(file, at + 16),
                     intermediate: word(file, at + 20),
                     outputs: word(file, at + 24),
+                    embedding: word(file, at + 28) & 0xffff,
+                    recurrence: word(file, at + 28) >> 16,
                 };
             }
             entry += 1;

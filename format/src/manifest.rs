@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::ErrorKind;
 use crate::architecture::{
     Architecture, ArchitectureKind, Head, HeadKind, MlpKind, NormKind, NormPlace, Numbered,
-    Positions, StackSettings,
+    StackSettings,
 };
 use crate::bytes::Reader;
 use crate::strings::valid_text;
@@ -19,7 +19,7 @@ use crate::strings::valid_text;
 mod writing;
 
 /// Newest manifest version that is read here.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Everything about a model except its shapes and weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -189,7 +189,6 @@ fn decode_architecture(record: &mut &[u8], version: u16) -> Option<Architecture>
         ArchitectureKind::ALL.len() == 1
             && NormKind::ALL.len() == 1
             && NormPlace::ALL.len() == 1
-            && Positions::ALL.len() == 1
             && MlpKind::ALL.len() == 1
             && HeadKind::ALL.len() == 1
     );
@@ -199,9 +198,12 @@ fn decode_architecture(record: &mut &[u8], version: u16) -> Option<Architecture>
         ..StackSettings::default()
     };
     if version > 1 {
-        for _ in ["norm", "its place", "positions", "MLP"] {
-            take_zero(record)?;
-        }
+        // The norm and its place.
+        take_zero(record)?;
+        take_zero(record)?;
+        stack.positions = take_variant(record)?;
+        // The MLP.
+        take_zero(record)?;
     }
     stack.activation = take_variant(record)?;
     if version > 1 {

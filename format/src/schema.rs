@@ -11,10 +11,35 @@ use crate::tensor::layout::Form;
 pub enum Part {
     /// What turns token ids into the residual stream; once.
     Embeddings,
-    /// A layer; as many as the stack has.
-    Layer,
+    /// Attention, with which a layer begins.
+    Attention,
+    /// A recurrence in both directions, with which a layer begins in place of attention.
+    Recurrence,
+    /// The MLP that a layer may end with.
+    Mlp,
     /// What is on top of the stack; once.
     Head,
+}
+
+impl Part {
+    /// Whether it belongs to a layer.
+    #[must_use]
+    pub const fn is_of_layer(self) -> bool {
+        match self {
+            Self::Attention | Self::Recurrence | Self::Mlp => true,
+            Self::Embeddings | Self::Head => false,
+        }
+    }
+
+    /// Its place in the directory, from 1: all parts of layers have one, since the layer's number
+    /// and the role decide between them.
+    const fn place(self) -> u16 {
+        match self {
+            Self::Embeddings => 1,
+            Self::Attention | Self::Recurrence | Self::Mlp => 2,
+            Self::Head => 3,
+        }
+    }
 }
 
 /// How often a tensor occurs in its part.
@@ -39,8 +64,12 @@ pub enum Size {
     Tokens,
     /// Texts that a model reads at once: 2 for pairs, otherwise 1.
     Texts,
+    /// Width of the token table: that of the residual stream, or of what a factor reads.
+    Embedding,
     /// Width of the residual stream.
     Hidden,
+    /// Twice that: a token's vector after that of its neighbour.
+    TwoHidden,
     /// Query, key and value rows of one head, at least 1: the tensor states how many.
     OfHead,
     /// Value rows of all heads of the layer.
@@ -68,14 +97,15 @@ pub struct Slot {
     pub cols: Size,
 }
 
-/// Roles and their lines of the table are written together, so that neither exists without the
-/// other.
+/// Roles, their numbers and their lines of the table are written together, so that none exists
+/// without the others.
 macro_rules! schema {
     ($(
         $(#[$doc:meta])*
-        $role:ident $name:literal $part:ident $count:ident $form:ident [$rows:ident, $cols:ident]
+        $number:literal $role:ident $name:literal $part:ident $count:ident $form:ident
+        [$rows:ident, $cols:ident]
     )+) => {
-        /// What a tensor is for. Its number in a record is its place here, from 1.
+        /// What a tensor is for; in the order of the directory.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Role {
             $($(#[$doc])* $role,)+
@@ -98,80 +128,73 @@ macro_rules! schema {
                     $(Self::$role => $name,)+
                 }
             }
+
+            /// Its number in a record.
+            #[must_use]
+            pub const fn tag(self) -> u8 {
+                match self {
+                    $(Self::$role => $number,)+
+                }
+            }
+
+            /// The role with this number in a record.
+            pub(crate) const fn of(number: u8) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$role),)+
+                    _ => None,
+                }
+            }
         }
     };
 }
 
 schema! {
     /// One row per token id.
-    TokenEmbedding "token embedding" Embeddings One Table [Pieces, Hidden]
+    1 TokenEmbedding "token embedding" Embeddings One Table [Pieces, Embedding]
+    /// From the width of the token table to that of the residual stream, where they differ.
+    12 EmbeddingFactor "embedding factor" Embeddings AtMostOne Matrix [Hidden, Embedding]
     /// One row per position.
-    PositionEmbedding "position embedding" Embeddings One Table [Tokens, Hidden]
+    2 PositionEmbedding "position embedding" Embeddings AtMostOne Table [Tokens, Hidden]
     /// One row per text of a pair.
-    SegmentEmbedding "segment embedding" Embeddings AtMostOne Table [Texts, Hidden]
+    3 SegmentEmbedding "segment embedding" Embeddings AtMostOne Table [Texts, Hidden]
     /// LayerNorm after the embeddings.
-    EmbeddingNorm "embedding norm" Embeddings One Norm [One, Hidden]
+    4 EmbeddingNorm "embedding norm" Embeddings One Norm [One, Hidden]
     /// One attention head: rows of W_Q (scaled by 1/√d_head), then W_K, then W_V.
-    Head "attention head" Layer AnyNumber Matrix [OfHead, Hidden]
+    5 Head "attention head" Attention AnyNumber Matrix [OfHead, Hidden]
     /// W_O: the heads' values back to the residual stream.
-    AttentionOutput "attention output" Layer One Matrix [Hidden, Context]
+    6 AttentionOutput "attention output" Attention One Matrix [Hidden, Context]
     /// LayerNorm after the attention.
-    AttentionNorm "attention norm" Layer One Norm [One, Hidden]
+    7 AttentionNorm "attention norm" Attention One Norm [One, Hidden]
+    /// Forget gates, then candidates, of the first half of the residual stream, from the previous
+    /// token and each token.
+    13 ForwardRecurrence "forward recurrence" Recurrence One Matrix [Hidden, TwoHidden]
+    /// Those of its second half, from the next token and each token.
+    14 BackwardRecurrence "backward recurrence" Recurrence One Matrix [Hidden, TwoHidden]
+    /// LayerNorm after the recurrence.
+    15 RecurrenceNorm "recurrence norm" Recurrence One Norm [One, Hidden]
     /// L_in: residual stream to neurons.
-    MlpInput "MLP input" Layer One Matrix [Intermediate, Hidden]
+    8 MlpInput "MLP input" Mlp One Matrix [Intermediate, Hidden]
     /// L_out: neurons to residual stream.
-    MlpOutput "MLP output" Layer One Matrix [Hidden, Intermediate]
+    9 MlpOutput "MLP output" Mlp One Matrix [Hidden, Intermediate]
     /// LayerNorm after the MLP.
-    MlpNorm "MLP norm" Layer One Norm [One, Hidden]
+    10 MlpNorm "MLP norm" Mlp One Norm [One, Hidden]
     /// Pooled vector to class logits.
-    Classifier "classifier" Head One Matrix [Outputs, Hidden]
+    11 Classifier "classifier" Head One Matrix [Outputs, Hidden]
 }
 
-/// Every role, in the order of its number and of the directory within its part.
+/// Every role, in the order of the directory within its part.
 pub static SCHEMA: [Slot; SLOTS.len()] = SLOTS;
-
-/// How many of the first `slots` lines of the table are in `part` and have this `count`.
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler alone")]
-const fn count_slots(slots: usize, part: Part, count: Count) -> usize {
-    let (mut index, mut found) = (0, 0);
-    while index < slots {
-        let slot = &SLOTS[index];
-        if slot.part as u8 == part as u8 && slot.count as u8 == count as u8 {
-            found += 1;
-        }
-        index += 1;
-    }
-    found
-}
-
-impl Part {
-    /// Number of its lines that have this `count`.
-    pub(crate) const fn tensors(self, count: Count) -> usize {
-        count_slots(SLOTS.len(), self, count)
-    }
-}
 
 impl Slot {
     /// Whether it is a matrix of a layer. These are pruned, and sparsity is a share of their
     /// weights.
     #[must_use]
     pub fn is_prunable(&self) -> bool {
-        self.part == Part::Layer && self.form == Form::Matrix
+        self.part.is_of_layer() && self.form == Form::Matrix
     }
 }
 
 impl Role {
-    /// The role with this number in a record.
-    pub(crate) fn of(number: u8) -> Option<Self> {
-        Some(SCHEMA.get(usize::from(number).wrapping_sub(1))?.role)
-    }
-
-    /// The role's number in a record.
-    #[must_use]
-    pub fn tag(self) -> u8 {
-        self as u8 + 1
-    }
-
     /// Its line of [`SCHEMA`].
     #[must_use]
     pub fn slot(self) -> &'static Slot {
@@ -179,17 +202,10 @@ impl Role {
         SCHEMA.get(self as usize).unwrap_or(first)
     }
 
-    /// Tensors of its part before this one, counting those that occur once.
-    #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler alone")]
-    pub(crate) const fn index_in_part(self) -> usize {
-        let index = self as usize;
-        count_slots(index, SLOTS[index].part, Count::One)
-    }
-
     /// The place of a tensor in the order: embeddings, then layer by layer, then the head. A number
     /// above zero, since comparing tuples takes far more code.
     pub(crate) fn place(self, layer: u16, head: u16) -> u64 {
-        let part = self.slot().part as u16 + 1;
+        let part = self.slot().part.place();
         [part, layer, self as u16, head]
             .iter()
             .fold(0, |place, &next| place << 16 | u64::from(next))
@@ -203,7 +219,9 @@ impl Size {
         Self::Pieces,
         Self::Tokens,
         Self::Texts,
+        Self::Embedding,
         Self::Hidden,
+        Self::TwoHidden,
         Self::OfHead,
         Self::Context,
         Self::Intermediate,
@@ -219,7 +237,9 @@ impl Size {
             Self::Pieces => "pieces",
             Self::Tokens => "tokens",
             Self::Texts => "texts",
+            Self::Embedding => "embedding",
             Self::Hidden => "hidden",
+            Self::TwoHidden => "(2 · hidden)",
             Self::OfHead => "(2 · query + value)",
             Self::Context => "context",
             Self::Intermediate => "intermediate",
@@ -239,8 +259,7 @@ mod tests {
             assert_eq!(slot.role.slot(), slot);
             assert_eq!(Role::of(slot.role.tag()), Some(slot.role));
         }
-        assert_eq!(Role::of(0), None);
-        let last = SCHEMA[SCHEMA.len() - 1].role;
-        assert_eq!(Role::of(last.tag() + 1), None);
+        let known = (0..=u8::MAX).filter(|&number| Role::of(number).is_some());
+        assert!(known.eq(1..=u8::try_from(SCHEMA.len()).unwrap()));
     }
 }

@@ -14,14 +14,16 @@ mod norm;
 mod rows;
 mod scale;
 mod stream;
+mod table;
 mod weights;
 
 pub use delta::take_row as take_delta_row;
-pub use layout::{BIAS, COLUMN_LIST, Form, Layout, Pattern, ROW_MAP, Values};
+pub use layout::{BIAS, COLUMN_LIST, Form, Layout, Pattern, ROW_MAP, TableValues, Values};
 pub use matrix::Matrix;
 pub use norm::Norm;
 pub use rows::{Affine, Row, RowBytes, Rows};
 pub use scale::Scale;
+pub use table::{Table, TableRow};
 pub use weights::RowWeights;
 #[cfg(feature = "alloc")]
 pub(crate) use {blocks::MOST as MOST_BLOCKS, stream::IN_STREAM};
@@ -89,7 +91,7 @@ impl Record {
         }
         // Columns are named by u16 and summed in i32: 65,535 · 127² < 2³¹.
         let too_large = record.rows.max(record.cols) > usize::from(u16::MAX);
-        if too_large || record.cols < record.layout.pattern.least_columns() {
+        if too_large || record.cols < record.layout.least_columns() {
             return found(ErrorKind::Shape, 8);
         }
         Some(record)
@@ -170,6 +172,13 @@ impl<'a> Tensors<'a> {
         Record::of(records.get(index)?)
     }
 
+    /// The role of record `index`.
+    pub(crate) fn role(&self, index: usize) -> Option<Role> {
+        let (records, _) = self.records.as_chunks::<RECORD_BYTES>();
+        let [role, ..] = records.get(index)?;
+        Role::of(*role)
+    }
+
     /// Number of records.
     pub(crate) fn len(&self) -> usize {
         self.records.len() / RECORD_BYTES
@@ -179,6 +188,13 @@ impl<'a> Tensors<'a> {
     #[inline(never)]
     pub(crate) fn matrix_at(&self, index: usize) -> Matrix<'a> {
         let view = |record| Matrix::view(&record, self.weights, &Fault::new());
+        self.record(index).and_then(view).unwrap_or_default()
+    }
+
+    /// The checked record `index`, as a table.
+    #[inline(never)]
+    pub(crate) fn table_at(&self, index: usize) -> Table<'a> {
+        let view = |record| Table::view(&record, self.weights, &Fault::new());
         self.record(index).and_then(view).unwrap_or_default()
     }
 
@@ -198,10 +214,22 @@ impl<'a> Tensors<'a> {
     /// Any code can make a [`Record`], so its weights are checked again.
     #[must_use]
     pub fn matrix(&self, record: &Record) -> Option<Matrix<'a>> {
-        let fits = record.layout.form == Form::Matrix && record.query_rows <= record.rows / 2;
-        let matrix = fits.then(|| Matrix::view(record, self.weights, &Fault::new()))??;
+        if record.query_rows > record.rows / 2 {
+            return None;
+        }
+        let matrix = Matrix::view(record, self.weights, &Fault::new())?;
         matrix.check(record, &Fault::new())?;
         Some(matrix)
+    }
+
+    /// The view of a table record; `None` for other layouts.
+    ///
+    /// Any code can make a [`Record`], so its weights are checked again.
+    #[must_use]
+    pub fn table(&self, record: &Record) -> Option<Table<'a>> {
+        let table = Table::view(record, self.weights, &Fault::new())?;
+        table.check(record, &Fault::new())?;
+        Some(table)
     }
 }
 

@@ -15,12 +15,14 @@ mod layout;
 mod matrix;
 mod stream;
 mod strings;
+mod table;
 mod vocabulary;
 
 pub use characters::{CharacterMap, CharacterOutcome};
 pub use choice::{LayoutChoice, LayoutCosts};
 pub use container::assemble;
 pub use matrix::MatrixSource;
+pub use table::TableSource;
 pub use vocabulary::repack;
 
 use alloc::collections::BTreeMap;
@@ -36,7 +38,7 @@ use crate::architecture::{Architecture, Head};
 use crate::limits::Limits;
 use crate::manifest::{Manifest, Scores, TokenizerSettings};
 use crate::schema::{Role, Size};
-use crate::tensor::{Layout, Pattern, TENSOR_ALIGNMENT};
+use crate::tensor::{Layout, Pattern, TENSOR_ALIGNMENT, TableValues};
 use crate::{FormatError, Model, Section};
 
 /// Everything that goes into a file.
@@ -77,8 +79,10 @@ pub struct ModelSource {
 /// A tensor to be written.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TensorSource {
-    /// A weight matrix, or a table.
+    /// A weight matrix.
     Matrix(MatrixSource),
+    /// A table of rows that are looked up.
+    Table(TableSource),
     /// A LayerNorm.
     Norm(NormSource),
 }
@@ -100,7 +104,8 @@ pub struct NormSource {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// A tensor's vectors do not have the lengths that its shape requires.
+    /// A tensor's vectors do not have the lengths that its shape requires, or a weight of a table is
+    /// too large for its values.
     Lengths {
         /// What the tensor is for.
         role: Role,
@@ -134,7 +139,7 @@ impl fmt::Display for WriteError {
         match self {
             Self::Lengths { role, layer } => write!(
                 f,
-                "{} of layer {layer}: the number of weights, scales or biases is not that of its shape",
+                "{} of layer {layer}: the number of weights, scales or biases is not that of its shape, or a weight is too large",
                 role.name()
             ),
             Self::Layout {
@@ -199,7 +204,7 @@ impl ModelSource {
 
     fn write_manifest(&self) -> Result<Vec<u8>, WriteError> {
         let manifest = Manifest {
-            version: self.architecture.first_version(),
+            version: self.version(),
             name: &self.name,
             architecture: self.architecture,
             tokenizer: self.tokenizer,
@@ -213,6 +218,23 @@ impl ModelSource {
         };
         let bytes = manifest.to_bytes();
         bytes.ok_or(WriteError::TooLarge(Section::Manifest))
+    }
+
+    /// The first version whose readers know everything in the file.
+    fn version(&self) -> u16 {
+        let of_tensor = |tensor: &TensorSource| match (tensor.role(), tensor) {
+            (
+                Role::EmbeddingFactor
+                | Role::ForwardRecurrence
+                | Role::BackwardRecurrence
+                | Role::RecurrenceNorm,
+                _,
+            ) => 3,
+            (_, TensorSource::Table(table)) if table.values == TableValues::I4 => 3,
+            _ => 1,
+        };
+        let tensors = self.tensors.iter().map(of_tensor);
+        tensors.fold(self.architecture.first_version(), u16::max)
     }
 
     fn limits(&self) -> Limits {
@@ -243,8 +265,23 @@ impl ModelSource {
                 | Size::Pieces
                 | Size::Tokens
                 | Size::Texts
+                | Size::Embedding
                 | Size::Hidden
+                | Size::TwoHidden
                 | Size::Context
+                | Size::Outputs => {}
+            }
+            match matrix.role.slot().cols {
+                Size::Embedding => limits.embedding = matrix.cols,
+                Size::TwoHidden => limits.recurrence = matrix.rows,
+                Size::One
+                | Size::Pieces
+                | Size::Tokens
+                | Size::Texts
+                | Size::Hidden
+                | Size::OfHead
+                | Size::Context
+                | Size::Intermediate
                 | Size::Outputs => {}
             }
         }
@@ -298,6 +335,7 @@ impl TensorSource {
     pub fn role(&self) -> Role {
         match self {
             Self::Matrix(matrix) => matrix.role,
+            Self::Table(table) => table.role,
             Self::Norm(norm) => norm.role,
         }
     }
@@ -305,6 +343,7 @@ impl TensorSource {
     fn place(&self) -> (u16, u16) {
         match self {
             Self::Matrix(matrix) => (matrix.layer, matrix.head),
+            Self::Table(_) => (0, 0),
             Self::Norm(norm) => (norm.layer, 0),
         }
     }
@@ -316,6 +355,7 @@ impl TensorSource {
         };
         let (rows, cols) = match self {
             Self::Matrix(matrix) => (matrix.rows, matrix.cols),
+            Self::Table(table) => (table.rows, table.cols),
             Self::Norm(norm) => (1, norm.gain.len()),
         };
         // Also keeps every product of the two below from overflowing.
@@ -324,6 +364,7 @@ impl TensorSource {
         }
         let halves: [&[f16]; 2] = match self {
             Self::Matrix(matrix) => [matrix.bias.as_deref().unwrap_or(&[]), &[]],
+            Self::Table(_) => [&[], &[]],
             Self::Norm(norm) => [&norm.gain, &norm.shift],
         };
         if !halves.into_iter().flatten().all(|value| value.is_finite()) {
@@ -334,6 +375,7 @@ impl TensorSource {
         }
         match self {
             Self::Matrix(matrix) => matrix.encode(),
+            Self::Table(table) => table.encode().ok_or(error),
             Self::Norm(norm) => norm.encode().ok_or(error),
         }
     }
@@ -342,12 +384,8 @@ impl TensorSource {
 impl MatrixSource {
     fn encode(&self) -> Result<Encoded, WriteError> {
         let chosen = self.lay_out()?;
-        let slot = self.role.slot();
         Ok(Encoded {
-            layout: Layout {
-                form: slot.form,
-                ..Layout::matrix(chosen.pattern)
-            },
+            layout: Layout::matrix(chosen.pattern),
             flags: chosen.flags,
             rows: self.rows,
             cols: self.cols,
@@ -364,7 +402,7 @@ impl NormSource {
         }
         let numbers = self.gain.iter().chain(&self.shift);
         Some(Encoded {
-            layout: Layout::NORM,
+            layout: Layout::Norm,
             flags: 0,
             rows: 1,
             cols: self.gain.len(),

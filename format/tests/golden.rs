@@ -17,10 +17,11 @@ use half::f16;
 use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling};
 use neuroprune_format::characters::Outcome;
 use neuroprune_format::container::Container;
-use neuroprune_format::tensor::{Form, Layout, Matrix, Pattern, Record, Role};
+use neuroprune_format::encoder::Mixing;
+use neuroprune_format::tensor::{Layout, Matrix, Pattern, Record, Role, TableValues};
 use neuroprune_format::vocabulary::PIECE_BYTES;
 use neuroprune_format::writer::{
-    CharacterMap, MatrixSource, NormSource, TensorSource, WriteError, assemble,
+    CharacterMap, MatrixSource, NormSource, TableSource, TensorSource, WriteError, assemble,
 };
 use neuroprune_format::{ErrorKind, Limits, Manifest, Model, Section};
 
@@ -31,12 +32,14 @@ static GOLDEN_TABLE: &[u8] = include_bytes!("golden/v2-piece-table.neuro");
 static GOLDEN_WITHOUT_INDEX: &[u8] = include_bytes!("golden/v2-without-index.neuro");
 static GOLDEN_MANIFEST_2: &[u8] = include_bytes!("golden/v2-manifest-2.neuro");
 static GOLDEN_LAYOUTS: &[u8] = include_bytes!("golden/v2-layouts.neuro");
+static GOLDEN_RECURRENT: &[u8] = include_bytes!("golden/v2-recurrent.neuro");
 
 #[test]
 fn writer_makes_the_golden_bytes() {
     let files = [
         ("v2.neuro", sources::pair(), GOLDEN),
         ("v2-layouts.neuro", sources::layouts(), GOLDEN_LAYOUTS),
+        ("v2-recurrent.neuro", sources::recurrent(), GOLDEN_RECURRENT),
     ];
     for (name, source, golden) in files {
         let bytes = source.to_bytes().unwrap();
@@ -139,7 +142,7 @@ fn a_manifest_of_version_2_says_the_same() {
 #[test]
 fn a_manifest_is_not_written_in_a_version_that_nobody_reads() {
     let mut manifest = Model::open(GOLDEN).unwrap().manifest();
-    for version in [0, 3, u16::MAX] {
+    for version in [0, 4, u16::MAX] {
         manifest.version = version;
         assert_eq!(manifest.to_bytes(), None);
     }
@@ -171,6 +174,8 @@ fn limits_are_known_at_compile_time() {
         context: 4,
         intermediate: 300,
         outputs: 3,
+        embedding: 0,
+        recurrence: 0,
     };
     assert_eq!(LIMITS, expected);
     assert_eq!(Model::open(GOLDEN).unwrap().limits(), expected);
@@ -273,7 +278,7 @@ fn view_reads_the_topology() {
         .layers()
         .map(|layer| {
             let shape = |head: Matrix<'_>| (head.query_rows(), head.value_rows());
-            layer.heads().map(shape).collect()
+            walk::attention(&layer).heads().map(shape).collect()
         })
         .collect();
     assert_eq!(heads, [vec![(2, 2), (1, 2)], vec![(2, 3)]]);
@@ -285,7 +290,7 @@ fn view_reads_the_topology() {
                 record.role,
                 record.layer,
                 record.head,
-                record.layout.pattern,
+                record.layout.pattern().unwrap_or_default(),
                 record.flags,
             )
         })
@@ -313,7 +318,7 @@ fn view_reads_the_weights() {
     };
     let scales = |matrix: Matrix<'_>| -> Vec<f32> { matrix.iter().map(|row| row.scale).collect() };
 
-    let outputs = layers[1].mlp_output();
+    let outputs = layers[1].mlp().unwrap().output();
     assert_eq!(
         nonzeros(outputs),
         [
@@ -329,9 +334,9 @@ fn view_reads_the_weights() {
         scales(outputs),
         [0.015625, 0.0, 0.01953125, 0.0, 0.0, 0.025390625]
     );
-    assert_eq!(layers[1].mlp_input().count_nonzeros(), 3);
+    assert_eq!(layers[1].mlp().unwrap().input().count_nonzeros(), 3);
 
-    let head = layers[0].heads().next().unwrap();
+    let head = walk::attention(&layers[0]).heads().next().unwrap();
     let cut: Vec<_> = head.iter().map(|row| row.scale == 0.0).collect();
     assert_eq!(cut, [false, true, false, true, true, false]);
     let biases: Vec<_> = head.iter().map(|row| row.bias).collect();
@@ -340,15 +345,13 @@ fn view_reads_the_weights() {
         [0.125, 0.140625, 0.15625, 0.171875, 0.1875, 0.203125]
     );
 
-    let named = nonzeros(layers[0].mlp_output());
+    let named = nonzeros(layers[0].mlp().unwrap().output());
     assert_eq!(named[0], [(3, -123), (6, -107), (7, 17), (10, 1)]);
 
     let encoder = walk::encoder(&model);
-    let (scale, row) = encoder.segment_embedding().unwrap().row(1);
-    assert_eq!(
-        (scale, row),
-        (0.017578125, &[0x95, 17, 54, 0xa5, 1, 38][..])
-    );
+    let row = encoder.segment_embedding().unwrap().row(1);
+    assert_eq!(row.scale, 0.017578125);
+    assert!(row.weights().eq([-107, 17, 54, -91, 1, 38]));
     let gains: Vec<_> = encoder.embedding_norm().iter().collect();
     assert_eq!(gains[0], (1.0, -0.0625));
     assert_eq!(gains[5], (1.078125, 0.015625));
@@ -361,8 +364,9 @@ fn view_reads_bitmap_and_blocks() {
     let layout = |role, layer| {
         let is_this = |record: &&Record| (record.role, record.layer) == (role, layer);
         let record = records.iter().find(is_this).unwrap();
-        assert_eq!(record.layout, Layout::matrix(record.layout.pattern));
-        (record.layout.pattern, record.flags)
+        let pattern = record.layout.pattern().unwrap();
+        assert_eq!(record.layout, Layout::matrix(pattern));
+        (pattern, record.flags)
     };
     use Pattern::{Bitmap, Blocks2, Blocks4};
     assert_eq!(layout(Role::Head, 0), (Bitmap, 1 | 2));
@@ -380,7 +384,7 @@ fn view_reads_bitmap_and_blocks() {
             .collect()
     };
     assert_eq!(
-        rows(layers[0].attention_output()),
+        rows(walk::attention(&layers[0]).output()),
         [
             (0, vec![(0, 1), (8, -2), (10, 127)]),
             (3, vec![(9, -127)]),
@@ -388,14 +392,14 @@ fn view_reads_bitmap_and_blocks() {
         ]
     );
     assert_eq!(
-        rows(layers[0].mlp_output()),
+        rows(layers[0].mlp().unwrap().output()),
         [
             (1, vec![(2, 10), (3, -20), (5, 30), (298, -40), (299, 50)]),
             (4, vec![(297, 60), (299, -127)]),
         ]
     );
     assert_eq!(
-        rows(layers[1].mlp_output()),
+        rows(layers[1].mlp().unwrap().output()),
         [
             (0, vec![(1, 1), (2, -2), (4, 3), (293, -4), (297, 5)]),
             (2, vec![(299, -127)]),
@@ -403,7 +407,7 @@ fn view_reads_bitmap_and_blocks() {
         ]
     );
     // Zeros within blocks are stored, but do not count as weights.
-    assert_eq!(layers[1].mlp_output().count_nonzeros(), 8);
+    assert_eq!(layers[1].mlp().unwrap().output().count_nonzeros(), 8);
 }
 
 /// What is written is what is read, in every layout the writer chooses.
@@ -421,14 +425,22 @@ fn every_source_reads_back() {
                     (matrix.role, matrix.layer, matrix.head)
                         == (record.role, record.layer, record.head)
                 }
+                TensorSource::Table(table) => table.role == record.role,
                 TensorSource::Norm(_) => false,
             };
-            let Some(TensorSource::Matrix(source)) = source.tensors.iter().find(is_this) else {
-                continue;
-            };
-            match tensors.matrix(&record) {
-                Some(matrix) => assert_reads_back(source, &matrix),
-                None => assert_eq!(record.role.slot().form, Form::Table),
+            match source.tensors.iter().find(is_this) {
+                Some(TensorSource::Matrix(source)) => {
+                    assert_reads_back(source, &tensors.matrix(&record).unwrap());
+                }
+                Some(TensorSource::Table(source)) => {
+                    let table = tensors.table(&record).unwrap();
+                    for (index, weights) in source.weights.chunks(source.cols).enumerate() {
+                        let row = table.row(index);
+                        assert_eq!(row.scale, source.scales[index].to_f32());
+                        assert!(row.weights().take(source.cols).eq(weights.iter().copied()));
+                    }
+                }
+                Some(TensorSource::Norm(_)) | None => {}
             }
         }
     }
@@ -473,11 +485,23 @@ fn long_texts_read_back() {
 #[test]
 fn writer_refuses_what_is_not_a_model() {
     let mut source = sources::bare();
-    let TensorSource::Matrix(MatrixSource { scales, .. }) = &mut source.tensors[0] else {
+    let TensorSource::Table(TableSource { scales, .. }) = &mut source.tensors[0] else {
         panic!("the first tensor is the token embedding");
     };
     scales.pop();
     let role = Role::TokenEmbedding;
+    assert_eq!(
+        source.to_bytes(),
+        Err(WriteError::Lengths { role, layer: 0 })
+    );
+
+    // Four bits do not hold it.
+    let mut source = sources::recurrent();
+    for tensor in &mut source.tensors {
+        if let TensorSource::Table(table) = tensor {
+            table.weights[3] = 8;
+        }
+    }
     assert_eq!(
         source.to_bytes(),
         Err(WriteError::Lengths { role, layer: 0 })
@@ -540,4 +564,42 @@ fn character_targets_are_counted() {
     );
     let expected = WriteError::TooLarge(Section::Characters);
     assert_eq!(targets(65_532), Err(expected));
+}
+
+#[test]
+fn view_reads_recurrences_and_a_factor() {
+    let model = Model::open(GOLDEN_RECURRENT).unwrap();
+    assert_eq!(model.manifest().version, 3);
+    assert_eq!(
+        model.limits(),
+        Limits::of_file(GOLDEN_RECURRENT),
+        "the widths of factor and recurrence share a word"
+    );
+    assert_eq!(
+        (model.limits().embedding, model.limits().recurrence),
+        (5, 6)
+    );
+    let encoder = walk::encoder(&model);
+    assert!(encoder.position_embedding().is_none());
+    let row = encoder.token_embedding().row(1);
+    assert_eq!(row.values, TableValues::I4);
+    // Two in a byte, and a zero after the last.
+    assert_eq!(row.bytes, [0x91, 0x3a, 0x04]);
+    assert!(row.weights().eq([1, -7, -6, 3, 4, 0]));
+    let kinds: Vec<_> = encoder
+        .layers()
+        .map(|layer| {
+            let is_recurrent = matches!(layer.mixing(), Mixing::Recurrence(_));
+            (is_recurrent, layer.mlp().is_some())
+        })
+        .collect();
+    assert_eq!(kinds, [(true, false), (true, true), (false, false)]);
+    let Some(Mixing::Recurrence(first)) = encoder.layers().next().map(|it| it.mixing()) else {
+        panic!("no recurrence");
+    };
+    let of_row = |matrix: Matrix<'_>, row: usize| -> Vec<_> {
+        matrix.iter().nth(row).unwrap().weights.nonzeros().collect()
+    };
+    assert_eq!(of_row(first.forward(), 0), [(0, 7), (11, -127)]);
+    assert_eq!(of_row(first.backward(), 5), [(3, 1)]);
 }

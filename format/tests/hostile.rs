@@ -15,7 +15,9 @@ mod walk;
 use neuroprune_format::container::{
     Container, ENTRY_BYTES, HEADER_BYTES, REQUIRED, SECTION_ALIGNMENT, checksum,
 };
-use neuroprune_format::tensor::{Layout, Pattern, RECORD_BYTES, Record, Role, Tensors};
+use neuroprune_format::tensor::{
+    Layout, Pattern, RECORD_BYTES, Record, Role, TableValues, Tensors,
+};
 use neuroprune_format::writer::{LayoutChoice, TensorSource};
 use neuroprune_format::{ErrorKind, FormatError, Model, Section};
 
@@ -503,10 +505,10 @@ fn manifest_version_2_errors() {
 #[test]
 fn manifest_errors() {
     use Section::Manifest;
-    for found in [0, 3] {
+    for found in [0, 4] {
         let version = ErrorKind::Version {
             found: u16::from(found),
-            known: 2,
+            known: 3,
         };
         assert_edit(Manifest, 0, &[found], version, 0);
     }
@@ -531,6 +533,63 @@ fn manifest_errors() {
     });
 }
 
+/// Rows of four bits, a factor, recurrences, layers without an MLP.
+#[test]
+fn errors_of_a_recurrent_model() {
+    let file: &[u8] = include_bytes!("golden/v2-recurrent.neuro");
+    let refuse = |kind, section, offset, edit: &dyn Fn(&mut Parts)| {
+        assert_refused_of(file, kind, section, offset, edit);
+    };
+    use Section::{Limits, Manifest, Tensors, Weights};
+    // The scales of 13 rows come first, then rows of three bytes.
+    for (at, wrong) in [(13, 0x08), (14, 0x80), (15, 0x10)] {
+        refuse(ErrorKind::Weight, Weights, at, &|parts| {
+            parts.section(Weights)[at] = wrong;
+        });
+    }
+    // 10 letters of the name are before the settings.
+    let positions = 1 + 10 + 1 + 1 + 2;
+    refuse(ErrorKind::Missing, Tensors, 2 * RECORD_BYTES, &|parts| {
+        assert_eq!(parts.section(Manifest)[positions], 1);
+        parts.section(Manifest)[positions] = 0;
+    });
+    refuse(ErrorKind::Manifest, Manifest, 0, &|parts| {
+        parts.section(Manifest)[positions] = 2;
+    });
+    refuse(ErrorKind::Manifest, Manifest, 0, &|parts| {
+        parts.section(Manifest)[0] = 2;
+    });
+    for (at, wrong) in [(28, 6), (30, 0), (30, 8)] {
+        let (kind, section, offset) = match at {
+            28 => (ErrorKind::Shape, Tensors, 0),
+            _ => (ErrorKind::Limit, Limits, 8),
+        };
+        refuse(kind, section, offset, &|parts| {
+            parts.section(Limits)[at] = wrong;
+        });
+    }
+    // The first layer is whole: its records cannot be of attention, or of an MLP.
+    let first = 3 * RECORD_BYTES;
+    for (role, kind, offset) in [
+        (Role::Head, ErrorKind::Shape, first),
+        (Role::MlpInput, ErrorKind::Order, first + RECORD_BYTES),
+        (
+            Role::ForwardRecurrence,
+            ErrorKind::Order,
+            first + RECORD_BYTES,
+        ),
+    ] {
+        let at = if role == Role::ForwardRecurrence {
+            first + RECORD_BYTES
+        } else {
+            first
+        };
+        refuse(kind, Tensors, offset, &|parts| {
+            parts.section(Tensors)[at] = role.tag();
+        });
+    }
+}
+
 #[test]
 fn limit_errors() {
     use Section::{Limits, Tensors};
@@ -542,7 +601,12 @@ fn limit_errors() {
     for (at, wrong) in [(8, 3), (8, 1), (12, 4), (16, 5), (20, 0x2d)] {
         assert_edit(Limits, at, &[wrong], ErrorKind::Limit, 8);
     }
-    assert_edit(Limits, 28, &[1], ErrorKind::Reserved, 28);
+    // An embedding that no factor reads, and a recurrence that is not there.
+    assert_edit(Limits, 28, &[6], ErrorKind::Limit, 8);
+    assert_edit(Limits, 30, &[6], ErrorKind::Limit, 8);
+    assert_refused(ErrorKind::Shape, Tensors, 0, |parts| {
+        parts.section(Limits)[28] = 1;
+    });
     assert_refused(ErrorKind::Limit, Section::Labels, 0, |parts| {
         parts.section(Limits)[24] = 4;
     });
@@ -552,7 +616,7 @@ fn limit_errors() {
     assert_refused(ErrorKind::Shape, Tensors, 0, |parts| {
         parts.section(Limits)[4] = 7;
     });
-    assert_refused(ErrorKind::Truncated, Limits, 28, |parts| {
+    assert_refused(ErrorKind::Truncated, Limits, 30, |parts| {
         parts.section(Limits).truncate(31);
     });
     assert_refused(ErrorKind::Trailing, Limits, 32, |parts| {
@@ -799,9 +863,9 @@ fn an_index_may_be_required_or_missing() {
 fn record_errors() {
     use Section::{Tensors, Weights};
     assert_edit(Tensors, 0, &[0], ErrorKind::Tag, 0);
-    assert_edit(Tensors, 0, &[12], ErrorKind::Tag, 0);
+    assert_edit(Tensors, 0, &[16], ErrorKind::Tag, 0);
     assert_edit(Tensors, 1, &[0], ErrorKind::Tag, 1);
-    assert_edit(Tensors, 1, &[8], ErrorKind::Tag, 1);
+    assert_edit(Tensors, 1, &[9], ErrorKind::Tag, 1);
     assert_edit(Tensors, 2, &[1], ErrorKind::Tag, 2);
     assert_edit(Tensors, 3, &[1], ErrorKind::Reserved, 3);
     assert_edit(Tensors, 28, &[1], ErrorKind::Reserved, 28);
@@ -1009,7 +1073,7 @@ fn row_sum_error(layout: Pattern, last: usize) {
         .into_iter()
         .find(|record| record.role == Role::MlpOutput);
     let matrix = matrix.unwrap();
-    assert_eq!(matrix.layout.pattern, layout);
+    assert_eq!(matrix.layout, Layout::matrix(layout));
     // After six scales, and six halves of a count.
     let is_counted = matches!(layout, Pattern::Blocks2 | Pattern::Blocks4);
     let stream = matrix.offset + 6 + if is_counted { 3 } else { 0 };
@@ -1046,7 +1110,7 @@ fn assert_row_edits(
 ) {
     let file = sources::layouts().to_bytes().unwrap();
     let (_, record) = layouts_record(role, layer);
-    assert_eq!(record.layout.pattern, layout);
+    assert_eq!(record.layout, Layout::matrix(layout));
     let rows_at = record.offset + 1 + rows;
     for &(at, value, kind, offset) in edits {
         assert_refused_of(&file, kind, Section::Weights, rows_at + offset, |parts| {
@@ -1154,7 +1218,7 @@ fn forged_records_are_checked() {
     assert!(tensors.matrix(&head).is_some());
     let query_rows = usize::MAX;
     assert!(tensors.matrix(&Record { query_rows, ..head }).is_none());
-    for layout in [Layout::TABLE, Layout::NORM] {
+    for layout in [Layout::Table(TableValues::I8), Layout::Norm] {
         let forged = Record { layout, ..head };
         assert!(tensors.matrix(&forged).is_none());
     }

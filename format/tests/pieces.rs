@@ -34,12 +34,12 @@ fn model_of(initial: &BTreeSet<String>, continuing: &BTreeSet<String>) -> Vec<u8
 
 fn with_rows(source: &mut ModelSource, pieces: usize) {
     for tensor in &mut source.tensors {
-        if let TensorSource::Matrix(matrix) = tensor
-            && matrix.role == Role::TokenEmbedding
+        if let TensorSource::Table(table) = tensor
+            && table.role == Role::TokenEmbedding
         {
-            matrix.rows = pieces;
-            matrix.weights = vec![1; pieces * matrix.cols];
-            matrix.scales = vec![matrix.scales[0]; pieces];
+            table.rows = pieces;
+            table.weights = vec![1; pieces * table.cols];
+            table.scales = vec![table.scales[0]; pieces];
         }
     }
 }

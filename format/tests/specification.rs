@@ -2,23 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use neuroprune_format::schema::{Count, SCHEMA};
-use neuroprune_format::tensor::{Form, Layout, Pattern};
+use neuroprune_format::tensor::{Form, Layout, Pattern, TableValues};
 
 const SPECIFICATION: &str = include_str!("../../docs/format.md");
 
 /// The numbers of the layouts that a form can have, ascending.
 fn layouts(form: Form) -> String {
-    let of = |pattern| {
-        Layout {
-            form,
-            ..Layout::matrix(pattern)
-        }
-        .tag()
-    };
+    let tables = [TableValues::I8, TableValues::I4];
     let mut numbers: Vec<u8> = match form {
-        Form::Matrix => Pattern::ALL.map(of).to_vec(),
-        Form::Table => vec![Layout::TABLE.tag()],
-        Form::Norm => vec![Layout::NORM.tag()],
+        Form::Matrix => Pattern::ALL.map(|it| Layout::matrix(it).tag()).to_vec(),
+        Form::Table => tables.map(|it| Layout::Table(it).tag()).to_vec(),
+        Form::Norm => vec![Layout::Norm.tag()],
     };
     numbers.sort_unstable();
     numbers.dedup();

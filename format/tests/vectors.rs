@@ -27,6 +27,7 @@ static DOCUMENT: &str = include_str!("../../docs/format.md");
 fn document_shows_what_the_writer_makes() {
     let file = sources::pair().to_bytes().unwrap();
     let layouts = sources::layouts().to_bytes().unwrap();
+    let recurrent = sources::recurrent().to_bytes().unwrap();
     let container = Container::open(&file).unwrap();
     let table = Container::open(include_bytes!("golden/v2-piece-table.neuro")).unwrap();
     let section = |section| container.section(section).unwrap();
@@ -57,6 +58,11 @@ fn document_shows_what_the_writer_makes() {
         ("blocks-2", later(Role::MlpOutput, 0)),
         ("blocks-4", later(Role::MlpOutput, 1)),
         ("embedding", tensor(Role::SegmentEmbedding, 0)),
+        ("embedding-4", {
+            // Row 1, after the scales of 13 rows.
+            let (_, table) = self::tensor(&recurrent, Role::TokenEmbedding, 0);
+            &table[13 + 3..13 + 6]
+        }),
         ("norm", tensor(Role::EmbeddingNorm, 0)),
     ]);
     let shown = dumps(DOCUMENT);

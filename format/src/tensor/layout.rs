@@ -11,7 +11,7 @@ pub enum Form {
     Norm,
 }
 
-/// How one weight is written.
+/// How one weight of a matrix is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Values {
     /// `i8`, −127…127, times the scale of its row.
@@ -19,16 +19,26 @@ pub enum Values {
     I8,
 }
 
-/// Form, pattern and values of a tensor. For a norm, which is gain and shift in `f16`, pattern and
-/// values have no meaning.
+/// How one weight of a table is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TableValues {
+    /// `i8`, −127…127, times the scale of its row.
+    #[default]
+    I8,
+    /// Four bits in two's complement, −7…7, times the scale of its row; two in a byte, the first in
+    /// its lower half. A row begins with a byte of its own.
+    I4,
+}
+
+/// How the bytes of a tensor are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// What the bytes begin with.
-    pub form: Form,
-    /// Which weights are stored.
-    pub pattern: Pattern,
-    /// How each is written.
-    pub values: Values,
+pub enum Layout {
+    /// A matrix: which weights are stored, and how each is written.
+    Matrix(Pattern, Values),
+    /// A table, all of whose weights are stored.
+    Table(TableValues),
+    /// Gain and shift of a norm, in `f16`.
+    Norm,
 }
 
 /// Flag: the tensor begins with one f16 bias per output.
@@ -115,60 +125,95 @@ impl Pattern {
     }
 }
 
+impl TableValues {
+    /// Bytes of a row of `cols` weights.
+    #[must_use]
+    pub const fn row_bytes(self, cols: usize) -> usize {
+        match self {
+            Self::I8 => cols,
+            Self::I4 => cols.div_ceil(2),
+        }
+    }
+
+    /// The largest magnitude of a weight.
+    #[must_use]
+    pub const fn largest(self) -> i8 {
+        match self {
+            Self::I8 => 127,
+            Self::I4 => 7,
+        }
+    }
+}
+
 impl Layout {
     /// A matrix of `i8`.
     #[must_use]
     pub const fn matrix(pattern: Pattern) -> Self {
-        Self {
-            form: Form::Matrix,
-            pattern,
-            values: Values::I8,
+        Self::Matrix(pattern, Values::I8)
+    }
+
+    /// What the bytes begin with.
+    #[must_use]
+    pub const fn form(self) -> Form {
+        match self {
+            Self::Matrix(..) => Form::Matrix,
+            Self::Table(_) => Form::Table,
+            Self::Norm => Form::Norm,
         }
     }
 
-    /// A dense table of `i8`.
-    pub const TABLE: Self = Self {
-        form: Form::Table,
-        ..Self::matrix(Pattern::Dense)
-    };
-
-    /// Gain and shift of a norm.
-    pub const NORM: Self = Self {
-        form: Form::Norm,
-        ..Self::matrix(Pattern::Dense)
-    };
+    /// Which weights of a matrix are stored; `None` for other forms.
+    #[must_use]
+    pub const fn pattern(self) -> Option<Pattern> {
+        match self {
+            Self::Matrix(pattern, _) => Some(pattern),
+            Self::Table(_) | Self::Norm => None,
+        }
+    }
 
     /// The layout with this number in a record and these flags, if this build has it.
     pub(crate) fn of(number: u8, flags: u8) -> Option<Self> {
-        let mut layout = *NUMBERED.get(usize::from(number).wrapping_sub(1))?;
-        if layout == Self::matrix(Pattern::Dense) && flags & COLUMN_LIST != 0 {
-            layout.pattern = Pattern::Columns;
+        let layout = *NUMBERED.get(usize::from(number).wrapping_sub(1))?;
+        match layout {
+            Self::Matrix(Pattern::Dense, values) if flags & COLUMN_LIST != 0 => {
+                Some(Self::Matrix(Pattern::Columns, values))
+            }
+            Self::Matrix(pattern, _) if pattern.built() != pattern => None,
+            Self::Matrix(..) | Self::Table(_) | Self::Norm => Some(layout),
         }
-        (layout.pattern.built() == layout.pattern).then_some(layout)
     }
 
     pub(crate) fn allowed_flags(self) -> u8 {
-        match (self.form, self.pattern) {
-            (Form::Table | Form::Norm, _) => 0,
-            (Form::Matrix, Pattern::Columns) => BIAS | ROW_MAP | COLUMN_LIST,
-            (
-                Form::Matrix,
+        match self {
+            Self::Table(_) | Self::Norm => 0,
+            Self::Matrix(Pattern::Columns, _) => BIAS | ROW_MAP | COLUMN_LIST,
+            Self::Matrix(
                 Pattern::Dense
                 | Pattern::DeltaU8
                 | Pattern::Bitmap
                 | Pattern::Blocks2
                 | Pattern::Blocks4,
+                _,
             ) => BIAS | ROW_MAP,
         }
     }
 
-    /// Name for tables.
+    /// The fewest columns that a tensor with this layout has.
+    pub(crate) fn least_columns(self) -> usize {
+        match self {
+            Self::Matrix(pattern, _) => pattern.least_columns(),
+            Self::Table(_) | Self::Norm => 0,
+        }
+    }
+
+    /// Name for tables, which do not distinguish a list of columns.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self.form {
-            Form::Matrix => self.pattern.name(),
-            Form::Table => "embedding int8",
-            Form::Norm => "f16",
+        match self {
+            Self::Matrix(pattern, Values::I8) => pattern.name(),
+            Self::Table(TableValues::I8) => "embedding int8",
+            Self::Table(TableValues::I4) => "embedding int4",
+            Self::Norm => "f16",
         }
     }
 }
@@ -184,7 +229,7 @@ macro_rules! numbered {
             /// The layout's number in a record.
             #[must_use]
             pub const fn tag(self) -> u8 {
-                match (self.form, self.pattern, self.values) {
+                match self {
                     $($shape => $number,)+
                 }
             }
@@ -194,13 +239,14 @@ macro_rules! numbered {
 
 // A flag distinguishes the list of columns.
 numbered! {
-    1 Layout::matrix(Pattern::Dense) => (Form::Matrix, Pattern::Dense | Pattern::Columns, Values::I8),
-    2 Layout::matrix(Pattern::DeltaU8) => (Form::Matrix, Pattern::DeltaU8, Values::I8),
-    3 Layout::TABLE => (Form::Table, _, Values::I8),
-    4 Layout::NORM => (Form::Norm, _, _),
-    5 Layout::matrix(Pattern::Bitmap) => (Form::Matrix, Pattern::Bitmap, Values::I8),
-    6 Layout::matrix(Pattern::Blocks2) => (Form::Matrix, Pattern::Blocks2, Values::I8),
-    7 Layout::matrix(Pattern::Blocks4) => (Form::Matrix, Pattern::Blocks4, Values::I8),
+    1 Layout::matrix(Pattern::Dense) => Layout::Matrix(Pattern::Dense | Pattern::Columns, Values::I8),
+    2 Layout::matrix(Pattern::DeltaU8) => Layout::Matrix(Pattern::DeltaU8, Values::I8),
+    3 Layout::Table(TableValues::I8) => Layout::Table(TableValues::I8),
+    4 Layout::Norm => Layout::Norm,
+    5 Layout::matrix(Pattern::Bitmap) => Layout::Matrix(Pattern::Bitmap, Values::I8),
+    6 Layout::matrix(Pattern::Blocks2) => Layout::Matrix(Pattern::Blocks2, Values::I8),
+    7 Layout::matrix(Pattern::Blocks4) => Layout::Matrix(Pattern::Blocks4, Values::I8),
+    8 Layout::Table(TableValues::I4) => Layout::Table(TableValues::I4),
 }
 
 #[cfg(test)]
@@ -211,13 +257,15 @@ mod tests {
     fn a_layout_is_found_at_its_number() {
         for (number, layout) in (1..).zip(NUMBERED) {
             assert_eq!(layout.tag(), number);
-            if layout.pattern.built() == layout.pattern {
-                assert_eq!(Layout::of(number, 0), Some(layout));
-            }
+            let is_built = match layout {
+                Layout::Matrix(pattern, _) => pattern.built() == pattern,
+                Layout::Table(_) | Layout::Norm => true,
+            };
+            assert_eq!(Layout::of(number, 0), is_built.then_some(layout));
         }
         for pattern in Pattern::ALL {
             let tag = usize::from(Layout::matrix(pattern).tag());
-            assert_eq!(NUMBERED[tag - 1].form, Form::Matrix, "{pattern:?}");
+            assert_eq!(NUMBERED[tag - 1].form(), Form::Matrix, "{pattern:?}");
         }
     }
 }

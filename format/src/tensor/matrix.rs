@@ -1,10 +1,10 @@
-//! A weight matrix or a table of rows: what its bytes begin with, and what is checked.
+//! A weight matrix: what its bytes begin with, and what is checked.
 
 use super::rows::Rows;
 use super::weights::Weights;
-use super::{BIAS, Pattern, ROW_MAP, Record, Scale, Values, check_numbers, tensor_reader};
-use crate::ErrorKind;
+use super::{BIAS, Layout, Pattern, ROW_MAP, Record, Values, check_numbers, tensor_reader};
 use crate::bytes::Fault;
+use crate::{ErrorKind, Section};
 
 /// A view of one weight matrix, `[rows, cols]`, row = output.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,6 +22,9 @@ impl<'a> Matrix<'a> {
     /// Splits the bytes of `record` without looking at the weights.
     #[inline(never)]
     pub(crate) fn view(record: &Record, section: &'a [u8], fault: &Fault) -> Option<Self> {
+        let Layout::Matrix(pattern, values) = record.layout else {
+            return fault.found(ErrorKind::Tag, Section::Tensors, 1);
+        };
         let mut reader = tensor_reader(record, section, fault)?;
         let mut bias: &[u8] = &[];
         if record.flags & BIAS != 0 {
@@ -42,8 +45,8 @@ impl<'a> Matrix<'a> {
         }
         let scales = reader.take(stored_rows)?;
         let mut weights = Weights {
-            pattern: record.layout.pattern,
-            values: record.layout.values,
+            pattern,
+            values,
             columns: &[],
             stored: record.cols,
             ..Weights::default()
@@ -115,20 +118,6 @@ impl<'a> Matrix<'a> {
     #[must_use]
     pub fn value_rows(&self) -> usize {
         self.rows - 2 * self.query_rows
-    }
-
-    /// Row `index` of a table, as its scale and one `i8` (as a byte) per column; `None` outside the
-    /// table, and for a matrix that is not dense.
-    #[inline(never)]
-    #[must_use]
-    pub fn row(&self, index: usize) -> (f32, &'a [u8]) {
-        let Some(&scale) = self.scales.get(index) else {
-            return (0.0, &[]);
-        };
-        match self.weights.dense_row(index) {
-            Some(weights) => (Scale(scale).to_f32(), weights),
-            None => (0.0, &[]),
-        }
     }
 
     /// Every row in order, cut rows as rows without weights.

@@ -117,24 +117,6 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// Row `index` if all weights are stored; otherwise `None`.
-    #[inline]
-    pub(super) fn dense_row(&self, index: usize) -> Option<&'a [u8]> {
-        match (self.pattern, self.values) {
-            (Pattern::Dense, Values::I8) => {
-                self.bytes.get(index * self.stored..)?.get(..self.stored)
-            }
-            (
-                Pattern::Columns
-                | Pattern::DeltaU8
-                | Pattern::Bitmap
-                | Pattern::Blocks2
-                | Pattern::Blocks4,
-                Values::I8,
-            ) => None,
-        }
-    }
-
     /// The next stored row of a pattern with counts.
     #[inline]
     fn take_counted(&mut self, counted: Counted) -> &'a [u8] {

@@ -5,22 +5,20 @@ use super::choice::{LayoutChoice, LayoutCosts};
 use super::matrix::MatrixSource;
 use super::stream::Stream;
 use super::{WriteError, bitmap, blocks, delta, dense};
-use crate::tensor::{Form, Pattern, ROW_SUM_LIMIT};
+use crate::tensor::{Pattern, ROW_SUM_LIMIT};
 
 impl MatrixSource {
     pub(super) fn lay_out(&self) -> Result<Candidate, WriteError> {
         let (role, layer) = (self.role, self.layer);
         let bias = self.bias.as_ref();
-        let is_matrix = role.slot().form == Form::Matrix;
         let fits = self.weights.len() == self.rows * self.cols
             && self.scales.len() == self.rows
-            && bias.is_none_or(|bias| is_matrix && bias.len() == self.rows);
+            && bias.is_none_or(|bias| bias.len() == self.rows);
         if !fits {
             return Err(WriteError::Lengths { role, layer });
         }
         Ok(match self.layout {
             LayoutChoice::Dense => dense::encode(self, false, false),
-            _ if !is_matrix => dense::encode(self, false, false),
             LayoutChoice::Smallest => self.smallest(),
             LayoutChoice::Cheapest(costs) => self.cheapest(&costs),
             LayoutChoice::Forced(pattern) => self.candidate(pattern).ok_or(WriteError::Layout {

@@ -1,4 +1,4 @@
-//! A weight matrix or a table, as given to the writer.
+//! A weight matrix, as given to the writer.
 
 use alloc::vec::Vec;
 
@@ -8,7 +8,7 @@ use super::choice::LayoutChoice;
 use crate::schema::Role;
 use crate::tensor::{BIAS, ROW_MAP, Scale};
 
-/// A quantised weight matrix, `[rows, cols]` row by row: row = output, or a row of a table.
+/// A quantised weight matrix, `[rows, cols]` row by row: row = output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MatrixSource {
     /// What it is for.
@@ -29,34 +29,11 @@ pub struct MatrixSource {
     pub scales: Vec<Scale>,
     /// Added to each output.
     pub bias: Option<Vec<f16>>,
-    /// How to lay it out; tables are dense.
+    /// How to lay it out.
     pub layout: LayoutChoice,
 }
 
 impl MatrixSource {
-    /// A table of rows for look-up, `[rows, cols]`.
-    #[must_use]
-    pub fn table(
-        role: Role,
-        rows: usize,
-        cols: usize,
-        weights: Vec<i8>,
-        scales: Vec<Scale>,
-    ) -> Self {
-        Self {
-            role,
-            layer: 0,
-            head: 0,
-            rows,
-            cols,
-            query_rows: 0,
-            weights,
-            scales,
-            bias: None,
-            layout: LayoutChoice::Dense,
-        }
-    }
-
     pub(super) fn row(&self, row: usize) -> &[i8] {
         self.weights
             .get(row * self.cols..(row + 1) * self.cols)

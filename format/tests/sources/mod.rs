@@ -2,22 +2,25 @@
 #![allow(dead_code, reason = "each test file uses its own part of this module")]
 
 use half::f16;
-use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, StackSettings};
+use neuroprune_format::architecture::{
+    Activation, Architecture, Head, Pooling, Positions, StackSettings,
+};
 use neuroprune_format::manifest::{Scores, TokenizerSettings};
-use neuroprune_format::tensor::{Form, Pattern, Role, Scale};
+use neuroprune_format::tensor::{Pattern, Role, Scale, TableValues};
 use neuroprune_format::writer::{
     CharacterMap, CharacterOutcome, LayoutChoice, MatrixSource, ModelSource, NormSource,
-    TensorSource,
+    TableSource, TensorSource,
 };
 
 /// Every model, by name.
-pub(crate) fn all() -> [(&'static str, ModelSource); 5] {
+pub(crate) fn all() -> [(&'static str, ModelSource); 6] {
     [
         ("pair", pair()),
         ("layouts", layouts()),
         ("single", single()),
         ("wide", wide()),
         ("bare", bare()),
+        ("recurrent", recurrent()),
     ]
 }
 
@@ -144,9 +147,6 @@ pub(crate) fn layouts() -> ModelSource {
         let TensorSource::Matrix(matrix) = tensor else {
             continue;
         };
-        if matrix.role.slot().form == Form::Table {
-            continue;
-        }
         let (layout, weights): (_, &[(usize, usize, i8)]) = match (matrix.role, matrix.layer) {
             // 11 values: a head of 2 and one of 9.
             (Role::AttentionOutput, 0) => {
@@ -214,9 +214,8 @@ pub(crate) fn single() -> ModelSource {
     source.tokenizer.pair = false;
     source.characters = CharacterMap::default();
     source.tensors.retain(|tensor| match tensor {
-        TensorSource::Matrix(matrix) => {
-            !matches!(matrix.role, Role::Head | Role::SegmentEmbedding) && matrix.layer == 0
-        }
+        TensorSource::Matrix(matrix) => matrix.role != Role::Head && matrix.layer == 0,
+        TensorSource::Table(table) => table.role != Role::SegmentEmbedding,
         TensorSource::Norm(norm) => norm.layer == 0,
     });
     for tensor in &mut source.tensors {
@@ -273,6 +272,61 @@ pub(crate) fn bare() -> ModelSource {
                 | Role::MlpNorm
         )
     });
+    source
+}
+
+/// Single texts without positions, token rows of four bits and of an odd width behind a factor, and
+/// three layers: a recurrence, a recurrence with an MLP, attention without one.
+pub(crate) fn recurrent() -> ModelSource {
+    let mut source = single();
+    let (hidden, width) = (source.hidden, 5);
+    source.name = "recurrent".into();
+    let mut architecture = encoder(3, Activation::Relu, Pooling::Mean);
+    let Architecture::Encoder { stack, .. } = &mut architecture;
+    stack.positions = Positions::None;
+    source.architecture = architecture;
+    let of_embeddings = |tensor: &TensorSource| tensor.role() == Role::EmbeddingNorm;
+    source
+        .tensors
+        .retain(|tensor| of_embeddings(tensor) || tensor.role() == Role::Classifier);
+
+    let pieces = source.initial.len() + source.continuation.len();
+    let small = |at: usize| i8::try_from(at * 4 % 15).unwrap() - 7;
+    let mut tokens: Vec<i8> = (0..pieces * width).map(small).collect();
+    tokens[width..2 * width].copy_from_slice(&[1, -7, -6, 3, 4]);
+    source.tensors.push(TensorSource::Table(TableSource {
+        role: Role::TokenEmbedding,
+        rows: pieces,
+        cols: width,
+        values: TableValues::I4,
+        weights: tokens,
+        scales: scales(pieces),
+    }));
+    let of_layer = |matrix: MatrixSource, layer| MatrixSource { layer, ..matrix };
+    let recurrence = |role| of_layer(matrix(role, 0, hidden, 2 * hidden), 1);
+    let mut forward = empty(Role::ForwardRecurrence, 0, hidden, 2 * hidden);
+    put(&mut forward, &[(0, 0, 7), (0, 11, -127), (4, 6, 3)]);
+    forward.bias = Some(halves(hidden, 0.5));
+    let mut backward = empty(Role::BackwardRecurrence, 0, hidden, 2 * hidden);
+    put(&mut backward, &[(5, 3, 1)]);
+    let matrices = [
+        matrix(Role::EmbeddingFactor, 0, hidden, width),
+        forward,
+        backward,
+        recurrence(Role::ForwardRecurrence),
+        recurrence(Role::BackwardRecurrence),
+        matrix(Role::MlpInput, 1, 4, hidden),
+        matrix(Role::MlpOutput, 1, hidden, 4),
+        head(2, 0, 2, 3, hidden),
+        matrix(Role::AttentionOutput, 2, hidden, 3),
+    ];
+    source.tensors.extend(matrices.map(TensorSource::Matrix));
+    source.tensors.extend([
+        norm(Role::RecurrenceNorm, 0, hidden),
+        norm(Role::RecurrenceNorm, 1, hidden),
+        norm(Role::MlpNorm, 1, hidden),
+        norm(Role::AttentionNorm, 2, hidden),
+    ]);
     source
 }
 
@@ -389,7 +443,14 @@ fn put(matrix: &mut MatrixSource, weights: &[(usize, usize, i8)]) {
 
 fn embedding(role: Role, rows: usize, cols: usize) -> TensorSource {
     let weights = weights(rows, cols);
-    TensorSource::Matrix(MatrixSource::table(role, rows, cols, weights, scales(rows)))
+    TensorSource::Table(TableSource {
+        role,
+        rows,
+        cols,
+        values: TableValues::I8,
+        weights,
+        scales: scales(rows),
+    })
 }
 
 fn norm(role: Role, layer: u16, cols: usize) -> TensorSource {

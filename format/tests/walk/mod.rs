@@ -1,7 +1,8 @@
 //! Reads everything a model offers and asserts what an opened file promises.
 
-use neuroprune_format::encoder::Encoder;
-use neuroprune_format::tensor::{Form, Matrix, Norm, ROW_SUM_LIMIT, RowWeights};
+use neuroprune_format::architecture::Positions;
+use neuroprune_format::encoder::{Attention, Encoder, Layer, Mixing};
+use neuroprune_format::tensor::{Form, Matrix, Norm, ROW_SUM_LIMIT, RowWeights, Table};
 use neuroprune_format::vocabulary::PIECE_BYTES;
 use neuroprune_format::{Limits, Model, Network};
 
@@ -9,6 +10,15 @@ use neuroprune_format::{Limits, Model, Network};
 pub(crate) fn encoder<'a>(model: &Model<'a>) -> Encoder<'a> {
     let Network::Encoder(encoder) = model.network();
     *encoder
+}
+
+/// The attention of a layer that has it.
+#[allow(dead_code, reason = "each test file uses its own part of this module")]
+pub(crate) fn attention<'a>(layer: &Layer<'a>) -> Attention<'a> {
+    match layer.mixing() {
+        Mixing::Attention(attention) => attention,
+        Mixing::Recurrence(_) => panic!("a recurrence"),
+    }
 }
 
 /// # Panics
@@ -21,8 +31,9 @@ pub(crate) fn walk(model: &Model<'_>) {
     walk_layers(model, &encoder);
     let tensors = encoder.tensors();
     for record in tensors.records() {
-        let is_matrix = record.layout.form == Form::Matrix;
-        assert_eq!(tensors.matrix(&record).is_some(), is_matrix);
+        let form = record.layout.form();
+        assert_eq!(tensors.matrix(&record).is_some(), form == Form::Matrix);
+        assert_eq!(tensors.table(&record).is_some(), form == Form::Table);
     }
 }
 
@@ -83,19 +94,25 @@ fn walk_text(model: &Model<'_>) {
 
 fn walk_embeddings(model: &Model<'_>, encoder: &Encoder<'_>) {
     let limits = model.limits();
-    walk_embedding(
-        &encoder.token_embedding(),
-        model.vocabulary().len(),
-        limits.hidden,
-    );
-    walk_embedding(&encoder.position_embedding(), limits.tokens, limits.hidden);
+    let factor = encoder.embedding_factor();
+    let width = factor.map_or(limits.hidden, |factor| factor.cols());
+    walk_table(&encoder.token_embedding(), model.vocabulary().len(), width);
+    if let Some(factor) = factor {
+        walk_matrix(&factor, limits.hidden, limits.embedding);
+    }
+    let position = encoder.position_embedding();
+    let has_positions = encoder.stack().positions == Positions::Learned;
+    assert_eq!(position.is_some(), has_positions);
+    if let Some(position) = position {
+        walk_table(&position, limits.tokens, limits.hidden);
+    }
     if let Some(segment) = encoder.segment_embedding() {
         let texts = if model.manifest().tokenizer.pair {
             2
         } else {
             1
         };
-        walk_embedding(&segment, texts, limits.hidden);
+        walk_table(&segment, texts, limits.hidden);
     }
     walk_norm(&encoder.embedding_norm(), limits.hidden);
 }
@@ -106,31 +123,47 @@ fn walk_layers(model: &Model<'_>, encoder: &Encoder<'_>) {
         tokens: limits.tokens,
         hidden: limits.hidden,
         outputs: limits.outputs,
+        embedding: encoder.embedding_factor().map_or(0, |factor| factor.cols()),
         ..Limits::default()
     };
     let mut layers = 0;
     for layer in encoder.layers() {
         layers += 1;
-        let mut context = 0;
-        for head in layer.heads() {
-            walk_matrix(&head, head.rows(), limits.hidden);
-            assert_eq!(2 * head.query_rows() + head.value_rows(), head.rows());
-            found.query = found.query.max(head.query_rows());
-            found.value = found.value.max(head.value_rows());
-            context += head.value_rows();
+        match layer.mixing() {
+            Mixing::Attention(attention) => walk_attention(&attention, &mut found),
+            Mixing::Recurrence(recurrence) => {
+                let hidden = limits.hidden;
+                walk_matrix(&recurrence.forward(), hidden, 2 * hidden);
+                walk_matrix(&recurrence.backward(), hidden, 2 * hidden);
+                walk_norm(&recurrence.norm(), hidden);
+                found.recurrence = hidden;
+            }
         }
-        let intermediate = layer.mlp_input().rows();
-        found.context = found.context.max(context);
-        found.intermediate = found.intermediate.max(intermediate);
-        walk_matrix(&layer.attention_output(), limits.hidden, context);
-        walk_norm(&layer.attention_norm(), limits.hidden);
-        walk_matrix(&layer.mlp_input(), intermediate, limits.hidden);
-        walk_matrix(&layer.mlp_output(), limits.hidden, intermediate);
-        walk_norm(&layer.mlp_norm(), limits.hidden);
+        if let Some(mlp) = layer.mlp() {
+            let intermediate = mlp.input().rows();
+            found.intermediate = found.intermediate.max(intermediate);
+            walk_matrix(&mlp.input(), intermediate, limits.hidden);
+            walk_matrix(&mlp.output(), limits.hidden, intermediate);
+            walk_norm(&mlp.norm(), limits.hidden);
+        }
     }
     assert_eq!(layers, encoder.stack().layers);
     assert_eq!(found, limits);
     walk_matrix(&encoder.classifier(), limits.outputs, limits.hidden);
+}
+
+fn walk_attention(attention: &Attention<'_>, found: &mut Limits) {
+    let mut context = 0;
+    for head in attention.heads() {
+        walk_matrix(&head, head.rows(), found.hidden);
+        assert_eq!(2 * head.query_rows() + head.value_rows(), head.rows());
+        found.query = found.query.max(head.query_rows());
+        found.value = found.value.max(head.value_rows());
+        context += head.value_rows();
+    }
+    found.context = found.context.max(context);
+    walk_matrix(&attention.output(), found.hidden, context);
+    walk_norm(&attention.norm(), found.hidden);
 }
 
 fn walk_matrix(matrix: &Matrix<'_>, rows: usize, cols: usize) {
@@ -178,16 +211,24 @@ fn walk_blocks(blocks: &[u8], width: usize, cols: usize, sum: u32) {
     }
 }
 
-fn walk_embedding(embedding: &Matrix<'_>, rows: usize, cols: usize) {
-    assert_eq!(embedding.rows(), rows);
-    for row in 0..rows {
-        let (scale, weights) = embedding.row(row);
-        assert!(scale > 0.0 && scale.is_finite());
-        assert_eq!(weights.len(), cols);
-        assert!(weights.iter().all(|&weight| weight != 0x80));
+fn walk_table(table: &Table<'_>, rows: usize, cols: usize) {
+    assert_eq!((table.rows(), table.cols()), (rows, cols));
+    let mut nonzeros = 0;
+    for index in 0..rows {
+        let row = table.row(index);
+        assert!(row.scale > 0.0 && row.scale.is_finite());
+        let weights: Vec<i8> = row.weights().collect();
+        let largest = row.values.largest().unsigned_abs();
+        assert!(weights.iter().all(|it| it.unsigned_abs() <= largest));
+        nonzeros += weights.iter().filter(|&&weight| weight != 0).count();
+        // Two in a byte.
+        let padding = weights.split_at(cols).1;
+        assert!(padding.len() < 2 && padding.iter().all(|&it| it == 0));
     }
+    assert_eq!(table.count_nonzeros(), nonzeros);
     for outside in [rows, usize::MAX / cols, usize::MAX] {
-        assert_eq!(embedding.row(outside), (0.0, &[][..]));
+        let row = table.row(outside);
+        assert_eq!((row.scale, row.bytes), (0.0, &[][..]));
     }
 }
 
