@@ -14,8 +14,8 @@ mod matrix;
 mod text;
 
 use neuroprune_format::architecture::{Activation, Head, Pooling};
-use neuroprune_format::encoder::{Encoder, Layer};
-use neuroprune_format::tensor::{Matrix, Pattern};
+use neuroprune_format::encoder::{Attention, Encoder, Mixing, Mlp, Recurrence};
+use neuroprune_format::tensor::{Matrix, Pattern, Table, TableValues};
 use neuroprune_format::{Model, Network};
 
 use crate::kernels::{GRAIN, LANES, QUAD};
@@ -34,8 +34,13 @@ mod price {
     pub(super) const EMBEDDED_TOKEN: u64 = 1_480;
     pub(super) const EMBEDDED_VALUE: u64 = 120;
     pub(super) const SEGMENTS: u64 = 3_000;
-    pub(super) const SEGMENT_TOKEN: u64 = 560;
-    pub(super) const SEGMENT_VALUE: u64 = 90;
+    /// A row that is added to others.
+    pub(super) const ADDED_TOKEN: u64 = 560;
+    pub(super) const ADDED_VALUE: u64 = 90;
+    pub(super) const ADDED_SMALL_VALUE: u64 = 120;
+    /// What a factor reads of four tokens.
+    pub(super) const LOOKED_UP_GRAIN: u64 = 4_000;
+    pub(super) const LOOKED_UP_VALUE: u64 = 400;
 
     pub(super) const ATTENTION: u64 = 12_110;
     pub(super) const HEAD: u64 = 5_300;
@@ -56,6 +61,13 @@ mod price {
     pub(super) const ROUNDED: u64 = 92;
     pub(super) const OUTPUT_TILE: u64 = 4_050;
     pub(super) const OUTPUT_TOKEN: u64 = 712;
+
+    pub(super) const RECURRENCE: u64 = 10_000;
+    pub(super) const RECURRENCE_TILE: u64 = 10_000;
+    pub(super) const NEIGHBOUR: u64 = 250;
+    pub(super) const PAIRED_VALUE: u64 = 300;
+    pub(super) const RECURRED_VALUE: u64 = 250;
+    pub(super) const KEPT_ROW: u64 = 800;
 
     pub(super) const MLP: u64 = 11_260;
     pub(super) const MLP_TILE: u64 = 5_050;
@@ -114,8 +126,11 @@ pub fn cost(model: &Model<'_>, tokens: usize) -> u64 {
     let Network::Encoder(encoder) = model.network();
     let tokens = held_tokens(model.limits(), tokens);
     let layers = encoder.layers().map(|layer| {
-        let attention = attention(encoder, &layer, tokens);
-        attention + mlp(encoder, &layer, tokens)
+        let mixing = match layer.mixing() {
+            Mixing::Attention(layer) => attention(encoder, &layer, tokens),
+            Mixing::Recurrence(layer) => recurrence(encoder, &layer, tokens),
+        };
+        mixing + layer.mlp().map_or(0, |layer| mlp(encoder, &layer, tokens))
     });
     let tenths =
         embed(encoder, tokens) + layers.sum::<u64>() + pool(encoder, tokens) + classify(encoder);
@@ -147,18 +162,41 @@ fn embed(encoder: &Encoder<'_>, tokens: usize) -> u64 {
     let hidden = wide(encoder.limits().hidden);
     let mut tenths = price::BEGIN;
     tenths += wide(tiles(tokens).len()) * (norm(hidden) + price::EMBEDDED_TILE);
-    tenths += wide(tokens) * (price::EMBEDDED_TOKEN + price::EMBEDDED_VALUE * hidden);
-    if !tokens.is_multiple_of(LANES) {
-        tenths += price::INSTRUCTION * wide(LANES) * hidden;
+    tenths += wide(tokens) * price::EMBEDDED_TOKEN;
+    let values = |table: &Table<'_>| table.row(0).values;
+    let token = encoder.token_embedding();
+    let (position, segment) = (encoder.position_embedding(), encoder.segment_embedding());
+    let bytes = |table: &Table<'_>| values(table) == TableValues::I8;
+    let added = |table: &Table<'_>| {
+        let value = match values(table) {
+            TableValues::I8 => price::ADDED_VALUE,
+            TableValues::I4 => price::ADDED_SMALL_VALUE,
+        };
+        wide(tokens) * (price::ADDED_TOKEN + value * hidden)
+    };
+    if let Some(factor) = encoder.embedding_factor() {
+        let grains = tiles(tokens).map(|in_tile| wide(in_tile.div_ceil(GRAIN)));
+        let grains: u64 = grains.sum();
+        tenths += grains * (price::LOOKED_UP_GRAIN + price::LOOKED_UP_VALUE * wide(factor.cols()));
+        tenths += Products::of(&factor).tiles(tokens);
+        tenths += position.as_ref().map_or(0, added);
+    } else {
+        if !tokens.is_multiple_of(LANES) {
+            tenths += price::INSTRUCTION * wide(LANES) * hidden;
+        }
+        if position.as_ref().is_some_and(bytes) && bytes(&token) {
+            tenths += wide(tokens) * price::EMBEDDED_VALUE * hidden;
+        } else {
+            tenths += added(&token) + position.as_ref().map_or(0, added);
+        }
     }
-    if encoder.segment_embedding().is_some() {
-        tenths += price::SEGMENTS;
-        tenths += wide(tokens) * (price::SEGMENT_TOKEN + price::SEGMENT_VALUE * hidden);
+    if let Some(segment) = &segment {
+        tenths += price::SEGMENTS + added(segment);
     }
     tenths
 }
 
-fn attention(encoder: &Encoder<'_>, layer: &Layer<'_>, tokens: usize) -> u64 {
+fn attention(encoder: &Encoder<'_>, layer: &Attention<'_>, tokens: usize) -> u64 {
     let hidden = wide(encoder.limits().hidden);
     let tile_count = wide(tiles(tokens).len());
     let pack = price::INSTRUCTION * 16 * hidden;
@@ -177,7 +215,7 @@ fn attention(encoder: &Encoder<'_>, layer: &Layer<'_>, tokens: usize) -> u64 {
         tenths += price::ROUNDED * columns * wide(tokens);
         columns += wide(head.value_rows());
     }
-    tenths += Products::of(&layer.attention_output()).tiles(tokens);
+    tenths += Products::of(&layer.output()).tiles(tokens);
     // The result, added to the residual stream.
     tenths += tile_count * (norm(hidden) + price::INSTRUCTION * 33 * hidden + price::OUTPUT_TILE);
     tenths + wide(tokens) * price::OUTPUT_TOKEN
@@ -217,9 +255,27 @@ fn skip(head: &Matrix<'_>, query_rows: usize) -> u64 {
     }
 }
 
-fn mlp(encoder: &Encoder<'_>, layer: &Layer<'_>, tokens: usize) -> u64 {
+fn recurrence(encoder: &Encoder<'_>, layer: &Recurrence<'_>, tokens: usize) -> u64 {
+    let hidden = wide(encoder.limits().hidden);
+    let mut tenths = price::RECURRENCE;
+    for matrix in [layer.forward(), layer.backward()] {
+        tenths += Products::of(&matrix).tiles(tokens);
+    }
+    for in_tile in tiles(tokens) {
+        let grains = wide(in_tile.div_ceil(GRAIN));
+        // In both directions: the neighbours, and bytes of (neighbour, token).
+        tenths += 2 * hidden * (price::NEIGHBOUR + 2 * grains * price::PAIRED_VALUE);
+        // A value of h, for a token; then its way through 8 bits.
+        tenths += wide(in_tile) * hidden * price::RECURRED_VALUE;
+        tenths += hidden / 2 * price::KEPT_ROW;
+        tenths += norm(hidden) + price::INSTRUCTION * 33 * hidden + price::RECURRENCE_TILE;
+    }
+    tenths
+}
+
+fn mlp(encoder: &Encoder<'_>, layer: &Mlp<'_>, tokens: usize) -> u64 {
     let (hidden, activation) = (wide(encoder.limits().hidden), encoder.stack().activation);
-    let (input, output) = (layer.mlp_input(), layer.mlp_output());
+    let (input, output) = (layer.input(), layer.output());
     let rows = wide(input.rows());
     let mut tenths = price::MLP + wide(tokens) * price::MLP_TOKEN;
     tenths += Products::of(&input).tiles(tokens) + Products::of(&output).tiles(tokens);

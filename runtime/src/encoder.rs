@@ -7,7 +7,7 @@
 use neuroprune_format::architecture::{
     Head, MlpKind, NormKind, NormPlace, Positions, StackSettings,
 };
-use neuroprune_format::encoder::Encoder;
+use neuroprune_format::encoder::{Encoder, Mixing};
 use neuroprune_format::tensor::Role;
 
 use crate::kernels::{lanes, project};
@@ -15,6 +15,7 @@ use crate::layer::attention::{KeySource, attention};
 use crate::layer::embedding::embed;
 use crate::layer::mlp::mlp;
 use crate::layer::pooling::pool;
+use crate::layer::recurrence::recurrence;
 use crate::layer::residual::Residual;
 use crate::plan::{Buffers, PoolBuffers};
 use crate::quantizer::{LARGEST, Quantizer};
@@ -41,7 +42,7 @@ pub(crate) fn forward(
         norm: NormKind::Layer,
         norm_place: NormPlace::Post,
         norm_epsilon: epsilon,
-        positions: Positions::Learned,
+        positions: Positions::Learned | Positions::None,
         mlp: MlpKind::Plain,
         activation,
         layers: _,
@@ -55,17 +56,37 @@ pub(crate) fn forward(
     trace.stage(Stage::Embeddings, Values::of(&residual));
 
     for (index, layer) in (0..u16::MAX).zip(encoder.layers()) {
-        // x ← LayerNorm(x + W_O · heads(x))
-        //   a head: [tokens, hidden] → queries and keys [tokens, query], values [tokens, value]
-        //   heads(x): [tokens, context]
-        let keys = KeySource::OwnTokens;
-        attention(&layer, keys, epsilon, &mut residual, limits, region);
-        trace.stage(Stage::Attention(index), Values::of(&residual));
+        match layer.mixing() {
+            // x ← LayerNorm(x + W_O · heads(x))
+            //   a head: [tokens, hidden] → queries and keys [tokens, query], values [tokens, value]
+            //   heads(x): [tokens, context]
+            Mixing::Attention(of_layer) => {
+                let keys = KeySource::OwnTokens;
+                attention(&of_layer, keys, epsilon, &mut residual, limits, region);
+                trace.stage(Stage::Attention(index), Values::of(&residual));
+            }
+            // x ← LayerNorm(x + (forward h, backward h))
+            //   a direction: [tokens, 2 · hidden] → gates and candidates [tokens, hidden]
+            //   → h [tokens, hidden / 2]
+            Mixing::Recurrence(of_layer) => {
+                recurrence(&of_layer, epsilon, &mut residual, limits, region);
+                trace.stage(Stage::Recurrence(index), Values::of(&residual));
+            }
+        }
 
         // x ← LayerNorm(x + L_out · activation(L_in · x))
         //   [tokens, hidden] → [tokens, intermediate] → [tokens, hidden]
-        mlp(&layer, activation, epsilon, &mut residual, limits, region);
-        trace.stage(Stage::Mlp(index), Values::of(&residual));
+        if let Some(of_layer) = layer.mlp() {
+            mlp(
+                &of_layer,
+                activation,
+                epsilon,
+                &mut residual,
+                limits,
+                region,
+            );
+            trace.stage(Stage::Mlp(index), Values::of(&residual));
+        }
     }
 
     // x [tokens, hidden] → pooled [hidden]
@@ -90,9 +111,11 @@ pub(crate) fn forward(
 const _: fn(Role) = |role| match role {
     // `layer::embedding`
     Role::TokenEmbedding | Role::PositionEmbedding | Role::SegmentEmbedding => {}
-    Role::EmbeddingNorm => {}
+    Role::EmbeddingFactor | Role::EmbeddingNorm => {}
     // `layer::attention`
     Role::Head | Role::AttentionOutput | Role::AttentionNorm => {}
+    // `layer::recurrence`
+    Role::ForwardRecurrence | Role::BackwardRecurrence | Role::RecurrenceNorm => {}
     // `layer::mlp`
     Role::MlpInput | Role::MlpOutput | Role::MlpNorm => {}
     // above

@@ -45,8 +45,9 @@ pub use chosen::{
     quantize_bytes, rectify, rescale, round, scale, set_grain, softmax, sum, sum_of_squares,
     value_word,
 };
+pub use portable::floats::recur;
 pub use portable::{floats, pairs, scalar};
-pub use tile::{GRAIN, LANES, LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile};
+pub use tile::{Direction, GRAIN, LANES, LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile};
 
 /// Tiles that are multiplied at once.
 pub const TILES: usize = if cfg!(kernels = "x86_64") {
@@ -59,6 +60,18 @@ pub const TILES: usize = if cfg!(kernels = "x86_64") {
 
 /// Bytes that a feature of eight tokens takes on this target.
 pub const FEATURE_BYTES: usize = size_of::<Feature>();
+
+/// See [`floats::quantize_steps`].
+#[inline(never)]
+pub fn quantize_steps(
+    steps: &[Lanes<i16>],
+    scales: &Lanes<f32>,
+    inverses: &Lanes<f32>,
+    tokens: usize,
+    features: &mut [Feature],
+) {
+    floats::quantize_steps(steps, scales, inverses, tokens, features, set_grain);
+}
 
 /// Multiplies rows with a tile and scales back:
 /// y = (Σ w·x as f32) · (row scale · token scale) + bias.

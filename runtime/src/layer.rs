@@ -5,4 +5,5 @@ pub(crate) mod embedding;
 pub(crate) mod mlp;
 pub(crate) mod norm;
 pub(crate) mod pooling;
+pub(crate) mod recurrence;
 pub(crate) mod residual;

@@ -120,6 +120,27 @@ pub fn rectify(x: f32) -> f32 {
     f32::from_bits(if bits.cast_signed() < 0 { 0 } else { bits })
 }
 
+/// Forget gate of a recurrence: y/4 + 1/2, within 0…1.
+#[inline]
+#[must_use]
+pub fn forget_gate(y: f32) -> f32 {
+    clamp(y * 0.25 + 0.5, 0.0)
+}
+
+/// Candidate of a recurrence: y, within −1…1.
+#[inline]
+#[must_use]
+pub fn candidate(y: f32) -> f32 {
+    clamp(y, -1.0)
+}
+
+/// x, within `low` and 1. Comparisons, since `f32::min` is a library call on some targets.
+#[inline]
+fn clamp(x: f32, low: f32) -> f32 {
+    let x = if x < low { low } else { x };
+    if x > 1.0 { 1.0 } else { x }
+}
+
 /// A count as a float; exact below 2²⁴.
 #[inline]
 #[must_use]

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! | logits | residual stream | region                                      |
-//!                            | embed:     sum, ids                         |
+//!                            | embed:     sum, features, ids               |
 //!                            | attention: context, keys, values, scores, … |
+//!                            | recurrence: projected, features, state, …   |
 //!                            | MLP:       projected, features              |
 //!                            | pool:      pooled, scores, features         |
 //! ```
-//! The four uses of the region are never needed at the same time. Each use is split by a function
+//! The uses of the region are never needed at the same time. Each use is split by a function
 //! that matches its size function.
 
 use core::ops::{Deref, DerefMut};
@@ -96,7 +97,10 @@ const fn scratch_bytes(
     let fixed = FLOAT * limits.outputs + residual_bytes(limits, tokens);
     let region = larger(
         larger(
-            embed_bytes(limits, tokens),
+            larger(
+                embed_bytes(limits, tokens, feature_bytes),
+                recurrence_bytes(limits, tokens, feature_bytes, block),
+            ),
             attention_bytes(limits, tokens, feature_bytes, block),
         ),
         larger(
@@ -131,8 +135,8 @@ const fn residual_bytes(limits: Limits, tokens: usize) -> usize {
     tiles(tokens) * (FLOATS + size_of::<Lanes<i16>>() * limits.hidden)
 }
 
-const fn embed_bytes(limits: Limits, tokens: usize) -> usize {
-    FLOATS * limits.hidden + size_of::<u16>() * tokens
+const fn embed_bytes(limits: Limits, tokens: usize, feature_bytes: usize) -> usize {
+    FLOATS * limits.hidden + feature_bytes * limits.embedding + size_of::<u16>() * tokens
 }
 
 /// Rows a projection of the attention may produce: keys and values of one head, or W_O.
@@ -142,7 +146,15 @@ const fn attention_rows(limits: Limits) -> usize {
 
 /// Columns of what the attention's matrices read: the residual stream, or the context.
 const fn attention_cols(limits: Limits) -> usize {
+    if limits.context == 0 {
+        return 0;
+    }
     larger(limits.hidden, limits.context)
+}
+
+/// Tokens that are attended to: none if no head has values.
+const fn attended(limits: Limits, tokens: usize) -> usize {
+    if limits.context == 0 { 0 } else { tokens }
 }
 
 /// Bytes if `block` tiles are multiplied at once.
@@ -152,14 +164,29 @@ const fn attention_bytes(
     feature_bytes: usize,
     block: usize,
 ) -> usize {
-    let quads = tokens.div_ceil(QUAD);
+    let attended = attended(limits, tokens);
+    let quads = attended.div_ceil(QUAD);
     let rows = block * attention_rows(limits) + quads * QUAD + tiles(tokens);
     FLOATS * rows
-        + FLOAT * 2 * tokens
+        + FLOAT * 2 * attended
         + feature_bytes * (block * attention_cols(limits) + larger(limits.query, limits.value))
         + size_of::<u32>() * quads * limits.value
         + size_of::<Lanes<i8>>() * tiles(tokens) * limits.context
-        + tokens * limits.query
+        + attended * limits.query
+}
+
+/// Bytes if `block` tiles are multiplied at once.
+const fn recurrence_bytes(
+    limits: Limits,
+    tokens: usize,
+    feature_bytes: usize,
+    block: usize,
+) -> usize {
+    let (rows, half) = (limits.recurrence, limits.recurrence / 2);
+    block * (FLOATS + feature_bytes * 2) * rows
+        + FLOAT * half
+        + size_of::<i16>() * rows
+        + size_of::<Lanes<i8>>() * tiles(tokens) * half
 }
 
 /// Bytes if `block` tiles are multiplied at once.
@@ -248,6 +275,8 @@ impl<'s> Buffers<'s> {
 pub(crate) struct EmbedBuffers<'s> {
     /// `[hidden]`: sums for the tokens of one tile.
     pub(crate) sum: &'s mut [Lanes<f32>],
+    /// `[embedding]`: what the factor reads.
+    pub(crate) features: &'s mut [Feature],
     /// `[tokens]`.
     pub(crate) ids: &'s mut [u16],
 }
@@ -257,6 +286,7 @@ impl<'s> EmbedBuffers<'s> {
         let mut arena = Arena::new(region);
         Self {
             sum: arena.take(limits.hidden),
+            features: arena.take(limits.embedding),
             ids: arena.take(tokens),
         }
     }
@@ -297,18 +327,18 @@ pub(crate) struct AttentionBuffers<'s> {
 impl<'s> AttentionBuffers<'s> {
     #[inline(never)]
     pub(crate) fn split(region: &'s mut [u8], limits: &Limits, tokens: usize) -> Self {
-        let mut arena = Arena::new(region);
+        let (mut arena, attended) = (Arena::new(region), attended(*limits, tokens));
         // In this order: wider types come first.
         let projected = arena.take(block(tokens) * attention_rows(*limits));
-        let scores = arena.take(tokens.div_ceil(QUAD) * QUAD);
+        let scores = arena.take(attended.div_ceil(QUAD) * QUAD);
         let context_largest = arena.take(tiles(tokens));
-        let key_scales = arena.take(tokens);
-        let value_scales = arena.take(tokens);
+        let key_scales = arena.take(attended);
+        let value_scales = arena.take(attended);
         let features = arena.take(block(tokens) * attention_cols(*limits));
         let head_features = arena.take(larger(limits.query, limits.value));
-        let values = arena.take(tokens.div_ceil(QUAD) * limits.value);
+        let values = arena.take(attended.div_ceil(QUAD) * limits.value);
         let context = arena.take(tiles(tokens) * limits.context);
-        let keys = arena.take(tokens * limits.query);
+        let keys = arena.take(attended * limits.query);
         Self {
             projected,
             scores,
@@ -323,6 +353,35 @@ impl<'s> AttentionBuffers<'s> {
             features,
             head_features,
             context,
+        }
+    }
+}
+
+/// Buffers of one layer's recurrence.
+pub(crate) struct RecurrenceBuffers<'s> {
+    /// `[block, hidden]`: gates and candidates; before, steps of the neighbours of one tile.
+    pub(crate) projected: &'s mut [Lanes<f32>],
+    /// `[hidden / 2]`: h of the last token that was read.
+    pub(crate) state: &'s mut [f32],
+    /// `[block, 2 · hidden]`: of each token's neighbour, and its own.
+    pub(crate) features: &'s mut [Feature],
+    /// `[hidden]`: steps of the token that the next tile begins after.
+    pub(crate) neighbour: &'s mut [i16],
+    /// `[tiles, hidden / 2]`: forward h.
+    pub(crate) forward: &'s mut [Lanes<i8>],
+}
+
+impl<'s> RecurrenceBuffers<'s> {
+    #[inline(never)]
+    pub(crate) fn split(region: &'s mut [u8], limits: &Limits, tokens: usize) -> Self {
+        let (mut arena, block) = (Arena::new(region), block(tokens));
+        let rows = limits.recurrence;
+        Self {
+            projected: arena.take(block * rows),
+            state: arena.take(rows / 2),
+            features: arena.take(block * 2 * rows),
+            neighbour: arena.take(rows),
+            forward: arena.take(tiles(tokens) * (rows / 2)),
         }
     }
 }
@@ -385,10 +444,22 @@ mod tests {
             context: 128,
             intermediate: 512,
             outputs: 17,
+            embedding: 0,
+            recurrence: 0,
         };
         assert_eq!(required_scratch_with(limits, 64, 8), 38_212);
         assert_eq!(required_scratch_with(limits, 64, 16), 43_332);
         assert_eq!(required_scratch_with(limits, 8, 16), 28_772);
+        let recurrent = Limits {
+            query: 0,
+            value: 0,
+            context: 0,
+            intermediate: 0,
+            embedding: 32,
+            recurrence: 128,
+            ..limits
+        };
+        assert_eq!(required_scratch_with(recurrent, 64, 16), 29_508);
     }
 
     proptest! {
@@ -403,11 +474,18 @@ mod tests {
             heads in 0..4_usize,
             intermediate in 0..90_usize,
             labels in 1..20_usize,
+            embedding in 0..40_usize,
+            is_recurrent: bool,
         ) {
             let context = heads * value;
-            let limits = Limits { tokens, hidden, query, value, context, intermediate, outputs: labels };
+            // A recurrence has an even number of rows.
+            let hidden = if is_recurrent { 2 * hidden } else { hidden };
+            let recurrence = if is_recurrent { hidden } else { 0 };
+            let limits = Limits {
+                tokens, hidden, query, value, context, intermediate, outputs: labels, embedding, recurrence,
+            };
             let needed = required_scratch(limits, tokens);
-            let mut words = [0_u64; 16_384];
+            let mut words = [0_u64; 32_768];
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
             prop_assert!(needed <= bytes.len());
             let buffers = Buffers::split(&mut bytes[..needed], &limits, tokens);
@@ -415,18 +493,24 @@ mod tests {
             prop_assert_eq!(buffers.residual_steps.len(), tokens.div_ceil(8) * hidden);
             let region = buffers.region;
             let uses = [
-                embed_bytes(limits, tokens),
+                embed_bytes(limits, tokens, FEATURE_BYTES),
                 attention_bytes(limits, tokens, FEATURE_BYTES, block(tokens)),
+                recurrence_bytes(limits, tokens, FEATURE_BYTES, block(tokens)),
                 mlp_bytes(limits, FEATURE_BYTES, block(tokens)),
                 pool_bytes(limits, FEATURE_BYTES),
             ];
             prop_assert_eq!(uses.into_iter().max(), Some(region.len()));
             let embed = EmbedBuffers::split(region, &limits, tokens);
             prop_assert_eq!(embed.ids.len(), tokens);
+            prop_assert_eq!(embed.features.len(), embedding);
+            let recurrent = RecurrenceBuffers::split(region, &limits, tokens);
+            prop_assert_eq!(recurrent.forward.len(), tokens.div_ceil(8) * recurrence / 2);
             let attention = AttentionBuffers::split(region, &limits, tokens);
-            prop_assert_eq!(attention.key_values.values.len(), tokens.div_ceil(4) * value);
+            let attended = if context == 0 { 0 } else { tokens };
+            prop_assert_eq!(attention.projected.len(), block(tokens) * hidden.max(query + value));
+            prop_assert_eq!(attention.key_values.values.len(), attended.div_ceil(4) * value);
             prop_assert_eq!(attention.context.len(), tokens.div_ceil(8) * context);
-            prop_assert_eq!(attention.key_values.keys.len(), tokens * query);
+            prop_assert_eq!(attention.key_values.keys.len(), attended * query);
             let mlp = MlpBuffers::split(region, &limits, tokens);
             prop_assert_eq!(mlp.neuron_features.len(), block(tokens) * intermediate);
             let pool = PoolBuffers::split(region, &limits);

@@ -45,6 +45,17 @@ impl Quantizer {
         kernels::quantize_bytes(x, &self.inverses, tokens, bytes);
     }
 
+    /// As features, from steps of `scales`: those of [`Quantizer::tile`] for the floats step · scale.
+    pub(crate) fn steps(
+        &self,
+        steps: &[Lanes<i16>],
+        scales: &Lanes<f32>,
+        tokens: usize,
+        features: &mut [Feature],
+    ) {
+        kernels::quantize_steps(steps, scales, &self.inverses, tokens, features);
+    }
+
     /// As the features of a tile. A lane without a token is zero, or in a grain without one.
     pub(crate) fn tile<'f>(
         &self,

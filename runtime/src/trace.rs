@@ -12,6 +12,8 @@ pub enum Stage {
     Embeddings,
     /// After the LayerNorm of layer n's attention.
     Attention(u16),
+    /// After the LayerNorm of layer n's recurrence.
+    Recurrence(u16),
     /// After the LayerNorm of layer n's MLP.
     Mlp(u16),
     /// The pooled vector (one row).

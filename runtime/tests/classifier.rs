@@ -130,7 +130,7 @@ fn scratch_is_used_to_the_last_feature() {
         let model = Model::open(&file).unwrap();
         let limits = model.limits();
         // Heads without values are not run, but their queries are planned for.
-        let heads = || shape.layers.iter().flat_map(|layer| &layer.heads);
+        let heads = || shape.layers.iter().flat_map(|layer| layer.mixing.heads());
         let queries = |values: fn(usize) -> bool| {
             let heads = heads().filter(move |head| values(head.1));
             heads.map(|head| head.0).max()
@@ -505,6 +505,7 @@ fn extreme_numbers_end_in_numbers() {
                 TensorSource::Matrix(matrix) => {
                     (&mut matrix.scales[..], [matrix.bias.as_mut(), None])
                 }
+                TensorSource::Table(table) => (&mut table.scales[..], [None, None]),
                 TensorSource::Norm(norm) => {
                     (&mut [][..], [Some(&mut norm.gain), Some(&mut norm.shift)])
                 }

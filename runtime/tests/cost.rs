@@ -8,7 +8,8 @@
 
 mod models;
 
-use models::{Random, Shape};
+use models::{MixingShape, Random, Shape};
+use neuroprune_format::architecture::Positions;
 use neuroprune_format::tensor::{Pattern, Role};
 use neuroprune_format::writer::{CharacterMap, CharacterOutcome, LayoutChoice};
 use neuroprune_runtime::{Classifier, Model, cost, required_scratch, text_cost};
@@ -32,19 +33,28 @@ fn more_tokens_cost_more() {
 
 #[test]
 fn every_weight_layer_and_class_costs() {
-    let shape = Shape::small();
+    // All weights, so that other random numbers are not other zeros.
+    let shape = Shape::small_dense();
     let file = |shape: &Shape| shape.file(&mut Random::new(1));
     let before = cost_of(&file(&shape), 8);
     let more = |change: &dyn Fn(&mut Shape)| {
-        let mut shape = Shape::small();
+        let mut shape = Shape::small_dense();
         change(&mut shape);
         cost_of(&file(&shape), 8)
     };
     assert!(more(&|shape| shape.labels += 1) > before);
     assert!(more(&|shape| shape.hidden += 1) > before);
     assert!(more(&|shape| shape.layers.truncate(1)) < before);
-    assert!(more(&|shape| shape.layers[0].intermediate += 1) > before);
-    assert!(more(&|shape| shape.layers[0].heads.push((1, 1))) > before);
+    assert!(more(&|shape| shape.layers[0].intermediate = Some(31)) > before);
+    assert!(more(&|shape| shape.layers[0].intermediate = None) < before);
+    assert!(more(&|shape| shape.positions = Positions::None) != before);
+    let three = MixingShape::Heads(vec![(4, 6), (2, 3), (1, 1)]);
+    assert!(more(&|shape| shape.layers[0].mixing = three.clone()) > before);
+    let recurrence =
+        |layer: usize| more(&|shape| shape.layers[layer].mixing = MixingShape::Recurrence);
+    assert!(recurrence(0) != before && recurrence(1) != before);
+    let [narrow, wide] = [2, 30].map(|width| more(&|shape| shape.embedding = Some(width)));
+    assert!(before < narrow && narrow < wide);
     for pattern in [
         Pattern::DeltaU8,
         Pattern::Bitmap,
@@ -73,7 +83,7 @@ fn a_thousand_heads_are_stated() {
     let with_heads = |heads: Vec<(usize, usize)>| {
         let mut shape = Shape::small();
         shape.layers.truncate(1);
-        shape.layers[0].heads = heads;
+        shape.layers[0].mixing = MixingShape::Heads(heads);
         shape.tokens = 64;
         shape.densities = vec![0.01];
         shape.layout = LayoutChoice::Forced(Pattern::DeltaU8);

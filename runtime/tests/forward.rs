@@ -11,7 +11,8 @@ mod references;
 
 use models::{Random, Shape, encoder_of, pooling_of};
 use neuroprune_format::architecture::{Activation, Pooling};
-use neuroprune_format::tensor::{Role, RowWeights, Scale};
+use neuroprune_format::encoder::Mixing;
+use neuroprune_format::tensor::{Role, RowWeights, Scale, Table, TableValues};
 use neuroprune_format::writer::LayoutChoice;
 use neuroprune_runtime::kernels::{LANES, Tile};
 use neuroprune_runtime::tokenizer::Tokenizer;
@@ -195,12 +196,23 @@ fn random_models_have_every_layout_and_shape() {
         ("layer of one head", 0),
         ("layer of several heads", 0),
         ("layer without neurons", 0),
+        ("layer without an MLP", 0),
+        ("recurrence", 0),
+        ("recurrence after a recurrence", 0),
+        ("recurrence after attention", 0),
         ("head without queries", 0),
         ("head without values", 0),
         ("heads of different widths", 0),
         ("pair without segments", 0),
         ("pair with segments", 0),
         ("single with a segment", 0),
+        ("no positions", 0),
+        ("positions of four bits", 0),
+        ("segments of four bits", 0),
+        ("tokens of four bits", 0),
+        ("odd row of four bits", 0),
+        ("factor of eight bits", 0),
+        ("factor of four bits", 0),
         ("ReLU", 0),
         ("GELU", 0),
         ("mean", 0),
@@ -221,6 +233,21 @@ fn random_models_have_every_layout_and_shape() {
         let pair = model.manifest().tokenizer.pair;
         let segment = encoder.segment_embedding().is_some();
         see("no layers", settings.layers == 0);
+        let values = |table: Table<'_>| table.row(0).values;
+        let four_bits = |table: Option<Table<'_>>| table.map(values) == Some(TableValues::I4);
+        let (tokens, positions) = (encoder.token_embedding(), encoder.position_embedding());
+        let has_factor = encoder.embedding_factor().is_some();
+        see("no positions", positions.is_none());
+        see("positions of four bits", four_bits(positions));
+        see(
+            "segments of four bits",
+            four_bits(encoder.segment_embedding()),
+        );
+        let small = four_bits(Some(tokens));
+        see("tokens of four bits", small && !has_factor);
+        see("odd row of four bits", small && tokens.cols() % 2 == 1);
+        see("factor of eight bits", has_factor && !small);
+        see("factor of four bits", has_factor && small);
         see("pair without segments", pair && !segment);
         see("pair with segments", pair && segment);
         see("single with a segment", !pair && segment);
@@ -242,12 +269,32 @@ fn random_models_have_every_layout_and_shape() {
             see("tile that is not full", ids.len() % 8 != 0);
         }
         let mut matrices = Vec::new();
+        let mut before = None;
         for layer in encoder_of(&model).layers() {
-            let heads: Vec<_> = layer.heads().collect();
+            let is_recurrence = matches!(layer.mixing(), Mixing::Recurrence(_));
+            see("recurrence", is_recurrence);
+            let after = |other| is_recurrence && before == Some(other);
+            see("recurrence after a recurrence", after(true));
+            see("recurrence after attention", after(false));
+            before = Some(is_recurrence);
+            match layer.mlp() {
+                Some(mlp) => {
+                    see("layer without neurons", mlp.input().rows() == 0);
+                    matrices.extend([mlp.input(), mlp.output()]);
+                }
+                None => see("layer without an MLP", true),
+            }
+            let attention = match layer.mixing() {
+                Mixing::Attention(attention) => attention,
+                Mixing::Recurrence(recurrence) => {
+                    matrices.extend([recurrence.forward(), recurrence.backward()]);
+                    continue;
+                }
+            };
+            let heads: Vec<_> = attention.heads().collect();
             see("layer without heads", heads.is_empty());
             see("layer of one head", heads.len() == 1);
             see("layer of several heads", heads.len() > 1);
-            see("layer without neurons", layer.mlp_input().rows() == 0);
             for head in &heads {
                 see("head without queries", head.query_rows() == 0);
                 see("head without values", head.value_rows() == 0);
@@ -257,11 +304,7 @@ fn random_models_have_every_layout_and_shape() {
                 see("heads of different widths", query && value);
             }
             matrices.extend(heads);
-            matrices.extend([
-                layer.attention_output(),
-                layer.mlp_input(),
-                layer.mlp_output(),
-            ]);
+            matrices.push(attention.output());
         }
         for matrix in matrices {
             see("matrix without weights", matrix.count_nonzeros() == 0);
@@ -311,7 +354,8 @@ fn largest_sums_fit() {
 
     let file = source.to_bytes().unwrap();
     let model = Model::open(&file).unwrap();
-    let output = encoder_of(&model).layers().next().unwrap().mlp_output();
+    let layer = encoder_of(&model).layers().next().unwrap();
+    let output = layer.mlp().unwrap().output();
     let features = vec![[127; LANES]; 65_535];
     let tile = Tile {
         features: &features,
@@ -367,6 +411,12 @@ fn logits_of_fixed_models_are_pinned() {
     assert_eq!(
         hexadecimal(logits(&golden, "ab abc \u{65e5}", Some("caf\u{e9}"))),
         ["bf37c89d", "40342bcd", "4057ff88"]
+    );
+    let recurrent = include_bytes!("../../format/tests/golden/v2-recurrent.neuro");
+    let recurrent = Model::open(recurrent).unwrap();
+    assert_eq!(
+        hexadecimal(logits(&recurrent, "ab abc b \u{65e5} caf\u{e9} a ab", None)),
+        ["402afe4b", "3f8559ec", "3fc1c3a8"]
     );
     let file = Shape::small().file(&mut Random::new(1));
     let gelu_and_mean = Model::open(&file).unwrap();

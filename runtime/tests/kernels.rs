@@ -130,7 +130,7 @@ fn with_layout(cols: usize, weights: &[i8], layout: Pattern, use_matrix: impl Fn
     source.labels = vec!["class".into(); rows];
     for tensor in &mut source.tensors {
         match tensor {
-            TensorSource::Matrix(table) if table.role != Role::Classifier => {
+            TensorSource::Table(table) => {
                 table.cols = cols;
                 table.weights = vec![1; table.rows * cols];
             }
@@ -152,7 +152,7 @@ fn with_layout(cols: usize, weights: &[i8], layout: Pattern, use_matrix: impl Fn
             let model = Model::open(&file).unwrap();
             let mut records = model.tensors().records();
             let record = records.find(|record| record.role == Role::Classifier);
-            let found = record.map(|record| record.layout.pattern);
+            let found = record.and_then(|record| record.layout.pattern());
             let names_columns = layout == Pattern::Dense && found == Some(Pattern::Columns);
             assert!(names_columns || found == Some(layout), "{found:?}");
             use_matrix(encoder_of(&model).classifier());
@@ -593,7 +593,8 @@ mod host {
         let file = shape.file(&mut Random::new(5));
         let model = Model::open(&file).unwrap();
         let layer = encoder_of(&model).layers().next().unwrap();
-        use_them(layer.mlp_input().iter(), layer.mlp_norm());
+        let mlp = layer.mlp().unwrap();
+        use_them(mlp.input().iter(), mlp.norm());
     }
 
     proptest! {

@@ -8,10 +8,10 @@
 
 use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, StackSettings};
 use neuroprune_format::manifest::{Scores, TokenizerSettings};
-use neuroprune_format::tensor::{Role, Scale};
+use neuroprune_format::tensor::{Role, Scale, TableValues};
 use neuroprune_format::writer::{
     CharacterMap, CharacterOutcome, LayoutChoice, MatrixSource, ModelSource, NormSource,
-    TensorSource,
+    TableSource, TensorSource,
 };
 use neuroprune_runtime::Model;
 use neuroprune_runtime::tokenizer::{Encoding, Tokenizer};
@@ -33,13 +33,14 @@ fn file(word_characters: u16) -> Vec<u8> {
     let continuation = ["a", "b", "bé"].map(String::from);
     let rows = initial.len() + continuation.len();
     let embedding = |role, rows| {
-        TensorSource::Matrix(MatrixSource::table(
+        TensorSource::Table(TableSource {
             role,
             rows,
-            1,
-            vec![1; rows],
-            vec![Scale::ONE; rows],
-        ))
+            cols: 1,
+            values: TableValues::I8,
+            weights: vec![1; rows],
+            scales: vec![Scale::ONE; rows],
+        })
     };
     let characters = CharacterMap::new(|character| match character {
         ' ' | '\u{2003}' => CharacterOutcome::Space,

@@ -34,6 +34,15 @@ pub type Mixture = Lanes<[i16; QUAD]>;
 /// Largest attention weight; `mix` states how many tokens it allows.
 pub const LARGEST_WEIGHT: i16 = 8191;
 
+/// In which order a recurrence reads tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// First to last.
+    Forward,
+    /// Last to first.
+    Backward,
+}
+
 /// Quantised activations of up to eight tokens: x ≈ scale · feature.
 #[derive(Clone, Copy, Debug)]
 pub struct Tile<'f, F> {

@@ -10,7 +10,7 @@ mod key_values;
 use core::ops::Range;
 
 use neuroprune_format::Limits;
-use neuroprune_format::encoder::Layer;
+use neuroprune_format::encoder::Attention;
 use neuroprune_format::tensor::Matrix;
 
 use super::residual::{Block, Residual};
@@ -24,14 +24,14 @@ use key_values::{keys_and_values, rows_after_queries};
 /// x ← LayerNorm(x + W_O·heads(x)).
 #[inline(never)]
 pub(crate) fn attention(
-    layer: &Layer<'_>,
+    layer: &Attention<'_>,
     source: KeySource,
     epsilon: f32,
     residual: &mut Residual<'_>,
     limits: &Limits,
     region: &mut [u8],
 ) {
-    let (output, norm) = (layer.attention_output(), layer.attention_norm());
+    let (output, norm) = (layer.output(), layer.norm());
     let width = output.cols();
     let mut buffers = AttentionBuffers::split(region, limits, residual.tokens());
     buffers.context_largest.as_flattened_mut().fill(0.0);

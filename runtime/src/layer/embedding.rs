@@ -2,9 +2,10 @@
 
 use neuroprune_format::Limits;
 use neuroprune_format::encoder::Encoder;
+use neuroprune_format::tensor::{Table, TableRow, TableValues};
 
 use super::residual::Residual;
-use crate::kernels::{LANES, Lanes};
+use crate::kernels::{self, Feature, GRAIN, LANES, Lanes, Tile, project};
 use crate::plan::EmbedBuffers;
 
 /// x ← LayerNorm(token + position + segment embedding), for the ids that are in `region` as
@@ -18,16 +19,25 @@ pub(crate) fn embed(
     region: &mut [u8],
 ) {
     let (token, position) = (encoder.token_embedding(), encoder.position_embedding());
-    let segment = encoder.segment_embedding();
+    let (factor, segment) = (encoder.embedding_factor(), encoder.segment_embedding());
     let (norm, epsilon) = (encoder.embedding_norm(), encoder.stack().norm_epsilon);
-    let EmbedBuffers { sum, ids } = EmbedBuffers::split(region, limits, residual.tokens());
+    let EmbedBuffers { sum, features, ids } =
+        EmbedBuffers::split(region, limits, residual.tokens());
     for (tile, ids) in ids.chunks(LANES).enumerate() {
-        if ids.len() < LANES {
-            sum.as_flattened_mut().fill(0.0);
+        match &factor {
+            // [embedding] → [hidden]
+            Some(factor) => project(&factor.iter(), &look_up(&token, ids, features), sum),
+            None if ids.len() < LANES => sum.as_flattened_mut().fill(0.0),
+            None => {}
         }
         for (lane, &id) in ids.iter().enumerate() {
             let place = tile * LANES + lane;
-            set_row(sum, lane, token.row(usize::from(id)), position.row(place));
+            let position = position.as_ref().map(|table| table.row(place));
+            if factor.is_none() {
+                set_row(sum, lane, token.row(usize::from(id)), position);
+            } else if let Some(position) = position {
+                add_row(sum, lane, position);
+            }
             if let Some(segment) = &segment {
                 add_row(sum, lane, segment.row(usize::from(place >= first_segment)));
             }
@@ -36,25 +46,97 @@ pub(crate) fn embed(
     }
 }
 
-/// Scale and bytes of one row of a table.
-type TableRow<'a> = (f32, &'a [u8]);
-
-/// The sum of two rows.
+/// The rows of up to eight tokens, as a matrix reads them: weights are features as they are.
 #[inline(never)]
-fn set_row(sum: &mut [Lanes<f32>], lane: usize, one: TableRow<'_>, other: TableRow<'_>) {
+fn look_up<'f>(table: &Table<'_>, ids: &[u16], features: &'f mut [Feature]) -> Tile<'f, Feature> {
+    let mut scales = Lanes::default();
+    let (grains, _) = scales.as_chunks_mut::<GRAIN>();
+    for (grain, (scales, ids)) in grains.iter_mut().zip(ids.chunks(GRAIN)).enumerate() {
+        let mut rows: [&[u8]; GRAIN] = [&[]; GRAIN];
+        for ((row, scale), &id) in rows.iter_mut().zip(scales).zip(ids) {
+            let found = table.row(usize::from(id));
+            (*row, *scale) = (found.bytes, found.scale);
+        }
+        // Zero for a lane without a token.
+        let column = |at: usize| rows.map(|row| row.get(at).map_or(0, |byte| byte.cast_signed()));
+        match table.row(0).values {
+            TableValues::I8 => {
+                for (at, feature) in features.iter_mut().enumerate() {
+                    kernels::set_grain(feature, grain, column(at));
+                }
+            }
+            TableValues::I4 => {
+                for (at, features) in features.chunks_mut(2).enumerate() {
+                    let bytes = column(at);
+                    for (feature, up) in features.iter_mut().zip([4, 0]) {
+                        kernels::set_grain(feature, grain, bytes.map(|byte| byte << up >> 4));
+                    }
+                }
+            }
+        }
+    }
+    Tile {
+        features,
+        scales,
+        tokens: ids.len(),
+    }
+}
+
+/// A row, or the sum of two.
+fn set_row(sum: &mut [Lanes<f32>], lane: usize, one: TableRow<'_>, other: Option<TableRow<'_>>) {
+    match (one.values, other) {
+        (TableValues::I8, Some(other)) if other.values == TableValues::I8 => {
+            set_sum(sum, lane, one, other);
+        }
+        (TableValues::I8 | TableValues::I4, other) => {
+            of_row(sum, lane, one, |x, value| *x = value);
+            if let Some(other) = other {
+                add_row(sum, lane, other);
+            }
+        }
+    }
+}
+
+/// The sum of two rows of bytes.
+#[inline(never)]
+fn set_sum(sum: &mut [Lanes<f32>], lane: usize, one: TableRow<'_>, other: TableRow<'_>) {
     let value = |scale: f32, weight: u8| f32::from(weight.cast_signed()) * scale;
-    for ((x, &a), &b) in sum.iter_mut().zip(one.1).zip(other.1) {
+    for ((x, &a), &b) in sum.iter_mut().zip(one.bytes).zip(other.bytes) {
         if let Some(x) = x.get_mut(lane) {
-            *x = value(one.0, a) + value(other.0, b);
+            *x = value(one.scale, a) + value(other.scale, b);
         }
     }
 }
 
 #[inline(never)]
-fn add_row(sum: &mut [Lanes<f32>], lane: usize, (scale, weights): TableRow<'_>) {
-    for (x, &weight) in sum.iter_mut().zip(weights) {
+fn add_row(sum: &mut [Lanes<f32>], lane: usize, row: TableRow<'_>) {
+    of_row(sum, lane, row, |x, value| *x += value);
+}
+
+#[inline]
+fn of_row(
+    sum: &mut [Lanes<f32>],
+    lane: usize,
+    row: TableRow<'_>,
+    set: impl Fn(&mut f32, f32) + Copy,
+) {
+    let set = |x: &mut Lanes<f32>, weight: i8| {
         if let Some(x) = x.get_mut(lane) {
-            *x += f32::from(weight.cast_signed()) * scale;
+            set(x, f32::from(weight) * row.scale);
+        }
+    };
+    match row.values {
+        TableValues::I8 => {
+            for (x, &byte) in sum.iter_mut().zip(row.bytes) {
+                set(x, byte.cast_signed());
+            }
+        }
+        TableValues::I4 => {
+            for (pair, &byte) in sum.chunks_mut(2).zip(row.bytes) {
+                for (x, up) in pair.iter_mut().zip([4, 0]) {
+                    set(x, (byte << up).cast_signed() >> 4);
+                }
+            }
         }
     }
 }

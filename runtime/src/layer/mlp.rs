@@ -4,7 +4,7 @@ use core::array;
 
 use neuroprune_format::Limits;
 use neuroprune_format::architecture::Activation;
-use neuroprune_format::encoder::Layer;
+use neuroprune_format::encoder::Mlp;
 
 use super::residual::Residual;
 use crate::kernels::{self, Feature, TILES, Tile, project_tiles};
@@ -14,7 +14,7 @@ use crate::quantizer::{LARGEST, Quantizer};
 /// x ← LayerNorm(x + L_out·activation(L_in·x)), one block of tiles after another.
 #[inline(never)]
 pub(crate) fn mlp(
-    layer: &Layer<'_>,
+    layer: &Mlp<'_>,
     activation: Activation,
     epsilon: f32,
     residual: &mut Residual<'_>,
@@ -26,7 +26,7 @@ pub(crate) fn mlp(
         features,
         neuron_features,
     } = MlpBuffers::split(region, limits, residual.tokens());
-    let (input, output, norm) = (layer.mlp_input(), layer.mlp_output(), layer.mlp_norm());
+    let (input, output, norm) = (layer.input(), layer.output(), layer.norm());
     let (hidden, rows) = (limits.hidden, input.rows());
     for block in residual.blocks() {
         residual.pack(block, features);

@@ -17,7 +17,7 @@ use crate::plan::{part, part_mut};
 use crate::quantizer::Quantizer;
 
 /// Steps of the largest magnitude.
-const LARGEST: f32 = 127.0 * STEPS_A_BYTE;
+pub(super) const LARGEST: f32 = 127.0 * STEPS_A_BYTE;
 /// Steps per step of the int8 quantisation.
 const STEPS_A_BYTE: f32 = 256.0;
 
@@ -37,7 +37,7 @@ impl Block {
     }
 
     /// The place of each tile in the block, and its number.
-    pub(crate) fn tiles(self) -> impl Iterator<Item = (usize, usize)> {
+    pub(crate) fn tiles(self) -> impl DoubleEndedIterator<Item = (usize, usize)> {
         (0..self.len()).map(move |place| (place, self.first + place))
     }
 }
@@ -175,11 +175,11 @@ impl<'s> Residual<'s> {
         lanes::lane(self.steps_of(tile), lane).map(move |&step| float(i32::from(step)) * scale)
     }
 
-    fn steps_of(&self, tile: usize) -> &[Lanes<i16>] {
+    pub(super) fn steps_of(&self, tile: usize) -> &[Lanes<i16>] {
         part(self.steps, tile * self.width, self.width)
     }
 
-    fn scales_of(&self, tile: usize) -> Lanes<f32> {
+    pub(super) fn scales_of(&self, tile: usize) -> Lanes<f32> {
         self.scales.get(tile).copied().unwrap_or_default()
     }
 }

@@ -8,13 +8,15 @@
 use core::str::FromStr;
 use std::sync::OnceLock;
 
-use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, StackSettings};
+use neuroprune_format::architecture::{
+    Activation, Architecture, Head, Pooling, Positions, StackSettings,
+};
 use neuroprune_format::encoder::Encoder;
 use neuroprune_format::manifest::{Scores, TokenizerSettings};
-use neuroprune_format::tensor::{Pattern, Role, Scale};
+use neuroprune_format::tensor::{Pattern, Role, Scale, TableValues};
 use neuroprune_format::writer::{
     CharacterMap, CharacterOutcome, LayoutChoice, LayoutCosts, MatrixSource, ModelSource,
-    NormSource, TensorSource,
+    NormSource, TableSource, TensorSource,
 };
 use neuroprune_format::{Model, Network};
 
@@ -27,6 +29,8 @@ const LETTERS: core::ops::RangeInclusive<char> = 'a'..='p';
 /// Pieces: a comma, three special tokens, each letter as beginning and as
 /// continuation.
 const VOCABULARY: usize = 4 + 2 * 16;
+/// All values of tables.
+const TABLE_VALUES: &[TableValues] = &[TableValues::I8, TableValues::I4];
 /// Standard deviation of the weights that [`Random::weight`] draws.
 const WEIGHT_DEVIATION: f32 = 73.6;
 
@@ -70,7 +74,13 @@ impl Random {
 
     /// ±1…±127.
     fn weight(&mut self) -> i8 {
-        let weight = i8::try_from(self.within(1..=127)).unwrap();
+        self.weight_within(127)
+    }
+
+    /// ±1…±`largest`.
+    fn weight_within(&mut self, largest: i8) -> i8 {
+        let weight = self.within(1..=usize::from(largest.unsigned_abs()));
+        let weight = i8::try_from(weight).unwrap();
         if self.chance(0.5) { weight } else { -weight }
     }
 }
@@ -84,6 +94,11 @@ pub(crate) struct Shape {
     pub(crate) layers: Vec<LayerShape>,
     pub(crate) pair: bool,
     pub(crate) segment: bool,
+    pub(crate) positions: Positions,
+    /// Width of a token's row, if a factor multiplies it.
+    pub(crate) embedding: Option<usize>,
+    /// Of tables; each draws one.
+    pub(crate) table_values: Vec<TableValues>,
     pub(crate) activation: Activation,
     pub(crate) pooling: Pooling,
     pub(crate) norm_epsilon: f32,
@@ -97,18 +112,37 @@ pub(crate) struct Shape {
 /// The shape of a layer.
 #[derive(Clone, Debug)]
 pub(crate) struct LayerShape {
+    pub(crate) mixing: MixingShape,
+    /// Of the MLP, if there is one.
+    pub(crate) intermediate: Option<usize>,
+}
+
+/// How a layer mixes tokens.
+#[derive(Clone, Debug)]
+pub(crate) enum MixingShape {
     /// Query and value rows of each head.
-    pub(crate) heads: Vec<(usize, usize)>,
-    pub(crate) intermediate: usize,
+    Heads(Vec<(usize, usize)>),
+    Recurrence,
+}
+
+impl MixingShape {
+    /// None of a recurrence.
+    pub(crate) fn heads(&self) -> &[(usize, usize)] {
+        match self {
+            Self::Heads(heads) => heads,
+            Self::Recurrence => &[],
+        }
+    }
 }
 
 impl Shape {
     /// Any shape: no layers or several, each with no heads or several of unequal
     /// widths, heads without queries (uniform attention) and without values,
-    /// layers without neurons, every density.
+    /// layers without neurons or without an MLP, recurrences, every density; tables of any values,
+    /// with a factor or without, positions or none.
     pub(crate) fn random(random: &mut Random) -> Self {
         let pair = random.chance(0.5);
-        Self {
+        let mut shape = Self {
             tokens: random.within(3..=40),
             hidden: random.within(16..=48),
             labels: random.within(1..=24),
@@ -117,6 +151,11 @@ impl Shape {
                 .collect(),
             pair,
             segment: random.chance(0.7),
+            positions: random.one_of(&[Positions::Learned, Positions::Learned, Positions::None]),
+            embedding: random.chance(0.4).then(|| random.within(1..=33)),
+            table_values: random
+                .one_of(&[&[TableValues::I8][..], TABLE_VALUES])
+                .to_vec(),
             activation: random.one_of(Activation::ALL),
             pooling: random.one_of(Pooling::ALL),
             norm_epsilon: random.one_of(&[1e-12, 1e-5]),
@@ -129,7 +168,12 @@ impl Shape {
                 preferred(Pattern::Blocks2),
                 preferred(Pattern::Blocks4),
             ]),
+        };
+        let is_recurrence = |layer: &LayerShape| matches!(layer.mixing, MixingShape::Recurrence);
+        if shape.layers.iter().any(is_recurrence) {
+            shape.hidden = shape.hidden.next_multiple_of(2);
         }
+        shape
     }
 
     /// A small model of single texts that every test may change as it needs.
@@ -140,22 +184,34 @@ impl Shape {
             labels: 7,
             layers: vec![
                 LayerShape {
-                    heads: vec![(4, 6), (2, 3)],
-                    intermediate: 30,
+                    mixing: MixingShape::Heads(vec![(4, 6), (2, 3)]),
+                    intermediate: Some(30),
                 },
                 LayerShape {
-                    heads: vec![(5, 4)],
-                    intermediate: 20,
+                    mixing: MixingShape::Heads(vec![(5, 4)]),
+                    intermediate: Some(20),
                 },
             ],
             pair: false,
             segment: false,
+            positions: Positions::Learned,
+            embedding: None,
+            table_values: vec![TableValues::I8],
             activation: Activation::Gelu,
             pooling: Pooling::Mean,
             norm_epsilon: 1e-5,
             densities: vec![0.3, 1.0],
             cut: 0.2,
             layout: LayoutChoice::Smallest,
+        }
+    }
+
+    /// [`Shape::small`] with every weight.
+    pub(crate) fn small_dense() -> Self {
+        Self {
+            densities: vec![1.0],
+            cut: 0.0,
+            ..Self::small()
         }
     }
 
@@ -175,14 +231,26 @@ impl Shape {
 
     /// A model of this shape.
     pub(crate) fn source(&self, random: &mut Random) -> ModelSource {
-        let mut tensors = vec![
-            self.embedding(Role::TokenEmbedding, VOCABULARY, random),
-            self.embedding(Role::PositionEmbedding, self.tokens, random),
-            self.norm(Role::EmbeddingNorm, 0, random),
-        ];
+        let mut tensors = vec![self.table(
+            Role::TokenEmbedding,
+            VOCABULARY,
+            self.embedding.unwrap_or(self.hidden),
+            random,
+        )];
+        if self.positions == Positions::Learned {
+            let table = self.table(Role::PositionEmbedding, self.tokens, self.hidden, random);
+            tensors.push(table);
+        }
+        tensors.push(self.norm(Role::EmbeddingNorm, 0, random));
+        if let Some(width) = self.embedding {
+            let density = random.one_of(&[0.3, 0.7, 1.0]);
+            let (role, rows) = (Role::EmbeddingFactor, self.hidden);
+            let factor = matrix(role, 0, rows, width, density, random);
+            tensors.push(TensorSource::Matrix(factor));
+        }
         if self.segment {
             let rows = if self.pair { 2 } else { 1 };
-            tensors.push(self.embedding(Role::SegmentEmbedding, rows, random));
+            tensors.push(self.table(Role::SegmentEmbedding, rows, self.hidden, random));
         }
         for (layer, shape) in (0..).zip(&self.layers) {
             self.push_layer(layer, shape, random, &mut tensors);
@@ -207,6 +275,7 @@ impl Shape {
                     layers: u16::try_from(self.layers.len()).unwrap(),
                     activation: self.activation,
                     norm_epsilon: self.norm_epsilon,
+                    positions: self.positions,
                     ..StackSettings::default()
                 },
                 head: Head::Classes(self.pooling),
@@ -241,12 +310,13 @@ impl Shape {
         random: &mut Random,
         tensors: &mut Vec<TensorSource>,
     ) {
-        let context = shape.heads.iter().map(|&(_, value)| value).sum();
+        let heads = shape.mixing.heads();
+        let context = heads.iter().map(|&(_, value)| value).sum();
         let mut push = |mut matrix: MatrixSource, random: &mut Random| {
             clear_some(&mut matrix, self.cut, random);
             tensors.push(TensorSource::Matrix(matrix));
         };
-        for (index, &(query, value)) in (0..).zip(&shape.heads) {
+        for (index, &(query, value)) in (0..).zip(heads) {
             let density = random.one_of(&self.densities);
             let rows = 2 * query + value;
             let mut head = matrix(Role::Head, layer, rows, self.hidden, density, random);
@@ -259,29 +329,55 @@ impl Shape {
             }
             push(head, random);
         }
-        for (role, rows, cols) in [
-            (Role::AttentionOutput, self.hidden, context),
-            (Role::MlpInput, shape.intermediate, self.hidden),
-            (Role::MlpOutput, self.hidden, shape.intermediate),
-        ] {
+        let hidden = self.hidden;
+        let (mut matrices, mut norms) = match shape.mixing {
+            MixingShape::Heads(_) => (
+                vec![(Role::AttentionOutput, hidden, context)],
+                vec![Role::AttentionNorm],
+            ),
+            MixingShape::Recurrence => (
+                vec![
+                    (Role::ForwardRecurrence, hidden, 2 * hidden),
+                    (Role::BackwardRecurrence, hidden, 2 * hidden),
+                ],
+                vec![Role::RecurrenceNorm],
+            ),
+        };
+        if let Some(intermediate) = shape.intermediate {
+            matrices.push((Role::MlpInput, intermediate, hidden));
+            matrices.push((Role::MlpOutput, hidden, intermediate));
+            norms.push(Role::MlpNorm);
+        }
+        for (role, rows, cols) in matrices {
             let density = random.one_of(&self.densities);
             push(matrix(role, layer, rows, cols, density, random), random);
         }
-        for role in [Role::AttentionNorm, Role::MlpNorm] {
+        for role in norms {
             tensors.push(self.norm(role, layer, random));
         }
     }
 
-    fn embedding(&self, role: Role, rows: usize, random: &mut Random) -> TensorSource {
-        TensorSource::Matrix(MatrixSource::table(
+    fn table(&self, role: Role, rows: usize, cols: usize, random: &mut Random) -> TensorSource {
+        // One value is no choice: it draws nothing.
+        let values = match self.table_values[..] {
+            [values] => values,
+            _ => random.one_of(&self.table_values),
+        };
+        let (largest, deviation) = match values {
+            TableValues::I8 => (values.largest(), WEIGHT_DEVIATION),
+            TableValues::I4 => (values.largest(), 4.5),
+        };
+        let weights = (0..rows * cols).map(|_| random.weight_within(largest));
+        TensorSource::Table(TableSource {
             role,
             rows,
-            self.hidden,
-            (0..rows * self.hidden).map(|_| random.weight()).collect(),
-            (0..rows)
-                .map(|_| Scale::at_least(random.between(0.5, 1.5) / WEIGHT_DEVIATION))
+            cols,
+            values,
+            weights: weights.collect(),
+            scales: (0..rows)
+                .map(|_| Scale::at_least(random.between(0.5, 1.5) / deviation))
                 .collect(),
-        ))
+        })
     }
 
     fn norm(&self, role: Role, layer: u16, random: &mut Random) -> TensorSource {
@@ -308,11 +404,17 @@ impl LayerShape {
             (query, value)
         });
         let heads = heads.collect();
+        let mixing = if random.chance(0.4) {
+            MixingShape::Recurrence
+        } else {
+            MixingShape::Heads(heads)
+        };
         // Above 255 columns a sparse row may need a bridge.
-        let most = random.one_of(&[0, 30, 120, 120, 120, 700]);
+        let most = random.one_of(&[0, 30, 120, 120, 700, 700]);
+        let has_mlp = random.chance(0.8);
         Self {
-            heads,
-            intermediate: random.within(0..=most),
+            mixing,
+            intermediate: has_mlp.then(|| random.within(0..=most)),
         }
     }
 }

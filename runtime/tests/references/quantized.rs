@@ -7,13 +7,15 @@
 //! is rounded likewise to 127 · 256 steps after each LayerNorm, and a product reads
 //! `⌊step / 256 + ½⌋`. What the heads read is rounded head by head to the largest
 //! magnitude so far; a larger one rounds those before it again. Attention weights
-//! times the scales of their values become 13-bit integers. The approximations
+//! times the scales of their values become 13-bit integers. A recurrence reads each token's
+//! vector after its neighbour's, as one vector to quantise; its forward h is rounded to multiples of
+//! 1/127. The approximations
 //! themselves (exponential, GELU, inverse square root) are the runtime's own, as they
 //! define the result; pinned logits check those.
 
 use neuroprune_format::architecture::{Activation, Pooling};
-use neuroprune_format::encoder::Layer;
-use neuroprune_format::tensor::{Matrix, Norm};
+use neuroprune_format::encoder::{Attention, Mixing, Mlp, Recurrence};
+use neuroprune_format::tensor::{Matrix, Norm, TableRow};
 use neuroprune_runtime::{Model, Stage, math};
 
 use crate::models::{encoder_of, pooling_of};
@@ -31,10 +33,20 @@ pub(crate) fn forward(model: &Model<'_>, ids: &[u16], first: usize) -> Outputs {
     let mut stages = vec![(Stage::Embeddings, values(&x))];
     for (index, layer) in encoder_of(model).layers().enumerate() {
         let index = u16::try_from(index).unwrap();
-        attention(model, &layer, &mut x);
-        stages.push((Stage::Attention(index), values(&x)));
-        mlp(model, &layer, &mut x);
-        stages.push((Stage::Mlp(index), values(&x)));
+        match layer.mixing() {
+            Mixing::Attention(layer) => {
+                attention(model, &layer, &mut x);
+                stages.push((Stage::Attention(index), values(&x)));
+            }
+            Mixing::Recurrence(layer) => {
+                recurrence(model, &layer, &mut x);
+                stages.push((Stage::Recurrence(index), values(&x)));
+            }
+        }
+        if let Some(layer) = layer.mlp() {
+            mlp(model, &layer, &mut x);
+            stages.push((Stage::Mlp(index), values(&x)));
+        }
     }
     let pooled = match pooling_of(model) {
         Pooling::Cls => x[0].values(),
@@ -58,26 +70,41 @@ pub(crate) fn forward(model: &Model<'_>, ids: &[u16], first: usize) -> Outputs {
 
 fn embed(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<Hidden> {
     let encoder = encoder_of(model);
-    let row = |(scale, weights): (f32, &[u8])| -> Vec<f32> {
-        let values = weights.iter();
-        values
-            .map(|weight| f32::from(weight.cast_signed()) * scale)
-            .collect()
+    // An odd row of four bits has a half more than its columns.
+    let row = |row: TableRow<'_>, cols: usize| -> Vector {
+        let values = row.weights().map(i32::from).take(cols);
+        Vector {
+            values: values.collect(),
+            scale: row.scale,
+        }
     };
+    let floats = |row: Vector| -> Vec<f32> {
+        let values = row.values.iter();
+        values.map(|&weight| weight as f32 * row.scale).collect()
+    };
+    let hidden = model.limits().hidden;
     ids.iter()
         .enumerate()
         .map(|(position, &id)| {
-            let mut x = row(encoder.token_embedding().row(usize::from(id)));
-            add(&mut x, &row(encoder.position_embedding().row(position)));
-            if let Some(segment) = encoder.segment_embedding() {
-                add(&mut x, &row(segment.row(usize::from(position >= first))));
+            let table = encoder.token_embedding();
+            let token = row(table.row(usize::from(id)), table.cols());
+            let mut x = match encoder.embedding_factor() {
+                Some(factor) => apply(&factor, &token),
+                None => floats(token),
+            };
+            if let Some(table) = encoder.position_embedding() {
+                add(&mut x, &floats(row(table.row(position), hidden)));
+            }
+            if let Some(table) = encoder.segment_embedding() {
+                let segment = table.row(usize::from(position >= first));
+                add(&mut x, &floats(row(segment, hidden)));
             }
             layer_norm(model, encoder.embedding_norm(), &x)
         })
         .collect()
 }
 
-fn attention(model: &Model<'_>, layer: &Layer<'_>, x: &mut [Hidden]) {
+fn attention(model: &Model<'_>, layer: &Attention<'_>, x: &mut [Hidden]) {
     let inputs: Vec<Vector> = x.iter().map(Hidden::quantize).collect();
     let mut context = vec![Context::default(); x.len()];
     for head in layer.heads() {
@@ -89,8 +116,8 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, x: &mut [Hidden]) {
             scale: context.largest / 127.0,
         };
         let mut sum = x.values();
-        add(&mut sum, &apply(&layer.attention_output(), &context));
-        *x = layer_norm(model, layer.attention_norm(), &sum);
+        add(&mut sum, &apply(&layer.output(), &context));
+        *x = layer_norm(model, layer.norm(), &sum);
     }
 }
 
@@ -157,10 +184,43 @@ fn attend(head: &Matrix<'_>, inputs: &[Vector], context: &mut [Context]) {
     }
 }
 
-fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &mut [Hidden]) {
+fn recurrence(model: &Model<'_>, layer: &Recurrence<'_>, x: &mut [Hidden]) {
+    let values: Vec<Vec<f32>> = x.iter().map(Hidden::values).collect();
+    let forward = run(&layer.forward(), values.iter());
+    let mut backward = run(&layer.backward(), values.iter().rev());
+    backward.reverse();
+    for ((x, forward), backward) in x.iter_mut().zip(forward).zip(backward) {
+        let kept = forward.iter().map(|h| rounded(h * 127.0) as f32);
+        let update: Vec<f32> = kept.map(|h| h * (1.0 / 127.0)).chain(backward).collect();
+        let mut sum = x.values();
+        add(&mut sum, &update);
+        *x = layer_norm(model, layer.norm(), &sum);
+    }
+}
+
+/// h of each token, in the order of `tokens`.
+fn run<'x>(matrix: &Matrix<'_>, tokens: impl Iterator<Item = &'x Vec<f32>>) -> Vec<Vec<f32>> {
+    let half = matrix.rows() / 2;
+    let mut h = vec![0.0; half];
+    let mut neighbour = vec![0.0; matrix.cols() / 2];
+    tokens
+        .map(|x| {
+            let y = apply(matrix, &quantize(&[neighbour.clone(), x.clone()].concat()));
+            for (i, h) in h.iter_mut().enumerate() {
+                let f = (y[i] * 0.25 + 0.5).clamp(0.0, 1.0);
+                let z = y[half + i].clamp(-1.0, 1.0);
+                *h = z + f * (*h - z);
+            }
+            neighbour.clone_from(x);
+            h.clone()
+        })
+        .collect()
+}
+
+fn mlp(model: &Model<'_>, layer: &Mlp<'_>, x: &mut [Hidden]) {
     let activation = encoder_of(model).stack().activation;
     for x in x {
-        let mut neurons = apply(&layer.mlp_input(), &x.quantize());
+        let mut neurons = apply(&layer.input(), &x.quantize());
         for neuron in &mut neurons {
             *neuron = match activation {
                 Activation::Gelu => math::gelu(*neuron),
@@ -168,8 +228,8 @@ fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &mut [Hidden]) {
             };
         }
         let mut sum = x.values();
-        add(&mut sum, &apply(&layer.mlp_output(), &quantize(&neurons)));
-        *x = layer_norm(model, layer.mlp_norm(), &sum);
+        add(&mut sum, &apply(&layer.output(), &quantize(&neurons)));
+        *x = layer_norm(model, layer.norm(), &sum);
     }
 }
 

@@ -1,16 +1,17 @@
 //! The network in `f64`, straight from the formulas, activations not quantised.
 //!
 //! ```text
-//! x      = LayerNorm(token + position + segment)
+//! x      = LayerNorm(F·token + position + segment)
 //! x      = LayerNorm(x + W_O·[softmax(q·kᵀ)·v of each head])      Vaswani et al. 2017
+//!   or     LayerNorm(x + (h forward, h backward)), h = f·h' + (1 − f)·z   Bradbury et al. 2017
 //! x      = LayerNorm(x + L_out·activation(L_in·x))
 //! logits = W·pool(x)
 //! ```
 //! Weights are the file's, dequantised; 1/√d_head is part of the query weights.
 
 use neuroprune_format::architecture::{Activation, Pooling};
-use neuroprune_format::encoder::Layer;
-use neuroprune_format::tensor::{Matrix, Norm};
+use neuroprune_format::encoder::{Attention, Mixing, Mlp, Recurrence};
+use neuroprune_format::tensor::{Matrix, Norm, TableRow};
 use neuroprune_runtime::Model;
 
 use crate::models::{encoder_of, pooling_of};
@@ -19,8 +20,13 @@ use crate::models::{encoder_of, pooling_of};
 pub(crate) fn logits(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<f64> {
     let mut x = embed(model, ids, first);
     for layer in encoder_of(model).layers() {
-        x = attention(model, &layer, &x);
-        x = mlp(model, &layer, &x);
+        x = match layer.mixing() {
+            Mixing::Attention(layer) => attention(model, &layer, &x),
+            Mixing::Recurrence(layer) => recurrence(model, &layer, &x),
+        };
+        if let Some(layer) = layer.mlp() {
+            x = mlp(model, &layer, &x);
+        }
     }
     let pooled = match pooling_of(model) {
         Pooling::Cls => x[0].clone(),
@@ -35,27 +41,62 @@ fn embed(model: &Model<'_>, ids: &[u16], first: usize) -> Vec<Vec<f64>> {
     let encoder = encoder_of(model);
     let mut x = Vec::new();
     for (position, &id) in ids.iter().enumerate() {
-        let mut rows = vec![
-            encoder.token_embedding().row(usize::from(id)),
-            encoder.position_embedding().row(position),
-        ];
-        if let Some(segment) = encoder.segment_embedding() {
-            rows.push(segment.row(usize::from(position >= first)));
+        let table = encoder.token_embedding();
+        let mut sum = values(table.row(usize::from(id)));
+        sum.truncate(table.cols());
+        if let Some(factor) = encoder.embedding_factor() {
+            sum = apply(&factor, &sum);
         }
-        let sum: Vec<f64> = (0..model.limits().hidden)
-            .map(|feature| {
-                let entry = |&(scale, weights): &(f32, &[u8])| {
-                    f64::from(scale) * f64::from(weights[feature].cast_signed())
-                };
-                rows.iter().map(entry).sum()
-            })
-            .collect();
+        if let Some(table) = encoder.position_embedding() {
+            sum = add(&sum, &values(table.row(position)));
+        }
+        if let Some(table) = encoder.segment_embedding() {
+            sum = add(&sum, &values(table.row(usize::from(position >= first))));
+        }
         x.push(layer_norm(model, encoder.embedding_norm(), &sum));
     }
     x
 }
 
-fn attention(model: &Model<'_>, layer: &Layer<'_>, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
+fn values(row: TableRow<'_>) -> Vec<f64> {
+    let weights = row.weights();
+    weights
+        .map(|weight| f64::from(row.scale) * f64::from(weight))
+        .collect()
+}
+
+fn recurrence(model: &Model<'_>, layer: &Recurrence<'_>, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let forward = run(&layer.forward(), x);
+    let reversed: Vec<_> = x.iter().rev().cloned().collect();
+    let backward = run(&layer.backward(), &reversed).into_iter().rev();
+    x.iter()
+        .zip(forward.into_iter().zip(backward))
+        .map(|(x, (forward, backward))| {
+            let update = [forward, backward].concat();
+            layer_norm(model, layer.norm(), &add(x, &update))
+        })
+        .collect()
+}
+
+fn run(matrix: &Matrix<'_>, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let (hidden, half) = (matrix.rows(), matrix.rows() / 2);
+    let mut all: Vec<Vec<f64>> = Vec::new();
+    for (token, own) in x.iter().enumerate() {
+        let zeros = vec![0.0; hidden];
+        let neighbour = token.checked_sub(1).map_or(&zeros, |before| &x[before]);
+        let y = apply(matrix, &[&neighbour[..], own].concat());
+        let before = all.last().unwrap_or(&zeros);
+        let h = (0..half).map(|i| {
+            let f = (y[i] / 4.0 + 0.5).clamp(0.0, 1.0);
+            f * before[i] + (1.0 - f) * y[half + i].clamp(-1.0, 1.0)
+        });
+        let h = h.collect();
+        all.push(h);
+    }
+    all
+}
+
+fn attention(model: &Model<'_>, layer: &Attention<'_>, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let mut context = vec![Vec::new(); x.len()];
     for head in layer.heads() {
         let query_rows = head.query_rows();
@@ -74,26 +115,26 @@ fn attention(model: &Model<'_>, layer: &Layer<'_>, x: &[Vec<f64>]) -> Vec<Vec<f6
             }
         }
     }
-    let update = |context: &Vec<f64>| apply(&layer.attention_output(), context);
+    let update = |context: &Vec<f64>| apply(&layer.output(), context);
     x.iter()
         .zip(context.iter().map(update))
-        .map(|(x, update)| layer_norm(model, layer.attention_norm(), &add(x, &update)))
+        .map(|(x, update)| layer_norm(model, layer.norm(), &add(x, &update)))
         .collect()
 }
 
-fn mlp(model: &Model<'_>, layer: &Layer<'_>, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
+fn mlp(model: &Model<'_>, layer: &Mlp<'_>, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let activation = encoder_of(model).stack().activation;
     x.iter()
         .map(|x| {
-            let mut neurons = apply(&layer.mlp_input(), x);
+            let mut neurons = apply(&layer.input(), x);
             for neuron in &mut neurons {
                 *neuron = match activation {
                     Activation::Gelu => gelu(*neuron),
                     Activation::Relu => neuron.max(0.0),
                 };
             }
-            let update = apply(&layer.mlp_output(), &neurons);
-            layer_norm(model, layer.mlp_norm(), &add(x, &update))
+            let update = apply(&layer.output(), &neurons);
+            layer_norm(model, layer.norm(), &add(x, &update))
         })
         .collect()
 }
