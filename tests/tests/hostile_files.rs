@@ -10,7 +10,7 @@ use std::panic::catch_unwind;
 use neuroprune_format::container::{
     Container, ENTRY_BYTES, HEADER_BYTES, HEADER_CHECKSUM_OFFSET, checksum,
 };
-use neuroprune_format::tensor::{Form, Pattern, RECORD_BYTES, Record};
+use neuroprune_format::tensor::{Pattern, RECORD_BYTES, Record};
 use neuroprune_format::{ErrorKind, FormatError, Model, Section};
 use neuroprune_runtime::{Classifier, required_scratch};
 use neuroprune_tests::{Folder, Random, run};
@@ -159,8 +159,10 @@ fn any_damage_is_noticed_or_survived() {
     let records = || model.tensors().records();
     let is_dense = |dense| {
         move |record: Record| {
-            record.layout.form == Form::Matrix
-                && matches!(record.layout.pattern, Pattern::Dense | Pattern::Columns) == dense
+            let pattern = record.layout.pattern();
+            pattern.is_some_and(|pattern| {
+                matches!(pattern, Pattern::Dense | Pattern::Columns) == dense
+            })
         }
     };
     assert!(records().any(is_dense(true)) && records().any(is_dense(false)));

@@ -20,6 +20,8 @@ mod models;
 mod numbers;
 mod peers;
 mod record;
+mod recurrent;
+mod tables;
 mod texts;
 mod vocabulary;
 mod workload;

@@ -8,6 +8,7 @@
 #![no_main]
 
 use board::{files, regions};
+use neuroprune_format::encoder::Mixing;
 use neuroprune_format::tensor::Matrix;
 use neuroprune_runtime::Model;
 use neuroprune_runtime::kernels::{
@@ -51,8 +52,13 @@ fn main() -> ! {
         let name = model.manifest().name;
         let neuroprune_runtime::Network::Encoder(encoder) = model.network();
         for layer in encoder.layers() {
-            let square = layer.heads().map(|matrix| ("square", matrix));
-            let wide = [("in", layer.mlp_input()), ("out", layer.mlp_output())];
+            let heads = match layer.mixing() {
+                Mixing::Attention(attention) => Some(attention.heads()),
+                Mixing::Recurrence(_) => None,
+            };
+            let square = heads.into_iter().flatten().map(|matrix| ("square", matrix));
+            let mlp = layer.mlp().into_iter();
+            let wide = mlp.flat_map(|mlp| [("in", mlp.input()), ("out", mlp.output())]);
             for (role, matrix) in square.chain(wide) {
                 regions::name(&[name, " ", role]);
                 let (Some(features), Some(output)) =

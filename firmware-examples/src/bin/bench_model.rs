@@ -8,6 +8,7 @@
 
 use board::numbers::decimal;
 use board::{files, regions, stack};
+use neuroprune_format::encoder::Mixing;
 use neuroprune_runtime::{
     Classification, Classifier, Model, RuntimeError, Scratch, Stage, Values, required_scratch,
 };
@@ -65,11 +66,17 @@ fn measure(file: &[u8], memory: &mut [u8]) {
     regions::name(&[name, ": open"]);
     regions::name(&[name, ": tokenise and embed"]);
     let neuroprune_runtime::Network::Encoder(encoder) = model.network();
-    for layer in 0..encoder.stack().layers {
+    for (index, layer) in (0..).zip(encoder.layers()) {
         let mut digits = [0; 10];
-        let layer = decimal(u32::from(layer), &mut digits);
-        regions::name(&[name, ": attention ", layer]);
-        regions::name(&[name, ": MLP ", layer]);
+        let index = decimal(index, &mut digits);
+        let mixing = match layer.mixing() {
+            Mixing::Attention(_) => ": attention ",
+            Mixing::Recurrence(_) => ": recurrence ",
+        };
+        regions::name(&[name, mixing, index]);
+        if layer.mlp().is_some() {
+            regions::name(&[name, ": MLP ", index]);
+        }
     }
     regions::name(&[name, ": pool"]);
     regions::name(&[name, ": classify"]);

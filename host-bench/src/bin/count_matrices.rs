@@ -6,6 +6,7 @@
 //! results are compared with the oracle's.
 
 use anyhow::{Context, ensure};
+use neuroprune_format::encoder::Mixing;
 use neuroprune_host_bench::{files, regions};
 use neuroprune_runtime::Model;
 use neuroprune_runtime::kernels::{LANES, Lanes, Tile, project_tiles, scalar};
@@ -22,8 +23,13 @@ fn main() -> anyhow::Result<()> {
         let name = model.manifest().name;
         let neuroprune_runtime::Network::Encoder(encoder) = model.network();
         for layer in encoder.layers() {
-            let square = layer.heads().map(|matrix| ("square", matrix));
-            let wide = [("in", layer.mlp_input()), ("out", layer.mlp_output())];
+            let heads = match layer.mixing() {
+                Mixing::Attention(attention) => Some(attention.heads()),
+                Mixing::Recurrence(_) => None,
+            };
+            let square = heads.into_iter().flatten().map(|matrix| ("square", matrix));
+            let mlp = layer.mlp().into_iter();
+            let wide = mlp.flat_map(|mlp| [("in", mlp.input()), ("out", mlp.output())]);
             for (role, matrix) in square.chain(wide) {
                 let features: Vec<_> = (0..TILES)
                     .map(|tile| features(matrix.cols(), tile))

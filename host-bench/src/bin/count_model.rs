@@ -4,6 +4,7 @@
 //! Lines with `=` are figures in bytes or tokens.
 
 use anyhow::{Context, ensure};
+use neuroprune_format::encoder::Mixing;
 use neuroprune_host_bench::{files, regions, text};
 use neuroprune_runtime::{Classifier, Model, Stage, Values, required_scratch};
 
@@ -49,9 +50,15 @@ fn measure(file: &[u8]) -> anyhow::Result<()> {
     println!("{name}: open");
     println!("{name}: tokenise and embed");
     let neuroprune_runtime::Network::Encoder(encoder) = model.network();
-    for layer in 0..encoder.stack().layers {
-        println!("{name}: attention {layer}");
-        println!("{name}: MLP {layer}");
+    for (index, layer) in encoder.layers().enumerate() {
+        let mixing = match layer.mixing() {
+            Mixing::Attention(_) => "attention",
+            Mixing::Recurrence(_) => "recurrence",
+        };
+        println!("{name}: {mixing} {index}");
+        if layer.mlp().is_some() {
+            println!("{name}: MLP {index}");
+        }
     }
     println!("{name}: pool");
     println!("{name}: classify");

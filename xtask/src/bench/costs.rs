@@ -3,7 +3,7 @@
 
 use anyhow::{Context, ensure};
 use half::f16;
-use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling};
+use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, Positions};
 use neuroprune_format::tensor::{Pattern, Role, Scale};
 use neuroprune_format::writer::{LayoutChoice, MatrixSource, TensorSource};
 use neuroprune_runtime::{Model, cost, text_cost};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::counter::Measured;
 use super::models::{Random, matrix_source, source, weights};
+use super::tables::{shorten, table};
 use super::vocabulary::Text;
 
 /// How many models are random, unless the command says so.
@@ -148,15 +149,25 @@ fn random(number: u64) -> anyhow::Result<Vec<u8>> {
     for _ in 0..8 {
         random.below(2);
     }
-    let hidden = 4 + size(random, 156);
+    let mut hidden = 4 + size(random, 156);
     let layers = u16::try_from(random.below(4))?;
+    // Half of the models have none.
+    let recurrences = random.below(2) * (1 + random.below(3));
+    if recurrences > 0 {
+        hidden = hidden.next_multiple_of(2);
+    }
     let is_pair = random.below(4) == 0;
     let tokens = if is_pair { 3 } else { 2 } + size(random, 62);
     let labels = 1 + size(random, 40);
     let mut tensors = Vec::new();
+    if random.below(2) == 0 {
+        let width = 1 + size(random, 64);
+        tensors.push(matrix(random, Role::EmbeddingFactor, 0, hidden, width));
+    }
     for layer in 0..layers {
+        let is_recurrence = random.below(3) < recurrences;
         let mut context = 0;
-        for head in 0..random.below(6) {
+        for head in 0..if is_recurrence { 0 } else { random.below(6) } {
             let (query, value) = (size(random, 33), size(random, 33));
             if query + value == 0 {
                 continue;
@@ -167,30 +178,45 @@ fn random(number: u64) -> anyhow::Result<Vec<u8>> {
             matrix.query_rows = query;
             tensors.push(matrix);
         }
-        let intermediate = 1 + size(random, 400);
-        for (role, rows, cols) in [
-            (Role::AttentionOutput, hidden, context),
-            (Role::MlpInput, intermediate, hidden),
-            (Role::MlpOutput, hidden, intermediate),
-        ] {
+        let mut matrices = if is_recurrence {
+            let cols = 2 * hidden;
+            let roles = [Role::ForwardRecurrence, Role::BackwardRecurrence];
+            roles.map(|role| (role, hidden, cols)).to_vec()
+        } else {
+            vec![(Role::AttentionOutput, hidden, context)]
+        };
+        if random.below(4) > 0 {
+            let intermediate = 1 + size(random, 400);
+            matrices.push((Role::MlpInput, intermediate, hidden));
+            matrices.push((Role::MlpOutput, hidden, intermediate));
+        }
+        for (role, rows, cols) in matrices {
             tensors.push(matrix(random, role, layer, rows, cols));
         }
     }
+    let mut tensors: Vec<_> = tensors.into_iter().map(TensorSource::Matrix).collect();
     if is_pair || random.below(4) == 0 {
         let texts = if is_pair { 2 } else { 1 };
-        let weights = weights(random, texts, hidden, 100, 1);
-        let scales = vec![Scale::at_least(0.01); texts];
-        let table = MatrixSource::table(Role::SegmentEmbedding, texts, hidden, weights, scales);
-        tensors.push(table);
+        tensors.push(table(random, Role::SegmentEmbedding, texts, hidden));
     }
     let labels: Vec<String> = (0..labels).map(|class| format!("class {class}")).collect();
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-    let tensors = tensors.into_iter().map(TensorSource::Matrix).collect();
     let name = format!("random {number}");
     let text = Text::of_sentence()?;
     let mut source = source(&name, hidden, tokens, &labels, layers, &text, tensors);
     source.tokenizer.pair = is_pair;
     let Architecture::Encoder { stack, head } = &mut source.architecture;
+    if random.below(3) == 0 {
+        stack.positions = Positions::None;
+        source
+            .tensors
+            .retain(|tensor| tensor.role() != Role::PositionEmbedding);
+    }
+    for tensor in &mut source.tensors {
+        if random.below(3) == 0 {
+            shorten(tensor);
+        }
+    }
     if random.below(2) == 0 {
         stack.activation = Activation::Relu;
     }

@@ -12,6 +12,7 @@ use neuroprune_format::writer::{
 };
 
 use super::layouts::Layout;
+use super::tables::table;
 use super::vocabulary::Text;
 
 /// Widths of a layer whose matrices are cases.
@@ -233,7 +234,7 @@ pub(super) fn model(
     source.to_bytes().with_context(|| name.to_owned())
 }
 
-/// A model with these layers, which has GELU and the mean of all tokens.
+/// A model with these layers and factor, which has GELU, positions and the mean of all tokens.
 pub(super) fn source(
     name: &str,
     hidden: usize,
@@ -245,21 +246,26 @@ pub(super) fn source(
 ) -> ModelSource {
     let pieces = text.initial.len() + text.continuation.len();
     let mut random = Random(3);
-    for (role, rows) in [
-        (Role::TokenEmbedding, pieces),
-        (Role::PositionEmbedding, tokens),
-    ] {
-        tensors.push(TensorSource::Matrix(MatrixSource::table(
-            role,
-            rows,
-            hidden,
-            weights(&mut random, rows, hidden, 100, 1),
-            vec![Scale::at_least(0.01); rows],
-        )));
+    let matrices = tensors.iter().filter_map(|tensor| match tensor {
+        TensorSource::Matrix(matrix) => Some(matrix),
+        TensorSource::Table(_) | TensorSource::Norm(_) => None,
+    });
+    let mut width = hidden;
+    let mut norms = vec![(Role::EmbeddingNorm, 0)];
+    for matrix in matrices {
+        if matrix.role == Role::EmbeddingFactor {
+            width = matrix.cols;
+        }
+        let of_role = NORMS.into_iter().find(|(role, _)| *role == matrix.role);
+        norms.extend(of_role.map(|(_, norm)| (norm, matrix.layer)));
     }
-    let norms =
-        (0..layers).flat_map(|layer| [(Role::AttentionNorm, layer), (Role::MlpNorm, layer)]);
-    for (role, layer) in norms.chain([(Role::EmbeddingNorm, 0)]) {
+    for (role, rows, cols) in [
+        (Role::TokenEmbedding, pieces, width),
+        (Role::PositionEmbedding, tokens, hidden),
+    ] {
+        tensors.push(table(&mut random, role, rows, cols));
+    }
+    for (role, layer) in norms {
         tensors.push(TensorSource::Norm(NormSource {
             role,
             layer,
@@ -311,6 +317,13 @@ pub(super) fn source(
         tensors,
     }
 }
+
+/// Matrices whose results are normalised, and with what.
+const NORMS: [(Role, Role); 3] = [
+    (Role::AttentionOutput, Role::AttentionNorm),
+    (Role::ForwardRecurrence, Role::RecurrenceNorm),
+    (Role::MlpOutput, Role::MlpNorm),
+];
 
 pub(super) fn matrix_source(
     role: Role,

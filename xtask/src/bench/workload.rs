@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use super::layouts::LAYOUTS;
 use super::models::{self, Matrix, Widths};
+use super::recurrent::recurrent;
 use crate::command::repository;
 
 /// What is counted on a board.
@@ -35,7 +36,10 @@ impl Workload {
         let all_widths = [widths(384, 1536), widths(128, 512)];
         Ok(Self {
             batches: batches(&all_widths, &[70, 60, 50, 40, 30, 20, 10, 5, 2])?,
-            models: vec![shipped()?, models::synthetic()?],
+            models: [shipped()?, models::synthetic()?]
+                .into_iter()
+                .chain(recurrent()?)
+                .collect(),
         })
     }
 }
