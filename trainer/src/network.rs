@@ -5,11 +5,13 @@ use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::network::parameter::Parameter;
-use crate::numbers::{real, rounded, single};
-use crate::random::{Purpose, initial_values, stream};
-use crate::recipe::{ActivationKind, ModelRecipe, PoolingKind};
+use crate::numbers::{real, rounded};
+use crate::recipe::{
+    ActivationKind, MixingKind, Mixings, ModelRecipe, PoolingKind, PositionsKind, TokenValues,
+};
 
 mod encoder;
+mod initial;
 mod layer;
 mod norm;
 pub(crate) mod parameter;
@@ -18,24 +20,33 @@ mod precision;
 pub(crate) mod tape;
 
 pub(crate) use encoder::{OutputGradients, Outputs, Recording};
-pub(crate) use layer::{Layer, Linear};
+pub(crate) use layer::{Attention, Layer, Linear, Mixing, Mlp, Recurrence};
 pub(crate) use norm::Norm;
 pub(crate) use parameters::{LayerMatrix, Matrix, Named, Role};
 pub(crate) use precision::Precision;
-
-/// Standard deviation of fresh embeddings (BERT's).
-const EMBEDDING_DEVIATION: f32 = 0.02;
 
 /// Shape of a network before anything is cut.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shape {
     /// Width of the residual stream.
     pub hidden: usize,
+    /// Width of the token table, where a factor reads it; else 0.
+    #[serde(default)]
+    pub embedding: usize,
+    /// How the file writes the token table's rows.
+    #[serde(default)]
+    pub token_values: TokenValues,
+    /// How positions are encoded.
+    #[serde(default)]
+    pub positions: PositionsKind,
     /// Layers.
     pub layers: usize,
+    /// How the tokens of each layer read others.
+    #[serde(default)]
+    pub mixing: Mixings,
     /// Heads of a layer.
     pub heads: usize,
-    /// Neurons of a layer's MLP.
+    /// Neurons of a layer's MLP; 0 without one.
     pub intermediate: usize,
     /// Pieces of the vocabulary.
     pub vocabulary: usize,
@@ -59,7 +70,11 @@ impl Shape {
     pub fn new(recipe: &ModelRecipe, vocabulary: usize, labels: usize, pair: bool) -> Self {
         Self {
             hidden: recipe.hidden,
+            embedding: recipe.embedding,
+            token_values: recipe.token_values,
+            positions: recipe.positions,
             layers: recipe.layers,
+            mixing: recipe.mixing.clone(),
             heads: recipe.heads,
             intermediate: recipe.intermediate,
             vocabulary,
@@ -78,11 +93,20 @@ impl Shape {
         self.hidden / self.heads
     }
 
-    /// Weights of all encoder matrices (Q, K, V, W_O, L_in, L_out): what sparsity is
-    /// a share of.
+    /// Layers with attention.
+    #[must_use]
+    pub fn attention_layers(&self) -> usize {
+        self.mixing.count(MixingKind::Attention, self.layers)
+    }
+
+    /// Weights of the matrices of all layers: what sparsity is a share of.
     #[must_use]
     pub fn encoder_weights(&self) -> usize {
-        self.layers * self.hidden * (4 * self.heads * self.head_width() + 2 * self.intermediate)
+        let attention = 4 * self.heads * self.head_width();
+        let recurrence = 4 * self.hidden;
+        let attention_layers = self.attention_layers();
+        let mixing = attention_layers * attention + (self.layers - attention_layers) * recurrence;
+        self.hidden * (mixing + self.layers * 2 * self.intermediate)
     }
 }
 
@@ -94,10 +118,12 @@ pub struct Network {
     pub precision: Precision,
     /// Shape before anything was cut.
     pub shape: Shape,
-    /// `[vocabulary, hidden]`.
+    /// `[vocabulary, hidden]`, or of the width that the factor reads.
     pub token_embedding: Parameter,
+    /// `[hidden, embedding]`: from a token's row to the residual stream, where they differ.
+    pub embedding_factor: Option<Linear>,
     /// `[tokens, hidden]`.
-    pub position_embedding: Parameter,
+    pub position_embedding: Option<Parameter>,
     /// `[2, hidden]`, for pairs.
     pub segment_embedding: Option<Parameter>,
     /// LayerNorm after the embeddings.
@@ -108,84 +134,7 @@ pub struct Network {
     pub classifier: Linear,
 }
 
-/// Makes fresh parameters, each from a stream of random numbers of its own.
-struct Initializer {
-    seed: u64,
-    index: u64,
-}
-
-impl Initializer {
-    fn values(&mut self, count: usize, deviation: f32) -> Vec<f32> {
-        let mut generator = stream(self.seed, Purpose::Initialization, self.index);
-        self.index += 1;
-        initial_values(&mut generator, count, deviation)
-    }
-
-    /// Glorot & Bengio 2010: deviation √(2 / (rows + columns)).
-    fn linear(&mut self, rows: usize, cols: usize, is_prunable: bool) -> Result<Linear> {
-        let deviation = (2.0 / single(real(rows + cols))).sqrt();
-        let values = self.values(rows * cols, deviation);
-        let weight = if is_prunable {
-            Parameter::prunable(values, &[rows, cols])?
-        } else {
-            Parameter::new(values, &[rows, cols])?
-        };
-        Ok(Linear {
-            weight,
-            bias: Parameter::new(vec![0.0; rows], &[rows])?,
-            columns: None,
-        })
-    }
-
-    fn embedding(&mut self, rows: usize, cols: usize) -> Result<Parameter> {
-        Parameter::new(self.values(rows * cols, EMBEDDING_DEVIATION), &[rows, cols])
-    }
-}
-
 impl Network {
-    /// Fresh weights of this shape.
-    ///
-    /// # Errors
-    /// When memory cannot be allocated.
-    pub fn new(shape: Shape, seed: u64) -> Result<Self> {
-        let mut initializer = Initializer { seed, index: 0 };
-        let hidden = shape.hidden;
-        let context = shape.heads * shape.head_width();
-        let mut layer = || {
-            // Each part is initialised as the matrix that it is.
-            let mut projection = initializer.linear(context, hidden, true)?;
-            let mut parts = projection.weight.to_vec()?;
-            for _ in 0..2 {
-                parts.extend(initializer.linear(context, hidden, true)?.weight.to_vec()?);
-            }
-            projection.weight = Parameter::prunable(parts, &[3 * context, hidden])?;
-            projection.bias = Parameter::new(vec![0.0; 3 * context], &[3 * context])?;
-            Ok(Layer {
-                heads: (0..).take(shape.heads).collect(),
-                projection,
-                attention_output: initializer.linear(hidden, context, true)?,
-                attention_norm: Norm::new(hidden)?,
-                mlp_input: initializer.linear(shape.intermediate, hidden, true)?,
-                mlp_output: initializer.linear(hidden, shape.intermediate, true)?,
-                mlp_norm: Norm::new(hidden)?,
-            })
-        };
-        let layers = (0..shape.layers).map(|_| layer()).collect::<Result<_>>()?;
-        let segments = if shape.pair { Some(2) } else { None };
-        Ok(Self {
-            precision: Precision::default(),
-            token_embedding: initializer.embedding(shape.vocabulary, hidden)?,
-            position_embedding: initializer.embedding(shape.tokens, hidden)?,
-            segment_embedding: segments
-                .map(|rows| initializer.embedding(rows, hidden))
-                .transpose()?,
-            embedding_norm: Norm::new(hidden)?,
-            layers,
-            classifier: initializer.linear(shape.labels, hidden, false)?,
-            shape,
-        })
-    }
-
     /// The same weights with a fresh optimiser.
     ///
     /// # Errors
@@ -225,7 +174,11 @@ impl Network {
         // GPU.
         let rows = self.matrices().into_iter();
         let rows = rows.map(|it| it.pruning.mask.sum(1));
-        let rows = Tensor::cat(&rows.collect::<Result<Vec<_>>>()?, 0)?.to_vec1::<f32>()?;
+        let rows = rows.collect::<Result<Vec<_>>>()?;
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let rows = Tensor::cat(&rows, 0)?.to_vec1::<f32>()?;
         Ok(rounded(rows.into_iter().map(f64::from).sum()))
     }
 
@@ -240,6 +193,9 @@ impl Network {
     /// # Errors
     /// When a mask cannot be read.
     pub fn sparsity(&self) -> Result<f64> {
-        Ok(1.0 - real(self.nonzero_weights()?) / real(self.shape.encoder_weights()))
+        match self.shape.encoder_weights() {
+            0 => Ok(0.0),
+            all => Ok(1.0 - real(self.nonzero_weights()?) / real(all)),
+        }
     }
 }

@@ -24,6 +24,7 @@ mod layer_norm;
 mod linear;
 mod loss;
 mod mean;
+mod recurrence;
 mod reduction;
 mod rows;
 #[cfg(any(feature = "cuda", test))]
@@ -44,6 +45,9 @@ pub(crate) use layer_norm::{NormGradients, add_and_normalize, layer_norm, layer_
 pub(crate) use linear::{add_bias, linear_backward, product};
 pub(crate) use loss::LossSum;
 pub(crate) use mean::{mean, mean_backward};
+pub(crate) use recurrence::{
+    Direction, recurrence, recurrence_backward, with_neighbours, with_neighbours_backward,
+};
 pub(crate) use rows::{RowIndex, rows, rows_backward};
 
 use std::sync::Arc;

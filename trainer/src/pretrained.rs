@@ -33,7 +33,7 @@ pub(crate) use hub::is_same_source;
 pub(crate) use vocabulary::Respelled;
 
 use crate::network::parameter::Parameter;
-use crate::network::{Layer, Linear, Network, Norm, Shape};
+use crate::network::{Layer, Mixing, Network, Norm, Shape};
 use crate::recipe::{ModelRecipe, PoolingKind, Recipe};
 use crate::text::vocabulary::{Normalization, Vocabulary, VocabularyError};
 use config::{CONFIG, Config};
@@ -274,7 +274,10 @@ impl Pretrained {
                 }
             }
         }
-        self.set(&mut network.position_embedding, positions)
+        match &mut network.position_embedding {
+            Some(table) => self.set(table, positions),
+            None => Ok(()),
+        }
     }
 
     fn fill_layer(
@@ -283,6 +286,10 @@ impl Pretrained {
         names: &LayerNames,
         shape: &Shape,
     ) -> Result<(), PretrainedError> {
+        // The shape is that of the checkpoint, whose layers have both.
+        let (Mixing::Attention(attention), Some(mlp)) = (&mut layer.mixing, &mut layer.mlp) else {
+            return Ok(());
+        };
         let (hidden, intermediate) = (shape.hidden, shape.intermediate);
         // Rows of the projection: all queries, all keys, all values.
         let (mut weight, mut bias) = (Vec::new(), Vec::new());
@@ -290,35 +297,23 @@ impl Pretrained {
             weight.extend(self.values(&format!("{name}.weight"), &[hidden, hidden])?);
             bias.extend(self.values(&format!("{name}.bias"), &[hidden])?);
         }
-        self.set(&mut layer.projection.weight, weight)?;
-        self.set(&mut layer.projection.bias, bias)?;
-        let linear = |linear: &mut Linear, name: &str, shape: [usize; 2]| {
-            self.set(
-                &mut linear.weight,
-                self.values(&format!("{name}.weight"), &shape)?,
-            )?;
-            self.set(
-                &mut linear.bias,
-                self.values(&format!("{name}.bias"), &shape[..1])?,
-            )
-        };
-        linear(
-            &mut layer.attention_output,
-            &names.attention_output,
-            [hidden, hidden],
-        )?;
-        linear(
-            &mut layer.mlp_input,
-            &names.mlp_input,
-            [intermediate, hidden],
-        )?;
-        linear(
-            &mut layer.mlp_output,
-            &names.mlp_output,
-            [hidden, intermediate],
-        )?;
-        self.fill_norm(&mut layer.attention_norm, &names.attention_norm)?;
-        self.fill_norm(&mut layer.mlp_norm, &names.mlp_norm)
+        self.set(&mut attention.projection.weight, weight)?;
+        self.set(&mut attention.projection.bias, bias)?;
+        for (linear, name, shape) in [
+            (
+                &mut attention.output,
+                &names.attention_output,
+                [hidden, hidden],
+            ),
+            (&mut mlp.input, &names.mlp_input, [intermediate, hidden]),
+            (&mut mlp.output, &names.mlp_output, [hidden, intermediate]),
+        ] {
+            let values = |part: &str, shape| self.values(&format!("{name}.{part}"), shape);
+            self.set(&mut linear.weight, values("weight", &shape)?)?;
+            self.set(&mut linear.bias, values("bias", &shape[..1])?)?;
+        }
+        self.fill_norm(&mut attention.norm, &names.attention_norm)?;
+        self.fill_norm(&mut mlp.norm, &names.mlp_norm)
     }
 
     fn fill_norm(&self, norm: &mut Norm, name: &str) -> Result<(), PretrainedError> {

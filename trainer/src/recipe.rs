@@ -17,6 +17,7 @@ mod bundled;
 mod changes;
 pub mod keys;
 mod methods;
+mod mixings;
 mod model;
 mod pruning;
 mod quantization;
@@ -31,7 +32,10 @@ use crate::recipe::target::Target;
 pub use blocks::Blocks;
 pub use keys::KeyError;
 pub use methods::{Averaged, Gradual, L1, Method, MethodKind, Neuroprune, Paper, ScoreKind};
-pub use model::{ActivationKind, KeyConflict, ModelRecipe, PoolingKind, Splitting};
+pub use mixings::{MixingKind, Mixings};
+pub use model::{
+    ActivationKind, KeyConflict, ModelRecipe, PoolingKind, PositionsKind, Splitting, TokenValues,
+};
 pub use pruning::PruningRecipe;
 pub use quantization::QuantizationRecipe;
 pub use training::{ClassWeights, FloatPrecision, Keep, TrainingRecipe};
@@ -149,12 +153,18 @@ impl Recipe {
         keys::check_all(self)?;
         let model = &self.model;
         let pruning = &self.pruning;
-        if !model.hidden.is_multiple_of(model.heads) {
+        let has = |kind| model.mixing.count(kind, model.layers) > 0;
+        if has(MixingKind::Recurrence) && !model.hidden.is_multiple_of(2) {
+            let expected = "an even width, of which each direction of a recurrence has half";
+            return refused("model.hidden", model.hidden.to_string(), expected);
+        }
+        if !model.hidden.is_multiple_of(model.heads) && has(MixingKind::Attention) {
             let expected = "a divisor of model.hidden";
             return refused("model.heads", model.heads.to_string(), expected);
         }
         // Otherwise removing a head would tear blocks of W_O apart.
-        if !(model.hidden / model.heads).is_multiple_of(pruning.blocks.width()) {
+        let is_whole = (model.hidden / model.heads).is_multiple_of(pruning.blocks.width());
+        if !is_whole && has(MixingKind::Attention) {
             let expected = "blocks whose width divides that of a head, model.hidden / model.heads";
             return refused("pruning.blocks", pruning.blocks.name().to_owned(), expected);
         }

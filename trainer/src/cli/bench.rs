@@ -11,7 +11,10 @@ use super::inputs::{print, print_json};
 use crate::network::{Network, Precision, Shape};
 use crate::numbers::significant;
 use crate::ops::device::DeviceName;
-use crate::recipe::{ActivationKind, FloatPrecision, PoolingKind, PruningRecipe};
+use crate::recipe::{
+    ActivationKind, FloatPrecision, MixingKind, PoolingKind, PositionsKind, PruningRecipe,
+    TokenValues,
+};
 use crate::training::checkpoint;
 use crate::training::step_times::{Load, StepTimes, measure};
 
@@ -83,7 +86,11 @@ impl ShapeName {
         };
         Shape {
             hidden,
+            embedding: 0,
+            token_values: TokenValues::Int8,
+            positions: PositionsKind::Learned,
             layers,
+            mixing: MixingKind::Attention.into(),
             heads,
             intermediate: 4 * hidden,
             vocabulary,

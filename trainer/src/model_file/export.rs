@@ -7,20 +7,24 @@
 //! - a query and a key dimension are cut together if either is empty (an empty query only without
 //!   bias), a value dimension with W_O's column, a neuron with L_out's column.
 
-use half::f16;
-use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, StackSettings};
-use neuroprune_format::manifest::Scores;
-use neuroprune_format::tensor::Role;
-use neuroprune_format::writer::{
-    CharacterMap, LayoutChoice, MatrixSource, ModelSource, NormSource, TensorSource, WriteError,
-};
-use neuroprune_runtime::math;
+mod layers;
 
-use crate::model_file::quantization::{Calibration, LayerGrams, QuantizedMatrix};
+use half::f16;
+use neuroprune_format::architecture::{
+    Activation, Architecture, Head, Pooling, Positions, StackSettings,
+};
+use neuroprune_format::manifest::Scores;
+use neuroprune_format::tensor::{Role, TableValues};
+use neuroprune_format::writer::{
+    CharacterMap, LayoutChoice, MatrixSource, ModelSource, NormSource, TableSource, TensorSource,
+    WriteError,
+};
+
+use crate::model_file::quantization::{Calibration, QuantizedMatrix};
 use crate::network::parameter::Parameter;
-use crate::network::{Layer, Linear, Network, Norm, Shape};
+use crate::network::{Linear, Network, Norm, Shape};
 use crate::recipe::target::{LAYOUTS_FOR, Target};
-use crate::recipe::{ActivationKind, PoolingKind};
+use crate::recipe::{ActivationKind, PoolingKind, PositionsKind, TokenValues};
 use crate::text::vocabulary::VocabularyError;
 use crate::training::Run;
 
@@ -64,23 +68,29 @@ pub(crate) fn export(
 ) -> Result<ModelSource, ExportError> {
     let shape = &network.shape;
     let vocabulary = &run.vocabulary;
+    let values = match shape.token_values {
+        TokenValues::Int8 => TableValues::I8,
+        TokenValues::Int4 => TableValues::I4,
+    };
     let mut tensors = vec![
-        embedding(Role::TokenEmbedding, &network.token_embedding)?,
-        embedding(Role::PositionEmbedding, &network.position_embedding)?,
+        table(Role::TokenEmbedding, &network.token_embedding, values)?,
         norm(Role::EmbeddingNorm, 0, &network.embedding_norm)?,
     ];
-    if let Some(segment) = &network.segment_embedding {
-        tensors.push(embedding(Role::SegmentEmbedding, segment)?);
+    if let Some(factor) = &network.embedding_factor {
+        let quantized = quantize(factor, shape.embedding, None)?;
+        tensors.push(quantized.into_tensor(Role::EmbeddingFactor, 0, 0, 0, form));
+    }
+    for (role, parameter) in [
+        (Role::PositionEmbedding, &network.position_embedding),
+        (Role::SegmentEmbedding, &network.segment_embedding),
+    ] {
+        if let Some(parameter) = parameter {
+            tensors.push(table(role, parameter, TableValues::I8)?);
+        }
     }
     for (number, layer) in (0..).zip(&network.layers) {
         let grams = calibration.layers.get(usize::from(number));
-        let mut quantized = QuantizedLayer::new(layer, network, grams)?;
-        if form != Form::Dense {
-            quantized.cut(shape.activation);
-        }
-        tensors.extend(quantized.into_tensors(number, form));
-        tensors.push(norm(Role::AttentionNorm, number, &layer.attention_norm)?);
-        tensors.push(norm(Role::MlpNorm, number, &layer.mlp_norm)?);
+        tensors.extend(layers::tensors(layer, shape, number, grams, form)?);
     }
     let gram = Some(calibration.classifier.as_slice()).filter(|gram| !gram.is_empty());
     let classifier = quantize(&network.classifier, shape.hidden, gram)?;
@@ -114,6 +124,10 @@ fn architecture(shape: &Shape) -> Architecture {
             ActivationKind::Relu => Activation::Relu,
             ActivationKind::Gelu => Activation::Gelu,
         },
+        positions: match shape.positions {
+            PositionsKind::Learned => Positions::Learned,
+            PositionsKind::None => Positions::None,
+        },
         norm_epsilon: shape.norm_epsilon,
         dense_weights: u32::try_from(shape.encoder_weights()).unwrap_or(u32::MAX),
         ..StackSettings::default()
@@ -123,153 +137,6 @@ fn architecture(shape: &Shape) -> Architecture {
         PoolingKind::Cls => Pooling::Cls,
     });
     Architecture::Encoder { stack, head }
-}
-
-/// One head: queries, keys and values have as many rows as the file will have.
-struct QuantizedHead {
-    number: u16,
-    query: QuantizedMatrix,
-    key: QuantizedMatrix,
-    value: QuantizedMatrix,
-}
-
-struct QuantizedLayer {
-    heads: Vec<QuantizedHead>,
-    attention_output: QuantizedMatrix,
-    mlp_input: QuantizedMatrix,
-    mlp_output: QuantizedMatrix,
-}
-
-impl QuantizedLayer {
-    fn new(
-        layer: &Layer,
-        network: &Network,
-        grams: Option<&LayerGrams>,
-    ) -> candle_core::Result<Self> {
-        let hidden = network.shape.hidden;
-        let shape = layer.heads_in(&network.shape);
-        let (width, columns) = (shape.width, shape.columns());
-        let weights = all_columns(&layer.projection, hidden)?;
-        let bias = layer.projection.bias.to_vec()?;
-        let gram = grams.map(|grams| grams.projection.as_slice());
-        let part = |part: usize, head: usize, scale: f32, has_bias: bool| {
-            let rows = part * columns + head * width..part * columns + (head + 1) * width;
-            let weights = &weights[rows.start * hidden..rows.end * hidden];
-            let weights: Vec<f32> = weights.iter().map(|w| w * scale).collect();
-            let factor = if has_bias { scale } else { 0.0 };
-            let bias = bias[rows].iter().map(|b| b * factor).collect();
-            QuantizedMatrix::new(&weights, hidden, bias, gram)
-        };
-        let heads = layer.heads.iter().enumerate().map(|(head, &number)| {
-            Ok(QuantizedHead {
-                number,
-                query: part(0, head, shape.scale, true)?,
-                key: part(1, head, 1.0, false)?,
-                value: part(2, head, 1.0, false)?,
-            })
-        });
-        let heads = heads.collect::<candle_core::Result<_>>()?;
-
-        let output = &layer.attention_output;
-        let output_weights = output.weight.to_vec()?;
-        let mut output_bias = output.bias.to_vec()?;
-        let value_bias = &bias[2 * columns..];
-        for (bias, row) in output_bias
-            .iter_mut()
-            .zip(output_weights.chunks_exact(columns))
-        {
-            *bias += row.iter().zip(value_bias).map(|(w, b)| w * b).sum::<f32>();
-        }
-        let gram = grams.map(|grams| grams.attention_output.as_slice());
-        let attention_output = QuantizedMatrix::new(&output_weights, columns, output_bias, gram)?;
-        let gram = grams.map(|grams| grams.mlp_input.as_slice());
-        let mlp_input = quantize(&layer.mlp_input, hidden, gram)?;
-        let gram = grams.map(|grams| grams.mlp_output.as_slice());
-        let mlp_output = quantize(&layer.mlp_output, mlp_input.rows(), gram)?;
-        Ok(Self {
-            heads,
-            attention_output,
-            mlp_input,
-            mlp_output,
-        })
-    }
-
-    /// Cuts dimensions, heads and neurons that are empty.
-    fn cut(&mut self, activation: ActivationKind) {
-        let mut first = 0;
-        let mut kept_context = Vec::new();
-        for head in &mut self.heads {
-            let QuantizedHead {
-                query, key, value, ..
-            } = head;
-            let is_used = |row: &usize| {
-                let query_says = !query.is_row_empty(*row) || query.bias[*row] != 0.0;
-                query_says && !key.is_row_empty(*row)
-            };
-            let kept: Vec<usize> = (0..query.rows()).filter(is_used).collect();
-            query.keep_rows(&kept);
-            key.keep_rows(&kept);
-            let output = &self.attention_output;
-            let is_used =
-                |row: &usize| !value.is_row_empty(*row) && !output.is_column_empty(first + row);
-            let kept: Vec<usize> = (0..value.rows()).filter(is_used).collect();
-            kept_context.extend(kept.iter().map(|row| first + row));
-            first += value.rows();
-            value.keep_rows(&kept);
-        }
-        self.heads.retain(|head| head.value.rows() > 0);
-        self.attention_output.keep_columns(&kept_context);
-
-        let (input, output) = (&mut self.mlp_input, &mut self.mlp_output);
-        let is_silent = |neuron: &usize| input.is_row_empty(*neuron);
-        let constant = |neuron: usize| {
-            let bias = f16::from_f32(input.bias[neuron]).to_f32();
-            let value = match activation {
-                ActivationKind::Relu => bias.max(0.0),
-                ActivationKind::Gelu => math::gelu(bias),
-            };
-            (neuron, value)
-        };
-        output.absorb((0..input.rows()).filter(is_silent).map(constant));
-        let is_used =
-            |&neuron: &usize| !input.is_row_empty(neuron) && !output.is_column_empty(neuron);
-        let kept: Vec<usize> = (0..input.rows()).filter(is_used).collect();
-        input.keep_rows(&kept);
-        output.keep_columns(&kept);
-    }
-
-    fn into_tensors(self, layer: u16, form: Form) -> Vec<TensorSource> {
-        let heads = self.heads.into_iter().map(|head| {
-            let query_rows = head.query.rows();
-            let QuantizedMatrix {
-                cols,
-                mut weights,
-                mut scales,
-                mut bias,
-            } = head.query;
-            for part in [head.key, head.value] {
-                weights.extend(part.weights);
-                scales.extend(part.scales);
-                bias.extend(part.bias);
-            }
-            let matrix = QuantizedMatrix {
-                cols,
-                weights,
-                scales,
-                bias,
-            };
-            matrix.into_tensor(Role::Head, layer, head.number, query_rows, form)
-        });
-        let mut tensors: Vec<TensorSource> = heads.collect();
-        for (role, matrix) in [
-            (Role::AttentionOutput, self.attention_output),
-            (Role::MlpInput, self.mlp_input),
-            (Role::MlpOutput, self.mlp_output),
-        ] {
-            tensors.push(matrix.into_tensor(role, layer, 0, 0, form));
-        }
-        tensors
-    }
 }
 
 impl QuantizedMatrix {
@@ -327,12 +194,18 @@ fn all_columns(linear: &Linear, inputs: usize) -> candle_core::Result<Vec<f32>> 
     Ok(all)
 }
 
-fn embedding(role: Role, table: &Parameter) -> candle_core::Result<TensorSource> {
+fn table(role: Role, table: &Parameter, values: TableValues) -> candle_core::Result<TensorSource> {
     let (rows, cols) = table.value.dims2()?;
-    let quantized = QuantizedMatrix::new(&table.to_vec()?, cols, vec![0.0; rows], None)?;
-    let (weights, scales) = (quantized.weights, quantized.scales);
-    let table = MatrixSource::table(role, rows, cols, weights, scales);
-    Ok(TensorSource::Matrix(table))
+    let bias = vec![0.0; rows];
+    let quantized = QuantizedMatrix::rounded(&table.to_vec()?, cols, bias, None, values)?;
+    Ok(TensorSource::Table(TableSource {
+        role,
+        rows,
+        cols,
+        values,
+        weights: quantized.weights,
+        scales: quantized.scales,
+    }))
 }
 
 fn norm(role: Role, layer: u16, norm: &Norm) -> candle_core::Result<TensorSource> {

@@ -2,7 +2,6 @@
 
 use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling};
 use neuroprune_format::container::Container;
-use neuroprune_format::schema::Part;
 use neuroprune_format::tensor::{Pattern, Record, Role};
 use neuroprune_format::{FormatError, Model};
 use neuroprune_runtime::kernels::{pairs, scalar};
@@ -167,7 +166,7 @@ impl Inspection {
         let patterns = model
             .tensors()
             .records()
-            .map(|record| record.layout.pattern);
+            .filter_map(|record| record.layout.pattern());
         let mut runtime_features: Vec<_> = patterns.filter_map(Pattern::feature).collect();
         runtime_features.sort_unstable();
         runtime_features.dedup();
@@ -245,7 +244,7 @@ fn tensor_facts(model: &Model<'_>, record: &Record, target: Target) -> TensorFac
     let matrix = model.tensors().matrix(record);
     let slot = record.role.slot();
     let is_encoder = slot.is_prunable();
-    let in_layer = slot.part == Part::Layer;
+    let in_layer = slot.part.is_of_layer();
     let nonzeros = matrix.map(|matrix| matrix.count_nonzeros());
     // The classifier sees one vector, which is a tile of its own.
     let tiles = if is_encoder { TILES } else { 1 };

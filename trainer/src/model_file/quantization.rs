@@ -6,18 +6,16 @@
 //! G is the identity.
 
 use candle_core::{Device, Tensor};
-use neuroprune_format::tensor::Scale;
+use neuroprune_format::tensor::{Scale, TableValues};
 use rayon::iter::{
     IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _,
 };
 
 use crate::network::tape::Tape;
-use crate::network::{Layer, Linear, Network};
+use crate::network::{Layer, Linear, Mixing, Mlp, Network, Recurrence};
 use crate::text::batch::spread;
 use crate::text::batch::{Batch, EncodedExample};
 
-/// Largest magnitude of a quantised weight.
-const LARGEST: f32 = 127.0;
 /// Scales tried: how many steps above the one that the largest weight requires. Larger ones may fit
 /// the few weights of a row better by chance.
 const ABOVE: [i8; 8] = [0, -1, -2, -3, -4, -5, 1, 2];
@@ -40,14 +38,17 @@ pub(crate) struct QuantizedMatrix {
 /// XᵀX of what goes into each matrix of a layer, `[cols, cols]` each.
 #[derive(Clone, Debug)]
 pub(crate) struct LayerGrams {
-    /// Of the residual stream before the attention.
-    pub projection: Vec<f32>,
-    /// Of the heads' context.
-    pub attention_output: Vec<f32>,
-    /// Of the residual stream before the MLP.
-    pub mlp_input: Vec<f32>,
-    /// Of the neurons' activations.
-    pub mlp_output: Vec<f32>,
+    /// Of the two matrices of the mixing: for attention of the residual stream and of the heads'
+    /// context, for a recurrence of the pairs of neighbours.
+    pub mixing: [Vec<f32>; 2],
+    /// Of the residual stream before the MLP, and of the neurons' activations.
+    pub mlp: Option<[Vec<f32>; 2]>,
+}
+
+impl LayerGrams {
+    fn all(&mut self) -> impl Iterator<Item = &mut Vec<f32>> {
+        self.mixing.iter_mut().chain(self.mlp.iter_mut().flatten())
+    }
 }
 
 /// What calibration texts show about the inputs of every matrix.
@@ -84,34 +85,40 @@ impl Calibration {
             x.t()?.matmul(&x)?.flatten_all()?.to_vec1()
         };
         let layer_grams = |layer: &Layer| {
-            // The exporter moves the bias of the values into that of W_O.
-            let columns = layer.heads_in(&network.shape).columns();
-            let bias = layer
-                .projection
-                .bias
-                .value
-                .narrow(0, 2 * columns, columns)?;
-            let context = input_of(&layer.attention_output)?;
-            Ok(LayerGrams {
-                projection: gram(input_of(&layer.projection)?)?,
-                attention_output: gram(context.broadcast_sub(&bias)?)?,
-                mlp_input: gram(input_of(&layer.mlp_input)?)?,
-                mlp_output: gram(input_of(&layer.mlp_output)?)?,
-            })
+            let mixing = match &layer.mixing {
+                Mixing::Attention(attention) => {
+                    // The exporter moves the bias of the values into that of W_O.
+                    let columns = attention.heads_in(&network.shape).columns();
+                    let bias = &attention.projection.bias.value;
+                    let bias = bias.narrow(0, 2 * columns, columns)?;
+                    let context = input_of(&attention.output)?;
+                    [
+                        gram(input_of(&attention.projection)?)?,
+                        gram(context.broadcast_sub(&bias)?)?,
+                    ]
+                }
+                Mixing::Recurrence(Recurrence {
+                    forward, backward, ..
+                }) => [gram(input_of(forward)?)?, gram(input_of(backward)?)?],
+            };
+            let of_mlp = |mlp: &Mlp| -> candle_core::Result<[Vec<f32>; 2]> {
+                Ok([gram(input_of(&mlp.input)?)?, gram(input_of(&mlp.output)?)?])
+            };
+            let mlp = layer.mlp.as_ref().map(of_mlp).transpose()?;
+            Ok(LayerGrams { mixing, mlp })
         };
         let layers = network.layers.iter().map(layer_grams);
         let layers = layers.collect::<candle_core::Result<Vec<_>>>()?;
         let pooled = gram(input_of(&network.classifier)?)?;
-        if self.layers.is_empty() {
+        if self.classifier.is_empty() {
             self.layers = layers;
             self.classifier = pooled;
             return Ok(());
         }
-        for (sum, layer) in self.layers.iter_mut().zip(layers) {
-            add(&mut sum.projection, &layer.projection);
-            add(&mut sum.attention_output, &layer.attention_output);
-            add(&mut sum.mlp_input, &layer.mlp_input);
-            add(&mut sum.mlp_output, &layer.mlp_output);
+        for (sum, mut layer) in self.layers.iter_mut().zip(layers) {
+            for (sum, gram) in sum.all().zip(layer.all()) {
+                add(sum, gram);
+            }
         }
         add(&mut self.classifier, &pooled);
         Ok(())
@@ -132,10 +139,22 @@ impl QuantizedMatrix {
         bias: Vec<f32>,
         gram: Option<&[f32]>,
     ) -> candle_core::Result<Self> {
+        Self::rounded(weights, cols, bias, gram, TableValues::I8)
+    }
+
+    /// Quantises `weights`, `[bias.len(), cols]`, to these values.
+    pub(crate) fn rounded(
+        weights: &[f32],
+        cols: usize,
+        bias: Vec<f32>,
+        gram: Option<&[f32]>,
+        values: TableValues,
+    ) -> candle_core::Result<Self> {
         let rows: Vec<&[f32]> = weights.chunks_exact(cols.max(1)).collect();
-        let scales = best_scales(&rows, cols, gram)?;
+        let largest = f32::from(values.largest());
+        let scales = best_scales(&rows, cols, gram, largest)?;
         let rounded = rows.par_iter().zip(&scales).with_min_len(8);
-        let rounded = rounded.flat_map_iter(|(row, scale)| round_row(row, scale.to_f32()));
+        let rounded = rounded.flat_map_iter(|(row, scale)| round_row(row, scale.to_f32(), largest));
         Ok(Self {
             cols,
             weights: rounded.collect(),
@@ -192,9 +211,9 @@ impl QuantizedMatrix {
     }
 }
 
-/// The least scale at which a weight of this magnitude is not clipped.
-pub(crate) fn unclipped_scale(largest: f32) -> Scale {
-    Scale::at_least(largest / LARGEST)
+/// The least scale at which a weight of this magnitude is not clipped to `largest` steps.
+pub(crate) fn unclipped_scale(magnitude: f32, largest: f32) -> Scale {
+    Scale::at_least(magnitude / largest)
 }
 
 /// For each row the scale with the smallest eᵀGe of several.
@@ -202,13 +221,14 @@ fn best_scales(
     rows: &[&[f32]],
     cols: usize,
     gram: Option<&[f32]>,
+    largest: f32,
 ) -> candle_core::Result<Vec<Scale>> {
     let gram = gram.map(|gram| Tensor::from_slice(gram, (cols, cols), &Device::Cpu));
     let gram = gram.transpose()?;
     let magnitude = |row: &&[f32]| row.iter().fold(0.0, |most: f32, w| most.max(w.abs()));
     let unclipped: Vec<Scale> = rows
         .iter()
-        .map(|row| unclipped_scale(magnitude(row)))
+        .map(|row| unclipped_scale(magnitude(row), largest))
         .collect();
     let mut best: Vec<_> = unclipped
         .iter()
@@ -220,7 +240,7 @@ fn best_scales(
             .map(|scale| Scale(scale.0.saturating_add_signed(above)));
         let scales: Vec<Scale> = scales.collect();
         let errors = rows.par_iter().zip(&scales).with_min_len(8);
-        let errors = errors.flat_map_iter(|(row, scale)| errors_of(row, scale.to_f32()));
+        let errors = errors.flat_map_iter(|(row, scale)| errors_of(row, scale.to_f32(), largest));
         let errors: Vec<f32> = errors.collect();
         let products = gram.as_ref().map(|gram| {
             let all = Tensor::from_slice(&errors, (rows.len(), cols), &Device::Cpu)?;
@@ -241,16 +261,16 @@ fn best_scales(
 }
 
 /// What rounding to steps of `scale` takes from each weight.
-fn errors_of(row: &[f32], scale: f32) -> impl Iterator<Item = f32> {
-    let rounded = round_row(row, scale);
+fn errors_of(row: &[f32], scale: f32, largest: f32) -> impl Iterator<Item = f32> {
+    let rounded = round_row(row, scale, largest);
     row.iter()
         .zip(rounded)
         .map(move |(w, q)| w - f32::from(q) * scale)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "clamped")]
-fn round_row(row: &[f32], scale: f32) -> impl Iterator<Item = i8> {
-    let round = move |w: &f32| (w / scale).round_ties_even().clamp(-LARGEST, LARGEST) as i8;
+fn round_row(row: &[f32], scale: f32, largest: f32) -> impl Iterator<Item = i8> {
+    let round = move |w: &f32| (w / scale).round_ties_even().clamp(-largest, largest) as i8;
     row.iter().map(round)
 }
 
@@ -258,19 +278,21 @@ fn round_row(row: &[f32], scale: f32) -> impl Iterator<Item = i8> {
 mod tests {
     use super::*;
 
+    const LARGEST: f32 = 127.0;
+
     /// Σe² of a row at the scale that was chosen, and at the one that clips nothing.
     fn errors(row: &[f32], chosen: Scale) -> (f32, f32) {
         let largest = row.iter().fold(0.0, |most: f32, w| most.max(w.abs()));
-        let sum = |scale: Scale| errors_of(row, scale.to_f32()).map(|e| e * e).sum();
-        (sum(chosen), sum(unclipped_scale(largest)))
+        let sum = |scale: Scale| errors_of(row, scale.to_f32(), LARGEST).map(|e| e * e).sum();
+        (sum(chosen), sum(unclipped_scale(largest, LARGEST)))
     }
 
     #[test]
     fn without_clipping_the_error_is_at_most_half_a_step() {
         let row = [0.5, -1.0, 0.0, 0.123, -0.77, 1.27];
-        let scale = unclipped_scale(1.27).to_f32();
+        let scale = unclipped_scale(1.27, LARGEST).to_f32();
         assert!(LARGEST * scale >= 1.27 && LARGEST * scale < 1.27 * 1.126);
-        assert!(errors_of(&row, scale).all(|e| e.abs() <= scale * 0.501));
+        assert!(errors_of(&row, scale, LARGEST).all(|e| e.abs() <= scale * 0.501));
     }
 
     #[test]
@@ -303,7 +325,7 @@ mod tests {
         let calibrated = QuantizedMatrix::new(&weights, 16, vec![0.0; 2], Some(&gram)).unwrap();
         let error = |matrix: &QuantizedMatrix, row: usize| {
             let scale = matrix.scales[row].to_f32();
-            let errors = errors_of(&weights[row * 16..(row + 1) * 16], scale);
+            let errors = errors_of(&weights[row * 16..(row + 1) * 16], scale, LARGEST);
             // This Gram matrix is diagonal.
             let terms = errors.enumerate().map(|(i, e)| e * e * gram[i * 17]);
             terms.sum::<f32>()

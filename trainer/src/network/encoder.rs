@@ -5,12 +5,13 @@
 //! ```
 
 use candle_core::{Result, Tensor};
+use neuroprune_format::tensor::TableValues;
 
 use super::Network;
 use super::parameter::Parameter;
 use super::tape::{Gradients, Node, Tape};
 use crate::ops::RowIndex;
-use crate::recipe::PoolingKind;
+use crate::recipe::{PoolingKind, TokenValues};
 use crate::text::batch::Batch;
 
 /// What a network computes for a batch, as far as a loss reads it.
@@ -78,9 +79,9 @@ impl Network {
     fn run(&self, tape: &mut Tape, batch: &Batch, mut see: impl FnMut(&Node)) -> Result<Node> {
         let (shape, precision) = (&self.shape, self.precision);
         tape.enter("the embeddings");
-        let mut embedded = self.look_up(tape, &self.token_embedding, &batch.ids)?;
+        let mut embedded = self.look_up_tokens(tape, &batch.ids)?;
         let others = [
-            (Some(&self.position_embedding), &batch.positions),
+            (self.position_embedding.as_ref(), &batch.positions),
             (self.segment_embedding.as_ref(), &batch.segments),
         ];
         for (table, index) in others {
@@ -101,6 +102,23 @@ impl Network {
             PoolingKind::Mean => tape.mean(&x, &batch.sequences)?,
         };
         self.classifier.forward(tape, &pooled, precision)
+    }
+
+    /// The rows of the tokens, multiplied by the factor if there is one.
+    fn look_up_tokens(&self, tape: &mut Tape, index: &RowIndex) -> Result<Node> {
+        let mut found = tape.rows(&self.token_embedding, index)?;
+        if self.precision.is_int8() {
+            let values = match self.shape.token_values {
+                TokenValues::Int8 => TableValues::I8,
+                TokenValues::Int4 => TableValues::I4,
+            };
+            let (_, width) = found.value.dims2()?;
+            found = tape.round(&found, width, values)?;
+        }
+        match &self.embedding_factor {
+            Some(factor) => factor.forward(tape, &found, self.precision),
+            None => Ok(found),
+        }
     }
 
     fn look_up(&self, tape: &mut Tape, table: &Parameter, index: &RowIndex) -> Result<Node> {
@@ -155,14 +173,14 @@ mod tests {
     use candle_core::{DType, Device};
 
     use super::*;
-    use crate::network::{Precision, Shape};
+    use crate::network::{Mixing, Precision, Shape};
     use crate::ops::fake_quantize;
     use crate::random::{Purpose, initial_values, stream};
-    use crate::recipe::{ActivationKind, ModelRecipe};
+    use crate::recipe::{ActivationKind, MixingKind, ModelRecipe, PositionsKind};
     use crate::text::batch::EncodedExample;
 
-    fn network(pooling: PoolingKind) -> Network {
-        let recipe = ModelRecipe {
+    fn recipe(pooling: PoolingKind) -> ModelRecipe {
+        ModelRecipe {
             hidden: 6,
             layers: 2,
             heads: 2,
@@ -171,8 +189,23 @@ mod tests {
             activation: ActivationKind::Gelu,
             pooling,
             ..ModelRecipe::default()
-        };
-        let mut network = Network::new(Shape::new(&recipe, 9, 3, true), 3).unwrap();
+        }
+    }
+
+    /// Rows behind a factor, no positions, recurrences without MLPs.
+    fn recurrent() -> ModelRecipe {
+        ModelRecipe {
+            embedding: 4,
+            token_values: TokenValues::Int4,
+            positions: PositionsKind::None,
+            mixing: MixingKind::Recurrence.into(),
+            intermediate: 0,
+            ..recipe(PoolingKind::Mean)
+        }
+    }
+
+    fn network(recipe: &ModelRecipe) -> Network {
+        let mut network = Network::new(Shape::new(recipe, 9, 3, true), 3).unwrap();
         // Embeddings begin too small for differences to tell anything.
         let Network {
             token_embedding,
@@ -180,12 +213,24 @@ mod tests {
             segment_embedding,
             ..
         } = &mut network;
-        let tables = [token_embedding, position_embedding];
-        for table in tables.into_iter().chain(segment_embedding) {
+        let others = position_embedding.iter_mut().chain(segment_embedding);
+        for table in others.chain([token_embedding]) {
             table.value = (&table.value * 30.0).unwrap();
         }
         // A column that was cut, one that was not.
-        let projection = &mut network.layers[1].projection;
+        let layers = &mut network.layers;
+        for layer in layers.iter_mut() {
+            // So that no difference crosses the end of a gate.
+            if let Mixing::Recurrence(recurrence) = &mut layer.mixing {
+                for linear in [&mut recurrence.forward, &mut recurrence.backward] {
+                    linear.weight.value = (&linear.weight.value * 0.2).unwrap();
+                }
+            }
+        }
+        let projection = match &mut layers[1].mixing {
+            Mixing::Attention(attention) => &mut attention.projection,
+            Mixing::Recurrence(recurrence) => &mut recurrence.forward,
+        };
         projection.weight.select(&[0, 1, 3, 4, 5], 1).unwrap();
         projection.columns = Some(vec![0, 1, 3, 4, 5]);
         network
@@ -230,8 +275,13 @@ mod tests {
 
     #[test]
     fn gradients_are_those_of_differences() {
-        for pooling in [PoolingKind::Mean, PoolingKind::Cls] {
-            let (network, batch) = (network(pooling), batch());
+        let recipes = [
+            recipe(PoolingKind::Mean),
+            recipe(PoolingKind::Cls),
+            recurrent(),
+        ];
+        for recipe in recipes {
+            let (network, batch) = (network(&recipe), batch());
             let recording = network.record(&batch).unwrap();
             let weights = weights_of(&recording.outputs);
             let gradients = recording.backward(&weights).unwrap();
@@ -277,7 +327,7 @@ mod tests {
 
     #[test]
     fn bf16_is_near_and_everything_else_is_in_f32() {
-        let mut network = network(PoolingKind::Mean);
+        let mut network = network(&recipe(PoolingKind::Mean));
         let batch = batch();
         let float = network.record(&batch).unwrap();
         network.precision = Precision::Bf16;
@@ -315,7 +365,7 @@ mod tests {
 
     #[test]
     fn int8_is_near_and_gradients_are_of_what_was_read() {
-        let mut network = network(PoolingKind::Mean);
+        let mut network = network(&recipe(PoolingKind::Mean));
         let batch = batch();
         let float = network.record(&batch).unwrap();
         network.precision = Precision::Int8;
@@ -333,7 +383,10 @@ mod tests {
         let weight = &network.classifier.weight;
         let grad_classifier = gradients.get(weight).unwrap();
         let pooled = int8.tape.input_of(weight).unwrap();
-        let read = fake_quantize(pooled).unwrap().sum(0).unwrap();
+        let read = fake_quantize(pooled, TableValues::I8)
+            .unwrap()
+            .sum(0)
+            .unwrap();
         for row in grad_classifier.to_vec2::<f32>().unwrap() {
             for (found, expected) in row.iter().zip(values_of(&read)) {
                 assert!((found - expected).abs() < 1e-5, "{found}, not {expected}");

@@ -1,14 +1,20 @@
-//! One layer, post-LayerNorm (Vaswani et al. 2017; Devlin et al. 2019).
+//! One layer, post-LayerNorm: a mixing of the tokens, and perhaps an MLP.
 
 use candle_core::Result;
 
 use super::Shape;
-use super::norm::Norm;
 use super::parameter::Parameter;
 use super::precision::{Operands, Precision};
 use super::tape::{Node, Tape};
-use crate::numbers::{real, single};
-use crate::ops::{Heads, Sequences};
+use crate::ops::Sequences;
+
+mod attention;
+mod mlp;
+mod recurrence;
+
+pub(crate) use attention::Attention;
+pub(crate) use mlp::Mlp;
+pub(crate) use recurrence::Recurrence;
 
 /// A matrix with its bias.
 #[derive(Clone, Debug)]
@@ -21,23 +27,22 @@ pub struct Linear {
     pub columns: Option<Vec<u32>>,
 }
 
-/// One layer. Rows of the projection: all queries, all keys, all values.
+/// One layer.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Numbers of the heads that are left, as counted before pruning.
-    pub heads: Vec<u16>,
-    /// `[3 · heads · head width, hidden]`.
-    pub projection: Linear,
-    /// `[hidden, heads · head width]`: W_O.
-    pub attention_output: Linear,
-    /// LayerNorm after attention and residual.
-    pub attention_norm: Norm,
-    /// `[neurons, hidden]`: L_in.
-    pub mlp_input: Linear,
-    /// `[hidden, neurons]`: L_out.
-    pub mlp_output: Linear,
-    /// LayerNorm after MLP and residual.
-    pub mlp_norm: Norm,
+    /// How its tokens read others.
+    pub mixing: Mixing,
+    /// What each token goes through by itself.
+    pub mlp: Option<Mlp>,
+}
+
+/// How a layer lets tokens read others.
+#[derive(Clone, Debug)]
+pub enum Mixing {
+    /// Any token any other.
+    Attention(Attention),
+    /// Each token what came before and after it, through a state.
+    Recurrence(Recurrence),
 }
 
 impl Linear {
@@ -54,27 +59,39 @@ impl Linear {
 }
 
 impl Layer {
-    /// Shape of the heads that are left.
+    /// Its attention, if it has one.
     #[must_use]
-    pub fn heads_in(&self, shape: &Shape) -> Heads {
-        let width = shape.head_width();
-        let scale = single(real(width)).sqrt().recip();
-        Heads {
-            count: self.heads.len(),
-            width,
-            scale,
+    pub fn attention(&self) -> Option<&Attention> {
+        match &self.mixing {
+            Mixing::Attention(attention) => Some(attention),
+            Mixing::Recurrence(_) => None,
         }
+    }
+
+    /// Its attention, if it has one.
+    pub fn attention_mut(&mut self) -> Option<&mut Attention> {
+        match &mut self.mixing {
+            Mixing::Attention(attention) => Some(attention),
+            Mixing::Recurrence(_) => None,
+        }
+    }
+
+    /// Heads that are left.
+    #[must_use]
+    pub fn heads(&self) -> usize {
+        self.attention()
+            .map_or(0, |attention| attention.heads.len())
     }
 
     /// Neurons that are left.
     #[must_use]
     pub fn neurons(&self) -> usize {
-        self.mlp_input.bias.value.elem_count()
+        self.mlp.as_ref().map_or(0, Mlp::neurons)
     }
 
     /// ```text
-    /// x ─┬────────────────────────────────┬─► + ─► LayerNorm ─┬──────────────────────┬─► + ─► LayerNorm
-    ///    └─► Q, K, V ─► attention ─► W_O ─┘                   └─► L_in ─► f ─► L_out ─┘
+    /// x ─┬────────────┬─► + ─► LayerNorm ─┬─────────┬─► + ─► LayerNorm
+    ///    └─► mixing ──┘                   └─► MLP ──┘
     /// ```
     pub(super) fn forward(
         &self,
@@ -84,23 +101,17 @@ impl Layer {
         shape: &Shape,
         precision: Precision,
     ) -> Result<Node> {
-        let (heads, epsilon) = (self.heads_in(shape), shape.norm_epsilon);
-        let mut projected = self.projection.forward(tape, x, precision)?;
-        if precision.is_int8() {
-            // The file has one scale per head.
-            projected = tape.fake_quantize(&projected, heads.width)?;
+        let mixed = match &self.mixing {
+            Mixing::Attention(attention) => {
+                attention.forward(tape, x, sequences, shape, precision)?
+            }
+            Mixing::Recurrence(recurrence) => {
+                recurrence.forward(tape, x, sequences, shape, precision)?
+            }
+        };
+        match &self.mlp {
+            Some(mlp) => mlp.forward(tape, &mixed, shape, precision),
+            None => Ok(mixed),
         }
-        let context = tape.attention(&projected, heads, sequences)?;
-        let output = &self.attention_output;
-        let attention_out = output.product(tape, &context, precision)?;
-        let norm = &self.attention_norm;
-        let attended = tape.add_and_normalize(attention_out, &output.bias, x, norm, epsilon)?;
-
-        let input = &self.mlp_input;
-        let neurons = input.product(tape, &attended, precision)?;
-        let activated = tape.bias_and_activate(neurons, &input.bias, shape.activation)?;
-        let output = &self.mlp_output;
-        let mlp_out = output.product(tape, &activated, precision)?;
-        tape.add_and_normalize(mlp_out, &output.bias, &attended, &self.mlp_norm, epsilon)
     }
 }

@@ -2,7 +2,7 @@
 //! of checkpoints and of the pruning threshold.
 
 use super::parameter::{Parameter, Pruning};
-use super::{Layer, Linear, Network, Norm, Shape};
+use super::{Attention, Layer, Linear, Mixing, Mlp, Network, Norm, Recurrence, Shape};
 
 /// A matrix of a layer; these are pruned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub enum Matrix {
     MlpInput,
     /// L_out.
     MlpOutput,
+    /// Gates of a recurrence from the first token to the last.
+    ForwardRecurrence,
+    /// Gates of a recurrence from the last token to the first.
+    BackwardRecurrence,
 }
 
 /// What a parameter is.
@@ -22,6 +26,10 @@ pub enum Matrix {
 pub enum Role {
     /// One vector per piece of the vocabulary.
     TokenEmbedding,
+    /// Weights of the factor of the token table.
+    FactorWeight,
+    /// Its bias.
+    FactorBias,
     /// One vector per position.
     PositionEmbedding,
     /// One vector per segment.
@@ -72,6 +80,7 @@ impl Matrix {
             Self::AttentionOutput => (shape.hidden, context),
             Self::MlpInput => (shape.intermediate, shape.hidden),
             Self::MlpOutput => (shape.hidden, shape.intermediate),
+            Self::ForwardRecurrence | Self::BackwardRecurrence => (shape.hidden, 2 * shape.hidden),
         }
     }
 }
@@ -115,6 +124,7 @@ macro_rules! named {
             precision: _,
             shape: _,
             token_embedding,
+            embedding_factor,
             position_embedding,
             segment_embedding,
             embedding_norm: Norm { gain, shift },
@@ -126,56 +136,66 @@ macro_rules! named {
             named: Vec::new(),
         };
         list.push("embedding.token", Role::TokenEmbedding, token_embedding);
-        let role = Role::PositionEmbedding;
-        list.push("embedding.position", role, position_embedding);
+        if let Some(Linear { weight, bias, .. }) = embedding_factor {
+            list.push("embedding.factor.weight", Role::FactorWeight, weight);
+            list.push("embedding.factor.bias", Role::FactorBias, bias);
+        }
+        if let Some(table) = position_embedding {
+            list.push("embedding.position", Role::PositionEmbedding, table);
+        }
         if let Some(table) = segment_embedding {
             list.push("embedding.segment", Role::SegmentEmbedding, table);
         }
         list.norm("embedding.norm", gain, shift);
-        for (number, layer) in (0..).zip(layers) {
+        for (number, Layer { mixing, mlp }) in (0..).zip(layers) {
             list.layer = Some(number);
-            let Layer {
-                heads: _,
-                projection,
-                attention_output,
-                attention_norm,
-                mlp_input,
-                mlp_output,
-                mlp_norm,
-            } = layer;
-            let attention = [
-                ("projection", Matrix::Projection, projection),
-                (
-                    "attention_output",
-                    Matrix::AttentionOutput,
-                    attention_output,
-                ),
-            ];
-            let mlp = [
-                ("mlp_input", Matrix::MlpInput, mlp_input),
-                ("mlp_output", Matrix::MlpOutput, mlp_output),
-            ];
-            for (matrices, name, Norm { gain, shift }) in [
-                (attention, "attention_norm", attention_norm),
-                (mlp, "mlp_norm", mlp_norm),
-            ] {
-                for (name, matrix, linear) in matrices {
-                    let Linear {
-                        weight,
-                        bias,
-                        columns: _,
-                    } = linear;
+            let mixing = match mixing {
+                Mixing::Attention(Attention {
+                    heads: _,
+                    projection,
+                    output,
+                    norm,
+                }) => {
+                    let matrices = [
+                        ("projection", Matrix::Projection, projection),
+                        ("attention_output", Matrix::AttentionOutput, output),
+                    ];
+                    (matrices, "attention_norm", norm)
+                }
+                Mixing::Recurrence(Recurrence {
+                    forward,
+                    backward,
+                    norm,
+                }) => {
+                    let matrices = [
+                        ("forward_recurrence", Matrix::ForwardRecurrence, forward),
+                        ("backward_recurrence", Matrix::BackwardRecurrence, backward),
+                    ];
+                    (matrices, "recurrence_norm", norm)
+                }
+            };
+            let mlp = mlp.into_iter().map(
+                |Mlp {
+                     input,
+                     output,
+                     norm,
+                 }| {
+                    let matrices = [
+                        ("mlp_input", Matrix::MlpInput, input),
+                        ("mlp_output", Matrix::MlpOutput, output),
+                    ];
+                    (matrices, "mlp_norm", norm)
+                },
+            );
+            for (matrices, name, Norm { gain, shift }) in core::iter::once(mixing).chain(mlp) {
+                for (name, matrix, Linear { weight, bias, .. }) in matrices {
                     list.matrix(name, matrix, weight, bias);
                 }
                 list.norm(name, gain, shift);
             }
         }
         list.layer = None;
-        let Linear {
-            weight,
-            bias,
-            columns: _,
-        } = classifier;
+        let Linear { weight, bias, .. } = classifier;
         list.push("classifier.weight", Role::ClassifierWeight, weight);
         list.push("classifier.bias", Role::ClassifierBias, bias);
         list.named
@@ -205,6 +225,8 @@ impl Network {
                 pruning: it.parameter.pruning.as_ref()?,
             }),
             Role::TokenEmbedding
+            | Role::FactorWeight
+            | Role::FactorBias
             | Role::PositionEmbedding
             | Role::SegmentEmbedding
             | Role::Norm

@@ -1,6 +1,7 @@
 //! In which precision products read their operands.
 
 use candle_core::{DType, Result, Tensor};
+use neuroprune_format::tensor::TableValues;
 
 use crate::ops::{fake_quantize, linear_backward};
 use crate::recipe::FloatPrecision;
@@ -40,7 +41,7 @@ impl Precision {
         match self {
             Self::Float => Ok(x.clone()),
             Self::Bf16 => x.to_dtype(DType::BF16),
-            Self::Int8 => fake_quantize(x),
+            Self::Int8 => fake_quantize(x, TableValues::I8),
         }
     }
 }
@@ -60,7 +61,9 @@ impl Operands {
         let x = match (self.precision, &self.columns) {
             (precision, None) => precision.read(x)?,
             // Before columns are dropped: the file's scale of a token is that of all of them.
-            (Precision::Int8, Some(columns)) => gather(&fake_quantize(x)?, columns)?,
+            (Precision::Int8, Some(columns)) => {
+                gather(&fake_quantize(x, TableValues::I8)?, columns)?
+            }
             (precision @ (Precision::Float | Precision::Bf16), Some(columns)) => {
                 precision.read(&gather(x, columns)?)?
             }

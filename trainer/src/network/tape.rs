@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor, TensorId};
+use neuroprune_format::tensor::TableValues;
 
 use super::norm::Norm;
 use super::parameter::Parameter;
 use super::precision::Operands;
-use crate::ops::{self, Heads, RowIndex, Sequences};
+use crate::ops::{self, Direction, Heads, RowIndex, Sequences};
 use crate::recipe::ActivationKind;
 
 mod backward;
@@ -84,6 +85,16 @@ enum Step {
         projected: Node,
         context: Tensor,
         heads: Heads,
+        sequences: Sequences,
+    },
+    WithNeighbours {
+        x: Place,
+        sequences: Sequences,
+        direction: Direction,
+    },
+    Recurrence {
+        gates: [Node; 2],
+        states: Tensor,
         sequences: Sequences,
     },
     Mean {
@@ -161,10 +172,15 @@ impl Tape {
         Ok(self.note(sum, Step::Add([a.place, b.place])))
     }
 
-    /// Each `width` columns of each row on their own.
+    /// Each `width` columns of each row on their own, as int8.
     pub(super) fn fake_quantize(&mut self, x: &Node, width: usize) -> Result<Node> {
+        self.round(x, width, TableValues::I8)
+    }
+
+    /// Each `width` columns of each row on their own, to these values.
+    pub(super) fn round(&mut self, x: &Node, width: usize, values: TableValues) -> Result<Node> {
         let parts = x.value.reshape(((), width))?;
-        let rounded = ops::fake_quantize(&parts)?.reshape(x.value.shape())?;
+        let rounded = ops::fake_quantize(&parts, values)?.reshape(x.value.shape())?;
         Ok(self.note(rounded, Step::FakeQuantize(x.place)))
     }
 
@@ -265,6 +281,31 @@ impl Tape {
             sequences: sequences.clone(),
         };
         Ok(self.note(context, step))
+    }
+
+    pub(super) fn with_neighbours(
+        &mut self,
+        x: &Node,
+        sequences: &Sequences,
+        direction: Direction,
+    ) -> Result<Node> {
+        let step = Step::WithNeighbours {
+            x: x.place,
+            sequences: sequences.clone(),
+            direction,
+        };
+        let pairs = ops::with_neighbours(&x.value, sequences, direction)?;
+        Ok(self.note(pairs, step))
+    }
+
+    pub(super) fn recurrence(&mut self, gates: [&Node; 2], sequences: &Sequences) -> Result<Node> {
+        let states = ops::recurrence(gates.map(|gates| &gates.value), sequences)?;
+        let step = Step::Recurrence {
+            gates: gates.map(Node::clone),
+            states: states.clone(),
+            sequences: sequences.clone(),
+        };
+        Ok(self.note(states, step))
     }
 
     pub(super) fn mean(&mut self, x: &Node, sequences: &Sequences) -> Result<Node> {

@@ -47,6 +47,7 @@ mod elements;
 mod layer_norm;
 mod loss;
 mod product;
+mod recurrence;
 mod rows;
 mod sums;
 
@@ -59,6 +60,9 @@ pub(super) use elements::{
 pub(super) use layer_norm::{add_and_normalize, layer_norm, layer_norm_backward};
 pub(super) use loss::{add_cross_entropy, add_squared_distance};
 pub(super) use product::product;
+pub(super) use recurrence::{
+    recurrence, recurrence_backward, with_neighbours, with_neighbours_backward,
+};
 pub(super) use rows::{Uploaded, mean, mean_backward, rows, rows_backward};
 pub(super) use sums::{PartialSums, column_magnitudes, column_sums, finish};
 

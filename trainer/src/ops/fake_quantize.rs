@@ -1,36 +1,37 @@
 //! x as int8 gives it back: what a product of the exported file reads.
 //!
 //! Rows are tokens of an activation, or outputs of a matrix; each has one scale, 1/127 of its
-//! largest magnitude. For activations that is the runtime's; the scale of a matrix's row is a byte
+//! largest magnitude, or 1/7 for four bits. For activations that is the runtime's; the scale of a matrix's row is a byte
 //! in the file, chosen near it ([`crate::model_file::quantization`]). The gradient passes as if
 //! nothing had been rounded (straight-through estimator: Bengio et al. 2013, Jacob et al. 2018), so
 //! a backward has nothing to do but use what the forward read.
 
 use candle_core::{Result, Tensor};
+use neuroprune_format::tensor::TableValues;
 
 use super::on_cpu;
 
-/// Steps to the largest magnitude.
-const LARGEST: f32 = 127.0;
-
-/// `x` `[rows, width]`, each row rounded to 127 steps of its largest magnitude; ties to even.
-pub(crate) fn fake_quantize(x: &Tensor) -> Result<Tensor> {
+/// `x` `[rows, width]`, each row rounded to as many steps of its largest magnitude as these values
+/// have; ties to even.
+pub(crate) fn fake_quantize(x: &Tensor, values: TableValues) -> Result<Tensor> {
     let (_, width) = x.dims2()?;
+    let steps = f32::from(values.largest());
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        return super::cuda::fake_quantize(x);
+        return super::cuda::fake_quantize(x, steps);
     }
     on_cpu([x], x.shape(), |[x]| {
         let mut y = x.to_vec();
-        y.chunks_exact_mut(width.max(1)).for_each(round);
+        let rows = y.chunks_exact_mut(width.max(1));
+        rows.for_each(|row| round(row, steps));
         y
     })
 }
 
-fn round(row: &mut [f32]) {
+fn round(row: &mut [f32], steps: f32) {
     let largest = row.iter().fold(0.0, |largest: f32, x| largest.max(x.abs()));
     if largest > 0.0 {
-        let (step, inverse) = (largest / LARGEST, LARGEST / largest);
+        let (step, inverse) = (largest / steps, steps / largest);
         for x in row {
             *x = (*x * inverse).round_ties_even() * step;
         }
@@ -45,7 +46,10 @@ mod tests {
 
     fn rounded(rows: &[[f32; 3]]) -> Vec<Vec<f32>> {
         let x = Tensor::from_slice(rows.as_flattened(), (rows.len(), 3), &Device::Cpu).unwrap();
-        fake_quantize(&x).unwrap().to_vec2().unwrap()
+        fake_quantize(&x, TableValues::I8)
+            .unwrap()
+            .to_vec2()
+            .unwrap()
     }
 
     #[test]

@@ -17,14 +17,14 @@ __device__ __forceinline__ float warp_sum(float x) {
 
 // --- fake_quantize.rs: one warp per row ---
 
-extern "C" __global__ void fake_quantize(const float* __restrict__ x, float* __restrict__ y, u32 rows, u32 width) {
+extern "C" __global__ void fake_quantize(const float* __restrict__ x, float* __restrict__ y, u32 rows, u32 width, float steps) {
     u32 row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
     if (row >= rows) return;
     x += (size_t)row * width; y += (size_t)row * width;
     float largest = 0.f;
     for (u32 i = threadIdx.x % WARP; i < width; i += WARP) largest = fmaxf(largest, fabsf(x[i]));
     for (int step = WARP / 2; step > 0; step /= 2) largest = fmaxf(largest, __shfl_xor_sync(FULL, largest, step));
-    float step = largest / 127.f, inverse = largest > 0.f ? 127.f / largest : 0.f;
+    float step = largest / steps, inverse = largest > 0.f ? steps / largest : 0.f;
     for (u32 i = threadIdx.x % WARP; i < width; i += WARP) y[i] = rintf(x[i] * inverse) * step;
 }
 
@@ -208,6 +208,73 @@ extern "C" __global__ void mean_rows_backward(const float* gradient, const u32* 
     for (u32 i = threadIdx.x; i < width; i += blockDim.x) {
         float g = gradient[(size_t)blockIdx.x * width + i] * inverse;
         for (u32 row = begin; row < end; row++) grad_x[(size_t)row * width + i] = g;
+    }
+}
+
+// --- recurrence.rs: one block per sequence, a thread for some of the columns ---
+
+// The token at `step` of a sequence, in this direction.
+__device__ __forceinline__ u32 token_at(u32 begin, u32 end, u32 step, u32 backward) {
+    return backward ? end - 1 - step : begin + step;
+}
+
+// pairs[t] = (x[t-1], x[t]) in this direction; pairs has 2·width columns.
+extern "C" __global__ void with_neighbours(const float* x, const u32* offsets, float* pairs, u32 width, u32 backward) {
+    u32 begin = offsets[blockIdx.x], end = offsets[blockIdx.x + 1];
+    for (u32 i = threadIdx.x; i < width; i += blockDim.x) {
+        float before = 0.f;
+        for (u32 step = 0; step < end - begin; step++) {
+            size_t token = token_at(begin, end, step, backward);
+            pairs[token * 2 * width + i] = before;
+            before = x[token * width + i];
+            pairs[token * 2 * width + width + i] = before;
+        }
+    }
+}
+
+extern "C" __global__ void with_neighbours_backward(const float* gradient, const u32* offsets, float* grad_x, u32 width, u32 backward) {
+    u32 begin = offsets[blockIdx.x], end = offsets[blockIdx.x + 1];
+    for (u32 i = threadIdx.x; i < width; i += blockDim.x) {
+        float after = 0.f;
+        for (u32 step = end - begin; step-- > 0;) {
+            size_t token = token_at(begin, end, step, backward);
+            grad_x[token * width + i] = gradient[token * 2 * width + width + i] + after;
+            after = gradient[token * 2 * width + i];
+        }
+    }
+}
+
+__device__ __forceinline__ float forget_gate(float y) { return fminf(fmaxf(y * 0.25f + 0.5f, 0.f), 1.f); }
+__device__ __forceinline__ float candidate(float y) { return fminf(fmaxf(y, -1.f), 1.f); }
+
+// States of one direction, which are one half of the columns of states.
+extern "C" __global__ void recurrence(const float* gates, const u32* offsets, float* states, u32 width, u32 backward) {
+    u32 begin = offsets[blockIdx.x], end = offsets[blockIdx.x + 1], half = width / 2;
+    for (u32 i = threadIdx.x; i < half; i += blockDim.x) {
+        float state = 0.f;
+        for (u32 step = 0; step < end - begin; step++) {
+            size_t token = token_at(begin, end, step, backward);
+            float f = forget_gate(gates[token * width + i]), z = candidate(gates[token * width + half + i]);
+            state = z + f * (state - z);
+            states[token * width + backward * half + i] = state;
+        }
+    }
+}
+
+extern "C" __global__ void recurrence_backward(const float* gates, const float* states, const float* gradient, const u32* offsets, float* grad_gates, u32 width, u32 backward) {
+    u32 begin = offsets[blockIdx.x], end = offsets[blockIdx.x + 1], half = width / 2;
+    for (u32 i = threadIdx.x; i < half; i += blockDim.x) {
+        float carried = 0.f;
+        for (u32 step = end - begin; step-- > 0;) {
+            size_t token = token_at(begin, end, step, backward);
+            float y_f = gates[token * width + i], y_z = gates[token * width + half + i];
+            float f = forget_gate(y_f), z = candidate(y_z), before = 0.f;
+            if (step > 0) before = states[(size_t)token_at(begin, end, step - 1, backward) * width + backward * half + i];
+            float g = gradient[token * width + backward * half + i] + carried;
+            grad_gates[token * width + i] = fabsf(y_f) < 2.f ? g * (before - z) * 0.25f : 0.f;
+            grad_gates[token * width + half + i] = fabsf(y_z) < 1.f ? g * (1.f - f) : 0.f;
+            carried = g * f;
+        }
     }
 }
 

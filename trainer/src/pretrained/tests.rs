@@ -108,7 +108,7 @@ fn compare(tiny: &Tiny, folder: &Path, train: &Dataset, has_segments: bool) {
                 input.flatten_all().unwrap().to_vec1().unwrap()
             };
             for (index, (layer, state)) in run.network.layers.iter().zip(&states).enumerate() {
-                let found = input_of(&layer.projection.weight);
+                let found = input_of(&layer.attention().unwrap().projection.weight);
                 assert_close(&found, &state.concat(), &format!("layer {index}"));
             }
             let last = &states[LAYERS];

@@ -3,8 +3,8 @@
 //! A penalty α·Σ c·|w| pulls on a weight with force c, whatever the weight. With a
 //! sparsity instead of an α, that becomes an order: weights are pruned by score / c, lowest first.
 //!
-//! - **MLP, preferential attachment** (the weighted l1 of the paper): a row of L_in or
-//!   L_out with degree δ, the share of its weights that are kept, costs 1 − δ + floor.
+//! - **MLP and recurrence, preferential attachment** (the weighted l1 of the paper): a row of L_in,
+//!   L_out or a recurrence with degree δ, the share of its weights that are kept, costs 1 − δ + floor.
 //!   Well-connected rows remain cheap and connected; poor ones are pruned as whole neurons.
 //! - **Attention, group sparsity** (l_{1,0.5}): an input dimension whose weights over
 //!   all heads sum to n = Σ|A_ij| pulls with 1/√n, relative to the mean dimension. Weak
@@ -41,13 +41,27 @@ pub(crate) fn costs(network: &Network, method: &Method) -> Result<Vec<Costs>> {
             (Matrix::Projection, Some(recipe), _) => {
                 Costs::Columns(group_costs(it.parameter, recipe)?)
             }
-            (Matrix::MlpInput | Matrix::MlpOutput, _, Some(recipe)) => {
+            (
+                Matrix::MlpInput
+                | Matrix::MlpOutput
+                | Matrix::ForwardRecurrence
+                | Matrix::BackwardRecurrence,
+                _,
+                Some(recipe),
+            ) => {
                 let (_, inputs) = it.matrix.dims(&network.shape);
                 Costs::Rows(attachment_costs(it.pruning, inputs, recipe)?)
             }
             (Matrix::Projection, None, _)
             | (Matrix::AttentionOutput, _, _)
-            | (Matrix::MlpInput | Matrix::MlpOutput, _, None) => Costs::Even,
+            | (
+                Matrix::MlpInput
+                | Matrix::MlpOutput
+                | Matrix::ForwardRecurrence
+                | Matrix::BackwardRecurrence,
+                _,
+                None,
+            ) => Costs::Even,
         })
     };
     network.matrices().into_iter().map(cost).collect()

@@ -7,6 +7,8 @@
 //!   bias takes that over; one that W_O does not read is cut;
 //! - an input dimension that no row of a matrix reads is not gathered.
 //!
+//! The gates of a recurrence are never cut: without inputs a state still runs, by its biases.
+//!
 //! A GPU multiplies matrices of odd sizes several times slower than somewhat larger ones of
 //! even sizes. There some empty neurons and inputs are kept for the time being (`Sizes`).
 //!
@@ -17,7 +19,7 @@ use candle_core::{Device, Result, Tensor};
 
 use super::blocks::{make_whole, regroup};
 use super::heads::keep_heads;
-use crate::network::{Layer, Linear, Network};
+use crate::network::{Attention, Linear, Mixing, Mlp, Network, Recurrence};
 use crate::ops::activation;
 use crate::ops::device::multiplies_whole_lines;
 use crate::recipe::{ActivationKind, Blocks};
@@ -97,20 +99,32 @@ fn cut_to(network: &mut Network, blocks: Blocks, sizes: Sizes) -> Result<Cut> {
     let width = network.shape.head_width();
     let kind = network.shape.activation;
     for layer in &mut network.layers {
-        cut.heads += cut_heads(layer, width)?;
-        cut.neurons += cut_neurons(layer, kind, blocks, sizes)?;
-        for linear in [&mut layer.projection, &mut layer.mlp_input] {
-            cut.inputs += cut_inputs(linear, sizes)?;
+        match &mut layer.mixing {
+            Mixing::Attention(attention) => {
+                cut.heads += cut_heads(attention, width)?;
+                cut.inputs += cut_inputs(&mut attention.projection, sizes)?;
+            }
+            Mixing::Recurrence(Recurrence {
+                forward, backward, ..
+            }) => {
+                for linear in [forward, backward] {
+                    cut.inputs += cut_inputs(linear, sizes)?;
+                }
+            }
+        }
+        if let Some(mlp) = &mut layer.mlp {
+            cut.neurons += cut_neurons(mlp, kind, blocks, sizes)?;
+            cut.inputs += cut_inputs(&mut mlp.input, sizes)?;
         }
     }
     Ok(cut)
 }
 
-fn cut_heads(layer: &mut Layer, width: usize) -> Result<usize> {
-    let heads = layer.heads.len();
+fn cut_heads(attention: &mut Attention, width: usize) -> Result<usize> {
+    let heads = attention.heads.len();
     let is_empty = |nonzeros: &[f32]| nonzeros.iter().all(|&count| count == 0.0);
-    let rows = layer.projection.weight.nonzeros(1)?;
-    let columns = layer.attention_output.weight.nonzeros(0)?;
+    let rows = attention.projection.weight.nonzeros(1)?;
+    let columns = attention.output.weight.nonzeros(0)?;
     let values = rows.get(2 * heads * width..).unwrap_or(&[]);
     let parts = values.chunks_exact(width).zip(columns.chunks_exact(width));
     let keeps = |(values, columns): (&[f32], &[f32])| !is_empty(values) && !is_empty(columns);
@@ -124,7 +138,7 @@ fn cut_heads(layer: &mut Layer, width: usize) -> Result<usize> {
         return Ok(0);
     }
     // Attention weights sum to 1, so a constant value comes out as it is.
-    let bias = layer
+    let bias = attention
         .projection
         .bias
         .value
@@ -134,19 +148,14 @@ fn cut_heads(layer: &mut Layer, width: usize) -> Result<usize> {
         .collect();
     let removed = Tensor::new(removed, bias.device())?;
     let constant = (bias * removed)?;
-    add_constant(&mut layer.attention_output, &constant)?;
-    keep_heads(layer, &kept, width)?;
+    add_constant(&mut attention.output, &constant)?;
+    keep_heads(attention, &kept, width)?;
     Ok(heads - kept.len())
 }
 
-fn cut_neurons(
-    layer: &mut Layer,
-    kind: ActivationKind,
-    blocks: Blocks,
-    sizes: Sizes,
-) -> Result<usize> {
-    let rows = layer.mlp_input.weight.nonzeros(1)?;
-    let columns = layer.mlp_output.weight.nonzeros(0)?;
+fn cut_neurons(mlp: &mut Mlp, kind: ActivationKind, blocks: Blocks, sizes: Sizes) -> Result<usize> {
+    let rows = mlp.input.weight.nonzeros(1)?;
+    let columns = mlp.output.weight.nonzeros(0)?;
     let keeps = |(row, column): (&f32, &f32)| *row > 0.0 && *column > 0.0;
     let mut keeps: Vec<bool> = rows.iter().zip(&columns).map(keeps).collect();
     if let (false, Some(first)) = (keeps.contains(&true), keeps.first_mut()) {
@@ -163,19 +172,19 @@ fn cut_neurons(
         return Ok(0);
     }
     let removed: Vec<f32> = keeps.iter().map(|&keep| f32::from(!keep)).collect();
-    let constant = activation(&layer.mlp_input.bias.value, kind)?;
+    let constant = activation(&mlp.input.bias.value, kind)?;
     let removed = Tensor::new(removed, constant.device())?;
     let constant = (constant * &removed)?;
-    add_constant(&mut layer.mlp_output, &constant)?;
+    add_constant(&mut mlp.output, &constant)?;
     if is_kept != keeps {
         let nonzeros = (1.0 - removed)?;
-        layer.mlp_input.weight.mask_with(&nonzeros.unsqueeze(1)?)?;
-        layer.mlp_output.weight.mask_with(&nonzeros.unsqueeze(0)?)?;
+        mlp.input.weight.mask_with(&nonzeros.unsqueeze(1)?)?;
+        mlp.output.weight.mask_with(&nonzeros.unsqueeze(0)?)?;
     }
-    layer.mlp_input.weight.select(&kept, 0)?;
-    layer.mlp_input.bias.select(&kept, 0)?;
-    layer.mlp_output.weight.select(&kept, 1)?;
-    make_whole(&mut layer.mlp_output.weight, blocks.width())?;
+    mlp.input.weight.select(&kept, 0)?;
+    mlp.input.bias.select(&kept, 0)?;
+    mlp.output.weight.select(&kept, 1)?;
+    make_whole(&mut mlp.output.weight, blocks.width())?;
     Ok(newly_cut.max(neurons - kept.len()))
 }
 
@@ -233,7 +242,8 @@ mod tests {
         let mut network = Network::new(Shape::new(&recipe, 9, 3, false), 5).unwrap();
         for layer in &mut network.layers {
             let biases: Vec<f32> = (0..40_u8).map(|i| f32::from(i) / 40.0).collect();
-            layer.mlp_input.bias.value = Tensor::new(biases, &Device::Cpu).unwrap();
+            layer.mlp.as_mut().unwrap().input.bias.value =
+                Tensor::new(biases, &Device::Cpu).unwrap();
             // Every third neuron reads nothing, every fifth is not read; inputs from the
             // 20th on are empty.
             let mask = |rows: usize, cols: usize, is_kept: fn(usize, usize) -> bool| {
@@ -241,9 +251,23 @@ mod tests {
                 Tensor::from_vec(cells.collect::<Vec<_>>(), (rows, cols), &Device::Cpu).unwrap()
             };
             let input = mask(40, 70, |row, col| row % 3 > 0 && col < 20);
-            layer.mlp_input.weight.mask_with(&input).unwrap();
+            layer
+                .mlp
+                .as_mut()
+                .unwrap()
+                .input
+                .weight
+                .mask_with(&input)
+                .unwrap();
             let output = mask(70, 40, |_, col| col % 5 > 0);
-            layer.mlp_output.weight.mask_with(&output).unwrap();
+            layer
+                .mlp
+                .as_mut()
+                .unwrap()
+                .output
+                .weight
+                .mask_with(&output)
+                .unwrap();
         }
         network
     }
@@ -264,11 +288,20 @@ mod tests {
         let done = cut_to(&mut exact, Blocks::One, Sizes::ANY).unwrap();
         let same = cut_to(&mut even, Blocks::One, Sizes::GPU).unwrap();
         for layer in &even.layers {
-            assert_eq!(layer.mlp_input.weight.value.dims(), [32, 32]);
-            assert_eq!(layer.mlp_output.weight.value.dims(), [70, 32]);
+            assert_eq!(
+                layer.mlp.as_ref().unwrap().input.weight.value.dims(),
+                [32, 32]
+            );
+            assert_eq!(
+                layer.mlp.as_ref().unwrap().output.weight.value.dims(),
+                [70, 32]
+            );
         }
         for layer in &exact.layers {
-            assert_eq!(layer.mlp_input.weight.value.dims(), [21, 20]);
+            assert_eq!(
+                layer.mlp.as_ref().unwrap().input.weight.value.dims(),
+                [21, 20]
+            );
         }
         // Three neurons of each layer neither read nor are read: those were cut before.
         assert_eq!((done.neurons, same.neurons), (38, 32));
@@ -284,7 +317,8 @@ mod tests {
         // What was kept for its size alone is cut at the end.
         cut_all(&mut even, Blocks::One).unwrap();
         for (even, exact) in even.layers.iter().zip(&exact.layers) {
-            let [even, exact] = [even, exact].map(|layer| layer.mlp_output.weight.to_vec());
+            let [even, exact] =
+                [even, exact].map(|layer| layer.mlp.as_ref().unwrap().output.weight.to_vec());
             assert_eq!(even.unwrap(), exact.unwrap());
         }
     }

@@ -68,12 +68,18 @@ mod tests {
         assert_eq!(full.map(|spread| spread.mean), [4.0; 2]);
         assert_eq!(full.map(|spread| spread.deviation), [0.0; 2]);
         network.layers[0]
-            .mlp_input
+            .mlp
+            .as_mut()
+            .unwrap()
+            .input
             .weight
             .select(&[1, 3], 0)
             .unwrap();
         network.layers[0]
-            .mlp_output
+            .mlp
+            .as_mut()
+            .unwrap()
+            .output
             .weight
             .select(&[1, 3], 1)
             .unwrap();

@@ -14,7 +14,7 @@ use candle_core::{Result, Tensor};
 use super::heads::{HeadTest, KeptHead, MergedHead, keep_heads};
 use super::spare::Spare;
 use super::threshold::apply_mask;
-use crate::network::{Layer, Linear, Network};
+use crate::network::{Attention, Layer, Linear, Mixing, Network};
 
 /// Removes the heads that another one dominates: `theta` is the largest difference between
 /// weights of two heads that count as the same; as far as their weights are `spare`.
@@ -25,19 +25,22 @@ pub(crate) fn filter_heads(
 ) -> Result<HeadTest> {
     let width = network.shape.head_width();
     let mut test = HeadTest::default();
-    for (number, layer) in network.layers.iter_mut().enumerate() {
-        let distances = distances(layer, width)?;
+    for (number, Layer { mixing, mlp }) in network.layers.iter_mut().enumerate() {
+        let Mixing::Attention(attention) = mixing else {
+            continue;
+        };
+        let distances = distances(attention, width)?;
         let mut survivors = survivors(&distances, theta);
         let heads = 0..survivors.len();
         let removed: Vec<usize> = heads.filter(|&head| survivors[head].is_some()).collect();
-        let removed = spare.take(layer, &removed, width)?;
+        let removed = spare.take(attention, &removed, width)?;
         for (head, survivor) in survivors.iter_mut().enumerate() {
             survivor.take_if(|_| !removed.contains(&head));
         }
         let kept: Vec<usize> = (0..survivors.len())
             .filter(|&head| survivors[head].is_none())
             .collect();
-        let name = |head: usize| layer.heads[head];
+        let name = |head: usize| attention.heads[head];
         for (head, survivor) in survivors.iter().enumerate() {
             match *survivor {
                 Some(survivor) => test.merged.push(MergedHead {
@@ -48,7 +51,7 @@ pub(crate) fn filter_heads(
                 }),
                 None => test
                     .kept
-                    .push(KeptHead::new(number, &layer.heads, head, |other| {
+                    .push(KeptHead::new(number, &attention.heads, head, |other| {
                         distances[head][other]
                     })),
             }
@@ -57,19 +60,21 @@ pub(crate) fn filter_heads(
             .filter_map(|head| Some((name(head), name(survivors[head]?))))
             .collect();
         for (from, to) in moves {
-            move_columns(&mut layer.mlp_input, from, to, width)?;
+            if let Some(mlp) = mlp.as_mut() {
+                move_columns(&mut mlp.input, from, to, width)?;
+            }
         }
         if kept.len() < survivors.len() {
-            keep_heads(layer, &kept, width)?;
+            keep_heads(attention, &kept, width)?;
         }
     }
     Ok(test)
 }
 
 /// Largest difference of the weights of Q, K and V of any two heads.
-fn distances(layer: &Layer, width: usize) -> Result<Vec<Vec<f32>>> {
-    let heads = layer.heads.len();
-    let weight = &layer.projection.weight.value;
+fn distances(attention: &Attention, width: usize) -> Result<Vec<Vec<f32>>> {
+    let heads = attention.heads.len();
+    let weight = &attention.projection.weight.value;
     let cols = weight.dim(1)?;
     // [3, heads, width · cols]
     let parts = weight.reshape((3, heads, width * cols))?.to_vec3::<f32>()?;
@@ -191,15 +196,33 @@ mod tests {
         let mut network = Network::new(Shape::new(&model, 20, 2, false), 1).unwrap();
         let layer = &mut network.layers[0];
         // The second head's rows are the first's, moved by a little.
-        let mut weights = layer.projection.weight.to_vec().unwrap();
+        let mut weights = layer
+            .attention()
+            .unwrap()
+            .projection
+            .weight
+            .to_vec()
+            .unwrap();
         for part in 0..3 {
             for at in 0..8 {
                 weights[part * 16 + 8 + at] = weights[part * 16 + at] + 0.125;
             }
         }
-        let weights = Tensor::from_vec(weights, (12, 4), layer.projection.weight.value.device());
-        layer.projection.weight.value = weights.unwrap();
-        let before = layer.mlp_input.weight.value.to_vec2::<f32>().unwrap();
+        let weights = Tensor::from_vec(
+            weights,
+            (12, 4),
+            layer.attention().unwrap().projection.weight.value.device(),
+        );
+        layer.attention_mut().unwrap().projection.weight.value = weights.unwrap();
+        let before = layer
+            .mlp
+            .as_ref()
+            .unwrap()
+            .input
+            .weight
+            .value
+            .to_vec2::<f32>()
+            .unwrap();
         let spare = Spare::new(&network, 0).unwrap();
         let test = filter_heads(&mut network, 0.15, spare).unwrap();
         let [merged] = &test.merged[..] else {
@@ -208,9 +231,20 @@ mod tests {
         assert_eq!((merged.layer, merged.head, merged.into), (0, 0, 1));
         assert!((merged.distance - 0.125).abs() < 1e-5);
         let layer = &network.layers[0];
-        assert_eq!(layer.heads, [1]);
-        assert_eq!(layer.projection.weight.value.dims(), [6, 4]);
-        let after = layer.mlp_input.weight.value.to_vec2::<f32>().unwrap();
+        assert_eq!(layer.attention().unwrap().heads, [1]);
+        assert_eq!(
+            layer.attention().unwrap().projection.weight.value.dims(),
+            [6, 4]
+        );
+        let after = layer
+            .mlp
+            .as_ref()
+            .unwrap()
+            .input
+            .weight
+            .value
+            .to_vec2::<f32>()
+            .unwrap();
         for (before, after) in before.iter().zip(&after) {
             let moved = [0.0, 0.0, before[2] + before[0], before[3] + before[1]];
             assert_eq!(after[..], moved);

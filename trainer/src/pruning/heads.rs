@@ -20,7 +20,7 @@ use candle_core::{Result, Tensor};
 use super::blocks::make_whole;
 use super::spare::Spare;
 use crate::network::parameter::Parameter;
-use crate::network::{Layer, Network};
+use crate::network::{Attention, Network};
 use crate::numbers::{real, single};
 use crate::recipe::Blocks;
 use crate::text::batch::{Batch, EncodedExample};
@@ -95,51 +95,57 @@ pub(crate) fn merge_heads<'e>(
     let recording = network.record(&Batch::new(examples))?;
     let width = network.shape.head_width();
     let mut test = HeadTest::default();
-    for (number, layer) in network.layers.iter_mut().enumerate() {
-        let Some(context) = recording.tape.input_of(&layer.attention_output.weight) else {
+    for (number, attention) in attentions(network) {
+        let Some(context) = recording.tape.input_of(&attention.output.weight) else {
             continue;
         };
-        let outputs = Outputs::new(context, layer, width)?;
+        let outputs = Outputs::new(context, attention, width)?;
         let fits = outputs.fits();
         let kept = dominating_set(&fits, &outputs.importance, head_distance);
         let kept_head = |&head: &usize| {
-            KeptHead::new(number, &layer.heads, head, |other| {
+            KeptHead::new(number, &attention.heads, head, |other| {
                 fits[head][other].distance
             })
         };
         test.kept.extend(kept.iter().map(kept_head));
         let removed: Vec<usize> = (0..outputs.heads).filter(|i| !kept.contains(i)).collect();
-        let removed = spare.take(layer, &removed, width)?;
+        let removed = spare.take(attention, &removed, width)?;
         for &i in &removed {
             let nearest = kept.iter().map(|&j| (&fits[i][j], j));
             let nearest = nearest.min_by(|(a, _), (b, _)| a.distance.total_cmp(&b.distance));
             let Some((fit, j)) = nearest else { continue };
-            outputs.merge(layer, i, j, fit)?;
+            outputs.merge(attention, i, j, fit)?;
             test.merged.push(MergedHead {
                 layer: number,
-                head: layer.heads[i],
-                into: layer.heads[j],
+                head: attention.heads[i],
+                into: attention.heads[j],
                 distance: fit.distance,
             });
         }
         if !removed.is_empty() {
             let left = |head: &usize| !removed.contains(head);
             let left: Vec<usize> = (0..outputs.heads).filter(left).collect();
-            keep_heads(layer, &left, width)?;
-            make_whole(&mut layer.attention_output.weight, blocks.width())?;
+            keep_heads(attention, &left, width)?;
+            make_whole(&mut attention.output.weight, blocks.width())?;
         }
     }
     Ok(test)
+}
+
+/// The attention of each layer that has one, with the layer's number.
+pub(super) fn attentions(network: &mut Network) -> impl Iterator<Item = (usize, &mut Attention)> {
+    let layers = network.layers.iter_mut().enumerate();
+    layers.filter_map(|(number, layer)| Some((number, layer.attention_mut()?)))
 }
 
 /// Keeps these heads (positions among those that are left).
 ///
 /// # Errors
 /// When a position is out of range.
-pub(super) fn keep_heads(layer: &mut Layer, kept: &[usize], width: usize) -> Result<()> {
+pub(super) fn keep_heads(attention: &mut Attention, kept: &[usize], width: usize) -> Result<()> {
     let index = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let columns = |part: usize| {
-        let first = part * layer.heads.len() * width;
+        let first = part * attention.heads.len() * width;
         kept.iter().flat_map(move |&head| {
             let start = first + head * width;
             (start..start + width).map(index)
@@ -147,10 +153,10 @@ pub(super) fn keep_heads(layer: &mut Layer, kept: &[usize], width: usize) -> Res
     };
     let rows: Vec<u32> = (0..3).flat_map(columns).collect();
     let context: Vec<u32> = columns(0).collect();
-    layer.projection.weight.select(&rows, 0)?;
-    layer.projection.bias.select(&rows, 0)?;
-    layer.attention_output.weight.select(&context, 1)?;
-    layer.heads = kept.iter().map(|&head| layer.heads[head]).collect();
+    attention.projection.weight.select(&rows, 0)?;
+    attention.projection.bias.select(&rows, 0)?;
+    attention.output.weight.select(&context, 1)?;
+    attention.heads = kept.iter().map(|&head| attention.heads[head]).collect();
     Ok(())
 }
 
@@ -177,14 +183,14 @@ struct Fit {
 }
 
 impl Outputs {
-    fn new(context: &Tensor, layer: &Layer, width: usize) -> Result<Self> {
-        let heads = layer.heads.len();
+    fn new(context: &Tensor, attention: &Attention, width: usize) -> Result<Self> {
+        let heads = attention.heads.len();
         let size = heads * width;
         let count = context.dim(0)?.max(1);
         let mean = context.mean(0)?;
         let centred = context.broadcast_sub(&mean)?;
         let covariance = (centred.t()?.matmul(&centred)? / real(count))?;
-        let weight = &layer.attention_output.weight.value;
+        let weight = &attention.output.weight.value;
         let wide = |tensor: Tensor| -> Result<Vec<f64>> {
             let values = tensor.flatten_all()?.to_vec1::<f32>()?;
             Ok(values.into_iter().map(f64::from).collect())
@@ -260,9 +266,9 @@ impl Outputs {
     }
 
     /// W_j += W_i·mapᵀ, and the bias takes what the means differ by.
-    fn merge(&self, layer: &mut Layer, i: usize, j: usize, fit: &Fit) -> Result<()> {
+    fn merge(&self, attention: &mut Attention, i: usize, j: usize, fit: &Fit) -> Result<()> {
         let (size, width) = (self.heads * self.width, self.width);
-        let output = &mut layer.attention_output;
+        let output = &mut attention.output;
         let mut weight = output.weight.to_vec()?;
         let mut bias = output.bias.to_vec()?;
         for (row, bias) in weight.chunks_exact_mut(size).zip(&mut bias) {

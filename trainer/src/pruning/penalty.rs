@@ -42,7 +42,12 @@ pub(crate) fn add_gradients(
                 Matrix::Projection if paper.group_sparsity => {
                     (group_gradient(parameter)? * paper.beta)?
                 }
-                Matrix::MlpInput | Matrix::MlpOutput if paper.preferential_attachment => {
+                Matrix::MlpInput
+                | Matrix::MlpOutput
+                | Matrix::ForwardRecurrence
+                | Matrix::BackwardRecurrence
+                    if paper.preferential_attachment =>
+                {
                     let (_, inputs) = matrix.dims(&network.shape);
                     let floor = f64::from(paper.cost_floor);
                     (attachment_gradient(parameter, inputs, floor)? * paper.alpha)?
@@ -50,7 +55,9 @@ pub(crate) fn add_gradients(
                 Matrix::Projection
                 | Matrix::AttentionOutput
                 | Matrix::MlpInput
-                | Matrix::MlpOutput => continue,
+                | Matrix::MlpOutput
+                | Matrix::ForwardRecurrence
+                | Matrix::BackwardRecurrence => continue,
             },
             Method::Neuroprune(_)
             | Method::Magnitude { .. }

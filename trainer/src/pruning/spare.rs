@@ -2,7 +2,7 @@
 
 use candle_core::Result;
 
-use crate::network::{Layer, Network};
+use crate::network::{Attention, Network};
 use crate::numbers::rounded;
 
 /// Weights that may still be removed with heads, so that the network does not become sparser than
@@ -23,13 +23,13 @@ impl Spare {
     /// whose weights are spare.
     pub(super) fn take(
         &mut self,
-        layer: &Layer,
+        attention: &Attention,
         heads: &[usize],
         width: usize,
     ) -> Result<Vec<usize>> {
-        let rows = layer.projection.weight.nonzeros(1)?;
-        let columns = layer.attention_output.weight.nonzeros(0)?;
-        let part = layer.heads.len() * width;
+        let rows = attention.projection.weight.nonzeros(1)?;
+        let columns = attention.output.weight.nonzeros(0)?;
+        let part = attention.heads.len() * width;
         let count = |counts: &[f32], start: usize| {
             let counts = counts.get(start..start + width).unwrap_or(&[]);
             counts.iter().map(|&count| f64::from(count)).sum::<f64>()

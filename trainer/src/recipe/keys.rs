@@ -6,7 +6,7 @@ use core::fmt;
 use toml::{Table, Value};
 
 use super::methods::{Method, MethodKind, ScoreKind};
-use super::model::{ActivationKind, PoolingKind, Splitting};
+use super::model::{ActivationKind, PoolingKind, PositionsKind, Splitting, TokenValues};
 use super::target::Target;
 use super::{Blocks, ClassWeights, FloatPrecision, Keep, Recipe};
 
@@ -296,10 +296,19 @@ pub const KEYS: &[Key] = &[
     key("model.from", Other("a folder, hf:OWNER/NAME@REVISION"), "pretrained checkpoint to start from; empty: random weights"),
     key("model.from_sha256", Other("64 hexadecimal digits"), "digest of that checkpoint's weights; filled in if empty, else checked"),
     key("model.hidden", Whole(1, 4096), "width of the residual stream, d"),
-    key("model.layers", Whole(1, 64), "encoder layers"),
+    key("model.embedding", Whole(0, 4096),
+        "width of the token table's rows, e: a matrix `[hidden, e]` makes vectors of them; 0: rows are as wide as \
+         the residual stream"),
+    key("model.token_values", Words(TokenValues::WORDS), "how the file writes the token table's rows: a byte a weight, or half of one"),
+    key("model.positions", Words(PositionsKind::WORDS),
+        "a learned row for each position, or none: a recurrence knows the order of the tokens"),
+    key("model.layers", Whole(0, 64), "encoder layers; 0: the classifier reads the mean of the embeddings"),
+    key("model.mixing", Other("attention, recurrence"),
+        "how the tokens of a layer read others; several, with commas, are those of the first layers, and the last \
+         is that of all further ones"),
     // The exact minimum dominating set tries every subset of the heads.
     key("model.heads", Whole(1, 16), "attention heads in a layer; a divisor of `hidden`"),
-    key("model.intermediate", Whole(1, 16384), "neurons in a layer's MLP, m"),
+    key("model.intermediate", Whole(0, 16384), "neurons in a layer's MLP, m; 0: layers have none"),
     key("model.vocabulary", Other("16 to 60000, used, all"),
         "most pieces of the WordPiece vocabulary; of a pretrained one also `used`, the pieces that the \
          training texts use, or `all`"),

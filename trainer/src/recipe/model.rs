@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::words::words;
-use super::{RecipeError, VocabularySize};
+use super::{Mixings, RecipeError, VocabularySize};
 
 /// Shape of the network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,11 +17,20 @@ pub struct ModelRecipe {
     pub from_sha256: String,
     /// Width of the residual stream.
     pub hidden: usize,
+    /// Width of the token table's rows, from which a matrix makes that of the residual stream; 0:
+    /// they have it themselves.
+    pub embedding: usize,
+    /// How the file writes the token table's rows.
+    pub token_values: TokenValues,
+    /// How positions are encoded.
+    pub positions: PositionsKind,
     /// Layers.
     pub layers: usize,
+    /// How the tokens of each layer read others.
+    pub mixing: Mixings,
     /// Attention heads in a layer.
     pub heads: usize,
-    /// Neurons in a layer's MLP.
+    /// Neurons in a layer's MLP; 0: layers have none.
     pub intermediate: usize,
     /// WordPiece vocabulary.
     pub vocabulary: VocabularySize,
@@ -55,6 +64,30 @@ words! {
 }
 
 words! {
+    /// How the file writes the rows of the token table.
+    #[derive(Default)]
+    pub enum TokenValues {
+        /// −127…127, a byte a weight
+        #[default]
+        Int8 = "int8",
+        /// −7…7, half a byte a weight
+        Int4 = "int4",
+    }
+}
+
+words! {
+    /// How positions are encoded.
+    #[derive(Default)]
+    pub enum PositionsKind {
+        /// A learned row for each position
+        #[default]
+        Learned = "learned",
+        /// Not at all
+        None = "none",
+    }
+}
+
+words! {
     /// Function between the MLP's matrices.
     pub enum ActivationKind {
         /// max(0, x): the cheapest on a microcontroller.
@@ -80,7 +113,11 @@ impl Default for ModelRecipe {
             from: String::new(),
             from_sha256: String::new(),
             hidden: 128,
+            embedding: 0,
+            token_values: TokenValues::Int8,
+            positions: PositionsKind::Learned,
             layers: 2,
+            mixing: Mixings::default(),
             heads: 4,
             intermediate: 512,
             vocabulary: VocabularySize::Pieces(1200),
@@ -116,6 +153,9 @@ impl ModelRecipe {
         let shown = |model: &Self| {
             [
                 ("hidden", model.hidden.to_string()),
+                ("embedding", model.embedding.to_string()),
+                ("positions", model.positions.name().to_owned()),
+                ("mixing", model.mixing.to_string()),
                 ("layers", model.layers.to_string()),
                 ("heads", model.heads.to_string()),
                 ("intermediate", model.intermediate.to_string()),
@@ -144,6 +184,7 @@ impl ModelRecipe {
         }
         *self = Self {
             vocabulary: self.vocabulary,
+            token_values: self.token_values,
             tokens: self.tokens,
             // What the user names holds, and so does what is not usual.
             pooling: match named("pooling") || self.pooling != Self::default().pooling {

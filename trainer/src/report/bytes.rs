@@ -63,7 +63,8 @@ pub(super) fn parts(outcome: &Outcome) -> Vec<BytesRow> {
 #[derive(Default)]
 struct Parts {
     embeddings: usize,
-    attention: usize,
+    /// How tokens read others: attention, recurrences.
+    mixing: usize,
     mlp: usize,
     norms_and_classifier: usize,
     tokenizer: usize,
@@ -76,14 +77,20 @@ impl Parts {
         let mut parts = Self::default();
         for tensor in &file.tensors {
             let part = match tensor.role {
-                Role::TokenEmbedding | Role::PositionEmbedding | Role::SegmentEmbedding => {
-                    &mut parts.embeddings
-                }
-                Role::Head | Role::AttentionOutput => &mut parts.attention,
+                Role::TokenEmbedding
+                | Role::EmbeddingFactor
+                | Role::PositionEmbedding
+                | Role::SegmentEmbedding => &mut parts.embeddings,
+                Role::Head
+                | Role::AttentionOutput
+                | Role::ForwardRecurrence
+                | Role::BackwardRecurrence => &mut parts.mixing,
                 Role::MlpInput | Role::MlpOutput => &mut parts.mlp,
-                Role::EmbeddingNorm | Role::AttentionNorm | Role::MlpNorm | Role::Classifier => {
-                    &mut parts.norms_and_classifier
-                }
+                Role::EmbeddingNorm
+                | Role::AttentionNorm
+                | Role::RecurrenceNorm
+                | Role::MlpNorm
+                | Role::Classifier => &mut parts.norms_and_classifier,
             };
             *part += tensor.bytes;
         }
@@ -103,7 +110,7 @@ impl Parts {
     fn named(&self) -> [(&'static str, usize); 6] {
         [
             ("embeddings", self.embeddings),
-            ("attention", self.attention),
+            ("mixing", self.mixing),
             ("MLP", self.mlp),
             ("norms and classifier", self.norms_and_classifier),
             ("tokenizer", self.tokenizer),

@@ -126,7 +126,7 @@ pub(super) struct MapView {
     pub(super) map: TopologyMap,
 }
 
-/// Connections of an MLP matrix.
+/// Connections of a matrix whose rows are neurons or gates.
 pub(super) struct DegreesView {
     pub(super) name: &'static str,
     pub(super) cols: String,
@@ -137,11 +137,17 @@ fn add_maps(layers: &mut [LayerView], model: &Model<'_>) {
     let tensors = model.tensors();
     let cell = cell_size(&model.limits());
     for record in tensors.records() {
-        let (is_head, is_mlp) = match record.role {
+        // Preferential attachment shapes the degrees of some.
+        let (is_head, has_degrees) = match record.role {
             Role::Head => (true, false),
             Role::AttentionOutput => (false, false),
-            Role::MlpInput | Role::MlpOutput => (false, true),
-            Role::TokenEmbedding
+            Role::ForwardRecurrence
+            | Role::BackwardRecurrence
+            | Role::MlpInput
+            | Role::MlpOutput => (false, true),
+            Role::RecurrenceNorm
+            | Role::EmbeddingFactor
+            | Role::TokenEmbedding
             | Role::PositionEmbedding
             | Role::SegmentEmbedding
             | Role::EmbeddingNorm
@@ -154,7 +160,7 @@ fn add_maps(layers: &mut [LayerView], model: &Model<'_>) {
             continue;
         };
         let map = TopologyMap::new(&matrix);
-        if is_mlp {
+        if has_degrees {
             layer.degrees.push(DegreesView {
                 name: record.role.name(),
                 cols: thousands(record.cols),
@@ -178,7 +184,8 @@ fn add_maps(layers: &mut [LayerView], model: &Model<'_>) {
 /// Size of one weight, in half pixels, at which heads, and the other matrices, fit side by side.
 fn cell_size(limits: &Limits) -> usize {
     let heads = HEADS_IN_LINE * limits.hidden;
-    let others = limits.context + limits.hidden + limits.intermediate;
+    let pairs = 4 * limits.recurrence;
+    let others = pairs.max(limits.context + limits.hidden + limits.intermediate);
     let halves = (2 * MAPS_WIDTH / heads.max(others).max(1)).clamp(2, 2 * LARGEST_CELL);
     // Half a pixel is worth uneven cells only where they are small.
     if halves < 4 { halves } else { halves / 2 * 2 }

@@ -325,7 +325,7 @@ fn finish(
             baselines,
             target_sparsity: run.recipe.pruning.sparsity,
             sparsity: network.sparsity()?,
-            heads: shape.layers * shape.heads,
+            heads: shape.attention_layers() * shape.heads,
             neurons: shape.layers * shape.intermediate,
             dense_degrees: degree_spreads(dense)?,
             sparse_degrees: degree_spreads(&network)?,

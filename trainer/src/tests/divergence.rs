@@ -28,7 +28,13 @@ fn small_run(folder: &Path) -> (Run, Examples) {
 
 /// One value of L_in of the second layer becomes NaN.
 fn spoil(run: &mut Run) {
-    let weight = &mut run.network.layers[1].mlp_input.weight.value;
+    let weight = &mut run.network.layers[1]
+        .mlp
+        .as_mut()
+        .unwrap()
+        .input
+        .weight
+        .value;
     let mut values = weight.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     values[3] = f32::NAN;
     *weight = Tensor::from_vec(values, weight.shape(), &Device::Cpu).unwrap();

@@ -85,7 +85,9 @@ fn operations_agree() {
         }
     }
     let wide = [random(&[700, 384], 10)];
-    compare("fake quantize", &gpu, wide, |[x]| Ok([fake_quantize(x)?]));
+    compare("fake quantize", &gpu, wide, |[x]| {
+        Ok([fake_quantize(x, TableValues::I8)?])
+    });
     let index: RowIndex = [4, 0, 4, 4, 2, 1, 0].into_iter().collect();
     let inputs = [random(&[6, 300], 7), random(&[7, 300], 8)];
     compare("rows", &gpu, inputs, |[table, gradient]| {

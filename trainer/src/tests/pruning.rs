@@ -195,7 +195,16 @@ fn attachment_makes_degrees_uneven() {
         }
         let mut total = 0.0;
         for layer in &network.layers {
-            let mask = &layer.mlp_input.weight.pruning.as_ref().unwrap().mask;
+            let mask = &layer
+                .mlp
+                .as_ref()
+                .unwrap()
+                .input
+                .weight
+                .pruning
+                .as_ref()
+                .unwrap()
+                .mask;
             let degrees = mask.sum(1).unwrap().to_vec1::<f32>().unwrap();
             let mean = degrees.iter().sum::<f32>() / 24.0;
             total += degrees.iter().map(|d| (d - mean) * (d - mean)).sum::<f32>();
@@ -220,16 +229,20 @@ fn cutting_leaves_the_answers() {
         };
         // A head without values, one that nothing reads, silent and unread neurons, and input
         // dimensions that nothing reads.
-        kill(&mut first.projection.weight, |row, col| {
-            row / HEAD_WIDTH == 2 * 4 + 1 || col % 3 == 0
-        });
-        kill(&mut first.attention_output.weight, |_, col| {
-            col / HEAD_WIDTH == 3
-        });
-        kill(&mut first.mlp_input.weight, |row, col| {
+        kill(
+            &mut first.attention_mut().unwrap().projection.weight,
+            |row, col| row / HEAD_WIDTH == 2 * 4 + 1 || col % 3 == 0,
+        );
+        kill(
+            &mut first.attention_mut().unwrap().output.weight,
+            |_, col| col / HEAD_WIDTH == 3,
+        );
+        kill(&mut first.mlp.as_mut().unwrap().input.weight, |row, col| {
             row % 5 == 0 || col % 4 == 1
         });
-        kill(&mut second.mlp_output.weight, |_, col| col < 7);
+        kill(&mut second.mlp.as_mut().unwrap().output.weight, |_, col| {
+            col < 7
+        });
         let before = logits(&network);
         let done = cut(&mut network, Blocks::One).unwrap();
         assert_eq!(done.heads, 2);
@@ -238,9 +251,15 @@ fn cutting_leaves_the_answers() {
         let [first, second] = &network.layers[..] else {
             panic!("two layers")
         };
-        assert_eq!(first.heads, [0, 2]);
-        assert_eq!(first.projection.weight.value.dims(), [3 * context / 2, 10]);
-        assert_eq!(second.mlp_output.weight.value.dims(), [16, 17]);
+        assert_eq!(first.attention().unwrap().heads, [0, 2]);
+        assert_eq!(
+            first.attention().unwrap().projection.weight.value.dims(),
+            [3 * context / 2, 10]
+        );
+        assert_eq!(
+            second.mlp.as_ref().unwrap().output.weight.value.dims(),
+            [16, 17]
+        );
         assert_same_answers(&before, &network, 1e-4);
         // Nothing is left to cut.
         assert_eq!(cut(&mut network, Blocks::One).unwrap(), Default::default());
@@ -255,8 +274,11 @@ fn cutting_leaves_the_answers() {
 fn even_a_network_without_weights_answers() {
     let mut network = network(ActivationKind::Relu);
     for layer in &mut network.layers {
-        kill(&mut layer.projection.weight, |_, _| true);
-        kill(&mut layer.mlp_input.weight, |_, _| true);
+        kill(
+            &mut layer.attention_mut().unwrap().projection.weight,
+            |_, _| true,
+        );
+        kill(&mut layer.mlp.as_mut().unwrap().input.weight, |_, _| true);
     }
     let before = logits(&network);
     cut(&mut network, Blocks::One).unwrap();
@@ -269,8 +291,14 @@ fn a_head_that_says_the_same_is_merged_without_a_trace() {
     let mut network = network(ActivationKind::Relu);
     let context = 4 * HEAD_WIDTH;
     let layer = &mut network.layers[1];
-    let mut weight = layer.projection.weight.to_vec().unwrap();
-    let mut bias = layer.projection.bias.to_vec().unwrap();
+    let mut weight = layer
+        .attention()
+        .unwrap()
+        .projection
+        .weight
+        .to_vec()
+        .unwrap();
+    let mut bias = layer.attention().unwrap().projection.bias.to_vec().unwrap();
     // Same queries and keys: same attention.
     for part in 0..2 {
         for row in 0..HEAD_WIDTH {
@@ -291,8 +319,11 @@ fn a_head_that_says_the_same_is_merged_without_a_trace() {
         let shape = parameter.value.shape();
         parameter.value = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
     };
-    set(&mut layer.projection.weight, weight);
-    set(&mut layer.projection.bias, bias);
+    set(
+        &mut layer.attention_mut().unwrap().projection.weight,
+        weight,
+    );
+    set(&mut layer.attention_mut().unwrap().projection.bias, bias);
 
     let before = logits(&network);
     let test = merge_all(&mut network, 0.01, Blocks::One);
@@ -303,7 +334,7 @@ fn a_head_that_says_the_same_is_merged_without_a_trace() {
         merged[0].layer == 1 && [(0, 2), (2, 0)].contains(&(went, into)),
         "{merged:?}"
     );
-    assert_eq!(network.layers[1].heads.len(), 3);
+    assert_eq!(network.layers[1].attention().unwrap().heads.len(), 3);
     assert_same_answers(&before, &network, 1e-3);
 }
 
@@ -330,7 +361,11 @@ fn heads_are_merged_as_far_as_the_sparsity_allows() {
             Spare::new(&full, all - spare).unwrap(),
         );
         assert_eq!(test.unwrap().merged.len(), merged, "{spare}");
-        let heads: usize = network.layers.iter().map(|layer| layer.heads.len()).sum();
+        let heads: usize = network
+            .layers
+            .iter()
+            .map(|layer| layer.attention().unwrap().heads.len())
+            .sum();
         assert_eq!(heads, 8 - merged);
     }
 }
@@ -349,14 +384,20 @@ fn different_heads_stay() {
     // Everything is predicted within its own size: one head a layer is left.
     let test = merge_all(&mut network, 1.01, Blocks::One);
     assert_eq!((test.merged.len(), test.kept.len()), (6, 2));
-    assert!(network.layers.iter().all(|layer| layer.heads.len() == 1));
+    assert!(
+        network
+            .layers
+            .iter()
+            .all(|layer| layer.attention().unwrap().heads.len() == 1)
+    );
 }
 
 /// Every second neuron of the first layer depends on one strong weight.
 fn network_with_poor_neurons() -> Network {
     let mut network = network(ActivationKind::Relu);
     let layer = &mut network.layers[0];
-    let (input, output) = (&mut layer.mlp_input.weight, &mut layer.mlp_output.weight);
+    let mlp = layer.mlp.as_mut().unwrap();
+    let (input, output) = (&mut mlp.input.weight, &mut mlp.output.weight);
     for (parameter, is_input) in [(input, true), (output, false)] {
         let (rows, cols) = parameter.value.dims2().unwrap();
         let places = (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col)));
@@ -391,8 +432,12 @@ fn a_neuron_below_its_price_goes_as_a_whole() {
         );
         let layer = &network.layers[0];
         let mask = |parameter: &Parameter| parameter.pruning.as_ref().unwrap().mask.clone();
-        let of_input = mask(&layer.mlp_input.weight).sum(1).unwrap();
-        let of_output = mask(&layer.mlp_output.weight).sum(0).unwrap();
+        let of_input = mask(&layer.mlp.as_ref().unwrap().input.weight)
+            .sum(1)
+            .unwrap();
+        let of_output = mask(&layer.mlp.as_ref().unwrap().output.weight)
+            .sum(0)
+            .unwrap();
         (of_input + of_output).unwrap().to_vec1::<f32>().unwrap()
     };
     let weights = pruned(0.0);
@@ -422,8 +467,13 @@ fn prices_of_neurons_leave_the_sparsity_as_it_is() {
         prune_and_cut(&mut network, 0.9, &recipe).unwrap();
         let left = network.nonzero_weights().unwrap();
         assert_eq!(left, wanted);
-        assert!(network.layers.iter().all(|layer| !layer.heads.is_empty()));
-        let neurons = |layer: &Layer| layer.mlp_input.bias.value.elem_count();
+        assert!(
+            network
+                .layers
+                .iter()
+                .all(|layer| !layer.attention().unwrap().heads.is_empty())
+        );
+        let neurons = |layer: &Layer| layer.mlp.as_ref().unwrap().input.bias.value.elem_count();
         assert!(network.layers.iter().all(|layer| neurons(layer) > 0));
     }
 }
@@ -435,9 +485,10 @@ fn sparsity_holds_after_the_cut() {
     for sparsity in [0.5, 0.8, 0.9, 0.95] {
         let mut network = network(ActivationKind::Relu);
         // Half of the neurons depend on a single weight, so that many are cut.
-        kill(&mut network.layers[0].mlp_input.weight, |row, col| {
-            row % 2 == 0 && col > 0
-        });
+        kill(
+            &mut network.layers[0].mlp.as_mut().unwrap().input.weight,
+            |row, col| row % 2 == 0 && col > 0,
+        );
         let wanted = weights_at(&network, sparsity);
         let untouched = network.clone();
         let answers = logits(&untouched);
@@ -493,8 +544,8 @@ proptest! {
         let recipe = PruningRecipe { blocks, ..PruningRecipe::default() };
         let width = blocks.width();
         let mut network = network(ActivationKind::Relu);
-        kill(&mut network.layers[0].mlp_input.weight, |row, _| dying[row]);
-        kill(&mut network.layers[1].projection.weight, |row, _| {
+        kill(&mut network.layers[0].mlp.as_mut().unwrap().input.weight, |row, _| dying[row]);
+        kill(&mut network.layers[1].attention_mut().unwrap().projection.weight, |row, _| {
             row / HEAD_WIDTH == 2 * 4 + head
         });
         for sparsity in removals {

@@ -12,9 +12,9 @@ use crate::recipe::{Recipe, Splitting, VocabularySize};
 use crate::text::vocabulary::{Normalization, Vocabulary};
 use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, StackSettings};
 use neuroprune_format::manifest::Scores;
-use neuroprune_format::tensor::{Role, Scale};
+use neuroprune_format::tensor::{Role, Scale, TableValues};
 use neuroprune_format::writer::{
-    LayoutChoice, MatrixSource, ModelSource, NormSource, TensorSource,
+    LayoutChoice, MatrixSource, ModelSource, NormSource, TableSource, TensorSource,
 };
 use neuroprune_runtime::Model;
 use neuroprune_runtime::tokenizer::Tokenizer;
@@ -114,13 +114,14 @@ impl Subject {
 /// An encoder without layers that has this vocabulary.
 fn smallest_model(vocabulary: &Vocabulary) -> Vec<u8> {
     let embedding = |role, rows| {
-        TensorSource::Matrix(MatrixSource::table(
+        TensorSource::Table(TableSource {
             role,
             rows,
-            HIDDEN,
-            vec![1; rows * HIDDEN],
-            vec![Scale::ONE; rows],
-        ))
+            cols: HIDDEN,
+            values: TableValues::I8,
+            weights: vec![1; rows * HIDDEN],
+            scales: vec![Scale::ONE; rows],
+        })
     };
     let labels = vec![String::from("no"), String::from("yes")];
     let tokens = 64;

@@ -1,5 +1,6 @@
 //! What happens between steps: removals, and the end of an epoch.
 
+use crate::network::Layer;
 use crate::numbers::{real, rounded, single};
 use crate::pruning::{self, Spare, penalty, schedule};
 use crate::recipe::{Keep, Method};
@@ -93,12 +94,7 @@ impl Run {
             loss: self.epoch_loss / real(per_epoch),
             dev_accuracy: float_accuracy(&self.network, &examples.dev)?,
             sparsity: self.network.sparsity()?,
-            heads: self
-                .network
-                .layers
-                .iter()
-                .map(|layer| layer.heads.len())
-                .sum(),
+            heads: self.network.layers.iter().map(Layer::heads).sum(),
             neurons: self.network.neurons(),
             is_kept: false,
         };

@@ -309,16 +309,55 @@ mod tests {
     fn counts_what_is_there() {
         let mut network = network(40);
         // Heads and neurons that were cut take nothing.
-        network.layers[1].heads.pop();
+        network.layers[1].attention_mut().unwrap().heads.pop();
         let layer = &mut network.layers[1];
         let rows = |part: u32| (0..6).map(move |row| part * 12 + row);
         let kept: Vec<u32> = (0..3).flat_map(rows).collect();
-        layer.projection.weight.select(&kept, 0).unwrap();
-        layer.projection.bias.select(&kept, 0).unwrap();
-        layer.attention_output.weight.select(&kept[..6], 1).unwrap();
-        layer.mlp_input.weight.select(&[3, 5, 7], 0).unwrap();
-        layer.mlp_input.bias.select(&[3, 5, 7], 0).unwrap();
-        layer.mlp_output.weight.select(&[3, 5, 7], 1).unwrap();
+        layer
+            .attention_mut()
+            .unwrap()
+            .projection
+            .weight
+            .select(&kept, 0)
+            .unwrap();
+        layer
+            .attention_mut()
+            .unwrap()
+            .projection
+            .bias
+            .select(&kept, 0)
+            .unwrap();
+        layer
+            .attention_mut()
+            .unwrap()
+            .output
+            .weight
+            .select(&kept[..6], 1)
+            .unwrap();
+        layer
+            .mlp
+            .as_mut()
+            .unwrap()
+            .input
+            .weight
+            .select(&[3, 5, 7], 0)
+            .unwrap();
+        layer
+            .mlp
+            .as_mut()
+            .unwrap()
+            .input
+            .bias
+            .select(&[3, 5, 7], 0)
+            .unwrap();
+        layer
+            .mlp
+            .as_mut()
+            .unwrap()
+            .output
+            .weight
+            .select(&[3, 5, 7], 1)
+            .unwrap();
 
         let examples = examples(&[5, 16, 9]);
         let load = Lengths::new(&examples).load(3);

@@ -9,7 +9,8 @@ use super::{Node, Normalized, Place, Step, Tape};
 use crate::network::parameter::Parameter;
 use crate::ops::{
     DeferredSums, NormGradients, activation_backward, attention_backward, column_sums,
-    layer_norm_backward, mean_backward, rows_backward,
+    layer_norm_backward, mean_backward, recurrence_backward, rows_backward,
+    with_neighbours_backward,
 };
 
 /// Gradients of parameters.
@@ -152,6 +153,27 @@ impl Walk {
                 let gradient = sum(gradients)?;
                 let grad_x = attention_backward(x, context, *heads, sequences, &gradient)?;
                 self.give(projected.place, grad_x);
+            }
+            Step::WithNeighbours {
+                x,
+                sequences,
+                direction,
+            } => {
+                let gradient = sum(gradients)?;
+                let grad_x = with_neighbours_backward(sequences, *direction, &gradient)?;
+                self.give(*x, grad_x);
+            }
+            Step::Recurrence {
+                gates,
+                states,
+                sequences,
+            } => {
+                let gradient = sum(gradients)?;
+                let values = gates.each_ref().map(|gates| &gates.value);
+                let found = recurrence_backward(values, states, sequences, &gradient)?;
+                for (gates, gradient) in gates.iter().zip(found) {
+                    self.give(gates.place, gradient);
+                }
             }
             Step::Mean { x, sequences } => {
                 let grad_x = mean_backward(sequences, &sum(gradients)?)?;

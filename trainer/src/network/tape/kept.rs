@@ -61,26 +61,29 @@ impl Tape {
     }
 
     fn kept_by_place(&self) -> BTreeMap<Place, &Tensor> {
-        let kept = self.noted().iter().filter_map(|noted| noted.step.kept());
+        let kept = self.noted().iter().flat_map(|noted| noted.step.kept());
         kept.map(|node| (node.place, &node.value)).collect()
     }
 }
 
 impl Step {
-    fn kept(&self) -> Option<&Node> {
+    fn kept(&self) -> &[Node] {
+        use core::slice::from_ref;
         match self {
-            Self::LayerNorm(norm) | Self::AddAndNormalize { sum: norm, .. } => Some(&norm.x),
+            Self::LayerNorm(norm) | Self::AddAndNormalize { sum: norm, .. } => from_ref(&norm.x),
             Self::Product { x: node, .. }
             | Self::BiasAndActivate { sum: node, .. }
             | Self::Attention {
                 projected: node, ..
-            } => Some(node),
+            } => from_ref(node),
+            Self::Recurrence { gates, .. } => gates,
             Self::Parameter(_)
             | Self::Rows { .. }
             | Self::Add(_)
             | Self::FakeQuantize(_)
             | Self::AddBias { .. }
-            | Self::Mean { .. } => None,
+            | Self::WithNeighbours { .. }
+            | Self::Mean { .. } => &[],
         }
     }
 
@@ -93,6 +96,8 @@ impl Step {
             | Self::AddAndNormalize { .. }
             | Self::BiasAndActivate { .. }
             | Self::Attention { .. }
+            | Self::WithNeighbours { .. }
+            | Self::Recurrence { .. }
             | Self::Mean { .. } => true,
             Self::Parameter(_)
             | Self::Rows { .. }
@@ -114,6 +119,8 @@ impl Step {
             Self::AddBias { .. } => "output of a matrix",
             Self::BiasAndActivate { .. } => "activated neurons",
             Self::Attention { .. } => "attention output",
+            Self::WithNeighbours { .. } => "pairs of neighbours",
+            Self::Recurrence { .. } => "states",
             Self::Mean { .. } => "pooled vectors",
         }
     }

@@ -10,7 +10,7 @@ use crate::ops::{DeferredSums, Lifetime};
 use crate::recipe::ActivationKind;
 
 /// See [`crate::ops::fake_quantize`].
-pub(in crate::ops) fn fake_quantize(x: &Tensor) -> Result<Tensor> {
+pub(in crate::ops) fn fake_quantize(x: &Tensor, steps: f32) -> Result<Tensor> {
     let device = device_of(x)?;
     let (rows, width) = x.dims2()?;
     let y = alone(device, (rows, width))?;
@@ -22,7 +22,8 @@ pub(in crate::ops) fn fake_quantize(x: &Tensor) -> Result<Tensor> {
         &from,
         &to,
         &rows,
-        &width
+        &width,
+        &steps
     );
     Ok(y)
 }

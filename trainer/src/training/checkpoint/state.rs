@@ -52,8 +52,11 @@ impl State {
         }
         let wrong = |what| Err(Problem::Contradiction(what));
         // One network in it is whole: the only one, or the dense one.
-        let matrices = 4 * shape.hidden * shape.hidden + 2 * shape.hidden * shape.intermediate;
-        let weights = shape.layers * matrices + shape.hidden * (vocabulary + shape.tokens);
+        let rows = match shape.embedding {
+            0 => shape.hidden,
+            width => width,
+        };
+        let weights = shape.encoder_weights() + rows * vocabulary;
         if weights.saturating_mul(size_of::<f32>()) > bytes {
             return wrong("it is shorter than the weights of its shape");
         }
