@@ -19,10 +19,11 @@
 //! let file = b"text\tlabel\nlights please\ton\nit is too bright\toff\n";
 //! let data = parse("home.tsv".as_ref(), Format::Tsv, file, &ReadOptions::default(), None)?;
 //! assert_eq!(data.labels, ["off", "on"]);
-//! assert_eq!(data.examples[0].label, 1);
+//! assert_eq!(data.examples.get(0).map(|example| example.text), Some("lights please"));
 //! # Ok::<(), neuroprune_trainer::data::DataError>(())
 //! ```
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -34,12 +35,14 @@ mod content;
 mod delimited;
 mod error;
 mod json_lines;
+mod labelled_texts;
 mod labels;
 pub mod smart_home;
 mod split;
 
 pub use columns::{Columns, ResolvedColumns, UnusedColumn};
 pub use error::{DataError, Problem};
+pub use labelled_texts::{Example, LabelledTexts};
 
 use error::Located;
 use labels::Labels;
@@ -53,20 +56,13 @@ const MOST_UNPACKED: u64 = 50;
 /// Bytes that any gzip file may take unpacked.
 const LIKELY_UNPACKED: u64 = 128 << 20;
 
+/// Bytes of the shortest row: a text, a label, and a sign between them.
+const SHORTEST_ROW: usize = 3;
+/// Most columns of a file, or keys of all its JSON objects together.
+const MOST_COLUMNS: usize = u16::MAX as usize;
+
 /// How many messages of skipped lines [`Dataset::first_skipped`] keeps.
 const SKIPPED_MESSAGES: usize = 5;
-
-/// One labelled text or pair of texts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Example {
-    /// The text, or the first of a pair. Never blank.
-    pub text: String,
-    /// The second text of a pair. Never blank; in a data set all examples or none have it.
-    pub pair: Option<String>,
-    /// Class, an index into [`Dataset::labels`]; or, counted on from its end, into
-    /// [`Dataset::unseen`].
-    pub label: u32,
-}
 
 /// The examples of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +70,7 @@ pub struct Dataset {
     /// The file, as named by the caller.
     pub path: PathBuf,
     /// At least one; in the order of the file.
-    pub examples: Vec<Example>,
+    pub examples: LabelledTexts,
     /// Names of the classes: those of the file, numbers first and by value, then the
     /// rest by code point; or the known labels as they were given.
     pub labels: Vec<String>,
@@ -189,6 +185,8 @@ pub fn read_from(
     if bytes.len() as u64 > LARGEST_FILE {
         return Err(located(Problem::TooLarge));
     }
+    // It has grown by doubling.
+    bytes.shrink_to_fit();
     parse(path, format, &bytes, options, known_labels)
 }
 
@@ -206,13 +204,15 @@ pub fn parse(
     let file_problem = |problem| Located::file(problem).at(path);
     content::check(bytes).map_err(file_problem)?;
     let content = content::without_marks(bytes);
-    let mut labels = known_labels.map_or_else(Labels::collecting, Labels::known);
-    let mut examples = Vec::new();
+    let mut labels = Labels::new(known_labels).map_err(file_problem)?;
+    let lines = content.split(|byte| matches!(byte, b'\n' | b'\r'));
+    let most_rows = lines.filter(|line| line.len() >= SHORTEST_ROW).count();
+    let mut examples = LabelledTexts::with_capacity(most_rows);
     let mut skipped = 0;
     let mut first_skipped = Vec::new();
-    let mut rows = |row: Result<Row, Located>| {
-        match row.and_then(|row| example(row, &mut labels)) {
-            Ok(example) => examples.push(example),
+    let mut rows = |row: Result<Row<'_>, Located>| {
+        match row.and_then(|row| row.add_to(&mut examples, &mut labels)) {
+            Ok(()) => {}
             Err(problem) if options.skip_bad_lines && !problem.is_of_file() => {
                 skipped += 1;
                 if first_skipped.len() < SKIPPED_MESSAGES {
@@ -235,13 +235,14 @@ pub fn parse(
         let first = first_skipped.into_iter().next();
         return Err(file_problem(Problem::NoRows { skipped, first }));
     }
-    let (labels, unseen) = labels.finish(&mut examples);
+    examples.shrink_to_fit();
+    let (labels, unseen) = labels.finish(examples.labels_mut());
     if let (None, [only]) = (known_labels, labels.as_slice()) {
         return Err(file_problem(Problem::OneClass {
             label: only.clone(),
         }));
     }
-    let is_known = |example: &Example| (example.label as usize) < labels.len();
+    let is_known = |example: Example<'_>| (example.label as usize) < labels.len();
     if !examples.iter().any(is_known) {
         return Err(file_problem(Problem::NoKnownLabel {
             found: unseen,
@@ -269,7 +270,7 @@ impl Dataset {
 
     /// The name of a class, or of a label that is none.
     #[must_use]
-    pub fn label_of(&self, example: &Example) -> &str {
+    pub fn label_of(&self, example: Example<'_>) -> &str {
         let mut all = self.labels.iter().chain(&self.unseen);
         all.nth(example.label as usize).map_or("", String::as_str)
     }
@@ -278,7 +279,7 @@ impl Dataset {
     #[must_use]
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.labels.len()];
-        for example in &self.examples {
+        for example in self.examples.iter() {
             if let Some(count) = counts.get_mut(example.label as usize) {
                 *count += 1;
             }
@@ -288,9 +289,8 @@ impl Dataset {
 
     /// Every text, including the second ones of pairs.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        let texts = self.examples.iter();
-        let texts = texts.flat_map(|e| [Some(e.text.as_str()), e.pair.as_deref()]);
-        texts.flatten()
+        let examples = self.examples.iter();
+        examples.flat_map(|example| core::iter::once(example.text).chain(example.pair))
     }
 
     /// SHA-256 of what was read: the classes and every example, in order.
@@ -305,67 +305,43 @@ impl Dataset {
         for label in &self.labels {
             add(label);
         }
-        for example in &self.examples {
-            add(&example.text);
-            add(example.pair.as_deref().unwrap_or_default());
+        for example in self.examples.iter() {
+            add(example.text);
+            add(example.pair.unwrap_or_default());
             add(&example.label.to_string());
         }
         hasher.finalize().into()
-    }
-
-    /// Everything but the examples.
-    fn without_examples(&self) -> Self {
-        Self {
-            path: self.path.clone(),
-            examples: Vec::new(),
-            labels: self.labels.clone(),
-            unseen: self.unseen.clone(),
-            columns: self.columns.clone(),
-            skipped: self.skipped,
-            first_skipped: self.first_skipped.clone(),
-            sha256: self.sha256,
-        }
     }
 }
 
 /// Takes the rows in order; in place of a line that is not a row, its problem. An error ends the
 /// reading.
-type Rows<'r> = dyn FnMut(Result<Row, Located>) -> Result<(), Located> + 'r;
+type Rows<'r> = dyn FnMut(Result<Row<'_>, Located>) -> Result<(), Located> + 'r;
 
 /// The fields of one row, before the label is looked up.
-struct Row {
+struct Row<'f> {
     line: usize,
-    text: String,
-    pair: Option<String>,
-    label: String,
+    text: Cow<'f, str>,
+    pair: Option<Cow<'f, str>>,
+    label: Cow<'f, str>,
 }
 
-/// Checks the fields of a row.
-fn example(row: Row, labels: &mut Labels) -> Result<Example, Located> {
-    let at_line = |problem| Located::line(row.line, problem);
-    if row.text.trim().is_empty() {
-        return Err(at_line(Problem::EmptyField { role: "text" }));
+impl Row<'_> {
+    /// Checks the fields and adds the row to the examples.
+    fn add_to(self, examples: &mut LabelledTexts, labels: &mut Labels) -> Result<(), Located> {
+        let filled = |role, field: &str| match field.trim().is_empty() {
+            true => Err(Located::line(self.line, Problem::EmptyField { role })),
+            false => Ok(()),
+        };
+        filled("text", &self.text)?;
+        self.pair
+            .iter()
+            .try_for_each(|pair| filled("second text", pair))?;
+        filled("label", &self.label)?;
+        let label = labels.index_of(self.label.trim()).map_err(Located::file)?;
+        examples.push(&self.text, self.pair.as_deref(), label);
+        Ok(())
     }
-    if row.pair.as_ref().is_some_and(|pair| pair.trim().is_empty()) {
-        return Err(at_line(Problem::EmptyField {
-            role: "second text",
-        }));
-    }
-    let name = row.label.trim();
-    if name.is_empty() {
-        return Err(at_line(Problem::EmptyField { role: "label" }));
-    }
-    let label = labels.index_of(name);
-    // Without room to grow: there are many.
-    let fitting = |mut text: String| {
-        text.shrink_to_fit();
-        text
-    };
-    Ok(Example {
-        text: fitting(row.text),
-        pair: row.pair.map(fitting),
-        label,
-    })
 }
 
 #[cfg(test)]

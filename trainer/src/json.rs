@@ -69,7 +69,7 @@ impl<'t> Visitor<'t> for Pairs {
 
     fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut pairs: Vec<(Cow<'t, str>, &'t RawValue)> = Vec::new();
-        while let Some(Key(key)) = map.next_key()? {
+        while let Some(Text(key)) = map.next_key()? {
             if pairs.len() == KEYS {
                 return Err(A::Error::custom("more than 65,535 keys"));
             }
@@ -87,10 +87,10 @@ impl<'t> Visitor<'t> for Pairs {
     }
 }
 
-/// A key, which is borrowed from the text where it has no escapes.
+/// A string, which is borrowed from the file where it has no escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Key<'t>(#[serde(borrow)] Cow<'t, str>);
+pub(crate) struct Text<'t>(#[serde(borrow)] pub(crate) Cow<'t, str>);
 
 /// What kind of value it is, in words. It is known to be JSON: its first character says it.
 pub(crate) fn kind(value: &RawValue) -> &'static str {

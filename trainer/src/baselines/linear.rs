@@ -54,12 +54,12 @@ pub(super) struct Linear {
 
 /// The features of a text; those of a second text are others.
 fn words_of(
-    example: &Example,
+    example: Example<'_>,
     normalization: Normalization,
     features: Features,
     mut visit: impl FnMut(&str),
 ) -> Result<(), VocabularyError> {
-    let texts = [("", Some(&example.text)), (SECOND, example.pair.as_ref())];
+    let texts = [("", Some(example.text)), (SECOND, example.pair)];
     for (mark, text) in texts {
         let Some(text) = text else { continue };
         let mut before = String::new();
@@ -106,7 +106,7 @@ impl Linear {
         let mut numbers = HashMap::<String, usize>::new();
         let mut texts_with: Vec<usize> = Vec::new();
         let mut texts: Vec<Vec<usize>> = Vec::with_capacity(train.examples.len());
-        for example in &train.examples {
+        for example in train.examples.iter() {
             let mut words = Vec::new();
             words_of(example, normalization, features, |word| {
                 let number = numbers.get(word).copied().unwrap_or_else(|| {
@@ -152,9 +152,9 @@ impl Linear {
         for pass in 0..passes {
             let mut generator = stream(0, Purpose::Shuffling, pass as u64);
             for text in permutation(&mut generator, texts.len()) {
-                let label = train.examples[text].label as usize;
+                let label = train.examples.get(text).map(|it| it.label as usize);
                 // Of a label that is no class there is nothing to learn.
-                if label < classes {
+                if let Some(label) = label.filter(|&label| label < classes) {
                     fit.learn(&texts[text], label);
                 }
             }
@@ -213,7 +213,7 @@ impl Linear {
         normalization: Normalization,
     ) -> Result<f64, VocabularyError> {
         let mut right = 0;
-        for example in &measured.examples {
+        for example in measured.examples.iter() {
             let class = self.answer(example, normalization)?;
             right += usize::from(class == example.label as usize);
         }
@@ -222,7 +222,7 @@ impl Linear {
 
     fn answer(
         &self,
-        example: &Example,
+        example: Example<'_>,
         normalization: Normalization,
     ) -> Result<usize, VocabularyError> {
         let mut known = Vec::new();
@@ -419,19 +419,14 @@ mod tests {
     #[test]
     fn words_of_a_second_text_are_others() {
         let example = Example {
-            text: "a b".to_owned(),
-            pair: Some("a".to_owned()),
+            text: "a b",
+            pair: Some("a"),
             label: 0,
         };
         let mut words = Vec::new();
-        words_of(
-            &example,
-            Normalization::default(),
-            Features::Pairs,
-            |word| {
-                words.push(word.to_owned());
-            },
-        )
+        words_of(example, Normalization::default(), Features::Pairs, |word| {
+            words.push(word.to_owned());
+        })
         .unwrap();
         assert_eq!(words, ["a", "b", "a b", "\ta"]);
     }

@@ -1,18 +1,13 @@
 //! Files with a header and one row after the other: TSV and CSV.
 
+use std::borrow::Cow;
 use std::io::Read as _;
 use std::sync::Arc;
 
-use csv::{ByteRecord, ReaderBuilder};
+use csv::{ByteRecord, ReaderBuilder, StringRecord};
 
 use super::error::{Located, Problem};
-use super::{Columns, ResolvedColumns, Row, Rows};
-
-/// A record: the line it starts in, and its fields.
-struct Record {
-    line: usize,
-    fields: Vec<String>,
-}
+use super::{Columns, MOST_COLUMNS, ResolvedColumns, Row, Rows};
 
 /// Reads a file that splits at tabs. There is no quoting: a quote is a plain character.
 pub(super) fn tab_separated(
@@ -23,26 +18,25 @@ pub(super) fn tab_separated(
     let lines = (1..).zip(bytes.split(|byte| *byte == b'\n'));
     let lines = lines.map(|(line, content)| (line, content.strip_suffix(b"\r").unwrap_or(content)));
     let mut lines = lines.filter(|(_, content)| !content.is_empty());
+    let mut table = Table::new(columns, rows);
     let mut header = None;
-    let records = core::iter::from_fn(|| {
-        let (line, content) = lines.next()?;
+    while let Some((line, content)) = lines.next() {
         let columns = *header.get_or_insert(count(content, b'\t'));
         if let Some((below, last)) = torn_row(content, columns, lines.clone()) {
             // Those are no rows, whatever they look like.
             lines.by_ref().take(below).for_each(drop);
-            return Some(Err(Located::line(line, Problem::TornRow { last })));
+            table.reject(Located::line(line, Problem::TornRow { last }))?;
+            continue;
         }
-        let content = core::str::from_utf8(content).map_err(|error| {
-            let column = error.valid_up_to() + 1;
-            Located::line(line, Problem::NotUtf8 { column })
-        });
-        let fields = |content: &str| content.split('\t').map(str::to_owned).collect();
-        Some(content.map(|content| Record {
-            line,
-            fields: fields(content),
-        }))
-    });
-    table(records, columns, rows)
+        match core::str::from_utf8(content) {
+            Ok(content) => table.record(line, content.split('\t'))?,
+            Err(error) => {
+                let column = error.valid_up_to() + 1;
+                table.reject(Located::line(line, Problem::NotUtf8 { column }))?;
+            }
+        }
+    }
+    table.finish()
 }
 
 /// If `content` has fewer tabs than the header and an open quote, and the quote closes `below`:
@@ -87,12 +81,10 @@ pub(super) fn quoted(
         .from_reader(bytes.chain(END));
 
     let mut lines = LineCounter::new(bytes);
+    let mut table = Table::new(columns, rows);
     let mut record = ByteRecord::new();
-    let records = core::iter::from_fn(|| {
-        // Reading from memory into a record of bytes cannot fail.
-        if !reader.read_byte_record(&mut record).unwrap_or(false) {
-            return None;
-        }
+    // Reading from memory into a record of bytes cannot fail.
+    while reader.read_byte_record(&mut record).unwrap_or(false) {
         let start = record.position().map_or(0, csv::Position::byte);
         let start = usize::try_from(start).unwrap_or(usize::MAX);
         let end = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
@@ -106,20 +98,27 @@ pub(super) fn quoted(
         let line = lines.line_at(start + blank);
         if end >= length {
             let whole = record.len() == 1 && record.get(0) == END.get(1..);
-            return (!whole).then_some(Err(Located::line(line, Problem::UnterminatedQuote)));
+            if !whole {
+                table.reject(Located::line(line, Problem::UnterminatedQuote))?;
+            }
+            continue;
         }
         if let Err(problem) = check_quotes(raw.get(blank..).unwrap_or_default(), delimiter) {
-            return Some(Err(Located::line(line, problem)));
+            table.reject(Located::line(line, problem))?;
+            continue;
         }
-        let fields = record
-            .iter()
-            .map(|field| core::str::from_utf8(field).map(str::to_owned));
-        Some(match fields.collect() {
-            Ok(fields) => Ok(Record { line, fields }),
-            Err(_) => Err(not_utf8(raw, blank, line)),
-        })
-    });
-    table(records, columns, rows)
+        record = match StringRecord::from_byte_record(record) {
+            Ok(fields) => {
+                table.record(line, fields.iter())?;
+                fields.into_byte_record()
+            }
+            Err(error) => {
+                table.reject(not_utf8(raw, blank, line))?;
+                error.into_byte_record()
+            }
+        };
+    }
+    table.finish()
 }
 
 /// Checks that a record has quotes only where RFC 4180 has them: around whole fields, and
@@ -215,69 +214,131 @@ impl<'a> LineCounter<'a> {
 }
 
 /// Takes the first record as the header and picks the columns out of the others.
-fn table(
-    mut records: impl Iterator<Item = Result<Record, Located>>,
-    columns: &Columns,
-    rows: &mut Rows<'_>,
-) -> Result<ResolvedColumns, Located> {
-    let expected = "a header line with the names of the columns";
-    let header = records
-        .next()
-        .ok_or_else(|| Located::file(Problem::Empty { expected }))??;
-    let names: Arc<[String]> = header
-        .fields
-        .iter()
-        .map(|name| name.trim().to_owned())
-        .collect();
-    let in_header = |problem| Located::line(header.line, problem);
-    let mut columns = columns.resolve(&names).map_err(in_header)?;
+struct Table<'t, 'r> {
+    wanted: &'t Columns,
+    rows: &'t mut Rows<'r>,
+    header: Option<Header>,
+}
 
-    let position = |wanted: &String| {
-        let mut places = (0..names.len()).filter(|index| names.get(*index) == Some(wanted));
-        match (places.next(), places.next()) {
-            (Some(place), None) => Ok(place),
-            _ => Err(in_header(Problem::DuplicateColumn {
-                name: wanted.clone(),
-            })),
+/// The first record.
+struct Header {
+    names: Arc<[String]>,
+    columns: ResolvedColumns,
+    /// What each column is read as.
+    roles: Vec<ColumnRole>,
+}
+
+enum ColumnRole {
+    Text,
+    Pair,
+    Label,
+    /// Its place among the others of its kind.
+    Unused(usize),
+}
+
+impl<'t, 'r> Table<'t, 'r> {
+    fn new(wanted: &'t Columns, rows: &'t mut Rows<'r>) -> Self {
+        Self {
+            wanted,
+            rows,
+            header: None,
         }
-    };
-    let text = position(&columns.text)?;
-    let pair = columns.pair.as_ref().map(position).transpose()?;
-    let label = position(&columns.label)?;
-    let is_unused = |(_, name): &(usize, &String)| !columns.used().any(|used| used == *name);
-    let unused: Vec<(usize, &String)> = names.iter().enumerate().filter(is_unused).collect();
-    columns.begin_unused(
-        unused
-            .iter()
-            .map(|(_, name)| (*name).clone())
-            .collect::<Vec<_>>(),
-    );
-
-    for record in records {
-        let row = record.and_then(|mut record| {
-            let found = record.fields.len();
-            if found != names.len() {
-                let problem = Problem::ColumnCount {
-                    header: Arc::clone(&names),
-                    found,
-                };
-                return Err(Located::line(record.line, problem));
-            }
-            for (place, &(column, _)) in unused.iter().enumerate() {
-                let field = record.fields.get(column);
-                columns.note_unused(place, field.map_or("", String::as_str));
-            }
-            let fields = &mut record.fields;
-            let mut field = |place: usize| fields.get_mut(place).map(core::mem::take);
-            Ok(Row {
-                line: record.line,
-                text: field(text).unwrap_or_default(),
-                pair: pair.and_then(&mut field),
-                label: field(label).unwrap_or_default(),
-            })
-        });
-        rows(row)?;
     }
-    columns.end_unused();
-    Ok(columns)
+
+    /// The next record: the line it starts in, and its fields.
+    fn record<'f>(
+        &mut self,
+        line: usize,
+        fields: impl Iterator<Item = &'f str> + Clone,
+    ) -> Result<(), Located> {
+        match &mut self.header {
+            Some(header) => {
+                let row = header.row(line, fields);
+                (self.rows)(row.map_err(|problem| Located::line(line, problem)))
+            }
+            None => {
+                let header = Header::new(fields, self.wanted);
+                self.header = Some(header.map_err(|problem| Located::line(line, problem))?);
+                Ok(())
+            }
+        }
+    }
+
+    /// What is wrong with the next record.
+    fn reject(&mut self, problem: Located) -> Result<(), Located> {
+        match self.header {
+            Some(_) => (self.rows)(Err(problem)),
+            None => Err(problem),
+        }
+    }
+
+    fn finish(self) -> Result<ResolvedColumns, Located> {
+        let expected = "a header line with the names of the columns";
+        let empty = || Located::file(Problem::Empty { expected });
+        let mut columns = self.header.ok_or_else(empty)?.columns;
+        columns.end_unused();
+        Ok(columns)
+    }
+}
+
+impl Header {
+    fn new<'f>(
+        fields: impl Iterator<Item = &'f str> + Clone,
+        wanted: &Columns,
+    ) -> Result<Self, Problem> {
+        if fields.clone().nth(MOST_COLUMNS).is_some() {
+            return Err(Problem::TooManyColumns { most: MOST_COLUMNS });
+        }
+        let names: Arc<[String]> = fields.map(|name| name.trim().to_owned()).collect();
+        let mut columns = wanted.resolve(&names)?;
+        let mut unused = Vec::new();
+        let roles = names.iter().map(|name| match name {
+            name if *name == columns.text => ColumnRole::Text,
+            name if Some(name) == columns.pair.as_ref() => ColumnRole::Pair,
+            name if *name == columns.label => ColumnRole::Label,
+            name => {
+                unused.push(name.clone());
+                ColumnRole::Unused(unused.len() - 1)
+            }
+        });
+        let roles = roles.collect();
+        for used in columns.used() {
+            if names.iter().filter(|name| *name == used).count() > 1 {
+                return Err(Problem::DuplicateColumn { name: used.into() });
+            }
+        }
+        columns.begin_unused(unused);
+        Ok(Self {
+            names,
+            columns,
+            roles,
+        })
+    }
+
+    fn row<'f>(
+        &mut self,
+        line: usize,
+        fields: impl Iterator<Item = &'f str> + Clone,
+    ) -> Result<Row<'f>, Problem> {
+        let found = fields.clone().count();
+        if found != self.names.len() {
+            let header = Arc::clone(&self.names);
+            return Err(Problem::ColumnCount { header, found });
+        }
+        let mut row = Row {
+            line,
+            text: Cow::default(),
+            pair: None,
+            label: Cow::default(),
+        };
+        for (role, field) in self.roles.iter().zip(fields) {
+            match *role {
+                ColumnRole::Text => row.text = field.into(),
+                ColumnRole::Pair => row.pair = Some(field.into()),
+                ColumnRole::Label => row.label = field.into(),
+                ColumnRole::Unused(place) => self.columns.note_unused(place, field),
+            }
+        }
+        Ok(row)
+    }
 }

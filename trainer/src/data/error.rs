@@ -88,6 +88,18 @@ pub enum Problem {
         /// Rows in the file.
         rows: usize,
     },
+    /// More labels than a model can have classes.
+    #[error("more than {most} different labels; is the label in another column?")]
+    TooManyLabels {
+        /// How many there may be.
+        most: usize,
+    },
+    /// More columns than a table of labelled texts has.
+    #[error("more than {most} columns; expected a text and its label")]
+    TooManyColumns {
+        /// How many there may be.
+        most: usize,
+    },
     /// A column that was asked for, or one that is always needed, is missing.
     #[error(
         "no column {wanted}; the columns are {}{}",

@@ -1,12 +1,13 @@
 //! Files with one JSON object per line.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
 use super::error::{Located, Problem};
-use super::{Columns, ResolvedColumns, Row, Rows};
-use crate::json::{Object, kind};
+use super::{Columns, MOST_COLUMNS, ResolvedColumns, Row, Rows};
+use crate::json::{Object, Text, kind};
 
 /// Reads a file, a line at a time. The keys of all its objects together are the columns to choose
 /// from, so one odd line does not decide what the file holds.
@@ -27,6 +28,10 @@ pub(super) fn read(
             Ok(object) => {
                 for (name, _) in object.iter() {
                     if !met.contains(name) {
+                        if names.len() == MOST_COLUMNS {
+                            let problem = Problem::TooManyColumns { most: MOST_COLUMNS };
+                            return Err(Located::file(problem));
+                        }
                         met.insert(name.to_owned());
                         names.push(name.to_owned());
                     }
@@ -92,12 +97,12 @@ fn not_json(error: &serde_json::Error, offset: usize) -> Problem {
     }
 }
 
-fn row(
+fn row<'f>(
     line: usize,
     content: &[u8],
-    object: &Object<'_>,
+    object: &Object<'f>,
     columns: &ResolvedColumns,
-) -> Result<Row, Problem> {
+) -> Result<Row<'f>, Problem> {
     let value = |key: &str| {
         object.get(key).ok_or_else(|| Problem::MissingKey {
             key: key.to_owned(),
@@ -114,21 +119,22 @@ fn row(
 }
 
 /// The text of a value of this line.
-fn text(key: &str, value: &RawValue, line: &[u8]) -> Result<String, Problem> {
+fn text<'f>(key: &str, value: &'f RawValue, line: &[u8]) -> Result<Cow<'f, str>, Problem> {
     if !value.get().starts_with('"') {
         return Err(wrong_type(key, "a string", value));
     }
-    serde_json::from_str(value.get()).map_err(|error| {
+    let text = serde_json::from_str(value.get());
+    text.map(|Text(text)| text).map_err(|error| {
         let begin = value.get().as_ptr().addr() - line.as_ptr().addr();
         not_json(&error, begin)
     })
 }
 
 /// Numbers and booleans are names of classes too.
-fn label(key: &str, value: &RawValue, line: &[u8]) -> Result<String, Problem> {
+fn label<'f>(key: &str, value: &'f RawValue, line: &[u8]) -> Result<Cow<'f, str>, Problem> {
     match kind(value) {
         "a string" => text(key, value, line),
-        "a number" | "a boolean" => Ok(value.get().to_owned()),
+        "a number" | "a boolean" => Ok(value.get().into()),
         _ => Err(wrong_type(key, "a string, a number or a boolean", value)),
     }
 }

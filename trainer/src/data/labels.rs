@@ -3,54 +3,50 @@
 use core::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::Example;
+use super::Problem;
+
+/// Most labels of a file, together with the known ones: a model can have as many classes.
+const MOST: usize = u16::MAX as usize;
 
 /// The labels met so far.
 pub(super) struct Labels {
     names: Vec<String>,
-    index: HashMap<String, u32>,
+    index: HashMap<String, u16>,
     /// How many of them were there before the file; nothing where the file decides.
     known: Option<usize>,
 }
 
 impl Labels {
-    /// Those of the file, and no others.
-    pub(super) fn collecting() -> Self {
-        Self {
-            names: Vec::new(),
-            index: HashMap::new(),
-            known: None,
+    /// Those of the file, and no others; or these, whether the file has them or not.
+    pub(super) fn new(known: Option<&[String]>) -> Result<Self, Problem> {
+        let names = known.unwrap_or_default().to_vec();
+        if names.len() > MOST {
+            return Err(Problem::TooManyLabels { most: MOST });
         }
-    }
-
-    /// These, whether the file has them or not.
-    pub(super) fn known(names: &[String]) -> Self {
-        let index = (0..)
-            .zip(names)
-            .map(|(index, name)| (name.clone(), index))
-            .collect();
-        Self {
-            names: names.to_vec(),
-            index,
-            known: Some(names.len()),
-        }
+        Ok(Self {
+            index: names.iter().cloned().zip(0..).collect(),
+            known: known.map(<[String]>::len),
+            names,
+        })
     }
 
     /// The number of a label; final only after [`finish`](Self::finish).
-    pub(super) fn index_of(&mut self, name: &str) -> u32 {
+    pub(super) fn index_of(&mut self, name: &str) -> Result<u16, Problem> {
         if let Some(index) = self.index.get(name) {
-            return *index;
+            return Ok(*index);
         }
-        // A file of at most 2³⁰ bytes has fewer than 2³² labels.
-        let index = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        let index = u16::try_from(self.names.len()).unwrap_or(u16::MAX);
+        if usize::from(index) >= MOST {
+            return Err(Problem::TooManyLabels { most: MOST });
+        }
         self.names.push(name.to_owned());
         self.index.insert(name.to_owned(), index);
-        index
+        Ok(index)
     }
 
     /// The classes in their order, and the labels besides known ones; collected ones are sorted
-    /// and the examples renumbered.
-    pub(super) fn finish(self, examples: &mut [Example]) -> (Vec<String>, Vec<String>) {
+    /// and those of the examples renumbered.
+    pub(super) fn finish(self, of_examples: &mut [u16]) -> (Vec<String>, Vec<String>) {
         let mut names = self.names;
         if let Some(known) = self.known {
             let unseen = names.split_off(known);
@@ -58,16 +54,16 @@ impl Labels {
         }
         names.sort_by(|a, b| natural_order(a, b));
         let mut sorted = vec![0; names.len()];
-        for (position, name) in (0..).zip(&names) {
+        for (name, position) in names.iter().zip(0..) {
             if let Some(met) = self.index.get(name)
-                && let Some(slot) = sorted.get_mut(*met as usize)
+                && let Some(slot) = sorted.get_mut(usize::from(*met))
             {
                 *slot = position;
             }
         }
-        for example in examples {
-            if let Some(position) = sorted.get(example.label as usize) {
-                example.label = *position;
+        for label in of_examples {
+            if let Some(position) = sorted.get(usize::from(*label)) {
+                *label = *position;
             }
         }
         (names, Vec::new())

@@ -1,9 +1,12 @@
 //! A dev set out of a training set.
 
+use core::cmp::Ordering;
+use std::path::Path;
+
 use sha2::{Digest as _, Sha256};
 
 use super::error::Located;
-use super::{DataError, Dataset, Example, Problem};
+use super::{DataError, Dataset, Example, LabelledTexts, Problem};
 
 /// One text in so many goes to the dev set.
 const DEV_SHARE: usize = 10;
@@ -19,36 +22,56 @@ impl Dataset {
     ///
     /// # Errors
     /// With fewer than ten examples, or where no class has two texts that differ.
-    pub fn split_dev(self, seed: u64) -> Result<(Self, Self), DataError> {
+    pub fn split_dev(mut self, seed: u64) -> Result<(Self, Self), DataError> {
         let rows = self.examples.len();
-        let too_few = |path| Err(Located::file(Problem::TooFewToSplit { rows }).at(path));
+        let too_few = |path: &Path| Err(Located::file(Problem::TooFewToSplit { rows }).at(path));
         if rows < DEV_SHARE {
             return too_few(&self.path);
         }
-        let mut free = shares(&self.class_counts());
-        let examples = self.examples.iter().enumerate();
-        let mut drawn: Vec<_> = examples
-            .map(|(at, example)| (example.label as usize, digest(example, seed), at))
-            .collect();
-        drawn.sort_unstable();
-        let mut is_dev = vec![false; rows];
-        for same in drawn.chunk_by(|one, next| (one.0, one.1) == (next.0, next.1)) {
-            let free = same.first().and_then(|&(class, ..)| free.get_mut(class));
-            if let Some(free) = free.filter(|free| same.len() <= **free) {
-                *free -= same.len();
-                same.iter().for_each(|&(.., at)| is_dev[at] = true);
+        let is_dev = drawn(&self.examples, shares(&self.class_counts()), seed);
+        let parts = core::mem::take(&mut self.examples).split(&is_dev);
+        let mut dev = self.clone();
+        [self.examples, dev.examples] = parts;
+        if dev.examples.is_empty() {
+            return too_few(&self.path);
+        }
+        Ok((self, dev))
+    }
+}
+
+/// Whether each example is in the dev set, of which `free` places are for each class.
+fn drawn(examples: &LabelledTexts, mut free: Vec<usize>, seed: u64) -> Vec<bool> {
+    // Eight bytes, because a row may have no more than four in the file: the place, and the
+    // beginning of the digest, which is nearly always different from all others.
+    let draw = |place: u32| {
+        let [a, b, c, d, ..] = digest(examples.at(place as usize), seed);
+        (u32::from_be_bytes([a, b, c, d]), place)
+    };
+    let mut draws: Vec<_> = (0..).take(examples.len()).map(draw).collect();
+    // By the whole digest, which equal texts have in common, and then by label.
+    let compare = |one: &(u32, u32), other: &(u32, u32)| {
+        one.0.cmp(&other.0).then_with(|| {
+            let [one, other] = [one.1, other.1].map(|place| examples.at(place as usize));
+            let by_digest = match (one.text, one.pair) == (other.text, other.pair) {
+                true => Ordering::Equal,
+                false => digest(one, seed).cmp(&digest(other, seed)),
+            };
+            by_digest.then(one.label.cmp(&other.label))
+        })
+    };
+    draws.sort_unstable_by(compare);
+    let mut is_dev = vec![false; draws.len()];
+    for same in draws.chunk_by(|one, next| compare(one, next).is_eq()) {
+        let label = examples.at(same[0].1 as usize).label;
+        let free = free.get_mut(label as usize);
+        if let Some(free) = free.filter(|free| same.len() <= **free) {
+            *free -= same.len();
+            for &(_, place) in same {
+                is_dev[place as usize] = true;
             }
         }
-        let (mut train, mut dev) = (self.without_examples(), self.without_examples());
-        for (example, is_dev) in self.examples.into_iter().zip(is_dev) {
-            let part = if is_dev { &mut dev } else { &mut train };
-            part.examples.push(example);
-        }
-        if dev.examples.is_empty() {
-            return too_few(&train.path);
-        }
-        Ok((train, dev))
     }
+    is_dev
 }
 
 /// How many texts of each class to set aside: a tenth of it, rounded, and one more of some where
@@ -73,13 +96,13 @@ fn shares(counts: &[usize]) -> Vec<usize> {
 }
 
 /// Decides on which side a text is.
-fn digest(example: &Example, seed: u64) -> [u8; 32] {
+fn digest(example: Example<'_>, seed: u64) -> [u8; 32] {
     let mut hasher = Sha256::new();
     hasher.update(seed.to_le_bytes());
     // The length, so that no two pairs give the same bytes.
     hasher.update((example.text.len() as u64).to_le_bytes());
-    hasher.update(&example.text);
-    hasher.update(example.pair.as_deref().unwrap_or_default());
+    hasher.update(example.text);
+    hasher.update(example.pair.unwrap_or_default());
     hasher.finalize().into()
 }
 
@@ -194,11 +217,29 @@ mod tests {
             all.sort_unstable();
             expected.sort_unstable();
             prop_assert_eq!(all, expected);
+            // As the whole digests say, class by class.
+            let mut free = shares(&whole.class_counts());
+            let mut drawn = BTreeMap::<_, Vec<&str>>::new();
+            for example in whole.examples.iter() {
+                let place = (example.label, digest(example, seed));
+                drawn.entry(place).or_default().push(example.text);
+            }
+            let mut expected = Vec::new();
+            for ((label, _), same) in drawn {
+                if same.len() <= free[label as usize] {
+                    free[label as usize] -= same.len();
+                    expected.extend(same);
+                }
+            }
+            let mut drawn = texts(&dev);
+            drawn.sort_unstable();
+            expected.sort_unstable();
+            prop_assert_eq!(drawn, expected);
             // Equal texts of a class are on one side.
             let mut sides = BTreeMap::new();
             for (side, set) in [(0, &train), (1, &dev)] {
-                for example in &set.examples {
-                    let place = (example.label, example.text.clone());
+                for example in set.examples.iter() {
+                    let place = (example.label, example.text);
                     prop_assert_eq!(*sides.entry(place).or_insert(side), side);
                 }
             }

@@ -65,10 +65,9 @@ fn skipping() -> ReadOptions {
 
 /// `text|pair|label` of every example.
 fn shown(data: &Dataset) -> Vec<String> {
-    let row = |example: &crate::data::Example| {
+    let row = |example: crate::data::Example<'_>| {
         let pair = example
             .pair
-            .as_deref()
             .map_or(String::new(), |pair| format!("|{pair}"));
         format!(
             "{}{pair}|{}",
@@ -750,6 +749,44 @@ fn a_label_that_is_not_known_is_kept_apart() {
         message(read("text\tlabel\nless light\tdim\nmore\tbright\n")),
         "dev.tsv: none of the labels (\"dim\", \"bright\") is one of the training set's \"off\", \"on\"; \
          is the label in another column?"
+    );
+}
+
+/// A column of numbers that is taken for the label would fill the memory with classes.
+#[test]
+fn labels_and_columns_have_a_limit() {
+    let rows = |labels: usize| -> String { (0..labels).map(|it| format!("a\t{it}\n")).collect() };
+    let read = |labels| {
+        parsed_with(
+            Format::Tsv,
+            format!("text\tlabel\n{}", rows(labels)),
+            &skipping(),
+        )
+    };
+    assert_eq!(read(65_535).unwrap().labels.len(), 65_535);
+    assert_eq!(
+        message(read(65_536)),
+        "train.tsv: more than 65535 different labels; is the label in another column?"
+    );
+    let names: Vec<String> = (0..65_536).map(|it| it.to_string()).collect();
+    let known = parse(
+        "a.tsv".as_ref(),
+        Format::Tsv,
+        TSV.as_bytes(),
+        &skipping(),
+        Some(&names),
+    );
+    assert!(message(known).starts_with("a.tsv: more than 65535 different labels"));
+
+    let header = format!("text\tlabel{}\n", "\tx".repeat(65_534));
+    assert_eq!(
+        message(parsed(Format::Tsv, header)),
+        "train.tsv, line 1: more than 65535 columns; expected a text and its label"
+    );
+    let objects = (0..65_536).map(|it| format!("{{\"text\":\"a\",\"label\":\"x\",\"{it}\":0}}\n"));
+    assert_eq!(
+        message(parsed(Format::JsonLines, objects.collect::<String>())),
+        "train.jsonl: more than 65535 columns; expected a text and its label"
     );
 }
 

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use neuroprune_format::{FormatError, Model};
 use neuroprune_runtime::{Classifier, RuntimeError, SCRATCH_ALIGNMENT, required_scratch};
-use rayon::iter::ParallelIterator as _;
-use rayon::slice::ParallelSlice as _;
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Dataset, Example};
@@ -122,14 +121,14 @@ pub fn score(model: &Model<'_>, dataset: &Dataset) -> Result<Scored, ScoringErro
 /// # Errors
 /// As [`score`].
 pub(crate) fn answers(model: &Model<'_>, dataset: &Dataset) -> Result<Vec<Answered>, ScoringError> {
-    let limits = model.limits();
-    let classify_part = |part: &[Example]| -> Result<Vec<Answered>, RuntimeError> {
+    let (limits, examples) = (model.limits(), &dataset.examples);
+    let classify_part = |start: usize| -> Result<Vec<Answered>, RuntimeError> {
         let mut scratch = vec![0; required_scratch(limits, limits.tokens) + SCRATCH_ALIGNMENT];
         let mut classifier = Classifier::new(*model, &mut scratch)?;
-        let mut classify = |example: &Example| {
-            let answer = match &example.pair {
-                None => classifier.classify(&example.text)?,
-                Some(pair) => classifier.classify_pair(&example.text, pair)?,
+        let mut classify = |example: Example<'_>| {
+            let answer = match example.pair {
+                None => classifier.classify(example.text)?,
+                Some(pair) => classifier.classify_pair(example.text, pair)?,
             };
             Ok(Answered {
                 class: answer.class,
@@ -137,9 +136,11 @@ pub(crate) fn answers(model: &Model<'_>, dataset: &Dataset) -> Result<Vec<Answer
                 truncated: answer.truncated,
             })
         };
-        part.iter().map(&mut classify).collect()
+        let part = start..examples.len().min(start + PART);
+        examples.range(part).map(&mut classify).collect()
     };
-    let parts = dataset.examples.par_chunks(PART).map(classify_part);
+    let starts = (0..examples.len()).into_par_iter().step_by(PART);
+    let parts = starts.map(classify_part);
     Ok(parts.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
@@ -212,8 +213,8 @@ impl Scored {
                 .collect(),
             mistakes: mistakes
                 .map(|(example, answered)| Mistake {
-                    text: example.text.clone(),
-                    pair: example.pair.clone(),
+                    text: example.text.to_owned(),
+                    pair: example.pair.map(str::to_owned),
                     label: name(example.label as usize),
                     answer: name(usize::from(answered.class)),
                     probability: answered.probability,

@@ -89,10 +89,10 @@ fn compare(tiny: &Tiny, folder: &Path, train: &Dataset, has_segments: bool) {
     for vocabulary in [VocabularySize::All, VocabularySize::Used] {
         let run = run(folder, vocabulary, train).unwrap();
         let examples = encode(train, &run.vocabulary, run.recipe.model.tokens).unwrap();
-        for (example, texts) in examples.iter().zip(&train.examples) {
-            let encoding = match &texts.pair {
-                None => reference.encode(texts.text.as_str(), true),
-                Some(pair) => reference.encode((texts.text.as_str(), pair.as_str()), true),
+        for (example, texts) in examples.iter().zip(train.examples.iter()) {
+            let encoding = match texts.pair {
+                None => reference.encode(texts.text, true),
+                Some(pair) => reference.encode((texts.text, pair), true),
             }
             .unwrap();
             let tokens: Vec<String> = run.vocabulary.tokens().collect();

@@ -242,7 +242,6 @@ pub(crate) fn train_phase(
         TrainingError::Tensor(error) => OutOfMemory::of_step(&error, run, examples)
             .map_or_else(|| TrainingError::Tensor(error).into(), PipelineError::from),
         TrainingError::Diverged { .. }
-        | TrainingError::Classes(_)
         | TrainingError::NotPretrained(_)
         | TrainingError::Pretrained(_)
         | TrainingError::Vocabulary(_) => source.into(),

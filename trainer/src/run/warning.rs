@@ -87,7 +87,7 @@ pub enum Warning {
 impl Warning {
     /// Of a set that is called `set`, if it has such labels.
     pub(crate) fn of_unseen_labels(set: &str, of: &Dataset) -> Option<Self> {
-        let is_unseen = |it: &&Example| it.label as usize >= of.labels.len();
+        let is_unseen = |it: &Example<'_>| it.label as usize >= of.labels.len();
         (!of.unseen.is_empty()).then(|| Self::UnseenLabels {
             set: set.to_owned(),
             texts: of.examples.iter().filter(is_unseen).count(),
@@ -250,17 +250,17 @@ pub(super) fn shared_texts(sets: &[(&str, &Dataset)]) -> Vec<Warning> {
     let Some(((_, train), others)) = sets.split_first() else {
         return Vec::new();
     };
-    let key = |it: &Example| (it.text.clone(), it.pair.clone());
-    let known: HashSet<_> = train.examples.iter().map(key).collect();
+    let known: HashSet<_> = train.examples.iter().map(|it| (it.text, it.pair)).collect();
     let shared = |&(name, set): &(&str, &Dataset)| {
-        let mut shared = set.examples.iter().filter(|it| known.contains(&key(it)));
+        let examples = set.examples.iter();
+        let mut shared = examples.filter(|it| known.contains(&(it.text, it.pair)));
         let first = shared.next()?;
         let texts = 1 + shared.count();
         let is_much = texts * MOST_SHARED > set.examples.len();
         is_much.then(|| Warning::SharedTexts {
             set: name.to_owned(),
             texts,
-            example: first.text.clone(),
+            example: first.text.to_owned(),
         })
     };
     others.iter().filter_map(shared).collect()
@@ -286,7 +286,7 @@ pub(super) fn same_texts(set: &Dataset, encoded: &[EncodedExample]) -> Option<Wa
             different.push(place);
         }
     }
-    let example = set.examples.get(*different.first()?)?.text.clone();
+    let example = set.examples.get(*different.first()?)?.text.to_owned();
     Some(Warning::SameTexts {
         texts: different.len(),
         example,

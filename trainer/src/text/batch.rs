@@ -40,11 +40,10 @@ pub(crate) fn encode(
     tokens: usize,
 ) -> core::result::Result<Vec<EncodedExample>, VocabularyError> {
     let tokenizer = vocabulary.reference(tokens)?;
-    let encode = |example: &Example| {
-        let text = example.text.as_str();
-        let encoding = match &example.pair {
-            None => tokenizer.encode(text, true)?,
-            Some(pair) => tokenizer.encode((text, pair.as_str()), true)?,
+    let encode = |example: Example<'_>| {
+        let encoding = match example.pair {
+            None => tokenizer.encode(example.text, true)?,
+            Some(pair) => tokenizer.encode((example.text, pair), true)?,
         };
         Ok(EncodedExample {
             first: encoding

@@ -65,9 +65,6 @@ pub enum TrainingError {
         /// Learning rate of that step.
         learning_rate: f64,
     },
-    /// More classes than a file can tell apart.
-    #[error("the training data has {0} classes; a model can have 65535")]
-    Classes(usize),
     /// A size that only a pretrained vocabulary has.
     #[error("a vocabulary of `{0}` pieces needs a pretrained checkpoint, `model.from`")]
     NotPretrained(VocabularySize),
@@ -121,7 +118,7 @@ impl Run {
     /// # Errors
     /// When no vocabulary can be made of the texts.
     pub fn new(recipe: Recipe, train: &Dataset) -> Result<Self, TrainingError> {
-        let labels = check_classes(train)?;
+        let labels = train.labels.len();
         let VocabularySize::Pieces(pieces) = recipe.model.vocabulary else {
             return Err(TrainingError::NotPretrained(recipe.model.vocabulary));
         };
@@ -142,7 +139,7 @@ impl Run {
         train: &Dataset,
         pretrained: &Pretrained,
     ) -> Result<Self, TrainingError> {
-        let labels = check_classes(train)?;
+        let labels = train.labels.len();
         let Beginning {
             vocabulary,
             network,
@@ -222,13 +219,5 @@ impl Run {
 
     fn epoch_of(&self, rows: usize) -> u64 {
         rows.div_ceil(self.recipe.training.batch) as u64
-    }
-}
-
-/// The number of classes.
-fn check_classes(train: &Dataset) -> Result<usize, TrainingError> {
-    match train.labels.len() {
-        labels if labels > usize::from(u16::MAX) => Err(TrainingError::Classes(labels)),
-        labels => Ok(labels),
     }
 }

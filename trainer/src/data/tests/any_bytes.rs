@@ -34,7 +34,7 @@ fn check(bytes: &[u8]) {
 
 fn sound(data: &Dataset) {
     assert!(!data.examples.is_empty());
-    for example in &data.examples {
+    for example in data.examples.iter() {
         assert!(!example.text.trim().is_empty());
         assert!((example.label as usize) < data.labels.len() + data.unseen.len());
         assert_eq!(example.pair.is_some(), data.is_pair());
@@ -110,7 +110,7 @@ proptest! {
             parse("a.csv".as_ref(), Format::Csv, file.as_bytes(), &ReadOptions::default(), None)
         };
         let data = read(&file).unwrap();
-        let back: Vec<_> = data.examples.into_iter().map(|example| example.text).collect();
+        let back: Vec<_> = data.texts().collect();
         prop_assert_eq!(&back, &texts);
 
         let lines_above = file.matches('\n').count();

@@ -125,7 +125,7 @@ fn the_written_file_reads_back() {
     let back = read
         .examples
         .iter()
-        .map(|e| (e.text.clone(), read.labels[e.label as usize].clone()));
+        .map(|e| (e.text.to_owned(), read.labels[e.label as usize].clone()));
     assert_eq!(back.collect::<Vec<_>>(), home.train);
     assert_eq!(folder.path().read_dir().unwrap().count(), 1);
 }
