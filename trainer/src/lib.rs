@@ -31,6 +31,7 @@
 //! run ─ report               a whole run, from data to files, and its page
 //! model_file                 quantise, export, score, inspect
 //! baselines                  what a model has to be better than
+//! student                    a small network that the dense one teaches
 //! training ─ pretrained      steps, phases, checkpoints; where a network may start from
 //! pruning ─ network          what is pruned; forward and backward
 //! text ─ ops                 vocabulary and batches; tensor operations on CPU and GPU
@@ -60,6 +61,7 @@ mod random;
 pub mod recipe;
 mod report;
 mod run;
+mod student;
 #[cfg(test)]
 mod tests;
 mod text;

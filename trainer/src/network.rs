@@ -62,6 +62,9 @@ pub struct Shape {
     pub pooling: PoolingKind,
     /// Added to the variance in every LayerNorm.
     pub norm_epsilon: f32,
+    /// Width of the pooled vectors of the teacher that a student is compared with; else 0.
+    #[serde(default)]
+    pub bridge: usize,
 }
 
 impl Shape {
@@ -84,6 +87,7 @@ impl Shape {
             activation: recipe.activation,
             pooling: recipe.pooling,
             norm_epsilon: recipe.norm_epsilon,
+            bridge: 0,
         }
     }
 
@@ -132,6 +136,9 @@ pub struct Network {
     pub layers: Vec<Layer>,
     /// `[labels, hidden]`.
     pub classifier: Linear,
+    /// `[teacher's width, hidden]`: from a student's pooled vector to its teacher's; not part of a
+    /// file.
+    pub bridge: Option<Parameter>,
 }
 
 impl Network {

@@ -15,6 +15,8 @@ pub(crate) enum Purpose {
     Shuffling,
     /// Words changed in step `index`.
     Noise,
+    /// Text `index` that is made for a student.
+    Augmentation,
 }
 
 /// The generator for one purpose and index.

@@ -13,6 +13,7 @@ use toml::de::DeTable;
 use toml::{Table, Value};
 
 mod blocks;
+mod budget;
 mod bundled;
 mod changes;
 pub mod keys;
@@ -21,6 +22,7 @@ mod mixings;
 mod model;
 mod pruning;
 mod quantization;
+mod student;
 pub mod target;
 mod training;
 mod vocabulary_size;
@@ -30,6 +32,7 @@ use crate::input_file;
 use crate::recipe::target::Target;
 
 pub use blocks::Blocks;
+pub use budget::Budget;
 pub use keys::KeyError;
 pub use methods::{Averaged, Gradual, L1, Method, MethodKind, Neuroprune, Paper, ScoreKind};
 pub use mixings::{MixingKind, Mixings};
@@ -38,6 +41,7 @@ pub use model::{
 };
 pub use pruning::PruningRecipe;
 pub use quantization::QuantizationRecipe;
+pub use student::StudentRecipe;
 pub use training::{ClassWeights, FloatPrecision, Keep, TrainingRecipe};
 pub use vocabulary_size::VocabularySize;
 
@@ -54,6 +58,8 @@ pub struct Recipe {
     pub model: ModelRecipe,
     /// Training of the dense network.
     pub training: TrainingRecipe,
+    /// A small network that the dense one teaches, if there is to be one.
+    pub student: StudentRecipe,
     /// Training of the sparse network.
     pub pruning: PruningRecipe,
     /// From floats to int8.
@@ -153,20 +159,44 @@ impl Recipe {
         keys::check_all(self)?;
         let model = &self.model;
         let pruning = &self.pruning;
-        let has = |kind| model.mixing.count(kind, model.layers) > 0;
-        if has(MixingKind::Recurrence) && !model.hidden.is_multiple_of(2) {
-            let expected = "an even width, of which each direction of a recurrence has half";
-            return refused("model.hidden", model.hidden.to_string(), expected);
-        }
-        if !model.hidden.is_multiple_of(model.heads) && has(MixingKind::Attention) {
-            let expected = "a divisor of model.hidden";
-            return refused("model.heads", model.heads.to_string(), expected);
-        }
-        // Otherwise removing a head would tear blocks of W_O apart.
-        let is_whole = (model.hidden / model.heads).is_multiple_of(pruning.blocks.width());
-        if !is_whole && has(MixingKind::Attention) {
-            let expected = "blocks whose width divides that of a head, model.hidden / model.heads";
-            return refused("pruning.blocks", pruning.blocks.name().to_owned(), expected);
+        let student = &self.student;
+        let student_layers = if student.exists() { student.layers } else { 0 };
+        let networks = [
+            (model.hidden, model.heads, &model.mixing, model.layers),
+            (
+                student.hidden,
+                student.heads,
+                &student.mixing,
+                student_layers,
+            ),
+        ];
+        let names = [
+            ["model.hidden", "model.heads"],
+            ["student.hidden", "student.heads"],
+        ];
+        for ((hidden, heads, mixing, layers), [hidden_key, heads_key]) in
+            networks.into_iter().zip(names)
+        {
+            let has = |kind| mixing.count(kind, layers) > 0;
+            if has(MixingKind::Recurrence) && !hidden.is_multiple_of(2) {
+                let expected = "an even width, of which each direction of a recurrence has half";
+                return refused(hidden_key, hidden.to_string(), expected);
+            }
+            if !has(MixingKind::Attention) {
+                continue;
+            }
+            if !hidden.is_multiple_of(heads) {
+                let expected = format!("a divisor of {hidden_key}");
+                return refused(heads_key, heads.to_string(), &expected);
+            }
+            // Otherwise removing a head would tear blocks of W_O apart.
+            if !(hidden / heads).is_multiple_of(pruning.blocks.width()) {
+                let expected = format!(
+                    "blocks whose width divides that of a head, {hidden_key} / {heads_key}"
+                );
+                let blocks = pruning.blocks.name().to_owned();
+                return refused("pruning.blocks", blocks, &expected);
+            }
         }
         let digest = &model.from_sha256;
         let is_digest = digest.len() == 64 && digest.bytes().all(|it| it.is_ascii_hexdigit());

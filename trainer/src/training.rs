@@ -10,6 +10,7 @@
 //! numbers are addressed by purpose and step ([`crate::random`]), so a resumed run ends
 //! with the same bits.
 
+mod answers;
 mod best;
 pub mod checkpoint;
 mod epoch;
@@ -24,6 +25,7 @@ mod run;
 mod step;
 pub(crate) mod step_times;
 
+pub(crate) use answers::Answers;
 pub use best::Best;
 pub(crate) use evaluation::float_accuracy;
 #[cfg(test)]

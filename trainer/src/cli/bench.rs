@@ -100,6 +100,7 @@ impl ShapeName {
             activation: ActivationKind::Gelu,
             pooling: PoolingKind::Mean,
             norm_epsilon: 1e-12,
+            bridge: 0,
         }
     }
 }

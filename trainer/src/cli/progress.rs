@@ -14,6 +14,9 @@ use crate::training::{EpochRecord, Phase, StepReport};
 /// Share of the new loss in the one that is shown.
 const SMOOTHING: f64 = 0.05;
 
+/// Before the bar of a teacher's answers.
+const ANSWERS: &str = "answers";
+
 /// Seconds over which speed is measured.
 const SPEED_SECONDS: f64 = 0.5;
 
@@ -182,6 +185,26 @@ impl Observer for Progress {
             bar.set_position(report.step);
             bar.set_message(self.message());
             if report.step == report.steps {
+                bar.finish_and_clear();
+            }
+        }
+    }
+
+    fn answered(&mut self, done: usize, all: usize) {
+        let length = all as u64;
+        let is_other = |bar: &ProgressBar| bar.length() != Some(length) || bar.prefix() != ANSWERS;
+        if self.bar.as_ref().is_none_or(is_other) {
+            let target = if self.is_quiet {
+                ProgressDrawTarget::hidden()
+            } else {
+                ProgressDrawTarget::stderr()
+            };
+            let template = "{prefix:>6} {wide_bar:.cyan/dim} {pos}/{len} texts, {eta} left";
+            self.bar = Some(bar(template, ANSWERS, length, target));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(done as u64);
+            if done == all {
                 bar.finish_and_clear();
             }
         }

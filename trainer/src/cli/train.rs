@@ -10,7 +10,7 @@ use super::inputs::{DataOptions, WrongUse, print, print_json};
 use super::running::{Asked, RunOptions, Trained};
 use super::tables;
 use crate::recipe::target::Target;
-use crate::recipe::{Blocks, ClassWeights, MethodKind, Recipe, VocabularySize};
+use crate::recipe::{Blocks, Budget, ClassWeights, MethodKind, Recipe, VocabularySize};
 use crate::run::files::Files;
 
 /// Train a dense encoder, prune it with NeuroPrune and write the model file.
@@ -53,6 +53,7 @@ Examples:
   neuroprune train --data train.tsv --resume      (after Ctrl-C, or a power cut)
   neuroprune train --data train.tsv --blocks 1x4 --target cortex-m4
   neuroprune train --from ./all-minilm-l6-v2 --data train.tsv --sparsity 0.9
+  neuroprune train --from ./all-minilm-l6-v2 --data train.tsv --fit 64KB
   neuroprune train --from hf:sentence-transformers/all-MiniLM-L6-v2 --data train.tsv
   neuroprune train --data train.tsv --method paper --set pruning.alpha=3e-3
 
@@ -73,7 +74,13 @@ pub(super) struct RecipeOptions {
     /// `hub` can fetch. Uses the recipe `pretrained` unless --recipe names another
     #[arg(long, value_name = "CHECKPOINT")]
     from: Option<String>,
-    /// A recipe file, or a bundled recipe: small, tiny, quickstart, pretrained [default: none,
+    /// Fit the model into this many bytes of flash: 64KB, 2MB, 48000. The network that is trained
+    /// first, with --from a checkpoint, then teaches a small one, which is pruned while it learns;
+    /// the size decides its shape, and it keeps as many pieces as fit. Uses the recipe `fit` unless
+    /// --recipe names another
+    #[arg(long, value_name = "SIZE")]
+    fit: Option<Budget>,
+    /// A recipe file, or a bundled recipe: small, tiny, quickstart, pretrained, fit [default: none,
     /// every key at its default; quickstart for `neuroprune quickstart`]
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
@@ -119,11 +126,16 @@ impl RecipeOptions {
     pub(super) fn resolve(&self, usual: Recipe) -> anyhow::Result<Asked> {
         let (mut recipe, mut named) = match &self.recipe {
             Some(path) => Recipe::find(path)?,
+            None if self.fit.is_some() && self.from.is_some() => (Recipe::fit(), Vec::new()),
+            None if self.fit.is_some() => (fit_from_scratch(), Vec::new()),
             None if self.from.is_some() => (Recipe::pretrained(), Vec::new()),
             None => (usual, Vec::new()),
         };
         if let Some(from) = &self.from {
             recipe.model.from.clone_from(from);
+        }
+        if let Some(budget) = self.fit {
+            budget.apply(&mut recipe);
         }
         let mut changes = Vec::new();
         for set in &self.sets {
@@ -164,6 +176,16 @@ impl RecipeOptions {
             named,
             file,
         })
+    }
+}
+
+/// Without a checkpoint a dense network of the usual shape teaches.
+fn fit_from_scratch() -> Recipe {
+    let usual = Recipe::default();
+    Recipe {
+        model: usual.model,
+        training: usual.training,
+        ..Recipe::fit()
     }
 }
 

@@ -25,7 +25,7 @@ use crate::network::parameter::Parameter;
 use crate::network::{Linear, Network, Norm, Shape};
 use crate::recipe::target::{LAYOUTS_FOR, Target};
 use crate::recipe::{ActivationKind, PoolingKind, PositionsKind, TokenValues};
-use crate::text::vocabulary::VocabularyError;
+use crate::text::vocabulary::{Vocabulary, VocabularyError};
 use crate::training::Run;
 
 /// Program and version that writes files.
@@ -57,17 +57,17 @@ pub(crate) enum Form {
 
 /// A file's source, to be written again when its scores are known.
 ///
-/// `characters` is the table of the run's vocabulary, which takes a second to make.
+/// `words` are the network's vocabulary and its table of characters, which takes a second to make.
 pub(crate) fn export(
     run: &Run,
     network: &Network,
     calibration: &Calibration,
-    characters: &CharacterMap,
+    words: (&Vocabulary, &CharacterMap),
     name: &str,
     form: Form,
 ) -> Result<ModelSource, ExportError> {
     let shape = &network.shape;
-    let vocabulary = &run.vocabulary;
+    let (vocabulary, characters) = words;
     let values = match shape.token_values {
         TokenValues::Int8 => TableValues::I8,
         TokenValues::Int4 => TableValues::I4,

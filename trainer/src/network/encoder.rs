@@ -9,6 +9,7 @@ use neuroprune_format::tensor::TableValues;
 
 use super::Network;
 use super::parameter::Parameter;
+use super::precision::{Operands, Precision};
 use super::tape::{Gradients, Node, Tape};
 use crate::ops::RowIndex;
 use crate::recipe::{PoolingKind, TokenValues};
@@ -19,8 +20,12 @@ use crate::text::batch::Batch;
 pub struct Outputs {
     /// The output of each layer, `[tokens, hidden]`.
     pub layers: Vec<Node>,
+    /// `[sequences, hidden]`.
+    pub pooled: Node,
     /// `[sequences, labels]`.
     pub logits: Node,
+    /// What a student makes of its pooled vectors for its teacher, `[sequences, teacher's width]`.
+    pub bridged: Option<Node>,
 }
 
 /// A forward pass, recorded for its backward.
@@ -39,6 +44,8 @@ pub struct OutputGradients {
     pub logits: Tensor,
     /// Of each layer's output, `[tokens, hidden]`; empty where the loss does not read them.
     pub layers: Vec<Tensor>,
+    /// Of what is bridged, if there is such.
+    pub bridged: Option<Tensor>,
 }
 
 impl Network {
@@ -47,7 +54,7 @@ impl Network {
     /// # Errors
     /// When a shape does not fit.
     pub fn forward(&self, batch: &Batch) -> Result<Tensor> {
-        let logits = self.run(&mut Tape::silent(), batch, |_| {})?;
+        let [_, logits] = self.run(&mut Tape::silent(), batch, |_| {})?;
         Ok(logits.value)
     }
 
@@ -71,12 +78,24 @@ impl Network {
 
     fn run_outputs(&self, tape: &mut Tape, batch: &Batch) -> Result<Outputs> {
         let mut layers = Vec::with_capacity(self.layers.len());
-        let logits = self.run(tape, batch, |output| layers.push(output.clone()))?;
-        Ok(Outputs { layers, logits })
+        let [pooled, logits] = self.run(tape, batch, |output| layers.push(output.clone()))?;
+        // It is not part of the file, whose int8 it need not know.
+        let operands = || Operands {
+            precision: Precision::Float,
+            columns: None,
+        };
+        let bridge = self.bridge.as_ref();
+        let bridged = bridge.map(|bridge| tape.product(&pooled, bridge, operands()));
+        Ok(Outputs {
+            layers,
+            bridged: bridged.transpose()?,
+            pooled,
+            logits,
+        })
     }
 
-    /// Logits; `see` is shown the output of each layer.
-    fn run(&self, tape: &mut Tape, batch: &Batch, mut see: impl FnMut(&Node)) -> Result<Node> {
+    /// Pooled vectors and logits; `see` is shown the output of each layer.
+    fn run(&self, tape: &mut Tape, batch: &Batch, mut see: impl FnMut(&Node)) -> Result<[Node; 2]> {
         let (shape, precision) = (&self.shape, self.precision);
         tape.enter("the embeddings");
         let mut embedded = self.look_up_tokens(tape, &batch.ids)?;
@@ -101,7 +120,8 @@ impl Network {
             PoolingKind::Cls => tape.rows_of(&x, &batch.sequences.firsts())?,
             PoolingKind::Mean => tape.mean(&x, &batch.sequences)?,
         };
-        self.classifier.forward(tape, &pooled, precision)
+        let logits = self.classifier.forward(tape, &pooled, precision)?;
+        Ok([pooled, logits])
     }
 
     /// The rows of the tokens, multiplied by the factor if there is one.
@@ -143,8 +163,14 @@ impl Recording {
     /// How many numbers are kept until the backward is done, parameters aside.
     #[must_use]
     pub fn count(&self) -> u64 {
-        let Outputs { layers, logits } = &self.outputs;
-        self.tape.count_with(layers.iter().chain([logits]))
+        let Outputs {
+            layers,
+            pooled,
+            logits,
+            bridged,
+        } = &self.outputs;
+        let others = [pooled, logits].into_iter().chain(bridged);
+        self.tape.count_with(layers.iter().chain(others))
     }
 
     /// Gradients of every parameter.
@@ -154,7 +180,8 @@ impl Recording {
     pub fn backward(&self, gradients: &OutputGradients) -> Result<Gradients> {
         let layers = self.outputs.layers.iter().zip(&gradients.layers);
         let logits = (&self.outputs.logits, &gradients.logits);
-        let given: Vec<_> = layers.chain([logits]).collect();
+        let bridged = self.outputs.bridged.iter().zip(&gradients.bridged);
+        let given: Vec<_> = layers.chain([logits]).chain(bridged).collect();
         self.tape.backward(&given)
     }
 
@@ -173,7 +200,7 @@ mod tests {
     use candle_core::{DType, Device};
 
     use super::*;
-    use crate::network::{Mixing, Precision, Shape};
+    use crate::network::{Mixing, Shape};
     use crate::ops::fake_quantize;
     use crate::random::{Purpose, initial_values, stream};
     use crate::recipe::{ActivationKind, MixingKind, ModelRecipe, PositionsKind};
@@ -266,6 +293,7 @@ mod tests {
     fn weights_of(outputs: &Outputs) -> OutputGradients {
         let layers = outputs.layers.iter().zip(1..);
         OutputGradients {
+            bridged: None,
             logits: numbers(&outputs.logits.value, 0),
             layers: layers
                 .map(|(layer, index)| numbers(&layer.value, index))

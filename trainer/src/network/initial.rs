@@ -133,6 +133,10 @@ impl Network {
             embedding_norm: Norm::new(hidden)?,
             layers,
             classifier: initializer.linear(shape.labels, hidden, false)?,
+            bridge: match shape.bridge {
+                0 => None,
+                rows => Some(initializer.linear(rows, hidden, false)?.weight),
+            },
             shape,
         })
     }

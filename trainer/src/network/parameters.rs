@@ -44,6 +44,8 @@ pub enum Role {
     ClassifierWeight,
     /// Its bias.
     ClassifierBias,
+    /// From a student's pooled vector to its teacher's.
+    Bridge,
 }
 
 /// A parameter, `P` a reference to it.
@@ -130,6 +132,7 @@ macro_rules! named {
             embedding_norm: Norm { gain, shift },
             layers,
             classifier,
+            bridge,
         } = $network;
         let mut list = List {
             layer: None,
@@ -198,6 +201,9 @@ macro_rules! named {
         let Linear { weight, bias, .. } = classifier;
         list.push("classifier.weight", Role::ClassifierWeight, weight);
         list.push("classifier.bias", Role::ClassifierBias, bias);
+        if let Some(bridge) = bridge {
+            list.push("bridge", Role::Bridge, bridge);
+        }
         list.named
     }};
 }
@@ -232,7 +238,8 @@ impl Network {
             | Role::Norm
             | Role::Bias(_)
             | Role::ClassifierWeight
-            | Role::ClassifierBias => None,
+            | Role::ClassifierBias
+            | Role::Bridge => None,
         });
         matrices.collect()
     }

@@ -17,7 +17,8 @@ use super::tokenizer;
 use crate::quoted::Quoted;
 use crate::recipe::VocabularySize;
 use crate::text::vocabulary::{
-    Normalization, PREFIX, SPECIAL, Vocabulary, VocabularyError, count_words, reachable, word_piece,
+    Normalization, SPECIAL, Vocabulary, VocabularyError, count_words, only_character, reachable,
+    spell, word_piece,
 };
 
 const TOKENIZER: &str = "tokenizer.json";
@@ -225,18 +226,6 @@ impl Use {
         let is_used = |one: char| one.is_ascii() || self.characters.contains(&one);
         only_character(token).is_some_and(is_used) || SPECIAL.contains(&token)
     }
-}
-
-/// The character of a token that has one.
-fn only_character(token: &str) -> Option<char> {
-    let mut characters = token.strip_prefix(PREFIX).unwrap_or(token).chars();
-    characters.next().filter(|_| characters.next().is_none())
-}
-
-/// The pieces of a word.
-fn spell(model: &WordPiece, word: &str) -> Result<Vec<String>, VocabularyError> {
-    let tokens = model.tokenize(word)?.into_iter();
-    Ok(tokens.map(|token| token.value).collect())
 }
 
 /// `vocab.txt`: one piece per line, its number that of the line from 0.

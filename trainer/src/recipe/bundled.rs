@@ -3,14 +3,16 @@
 use super::Recipe;
 
 /// Their names and texts.
-pub(super) const BUNDLED: [(&str, &str); 4] = [
+pub(super) const BUNDLED: [(&str, &str); 5] = [
     ("small", include_str!("../../../recipes/small.toml")),
     ("tiny", include_str!("../../../recipes/tiny.toml")),
     (QUICKSTART, include_str!("../../../recipes/quickstart.toml")),
     (PRETRAINED, include_str!("../../../recipes/pretrained.toml")),
+    (FIT, include_str!("../../../recipes/fit.toml")),
 ];
 const QUICKSTART: &str = "quickstart";
 const PRETRAINED: &str = "pretrained";
+const FIT: &str = "fit";
 
 impl Recipe {
     /// The recipe of this name that comes with the program.
@@ -29,6 +31,12 @@ impl Recipe {
     #[must_use]
     pub fn pretrained() -> Self {
         Self::by_name(PRETRAINED).unwrap_or_default()
+    }
+
+    /// The recipe for small networks that fit a number of bytes.
+    #[must_use]
+    pub fn fit() -> Self {
+        Self::by_name(FIT).unwrap_or_default()
     }
 
     /// The recipe of the quickstart.

@@ -17,6 +17,8 @@ pub struct PruningRecipe {
     pub sparsity: f64,
     /// Passes over the training data.
     pub epochs: usize,
+    /// Fewest steps: small data are passed over more often than `epochs`, up to that many steps.
+    pub least_steps: usize,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Share of the steps after which no more weights are removed.
@@ -39,6 +41,7 @@ impl Default for PruningRecipe {
             method: Method::default(),
             sparsity: 0.9,
             epochs: 12,
+            least_steps: 0,
             learning_rate: 1e-3,
             schedule_end: 0.6,
             blocks: Blocks::One,

@@ -12,6 +12,8 @@ pub struct StudentRecipe {
     /// Pieces of the dense network's vocabulary that it keeps; 0: there is no student, and the sparse
     /// network begins as the dense one.
     pub vocabulary: usize,
+    /// Bytes of its file, of which it keeps as many pieces as fit, up to `vocabulary`; 0: any.
+    pub bytes: usize,
     /// Width of its token table's rows.
     pub embedding: usize,
     /// How the file writes them.
@@ -38,6 +40,7 @@ impl Default for StudentRecipe {
     fn default() -> Self {
         Self {
             vocabulary: 0,
+            bytes: 0,
             embedding: 24,
             token_values: TokenValues::Int4,
             hidden: 128,

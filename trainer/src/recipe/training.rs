@@ -10,6 +10,8 @@ use super::words::words;
 pub struct TrainingRecipe {
     /// Passes over the training data.
     pub epochs: usize,
+    /// Fewest steps: small data are passed over more often than `epochs`, up to that many steps.
+    pub least_steps: usize,
     /// Examples per step.
     pub batch: usize,
     /// Peak learning rate (linear warm-up, then linear to zero).
@@ -75,6 +77,7 @@ impl Default for TrainingRecipe {
     fn default() -> Self {
         Self {
             epochs: 12,
+            least_steps: 0,
             batch: 32,
             learning_rate: 1e-3,
             warmup: 0.1,

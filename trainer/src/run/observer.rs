@@ -15,6 +15,8 @@ pub trait Observer {
     fn phase(&mut self, phase: Phase, done: u64, steps: u64);
     /// A step is done.
     fn step(&mut self, report: &StepReport);
+    /// A teacher has answered `done` of `all` texts that its student will learn from.
+    fn answered(&mut self, _done: usize, _all: usize) {}
     /// Something else begins.
     fn note(&mut self, text: &str);
 }

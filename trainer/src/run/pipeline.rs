@@ -30,6 +30,7 @@ use crate::numbers::{counted, hex, single};
 use crate::pruning::{cut_all, degree_spreads};
 use crate::recipe::Recipe;
 use crate::report::{self, ReportError};
+use crate::run::course;
 use crate::run::data::Data;
 use crate::run::files::Files;
 use crate::run::lock::Lock;
@@ -37,6 +38,7 @@ use crate::run::observer::Observer;
 use crate::run::outcome::{Accuracies, FileOutcome, MacroF1, Outcome, RunOutcome, Seconds};
 use crate::run::summary::Summary;
 use crate::text::batch::encode;
+use crate::text::vocabulary::Vocabulary;
 use crate::training::checkpoint::{self, CheckpointError};
 use crate::training::memory::{OutOfMemory, Shortage};
 use crate::training::{Examples, Phase, Run, TrainingError, float_accuracy};
@@ -79,6 +81,12 @@ pub enum PipelineError {
     Misleading {
         /// Warnings of the summary.
         warnings: usize,
+    },
+    /// Not even the characters fit.
+    #[error("a student of its shape does not fit {bytes} bytes; allow more, or make it narrower")]
+    TooSmall {
+        /// What its file may have.
+        bytes: usize,
     },
     /// Another program works on the run.
     #[error("{}: another program is training this model", model.display())]
@@ -171,10 +179,19 @@ pub fn train(
         })?;
     }
     let mut seconds = Seconds::default();
+    // Of the student, once there is one.
+    let mut course = None;
     while run.phase != Phase::Finished {
         let start = Instant::now();
         let phase = run.phase;
-        if !train_phase(&mut run, &examples, &checkpoint, observer, stop)? {
+        if phase == Phase::Sparse && run.recipe.student.exists() {
+            course = course::begin(&mut run, &examples, observer, stop)?;
+            if course.is_none() {
+                return Ok(End::Stopped);
+            }
+        }
+        let taught = course.as_ref().unwrap_or(&examples);
+        if !train_phase(&mut run, taught, &checkpoint, observer, stop)? {
             return Ok(End::Stopped);
         }
         let spent = start.elapsed().as_secs_f64();
@@ -187,7 +204,9 @@ pub fn train(
         }
     }
     observer.note("quantising, writing and scoring");
-    let outcome = finish(&run, &examples, data, files, seconds, (summary, baselines))?;
+    let taught = course.as_ref().unwrap_or(&examples);
+    let sets = [&examples, taught];
+    let outcome = finish(&run, sets, data, files, seconds, (summary, baselines))?;
     if checkpoint != files.checkpoint() {
         let renamed = atomic_file::rename(&checkpoint, &files.checkpoint());
         renamed.map_err(|source| PipelineError::Write {
@@ -253,9 +272,11 @@ pub(crate) fn train_phase(
 }
 
 /// Writes and measures the files of a finished run.
+///
+/// `examples` are those of the dense network and those of the sparse one.
 fn finish(
     run: &Run,
-    examples: &Examples,
+    examples: [&Examples; 2],
     data: &Data,
     files: &Files,
     mut seconds: Seconds,
@@ -264,24 +285,34 @@ fn finish(
     let start = Instant::now();
     let (measured, scored_on) = data.measured();
     let tokens = run.recipe.model.tokens;
-    let encoded = encode(measured, &run.vocabulary, tokens).map_err(TrainingError::from)?;
+    let encoded = |vocabulary| encode(measured, vocabulary, tokens).map_err(TrainingError::from);
     // What a GPU kept for the sake of its sizes has no place in a file.
     let mut network = run.network.clone();
     cut_all(&mut network, run.recipe.pruning.blocks).map_err(TrainingError::from)?;
     // A finished run has its dense baseline; without one the two are the same.
     let dense = run.dense.as_ref().unwrap_or(&network);
-    let dense_float = float_accuracy(dense, &encoded)?;
-    let sparse_float = float_accuracy(&network, &encoded)?;
+    let own = run.own_vocabulary();
+    let dense_float = float_accuracy(dense, &encoded(&run.vocabulary)?)?;
+    let sparse_float = float_accuracy(&network, &encoded(own)?)?;
 
-    let characters = run.vocabulary.characters().map_err(ExportError::from)?;
+    let characters = |vocabulary: &Vocabulary| vocabulary.characters().map_err(ExportError::from);
+    let dense_characters = characters(&run.vocabulary)?;
+    let own_characters = match &run.student {
+        Some(vocabulary) => characters(vocabulary)?,
+        None => dense_characters.clone(),
+    };
     let texts = run.recipe.quantization.calibration_texts;
     let make = |network: &Network, form, name: &str, scores| {
+        let (examples, words) = match form {
+            Form::Dense => (examples[0], (&run.vocabulary, &dense_characters)),
+            Form::Sparse(_) => (examples[1], (own, &own_characters)),
+        };
         let calibration = if texts > 0 {
             Calibration::new(network, &examples.train, texts)?
         } else {
             Calibration::default()
         };
-        let source = export(run, network, &calibration, &characters, name, form)?;
+        let source = export(run, network, &calibration, words, name, form)?;
         score_and_write(source, scores, data)
     };
     let name = files.name();

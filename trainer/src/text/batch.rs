@@ -97,12 +97,12 @@ impl Batch {
         Tensor::from_vec(targets, (self.labels.len(), labels), device)
     }
 
-    /// `[examples, 1]`: the weight of each one's class.
+    /// `[examples, 1]`: the weight of each one's class; 0 without one.
     ///
     /// # Errors
     /// When memory cannot be allocated.
     pub fn weights(&self, of_classes: &[f32], device: &Device) -> Result<Tensor> {
-        let weight = |&label: &u32| of_classes.get(label as usize).copied().unwrap_or(1.0);
+        let weight = |&label: &u32| of_classes.get(label as usize).copied().unwrap_or(0.0);
         let weights: Vec<f32> = self.labels.iter().map(weight).collect();
         Tensor::from_vec(weights, (self.labels.len(), 1), device)
     }

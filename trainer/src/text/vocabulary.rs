@@ -14,6 +14,7 @@ mod alphabet;
 mod normalization;
 mod reference;
 mod unicode;
+mod usage;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -30,6 +31,7 @@ pub(crate) use normalization::Normalization;
 pub(crate) use reference::word_piece;
 use unicode::Form;
 pub(crate) use unicode::for_each_word;
+pub(crate) use usage::{only_character, spell};
 pub(crate) use words::{count_words, reachable};
 
 /// Stands for a word that cannot be split into pieces.

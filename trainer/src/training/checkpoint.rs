@@ -24,7 +24,7 @@ use crate::pretrained::is_same_source;
 use crate::recipe::{Recipe, RecipeError};
 use crate::training::{Best, Phase, Run, is_finite};
 use layer_state::LayerState;
-use state::{BestState, State};
+use state::{BestState, State, StudentState};
 
 /// Changes whenever a field does.
 const VERSION: u32 = 4;
@@ -127,7 +127,11 @@ pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, Chec
         let file = train.path.display();
         return differs(format!("the training texts are not those of {file}"));
     }
-    if run.phase != Phase::Finished && run.step > run.steps_of(train.examples.len()) {
+    let rows = match run.student {
+        Some(_) => run.recipe.student.texts.max(train.examples.len()),
+        None => train.examples.len(),
+    };
+    if run.phase != Phase::Finished && run.step > run.steps_of(rows) {
         return Err(at(path, Problem::Contradiction("a step after its end")));
     }
     Ok(run)
@@ -154,7 +158,11 @@ fn encode(run: &Run) -> Result<Vec<u8>, Problem> {
         labels: run.labels.clone(),
         data: run.data,
         examples: run.examples,
-        shape: run.network.shape.clone(),
+        shape: run.dense.as_ref().unwrap_or(&run.network).shape.clone(),
+        student: run.student.as_ref().map(|vocabulary| StudentState {
+            vocabulary: vocabulary.clone(),
+            shape: run.network.shape.clone(),
+        }),
         layers: layers(&run.network),
         best,
         phase: run.phase,
@@ -257,8 +265,9 @@ fn decode(bytes: &[u8]) -> Result<Run, Problem> {
     state.check(bytes.len())?;
     let mut tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
 
+    let trained = state.trained_shape().clone();
     let mut cut = |prefix, layers: &[LayerState]| -> Result<Network, Problem> {
-        let mut network = Network::new(state.shape.clone(), 0)?;
+        let mut network = Network::new(trained.clone(), 0)?;
         for (layer, left) in network.layers.iter_mut().zip(layers) {
             left.apply(layer);
         }
@@ -284,6 +293,7 @@ fn decode(bytes: &[u8]) -> Result<Run, Problem> {
     Ok(Run {
         recipe: state.recipe,
         vocabulary: state.vocabulary,
+        student: state.student.map(|student| student.vocabulary),
         labels: state.labels,
         data: state.data,
         examples: state.examples,

@@ -82,12 +82,38 @@ impl Loss {
         Ok(Self::new(sum, layers))
     }
 
+    /// (1 − λ)·CE(z, targets) + λ·τ²·CE(z / τ, softmax(z* / τ)) + μ·mean (B·p − p*)²: with the
+    /// logits z and pooled vectors p of `student`, the bridge B, and its teacher's answers z*, p*.
+    pub(crate) fn answered(
+        student: &Outputs,
+        [answers, pooled]: &[Tensor; 2],
+        targets: &Targets,
+        recipe: &PruningRecipe,
+    ) -> Result<Self> {
+        let logits = &student.logits.value;
+        let mut sum = LossSum::new(logits)?;
+        let share = 1.0 - recipe.distillation;
+        sum.add_cross_entropy(logits, &targets.rows, targets.weights.as_ref(), share)?;
+        if recipe.distillation > 0.0 {
+            sum.add_distillation(logits, answers, recipe.temperature, recipe.distillation)?;
+        }
+        let bridged = student.bridged.as_ref().map(|bridged| {
+            let weight = recipe.hidden_distillation / real(pooled.elem_count().max(1));
+            sum.add_squared_distance(&bridged.value, pooled, weight)
+        });
+        let bridged = bridged.transpose()?;
+        let mut loss = Self::new(sum, Vec::new());
+        loss.gradients.bridged = bridged;
+        Ok(loss)
+    }
+
     fn new(sum: LossSum, layers: Vec<Tensor>) -> Self {
         Self {
             value: sum.value,
             gradients: OutputGradients {
                 logits: sum.grad_logits,
                 layers,
+                bridged: None,
             },
         }
     }

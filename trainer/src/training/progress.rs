@@ -49,7 +49,7 @@ impl Run {
                 order = permutation(&mut generator, examples.train.len());
                 order_epoch = epoch;
             }
-            let batch = self.recipe.training.batch;
+            let batch = self.batch();
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "below the steps of an epoch"

@@ -7,9 +7,10 @@ use crate::network::{Network, Shape};
 use crate::numbers::{real, single};
 use crate::pretrained::{Beginning, Pretrained, PretrainedError};
 use crate::pruning::MergedHead;
-use crate::recipe::{ClassWeights, Recipe, VocabularySize};
+use crate::recipe::{ClassWeights, PruningRecipe, Recipe, TrainingRecipe, VocabularySize};
 use crate::text::batch::{EncodedExample, encode};
 use crate::text::vocabulary::{Normalization, Vocabulary, VocabularyError};
+use crate::training::answers::Answers;
 use crate::training::best::Best;
 use crate::training::journal::{EpochRecord, Journal};
 use crate::training::phase::Phase;
@@ -23,6 +24,8 @@ pub struct Examples {
     pub dev: Vec<EncodedExample>,
     /// Training texts of each class.
     pub class_counts: Vec<usize>,
+    /// What a teacher said of each of the training texts, for its student.
+    pub answers: Option<Answers>,
 }
 
 impl Examples {
@@ -40,6 +43,7 @@ impl Examples {
             train: encode(train, vocabulary, tokens)?,
             dev: encode(dev, vocabulary, tokens)?,
             class_counts: train.class_counts(),
+            answers: None,
         })
     }
 }
@@ -86,6 +90,8 @@ pub struct Run {
     pub recipe: Recipe,
     /// The tokenizer's pieces.
     pub vocabulary: Vocabulary,
+    /// Those of the student, once there is one.
+    pub student: Option<Vocabulary>,
     /// Names of the classes.
     pub labels: Vec<String>,
     /// SHA-256 of the training file.
@@ -158,6 +164,7 @@ impl Run {
             dense: None,
             best: None,
             vocabulary,
+            student: None,
             labels: train.labels.clone(),
             data: train.sha256,
             examples: train.fingerprint(),
@@ -197,6 +204,28 @@ impl Run {
         }
     }
 
+    /// The pieces that the network being trained reads.
+    #[must_use]
+    pub fn own_vocabulary(&self) -> &Vocabulary {
+        self.student.as_ref().unwrap_or(&self.vocabulary)
+    }
+
+    /// In the sparse phase, `student` with these pieces takes the place of the network that began as
+    /// the dense one.
+    pub(crate) fn teach(&mut self, student: Network, vocabulary: Vocabulary) {
+        self.network = student;
+        self.student = Some(vocabulary);
+    }
+
+    /// Texts of a step of the phase that is running.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        match self.phase {
+            Phase::Sparse if self.recipe.student.exists() => self.recipe.student.batch,
+            Phase::Dense | Phase::Sparse | Phase::Finished => self.recipe.training.batch,
+        }
+    }
+
     /// Steps of the phase that is running.
     #[must_use]
     pub fn steps(&self, examples: &Examples) -> u64 {
@@ -205,12 +234,27 @@ impl Run {
 
     /// Steps of the phase that is running, with a training set of `rows` texts.
     pub(super) fn steps_of(&self, rows: usize) -> u64 {
-        let epochs = match self.phase {
-            Phase::Dense => self.recipe.training.epochs,
-            Phase::Sparse => self.recipe.pruning.epochs,
-            Phase::Finished => 0,
+        let (epochs, least) = match self.phase {
+            Phase::Dense => {
+                let TrainingRecipe {
+                    epochs,
+                    least_steps,
+                    ..
+                } = self.recipe.training;
+                (epochs, least_steps)
+            }
+            Phase::Sparse => {
+                let PruningRecipe {
+                    epochs,
+                    least_steps,
+                    ..
+                } = self.recipe.pruning;
+                (epochs, least_steps)
+            }
+            Phase::Finished => (0, 0),
         };
-        self.epoch_of(rows) * epochs as u64
+        let epoch = self.epoch_of(rows);
+        epoch * (epochs as u64).max((least as u64).div_ceil(epoch.max(1)))
     }
 
     pub(super) fn steps_per_epoch(&self, examples: &Examples) -> u64 {
@@ -218,6 +262,6 @@ impl Run {
     }
 
     fn epoch_of(&self, rows: usize) -> u64 {
-        rows.div_ceil(self.recipe.training.batch) as u64
+        rows.div_ceil(self.batch()) as u64
     }
 }

@@ -32,7 +32,7 @@ impl Run {
             Some(dense) => (Some(dense), pruning.word_noise),
             None => (None, training.word_noise),
         };
-        let noise = WordNoise::new(&self.vocabulary, word_noise);
+        let noise = WordNoise::new(self.own_vocabulary(), word_noise);
         let index = self.phase.stream_index(self.step);
         let mut generator = stream(self.recipe.seed, Purpose::Noise, index);
         let tokens = self.network.shape.tokens;
@@ -43,20 +43,28 @@ impl Run {
         let labels = self.labels.len();
         let device = self.network.device();
         let weights = self.class_weights(examples);
+        // A text that was made has an answer, but no class.
+        let weights = match examples.answers {
+            Some(_) => Some(weights.unwrap_or_else(|| vec![1.0; labels])),
+            None => weights,
+        };
         let weights = weights.map(|weights| batch.weights(&weights, device));
         let targets = Targets {
             rows: batch.targets(labels, training.label_smoothing, device)?,
             weights: weights.transpose()?,
         };
         let recording = self.network.record(&batch)?;
-        let loss = match teacher {
-            Some(teacher) if has_teacher(pruning) => Loss::taught(
+        let answers = examples.answers.as_ref();
+        let answers = answers.map(|answers| answers.of(chosen, device));
+        let loss = match (answers.transpose()?, teacher) {
+            (Some(answers), _) => Loss::answered(&recording.outputs, &answers, &targets, pruning)?,
+            (None, Some(teacher)) if has_teacher(pruning) => Loss::taught(
                 &recording.outputs,
                 &teacher.outputs(&batch)?,
                 &targets,
                 pruning,
             )?,
-            _ => Loss::of_classes(&recording.outputs, &targets)?,
+            (None, _) => Loss::of_classes(&recording.outputs, &targets)?,
         };
         let learning_rate = self.learning_rate(steps);
         let mut gradients = recording.backward(&loss.gradients)?;

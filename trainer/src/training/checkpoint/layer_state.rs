@@ -87,7 +87,8 @@ impl LayerState {
             | Role::PositionEmbedding
             | Role::SegmentEmbedding
             | Role::ClassifierWeight
-            | Role::ClassifierBias => uncut.value.dims().to_vec(),
+            | Role::ClassifierBias
+            | Role::Bridge => uncut.value.dims().to_vec(),
         }
     }
 

@@ -30,6 +30,15 @@ pub(super) struct State {
     pub(super) journal: Journal,
     #[serde(default)]
     pub(super) best: Option<BestState>,
+    #[serde(default)]
+    pub(super) student: Option<StudentState>,
+}
+
+/// The student that takes the place of the sparse network, apart from its tensors.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StudentState {
+    pub(super) vocabulary: Vocabulary,
+    pub(super) shape: Shape,
 }
 
 /// The best network of the phase, apart from its tensors.
@@ -41,6 +50,11 @@ pub(super) struct BestState {
 }
 
 impl State {
+    /// Shape of the network that is trained, before anything was cut.
+    pub(super) fn trained_shape(&self) -> &Shape {
+        self.student.as_ref().map_or(&self.shape, |it| &it.shape)
+    }
+
     /// Checks what the rest of the program relies on, before anything of the stated sizes is allocated;
     /// the file has `bytes` bytes.
     pub(super) fn check(&self, bytes: usize) -> Result<(), Problem> {
@@ -51,6 +65,19 @@ impl State {
             return Err(Problem::RecipeShape);
         }
         let wrong = |what| Err(Problem::Contradiction(what));
+        if let Some(student) = &self.student {
+            let model = self.recipe.student.model(&self.recipe.model);
+            let pieces = student.vocabulary.len();
+            let mut expected = Shape::new(&model, pieces, labels, shape.pair);
+            expected.bridge = shape.hidden;
+            if !self.recipe.student.exists() || expected != student.shape {
+                return Err(Problem::RecipeShape);
+            }
+            if self.phase == Phase::Dense || pieces > vocabulary {
+                return wrong("a student before its teacher is finished");
+            }
+        }
+        let trained = self.trained_shape();
         // One network in it is whole: the only one, or the dense one.
         let rows = match shape.embedding {
             0 => shape.hidden,
@@ -66,13 +93,13 @@ impl State {
         }
         let best = self.best.iter().map(|best| &best.layers);
         for layers in core::iter::once(&self.layers).chain(best) {
-            if layers.len() != shape.layers || !layers.iter().all(|layer| layer.fits(&shape)) {
+            if layers.len() != trained.layers || !layers.iter().all(|layer| layer.fits(trained)) {
                 return wrong("what is left of a layer is not part of it");
             }
         }
         let merged = self.merged.iter().map(|it| it.layer);
         let mut compared = merged.chain(self.journal.kept.iter().map(|it| it.layer));
-        if compared.any(|layer| layer >= shape.layers) {
+        if compared.any(|layer| layer >= trained.layers) {
             return wrong("heads of a layer that it has not");
         }
         let last = self.journal.curve.last();

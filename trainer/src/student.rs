@@ -1,0 +1,159 @@
+//! A small network that the dense one teaches, in place of a sparse form of the dense one.
+//!
+//! ```text
+//! training texts ─► words ─► augmentation ─► texts ─┬─► dense network ─► answers: logits, pooled
+//!                            (neighbours in the      │                              │
+//!                             teacher's table)       └─► student ◄──────────────────┘
+//! ```
+//!
+//! Below some megabytes a small network that was taught so is more accurate than a pruned large one
+//! of as many bytes. Its pieces are those of the teacher that the texts use most, its rows their
+//! principal components. It is pruned while it learns, like any sparse network.
+
+use candle_core::{Device, Result, Tensor};
+
+use crate::network::{Network, Shape};
+use crate::random::{Purpose, permutation, stream};
+use crate::recipe::Recipe;
+use crate::text::batch::{Batch, EncodedExample};
+use crate::text::vocabulary::{Vocabulary, VocabularyError};
+use crate::training::{Answers, Examples, TrainingError};
+use augmentation::{augmented, below};
+use words::{Lexicon, WordText};
+
+mod augmentation;
+mod neighbours;
+mod rows;
+mod words;
+
+/// Texts that the teacher answers at once.
+const AT_ONCE: usize = 64;
+/// The label of a text that has none.
+const UNLABELLED: u32 = u32::MAX;
+
+/// What a student learns from, before anybody has answered it.
+pub(crate) struct Course<'r> {
+    recipe: &'r Recipe,
+    vocabulary: &'r Vocabulary,
+    teacher: &'r Network,
+    lexicon: Lexicon,
+    /// With the class of those that are of the data.
+    texts: Vec<(WordText, u32)>,
+}
+
+impl<'r> Course<'r> {
+    /// The texts of `train`, and others made of them; the same seed gives the same ones.
+    ///
+    /// # Errors
+    /// When the teacher's table cannot be read.
+    pub(crate) fn new(
+        recipe: &'r Recipe,
+        vocabulary: &'r Vocabulary,
+        teacher: &'r Network,
+        train: &[EncodedExample],
+    ) -> Result<Self> {
+        let mut lexicon = Lexicon::new(vocabulary);
+        let given: Vec<_> = train
+            .iter()
+            .map(|example| (lexicon.read(example), example.label))
+            .collect();
+        let neighbours = neighbours::neighbours(&mut lexicon, vocabulary, teacher)?;
+        let mut texts = given.clone();
+        let made = recipe.student.texts.saturating_sub(given.len());
+        let mut order = Vec::new();
+        for index in 0..made {
+            let mut generator = stream(recipe.seed, Purpose::Augmentation, index as u64);
+            if order.is_empty() {
+                order = permutation(&mut generator, given.len());
+            }
+            let Some((text, _)) = order.pop().and_then(|at| given.get(at)) else {
+                break;
+            };
+            let (other, _) = &given[below(given.len(), &mut generator)];
+            let text = augmented(text, other, &neighbours, &mut generator);
+            texts.push((text, UNLABELLED));
+        }
+        Ok(Self {
+            recipe,
+            vocabulary,
+            teacher,
+            lexicon,
+            texts,
+        })
+    }
+
+    /// The `pieces` that these texts use most.
+    pub(crate) fn vocabulary(
+        &self,
+        pieces: usize,
+    ) -> core::result::Result<Vocabulary, VocabularyError> {
+        let texts = self.texts.iter().map(|(text, _)| text);
+        let words = self.lexicon.counts(self.vocabulary, texts);
+        self.vocabulary.most_used(&words, pieces)
+    }
+
+    /// A student that has learned nothing but what its teacher's table says of its pieces.
+    pub(crate) fn student(&self, vocabulary: &Vocabulary) -> Result<Network> {
+        let model = self.recipe.student.model(&self.recipe.model);
+        let shape = &self.teacher.shape;
+        let mut shape = Shape::new(&model, vocabulary.len(), shape.labels, shape.pair);
+        shape.bridge = self.teacher.shape.hidden;
+        let mut student = Network::new(shape, self.recipe.seed)?;
+        rows::set(&mut student, vocabulary, self.teacher, self.vocabulary)?;
+        student.to_device(self.teacher.device())
+    }
+
+    /// The texts as a student with the vocabulary `own` reads them, with the teacher's answers.
+    /// `goes_on` is told how many of how many texts are answered; nothing is returned once it says no.
+    ///
+    /// # Errors
+    /// When a text cannot be spelled, or memory cannot be allocated.
+    pub(crate) fn examples(
+        &self,
+        own: &Vocabulary,
+        given: &Examples,
+        mut goes_on: impl FnMut(usize, usize) -> bool,
+    ) -> core::result::Result<Option<Examples>, TrainingError> {
+        let tokens = self.teacher.shape.tokens;
+        let spelling = self.lexicon.spelled(self.vocabulary, own, tokens)?;
+        let teachers = self.lexicon.teachers(tokens);
+        let classes = self.teacher.shape.labels;
+        let width = self.teacher.shape.hidden;
+        let mut answers = Answers::new(self.texts.len(), classes, width);
+        // Of like lengths: attention is quadratic in the longest of a batch.
+        let encoded: Vec<EncodedExample> = self
+            .texts
+            .iter()
+            .map(|(text, label)| teachers.encode(text, *label))
+            .collect();
+        let mut order: Vec<usize> = (0..encoded.len()).collect();
+        order.sort_by_key(|&at| encoded[at].ids.len());
+        for (done, part) in order.chunks(AT_ONCE).enumerate() {
+            if !goes_on(done * AT_ONCE, order.len()) {
+                return Ok(None);
+            }
+            let batch = Batch::new(part.iter().map(|&at| &encoded[at]));
+            let outputs = self.teacher.outputs(&batch)?;
+            let numbers = |tensor: &Tensor| tensor.to_device(&Device::Cpu)?.to_vec2::<f32>();
+            let logits = numbers(&outputs.logits.value)?;
+            let pooled = numbers(&outputs.pooled.value)?;
+            for ((&at, logits), pooled) in part.iter().zip(&logits).zip(&pooled) {
+                answers.set(at, logits, pooled);
+            }
+        }
+        goes_on(order.len(), order.len());
+        answers.normalize();
+        let spelled = |(text, label): &(WordText, u32)| spelling.encode(text, *label);
+        let mut lexicon = Lexicon::new(self.vocabulary);
+        let dev = given.dev.iter().map(|it| (lexicon.read(it), it.label));
+        let dev: Vec<_> = dev.collect();
+        let of_dev = lexicon.spelled(self.vocabulary, own, tokens)?;
+        let dev = dev.iter().map(|(text, label)| of_dev.encode(text, *label));
+        Ok(Some(Examples {
+            train: self.texts.iter().map(spelled).collect(),
+            dev: dev.collect(),
+            class_counts: given.class_counts.clone(),
+            answers: Some(answers),
+        }))
+    }
+}
