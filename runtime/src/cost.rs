@@ -29,18 +29,19 @@ mod price {
     pub(super) const INSTRUCTION: u64 = 10;
 
     /// Before the embedding, the end of the tokenizer included.
-    pub(super) const BEGIN: u64 = 11_700;
-    pub(super) const EMBEDDED_TILE: u64 = 3_290;
-    pub(super) const EMBEDDED_TOKEN: u64 = 1_480;
+    pub(super) const BEGIN: u64 = 14_900;
+    pub(super) const EMBEDDED_TILE: u64 = 2_260;
+    pub(super) const EMBEDDED_TOKEN: u64 = 1_840;
     pub(super) const EMBEDDED_VALUE: u64 = 120;
-    pub(super) const SEGMENTS: u64 = 3_000;
+    pub(super) const SEGMENTS: u64 = 1_600;
     /// A row that is added to others.
-    pub(super) const ADDED_TOKEN: u64 = 560;
-    pub(super) const ADDED_VALUE: u64 = 90;
-    pub(super) const ADDED_SMALL_VALUE: u64 = 120;
-    /// What a factor reads of four tokens.
-    pub(super) const LOOKED_UP_GRAIN: u64 = 4_000;
-    pub(super) const LOOKED_UP_VALUE: u64 = 400;
+    pub(super) const ADDED_TOKEN: u64 = 1_170;
+    pub(super) const ADDED_VALUE: u64 = 85;
+    pub(super) const ADDED_SMALL_VALUE: u64 = 112;
+    /// What a factor reads, of a token and of four.
+    pub(super) const LOOKED_UP_TOKEN: u64 = 800;
+    pub(super) const LOOKED_UP_GRAIN: u64 = 2_500;
+    pub(super) const LOOKED_UP_VALUE: u64 = 344;
 
     pub(super) const ATTENTION: u64 = 12_110;
     pub(super) const HEAD: u64 = 5_300;
@@ -62,12 +63,10 @@ mod price {
     pub(super) const OUTPUT_TILE: u64 = 4_050;
     pub(super) const OUTPUT_TOKEN: u64 = 712;
 
-    pub(super) const RECURRENCE: u64 = 10_000;
-    pub(super) const RECURRENCE_TILE: u64 = 10_000;
-    pub(super) const NEIGHBOUR: u64 = 250;
-    pub(super) const PAIRED_VALUE: u64 = 300;
-    pub(super) const RECURRED_VALUE: u64 = 250;
-    pub(super) const KEPT_ROW: u64 = 800;
+    pub(super) const RECURRENCE: u64 = 13_200;
+    pub(super) const RECURRENCE_TILE: u64 = 16_300;
+    /// h of a lane without a token.
+    pub(super) const SKIPPED_H: u64 = 80;
 
     pub(super) const MLP: u64 = 11_260;
     pub(super) const MLP_TILE: u64 = 5_050;
@@ -162,7 +161,6 @@ fn embed(encoder: &Encoder<'_>, tokens: usize) -> u64 {
     let hidden = wide(encoder.limits().hidden);
     let mut tenths = price::BEGIN;
     tenths += wide(tiles(tokens).len()) * (norm(hidden) + price::EMBEDDED_TILE);
-    tenths += wide(tokens) * price::EMBEDDED_TOKEN;
     let values = |table: &Table<'_>| table.row(0).values;
     let token = encoder.token_embedding();
     let (position, segment) = (encoder.position_embedding(), encoder.segment_embedding());
@@ -177,6 +175,7 @@ fn embed(encoder: &Encoder<'_>, tokens: usize) -> u64 {
     if let Some(factor) = encoder.embedding_factor() {
         let grains = tiles(tokens).map(|in_tile| wide(in_tile.div_ceil(GRAIN)));
         let grains: u64 = grains.sum();
+        tenths += wide(tokens) * price::LOOKED_UP_TOKEN;
         tenths += grains * (price::LOOKED_UP_GRAIN + price::LOOKED_UP_VALUE * wide(factor.cols()));
         tenths += Products::of(&factor).tiles(tokens);
         tenths += position.as_ref().map_or(0, added);
@@ -185,7 +184,7 @@ fn embed(encoder: &Encoder<'_>, tokens: usize) -> u64 {
             tenths += price::INSTRUCTION * wide(LANES) * hidden;
         }
         if position.as_ref().is_some_and(bytes) && bytes(&token) {
-            tenths += wide(tokens) * price::EMBEDDED_VALUE * hidden;
+            tenths += wide(tokens) * (price::EMBEDDED_TOKEN + price::EMBEDDED_VALUE * hidden);
         } else {
             tenths += added(&token) + position.as_ref().map_or(0, added);
         }
@@ -257,18 +256,18 @@ fn skip(head: &Matrix<'_>, query_rows: usize) -> u64 {
 
 fn recurrence(encoder: &Encoder<'_>, layer: &Recurrence<'_>, tokens: usize) -> u64 {
     let hidden = wide(encoder.limits().hidden);
+    let half = hidden / 2;
     let mut tenths = price::RECURRENCE;
     for matrix in [layer.forward(), layer.backward()] {
         tenths += Products::of(&matrix).tiles(tokens);
     }
     for in_tile in tiles(tokens) {
-        let grains = wide(in_tile.div_ceil(GRAIN));
-        // In both directions: the neighbours, and bytes of (neighbour, token).
-        tenths += 2 * hidden * (price::NEIGHBOUR + 2 * grains * price::PAIRED_VALUE);
-        // A value of h, for a token; then its way through 8 bits.
-        tenths += wide(in_tile) * hidden * price::RECURRED_VALUE;
-        tenths += hidden / 2 * price::KEPT_ROW;
-        tenths += norm(hidden) + price::INSTRUCTION * 33 * hidden + price::RECURRENCE_TILE;
+        // In both directions: bytes of (neighbour, token), h.
+        let passes = 2 * (86 * hidden + 99 * half);
+        // What is kept of h and restored, and the sum with the residual stream.
+        tenths += price::INSTRUCTION * (passes + (33 + 32) * half + 33 * hidden) + norm(hidden);
+        tenths += price::RECURRENCE_TILE;
+        tenths += price::SKIPPED_H * wide(LANES - in_tile) * half;
     }
     tenths
 }

@@ -45,8 +45,12 @@ pub use chosen::{
     quantize_bytes, rectify, rescale, round, scale, set_grain, softmax, sum, sum_of_squares,
     value_word,
 };
-pub use portable::floats::recur;
-pub use portable::{floats, pairs, scalar};
+#[cfg(kernels = "cortex_m")]
+pub use cortex_m::{dequantize_bytes, recur};
+pub use portable::recurrence::PairScales;
+#[cfg(not(kernels = "cortex_m"))]
+pub use portable::recurrence::{dequantize_bytes, recur};
+pub use portable::{floats, pairs, recurrence, scalar};
 pub use tile::{Direction, GRAIN, LANES, LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile};
 
 /// Tiles that are multiplied at once.
@@ -61,16 +65,20 @@ pub const TILES: usize = if cfg!(kernels = "x86_64") {
 /// Bytes that a feature of eight tokens takes on this target.
 pub const FEATURE_BYTES: usize = size_of::<Feature>();
 
-/// See [`floats::quantize_steps`].
+/// See [`recurrence::quantize_pairs`].
 #[inline(never)]
-pub fn quantize_steps(
+pub fn quantize_pairs(
     steps: &[Lanes<i16>],
-    scales: &Lanes<f32>,
-    inverses: &Lanes<f32>,
+    after: &mut [i16],
+    scales: &PairScales,
     tokens: usize,
+    direction: Direction,
     features: &mut [Feature],
 ) {
-    floats::quantize_steps(steps, scales, inverses, tokens, features, set_grain);
+    #[cfg(kernels = "cortex_m")]
+    cortex_m::quantize_pairs(steps, after, scales, tokens, direction, features);
+    #[cfg(not(kernels = "cortex_m"))]
+    recurrence::quantize_pairs(steps, after, scales, tokens, direction, features, set_grain);
 }
 
 /// Multiplies rows with a tile and scales back:

@@ -359,14 +359,14 @@ impl<'s> AttentionBuffers<'s> {
 
 /// Buffers of one layer's recurrence.
 pub(crate) struct RecurrenceBuffers<'s> {
-    /// `[block, hidden]`: gates and candidates; before, steps of the neighbours of one tile.
+    /// `[block, hidden]`: gates and candidates.
     pub(crate) projected: &'s mut [Lanes<f32>],
     /// `[hidden / 2]`: h of the last token that was read.
     pub(crate) state: &'s mut [f32],
     /// `[block, 2 · hidden]`: of each token's neighbour, and its own.
     pub(crate) features: &'s mut [Feature],
-    /// `[hidden]`: steps of the token that the next tile begins after.
-    pub(crate) neighbour: &'s mut [i16],
+    /// `[hidden]`: steps of the token that a tile begins after.
+    pub(crate) after: &'s mut [i16],
     /// `[tiles, hidden / 2]`: forward h.
     pub(crate) forward: &'s mut [Lanes<i8>],
 }
@@ -380,7 +380,7 @@ impl<'s> RecurrenceBuffers<'s> {
             projected: arena.take(block * rows),
             state: arena.take(rows / 2),
             features: arena.take(block * 2 * rows),
-            neighbour: arena.take(rows),
+            after: arena.take(rows),
             forward: arena.take(tiles(tokens) * (rows / 2)),
         }
     }

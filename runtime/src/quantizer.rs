@@ -12,7 +12,7 @@ pub(crate) struct Quantizer {
     /// Value of one step; zero for a lane without a token.
     pub(crate) scales: Lanes<f32>,
     /// Steps per unit.
-    inverses: Lanes<f32>,
+    pub(crate) inverses: Lanes<f32>,
 }
 
 impl Quantizer {
@@ -43,17 +43,6 @@ impl Quantizer {
     /// As bytes, `[features]` of eight tokens.
     pub(crate) fn bytes(&self, x: &[Lanes<f32>], tokens: usize, bytes: &mut [Lanes<i8>]) {
         kernels::quantize_bytes(x, &self.inverses, tokens, bytes);
-    }
-
-    /// As features, from steps of `scales`: those of [`Quantizer::tile`] for the floats step · scale.
-    pub(crate) fn steps(
-        &self,
-        steps: &[Lanes<i16>],
-        scales: &Lanes<f32>,
-        tokens: usize,
-        features: &mut [Feature],
-    ) {
-        kernels::quantize_steps(steps, scales, &self.inverses, tokens, features);
     }
 
     /// As the features of a tile. A lane without a token is zero, or in a grain without one.

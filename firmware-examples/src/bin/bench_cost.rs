@@ -1,7 +1,7 @@
 //! Instructions of whole models, from characters to label, and of their tokenizers alone.
 //!
 //! `cargo xtask bench` puts random models into memory and compares what is counted with what
-//! `cost` states.
+//! `cost` states, and the logits with the host's.
 #![no_std]
 #![no_main]
 
@@ -67,6 +67,19 @@ fn measure(model: &Model<'_>, memory: &mut [u8]) {
         board::fail(&[name, ": was not classified"]);
     }
     regions::name(&[name, ": text to label"]);
+    let mut digits = [0; 10];
+    let digest = decimal(digest(classifier.logits()), &mut digits);
+    regions::name(&[name, ": logits=", digest]);
+}
+
+/// FNV-1a of the bits, which are the host's.
+fn digest(logits: &[f32]) -> u32 {
+    let bytes = logits
+        .iter()
+        .flat_map(|logit| logit.to_bits().to_le_bytes());
+    bytes.fold(0x811c_9dc5, |digest, byte| {
+        (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// A text of this many words.

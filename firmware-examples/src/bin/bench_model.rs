@@ -62,7 +62,28 @@ fn measure(file: &[u8], memory: &mut [u8]) {
         board::fail(&["the stack reached the statics"]);
     };
 
-    // The regions have no names of their own in the binary: they follow from the layers.
+    name_regions(&model);
+    for tokens in SHORTER {
+        measure_short(&model, memory, tokens);
+    }
+    let scratch = required_scratch(model.limits(), TOKENS);
+    for (what, figure) in [
+        ("model", file.len()),
+        ("scratch", scratch),
+        ("stack", stack),
+        ("tokens", answer.tokens),
+        ("unused statics", MEMORY - scratch.min(MEMORY)),
+    ] {
+        let mut digits = [0; 10];
+        let figure = decimal(u32::try_from(figure).unwrap_or(u32::MAX), &mut digits);
+        regions::name(&[name, ": ", what, "=", figure]);
+    }
+}
+
+/// The regions have no names of their own in the binary: they follow from the layers.
+#[inline(never)]
+fn name_regions(model: &Model<'_>) {
+    let name = model.manifest().name;
     regions::name(&[name, ": open"]);
     regions::name(&[name, ": tokenise and embed"]);
     let neuroprune_runtime::Network::Encoder(encoder) = model.network();
@@ -80,21 +101,6 @@ fn measure(file: &[u8], memory: &mut [u8]) {
     }
     regions::name(&[name, ": pool"]);
     regions::name(&[name, ": classify"]);
-    for tokens in SHORTER {
-        measure_short(&model, memory, tokens);
-    }
-    let scratch = required_scratch(model.limits(), TOKENS);
-    for (what, figure) in [
-        ("model", file.len()),
-        ("scratch", scratch),
-        ("stack", stack),
-        ("tokens", answer.tokens),
-        ("unused statics", MEMORY - scratch.min(MEMORY)),
-    ] {
-        let mut digits = [0; 10];
-        let figure = decimal(u32::try_from(figure).unwrap_or(u32::MAX), &mut digits);
-        regions::name(&[name, ": ", what, "=", figure]);
-    }
 }
 
 /// One copy of the runtime for all texts, as in a real program.

@@ -4,7 +4,9 @@
 #![no_std]
 #![no_main]
 
-use neuroprune_runtime::kernels::{self, Feature, GRAIN, LANES, Lanes, floats};
+use neuroprune_runtime::kernels::{
+    self, Direction, Feature, GRAIN, LANES, Lanes, PairScales, floats, recurrence,
+};
 use neuroprune_runtime::{Model, include_model};
 
 include_model!("../../models/commands.neuro");
@@ -158,9 +160,60 @@ fn main() -> ! {
         if own != portable {
             board::fail(&["pack: not the upper bytes"]);
         }
+        for direction in [Direction::Forward, Direction::Backward] {
+            check("recur", tokens, &x, |x, own| {
+                let recur = if own {
+                    kernels::recur
+                } else {
+                    recurrence::recur
+                };
+                let mut state = mean;
+                let (gates, candidates) = x.split_at_mut(LANES);
+                recur(gates, candidates, &mut state, tokens, direction);
+                // Only z and h are results.
+                gates.fill([0.0; LANES]);
+                if tokens == LANES {
+                    gates[0] = state;
+                }
+            });
+            check("dequantize_bytes", tokens, &x, |x, own| {
+                let dequantize = if own {
+                    kernels::dequantize_bytes
+                } else {
+                    recurrence::dequantize_bytes
+                };
+                let bytes = steps.map(|row| row.map(|step| step.to_le_bytes()[0].cast_signed()));
+                dequantize(&bytes, 1.0 / 127.0, x);
+            });
+            check_pairs(&steps[..ROWS / 2], &inverse, tokens, direction);
+        }
     }
     board::print("every pass is the portable one\n");
     board::exit(0)
+}
+
+/// Bytes of neighbours and tokens: twice as many features as steps.
+#[inline(never)]
+fn check_pairs(steps: &[Lanes<i16>], inverse: &Lanes<f32>, tokens: usize, direction: Direction) {
+    let mut scales = PairScales {
+        after: inverse[0].abs(),
+        ..PairScales::default()
+    };
+    let lanes = scales.own.iter_mut().zip(&mut scales.inverses);
+    for ((scale, of_pair), inverse) in lanes.zip(inverse).take(tokens) {
+        *scale = inverse.abs();
+        *of_pair = 127.0 / (32_512.0 * 8.0);
+    }
+    let mut own = ([Feature::default(); ROWS], [7; ROWS / 2]);
+    let mut portable = own;
+    let (features, after) = (&mut own.0, &mut own.1);
+    kernels::quantize_pairs(steps, after, &scales, tokens, direction, features);
+    let (features, after) = (&mut portable.0, &mut portable.1);
+    let set = kernels::set_grain;
+    recurrence::quantize_pairs(steps, after, &scales, tokens, direction, features, set);
+    if own != portable {
+        board::fail(&["quantize_pairs: not the portable pass"]);
+    }
 }
 
 /// Runs a pass both ways and compares the lanes that have a token.

@@ -23,6 +23,8 @@ pub use crate::kernels::portable::floats::{
 };
 #[cfg(not(fpu))]
 pub use crate::kernels::portable::pairs::quantize;
+#[cfg(not(fpu))]
+pub use crate::kernels::portable::recurrence::{dequantize_bytes, recur};
 #[cfg(not(dsp))]
 pub use crate::kernels::portable::scalar::{mix, value_word};
 #[cfg(dsp)]
@@ -31,8 +33,10 @@ pub use dsp::{mix, value_word};
 pub use fpu::{
     add, gelu, mixture, normalize, quantize_bytes, rescale, round, softmax, sum, sum_of_squares,
 };
+#[cfg(fpu)]
+pub use fpu::{dequantize_bytes, recur};
 #[cfg(all(fpu, not(helium)))]
-pub use fpu::{largest, quantize};
+pub use fpu::{largest, quantize, quantize_pairs};
 #[cfg(helium)]
 use helium as products;
 #[cfg(helium)]
@@ -42,6 +46,10 @@ use products::{STRETCH, add_listed_row};
 #[cfg(not(helium))]
 use smlal as products;
 
+#[cfg(not(all(fpu, not(helium))))]
+use crate::kernels::portable::recurrence::{self, PairScales};
+#[cfg(not(all(fpu, not(helium))))]
+use crate::kernels::tile::Direction;
 use crate::kernels::tile::{LANES, Lanes, Tile};
 
 /// What a row kernel reads and writes besides the weights, in the order in which it keeps them on
@@ -165,6 +173,19 @@ fn counts_after(bytes: &RowBytes<'_>, rows: usize) -> (*const u8, u32) {
     let (&pair, after) = counts.split_first().unwrap_or((&0, &[]));
     let halves = (u32::from(pair) | 1 << 8) >> (stored % 2 * 4);
     (after.as_ptr(), halves)
+}
+
+/// See [`recurrence::quantize_pairs`].
+#[cfg(not(all(fpu, not(helium))))]
+pub fn quantize_pairs(
+    steps: &[Lanes<i16>],
+    after: &mut [i16],
+    scales: &PairScales,
+    tokens: usize,
+    direction: Direction,
+    features: &mut [Feature],
+) {
+    recurrence::quantize_pairs(steps, after, scales, tokens, direction, features, set_grain);
 }
 
 /// Sums of dense rows, which may have a list of columns.

@@ -3,4 +3,5 @@
 
 pub mod floats;
 pub mod pairs;
+pub mod recurrence;
 pub mod scalar;

@@ -21,6 +21,8 @@ pub(crate) fn embed(
     let (token, position) = (encoder.token_embedding(), encoder.position_embedding());
     let (factor, segment) = (encoder.embedding_factor(), encoder.segment_embedding());
     let (norm, epsilon) = (encoder.embedding_norm(), encoder.stack().norm_epsilon);
+    let bytes = |table: &Table<'_>| table.row(0).values == TableValues::I8;
+    let is_plain = factor.is_none() && position.as_ref().is_some_and(bytes) && bytes(&token);
     let EmbedBuffers { sum, features, ids } =
         EmbedBuffers::split(region, limits, residual.tokens());
     for (tile, ids) in ids.chunks(LANES).enumerate() {
@@ -32,11 +34,18 @@ pub(crate) fn embed(
         }
         for (lane, &id) in ids.iter().enumerate() {
             let place = tile * LANES + lane;
-            let position = position.as_ref().map(|table| table.row(place));
-            if factor.is_none() {
-                set_row(sum, lane, token.row(usize::from(id)), position);
-            } else if let Some(position) = position {
-                add_row(sum, lane, position);
+            match &position {
+                Some(position) if is_plain => {
+                    set_sum(sum, lane, token.row(usize::from(id)), position.row(place));
+                }
+                position => {
+                    if factor.is_none() {
+                        set_row(sum, lane, token.row(usize::from(id)));
+                    }
+                    if let Some(position) = position {
+                        add_row(sum, lane, position.row(place));
+                    }
+                }
             }
             if let Some(segment) = &segment {
                 add_row(sum, lane, segment.row(usize::from(place >= first_segment)));
@@ -82,19 +91,9 @@ fn look_up<'f>(table: &Table<'_>, ids: &[u16], features: &'f mut [Feature]) -> T
     }
 }
 
-/// A row, or the sum of two.
-fn set_row(sum: &mut [Lanes<f32>], lane: usize, one: TableRow<'_>, other: Option<TableRow<'_>>) {
-    match (one.values, other) {
-        (TableValues::I8, Some(other)) if other.values == TableValues::I8 => {
-            set_sum(sum, lane, one, other);
-        }
-        (TableValues::I8 | TableValues::I4, other) => {
-            of_row(sum, lane, one, |x, value| *x = value);
-            if let Some(other) = other {
-                add_row(sum, lane, other);
-            }
-        }
-    }
+#[inline(never)]
+fn set_row(sum: &mut [Lanes<f32>], lane: usize, row: TableRow<'_>) {
+    of_row(sum, lane, row, |x, value| *x = value);
 }
 
 /// The sum of two rows of bytes.

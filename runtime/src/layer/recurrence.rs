@@ -10,7 +10,10 @@ use neuroprune_format::encoder::Recurrence;
 use neuroprune_format::tensor::Matrix;
 
 use super::residual::{self, Block, Residual};
-use crate::kernels::{self, Direction, Feature, LANES, Lanes, TILES, Tile, project_tiles};
+use crate::kernels::recurrence::{last, neighbours};
+use crate::kernels::{
+    self, Direction, Feature, LANES, Lanes, PairScales, TILES, Tile, project_tiles,
+};
 use crate::plan::{RecurrenceBuffers, part, part_mut};
 use crate::quantizer::{LARGEST, Quantizer};
 
@@ -58,8 +61,8 @@ pub(crate) fn recurrence(
 struct Pass<'b, 's> {
     direction: Direction,
     hidden: usize,
-    /// Scale of the steps in `buffers.neighbour`.
-    neighbour_scale: f32,
+    /// Scale of the steps in `buffers.after`.
+    after_scale: f32,
     buffers: &'b mut RecurrenceBuffers<'s>,
 }
 
@@ -70,7 +73,7 @@ impl<'b, 's> Pass<'b, 's> {
         Self {
             direction,
             hidden,
-            neighbour_scale: 0.0,
+            after_scale: 0.0,
             buffers,
         }
     }
@@ -110,30 +113,29 @@ impl<'b, 's> Pass<'b, 's> {
     /// The largest magnitude of a token is that of its largest step, so no pass looks for it.
     #[inline(never)]
     fn quantize_pairs(&mut self, residual: &Residual<'_>, place: usize, tile: usize) -> Lanes<f32> {
-        let RecurrenceBuffers {
-            projected,
-            features,
-            neighbour,
-            ..
-        } = &mut *self.buffers;
         let (hidden, tokens) = (self.hidden, residual.tokens_of(tile));
-        let (steps, scales) = (residual.steps_of(tile), residual.scales_of(tile));
-        let shifted = part_mut(bytemuck::cast_slice_mut(projected), 0, hidden);
-        for ((shifted, steps), after) in shifted.iter_mut().zip(steps).zip(&mut **neighbour) {
-            *shifted = shift(self.direction, steps, after);
-        }
-        let shifted_scales = shift(self.direction, &scales, &mut self.neighbour_scale);
-
+        let own = residual.scales_of(tile);
+        let of_neighbours = neighbours(&own, self.after_scale, self.direction);
         let mut largest = Lanes::default();
-        for ((largest, scale), shifted) in largest.iter_mut().zip(scales).zip(shifted_scales) {
-            let scale = if scale > shifted { scale } else { shifted };
+        for ((largest, own), other) in largest.iter_mut().zip(own).zip(of_neighbours) {
+            let scale = if own > other { own } else { other };
             *largest = (scale * residual::LARGEST).to_bits();
         }
         let quantizer = Quantizer::new(&largest, LARGEST, tokens);
-        let features = part_mut(features, place * 2 * hidden, 2 * hidden);
-        let (of_neighbours, own) = features.split_at_mut_checked(hidden).unwrap_or_default();
-        quantizer.steps(shifted, &shifted_scales, tokens, of_neighbours);
-        quantizer.steps(steps, &scales, tokens, own);
+        let scales = PairScales {
+            own,
+            inverses: quantizer.inverses,
+            after: self.after_scale,
+        };
+        kernels::quantize_pairs(
+            residual.steps_of(tile),
+            self.buffers.after,
+            &scales,
+            tokens,
+            self.direction,
+            part_mut(self.buffers.features, place * 2 * hidden, 2 * hidden),
+        );
+        self.after_scale = last(&own, self.direction);
         quantizer.scales
     }
 
@@ -158,31 +160,6 @@ impl<'b, 's> Pass<'b, 's> {
         let half = self.buffers.state.len();
         let kept = part(self.buffers.forward, tile * half, half);
         let restored = part_mut(self.buffers.projected, place * self.hidden, half);
-        for (x, byte) in restored
-            .as_flattened_mut()
-            .iter_mut()
-            .zip(kept.as_flattened())
-        {
-            *x = f32::from(*byte) * FORWARD_SCALE;
-        }
+        kernels::dequantize_bytes(kept, FORWARD_SCALE, restored);
     }
-}
-
-/// The lanes of a tile's neighbours. `after` is what the tile begins after, then what the next one
-/// does.
-#[inline]
-fn shift<T: Copy>(direction: Direction, lanes: &Lanes<T>, after: &mut T) -> Lanes<T> {
-    let mut shifted = *lanes;
-    match direction {
-        Direction::Forward => shifted.rotate_right(1),
-        Direction::Backward => shifted.rotate_left(1),
-    }
-    let place = match direction {
-        Direction::Forward => shifted.first_mut(),
-        Direction::Backward => shifted.last_mut(),
-    };
-    if let Some(place) = place {
-        core::mem::swap(place, after);
-    }
-    shifted
 }

@@ -6,13 +6,13 @@ use half::f16;
 use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling, Positions};
 use neuroprune_format::tensor::{Pattern, Role, Scale};
 use neuroprune_format::writer::{LayoutChoice, MatrixSource, TensorSource};
-use neuroprune_runtime::{Model, cost, text_cost};
+use neuroprune_runtime::{Classifier, Model, SCRATCH_ALIGNMENT, cost, required_scratch, text_cost};
 use serde_json::{Value, json};
 
 use super::counter::Measured;
 use super::models::{Random, matrix_source, source, weights};
 use super::tables::{shorten, table};
-use super::vocabulary::Text;
+use super::vocabulary::{Text, WORDS};
 
 /// How many models are random, unless the command says so.
 const RANDOM: u64 = 50;
@@ -57,7 +57,8 @@ impl CostCounts {
     /// The counts of each of `files`, from what `bench_cost` measured.
     ///
     /// # Errors
-    /// Where more is counted than is stated, or less by more than a tenth.
+    /// Where more is counted than is stated, or less by more than a tenth, and where logits are not
+    /// those of this machine.
     fn of(files: &[Vec<u8>], measured: &Measured) -> anyhow::Result<Vec<Self>> {
         let counts = files.iter().map(|file| {
             let model = Model::open(file)?;
@@ -79,6 +80,11 @@ impl CostCounts {
                 counted: region("text to label")?.saturating_sub(text),
                 text,
             };
+            let logits = measured.figures.get(&format!("{name}: logits"));
+            ensure!(
+                logits == Some(&u64::from(digest(&model, bytes)?)),
+                "{name}: the logits are not this machine's"
+            );
             let is_slow = name.starts_with("slow");
             counts.check(text_cost(&model, bytes), is_slow)?;
             Ok(counts)
@@ -113,6 +119,22 @@ impl CostCounts {
         let ratio = self.stated as f64 / self.counted.max(1) as f64;
         ratio
     }
+}
+
+/// Of the logits, as `bench_cost` prints it of its text, which is as many bytes of words as these.
+fn digest(model: &Model<'_>, bytes: usize) -> anyhow::Result<u32> {
+    let text = format!("{WORDS} ").repeat(bytes / WORDS.len() + 1);
+    let text = text.get(..bytes).context("a text of other words")?;
+    let second = model.tokenizer().pair.then_some("");
+    let limits = model.limits();
+    let mut scratch = vec![0; required_scratch(limits, limits.tokens) + SCRATCH_ALIGNMENT];
+    let mut classifier = Classifier::new(*model, &mut scratch)?;
+    classifier.classify_traced(text, second, &mut ())?;
+    let logits = classifier.logits().iter();
+    let bytes = logits.flat_map(|logit| logit.to_bits().to_le_bytes());
+    Ok(bytes.fold(0x811c_9dc5, |digest, byte| {
+        (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    }))
 }
 
 /// What the record says of all models.

@@ -6,8 +6,12 @@
 #![allow(unsafe_code, reason = "assembly; each call says what it stands on")]
 
 mod assembly;
+mod recurrence;
 
 use neuroprune_format::tensor::Norm;
+#[cfg(not(helium))]
+pub use recurrence::quantize_pairs;
+pub use recurrence::{dequantize_bytes, recur};
 
 use crate::kernels::portable::floats::{LARGEST_MIXTURE, MixtureScales};
 #[cfg(not(helium))]

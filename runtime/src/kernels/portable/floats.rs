@@ -7,7 +7,7 @@
 use neuroprune_format::tensor::{Norm, Rows};
 
 use crate::kernels::lanes::{grain, grain_mut, grain_of, grains, set_grain};
-use crate::kernels::tile::{Direction, GRAIN, LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile, integer};
+use crate::kernels::tile::{GRAIN, LARGEST_WEIGHT, Lanes, Mixture, QUAD, Tile, integer};
 use crate::math::{self, float, quotient_or_zero};
 
 /// [`LARGEST_WEIGHT`] as a float.
@@ -70,28 +70,6 @@ pub fn quantize<F>(
                 *step = math::nearest_byte(x * inverse);
             }
             set(feature, part, steps);
-        }
-    }
-}
-
-/// [`quantize`] of the floats step · scale.
-pub fn quantize_steps<F>(
-    steps: &[Lanes<i16>],
-    scales: &Lanes<f32>,
-    inverses: &Lanes<f32>,
-    tokens: usize,
-    features: &mut [F],
-    set: impl Fn(&mut F, usize, [i8; GRAIN]),
-) {
-    for part in grains(tokens) {
-        let (scales, inverses) = (grain_of(scales, part), grain_of(inverses, part));
-        for (feature, steps) in features.iter_mut().zip(grain(steps, part)) {
-            let mut bytes = [0; GRAIN];
-            let lanes = steps.iter().zip(scales).zip(inverses);
-            for (byte, ((&step, scale), inverse)) in bytes.iter_mut().zip(lanes) {
-                *byte = math::nearest_byte(f32::from(step) * scale * inverse);
-            }
-            set(feature, part, bytes);
         }
     }
 }
@@ -215,30 +193,6 @@ pub fn gelu(x: &mut [Lanes<f32>], tokens: usize) {
     for part in grains(tokens) {
         for x in grain_mut(x, part).flatten() {
             *x = math::gelu(*x);
-        }
-    }
-}
-
-/// Runs a recurrence over the tokens of a tile: candidates become h = z + f·(h − z), with z and the
-/// forget gate f of [`math`]. `state` is h of the token before, then of the last one.
-#[inline(never)]
-pub fn recur(
-    gates: &[Lanes<f32>],
-    candidates: &mut [Lanes<f32>],
-    state: &mut [f32],
-    tokens: usize,
-    direction: Direction,
-) {
-    for ((gates, candidates), h) in gates.iter().zip(candidates).zip(state) {
-        let lanes = gates.iter().zip(candidates).take(tokens);
-        let step = |(&gate, candidate): (&f32, &mut f32)| {
-            let (f, z) = (math::forget_gate(gate), math::candidate(*candidate));
-            *h = z + f * (*h - z);
-            *candidate = *h;
-        };
-        match direction {
-            Direction::Forward => lanes.for_each(step),
-            Direction::Backward => lanes.rev().for_each(step),
         }
     }
 }
