@@ -29,19 +29,22 @@ mod price {
     pub(super) const INSTRUCTION: u64 = 10;
 
     /// Before the embedding, the end of the tokenizer included.
-    pub(super) const BEGIN: u64 = 14_900;
-    pub(super) const EMBEDDED_TILE: u64 = 2_260;
-    pub(super) const EMBEDDED_TOKEN: u64 = 1_840;
+    pub(super) const BEGIN: u64 = 15_700;
+    pub(super) const EMBEDDED_TILE: u64 = 2_560;
+    pub(super) const EMBEDDED_TOKEN: u64 = 1_790;
     pub(super) const EMBEDDED_VALUE: u64 = 120;
-    pub(super) const SEGMENTS: u64 = 1_600;
+    /// Where rows are added one by one.
+    pub(super) const EMBEDDED_SUM: u64 = 610;
+    pub(super) const SEGMENTS: u64 = 2_600;
     /// A row that is added to others.
-    pub(super) const ADDED_TOKEN: u64 = 1_170;
-    pub(super) const ADDED_VALUE: u64 = 85;
-    pub(super) const ADDED_SMALL_VALUE: u64 = 112;
+    pub(super) const ADDED_TOKEN: u64 = 750;
+    pub(super) const ADDED_VALUE: u64 = 94;
+    pub(super) const ADDED_SMALL_VALUE: u64 = 125;
     /// What a factor reads, of a token and of four.
-    pub(super) const LOOKED_UP_TOKEN: u64 = 800;
-    pub(super) const LOOKED_UP_GRAIN: u64 = 2_500;
-    pub(super) const LOOKED_UP_VALUE: u64 = 344;
+    pub(super) const LOOKED_UP_TOKEN: u64 = 650;
+    pub(super) const LOOKED_UP_GRAIN: u64 = 2_850;
+    pub(super) const LOOKED_UP_VALUE: u64 = 391;
+    pub(super) const LOOKED_UP_SMALL_VALUE: u64 = 325;
 
     pub(super) const ATTENTION: u64 = 12_110;
     pub(super) const HEAD: u64 = 5_300;
@@ -63,8 +66,8 @@ mod price {
     pub(super) const OUTPUT_TILE: u64 = 4_050;
     pub(super) const OUTPUT_TOKEN: u64 = 712;
 
-    pub(super) const RECURRENCE: u64 = 13_200;
-    pub(super) const RECURRENCE_TILE: u64 = 16_300;
+    pub(super) const RECURRENCE: u64 = 14_000;
+    pub(super) const RECURRENCE_TILE: u64 = 16_100;
     /// h of a lane without a token.
     pub(super) const SKIPPED_H: u64 = 80;
 
@@ -176,7 +179,11 @@ fn embed(encoder: &Encoder<'_>, tokens: usize) -> u64 {
         let grains = tiles(tokens).map(|in_tile| wide(in_tile.div_ceil(GRAIN)));
         let grains: u64 = grains.sum();
         tenths += wide(tokens) * price::LOOKED_UP_TOKEN;
-        tenths += grains * (price::LOOKED_UP_GRAIN + price::LOOKED_UP_VALUE * wide(factor.cols()));
+        let value = match values(&token) {
+            TableValues::I8 => price::LOOKED_UP_VALUE,
+            TableValues::I4 => price::LOOKED_UP_SMALL_VALUE,
+        };
+        tenths += grains * (price::LOOKED_UP_GRAIN + value * wide(factor.cols()));
         tenths += Products::of(&factor).tiles(tokens);
         tenths += position.as_ref().map_or(0, added);
     } else {
@@ -186,6 +193,7 @@ fn embed(encoder: &Encoder<'_>, tokens: usize) -> u64 {
         if position.as_ref().is_some_and(bytes) && bytes(&token) {
             tenths += wide(tokens) * (price::EMBEDDED_TOKEN + price::EMBEDDED_VALUE * hidden);
         } else {
+            tenths += wide(tokens) * price::EMBEDDED_SUM;
             tenths += added(&token) + position.as_ref().map_or(0, added);
         }
     }

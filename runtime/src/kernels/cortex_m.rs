@@ -29,6 +29,8 @@ pub use crate::kernels::portable::recurrence::{dequantize_bytes, recur};
 pub use crate::kernels::portable::scalar::{mix, value_word};
 #[cfg(dsp)]
 pub use dsp::{mix, value_word};
+#[cfg(all(fpu, not(helium)))]
+pub(super) use fpu::quantize_pairs;
 #[cfg(fpu)]
 pub use fpu::{
     add, gelu, mixture, normalize, quantize_bytes, rescale, round, softmax, sum, sum_of_squares,
@@ -36,7 +38,7 @@ pub use fpu::{
 #[cfg(fpu)]
 pub use fpu::{dequantize_bytes, recur};
 #[cfg(all(fpu, not(helium)))]
-pub use fpu::{largest, quantize, quantize_pairs};
+pub use fpu::{largest, quantize};
 #[cfg(helium)]
 use helium as products;
 #[cfg(helium)]
@@ -177,7 +179,7 @@ fn counts_after(bytes: &RowBytes<'_>, rows: usize) -> (*const u8, u32) {
 
 /// See [`recurrence::quantize_pairs`].
 #[cfg(not(all(fpu, not(helium))))]
-pub fn quantize_pairs(
+pub(super) fn quantize_pairs(
     steps: &[Lanes<i16>],
     after: &mut [i16],
     scales: &PairScales,

@@ -1,12 +1,17 @@
 //! Token ids to the residual stream.
 
+use core::array;
+
 use neuroprune_format::Limits;
 use neuroprune_format::encoder::Encoder;
 use neuroprune_format::tensor::{Table, TableRow, TableValues};
 
 use super::residual::Residual;
-use crate::kernels::{self, Feature, GRAIN, LANES, Lanes, Tile, project};
+use crate::kernels::{self, Feature, GRAIN, LANES, Lanes, Tile, lanes, project};
 use crate::plan::EmbedBuffers;
+
+/// How far the halves of a byte are shifted up, before 4 bits down extend their signs.
+const HALVES: [u32; 2] = [4, 0];
 
 /// x ← LayerNorm(token + position + segment embedding), for the ids that are in `region` as
 /// [`EmbedBuffers`] lays them out. The first `first_segment` tokens belong to segment 0.
@@ -29,18 +34,17 @@ pub(crate) fn embed(
         match &factor {
             // [embedding] → [hidden]
             Some(factor) => project(&factor.iter(), &look_up(&token, ids, features), sum),
-            None if ids.len() < LANES => sum.as_flattened_mut().fill(0.0),
+            None if ids.len() < LANES || !is_plain => sum.as_flattened_mut().fill(0.0),
             None => {}
         }
         for (lane, &id) in ids.iter().enumerate() {
             let place = tile * LANES + lane;
+            let row = || token.row(usize::from(id));
             match &position {
-                Some(position) if is_plain => {
-                    set_sum(sum, lane, token.row(usize::from(id)), position.row(place));
-                }
+                Some(position) if is_plain => set_sum(sum, lane, row(), position.row(place)),
                 position => {
                     if factor.is_none() {
-                        set_row(sum, lane, token.row(usize::from(id)));
+                        add_row(sum, lane, row());
                     }
                     if let Some(position) = position {
                         add_row(sum, lane, position.row(place));
@@ -59,15 +63,17 @@ pub(crate) fn embed(
 #[inline(never)]
 fn look_up<'f>(table: &Table<'_>, ids: &[u16], features: &'f mut [Feature]) -> Tile<'f, Feature> {
     let mut scales = Lanes::default();
-    let (grains, _) = scales.as_chunks_mut::<GRAIN>();
-    for (grain, (scales, ids)) in grains.iter_mut().zip(ids.chunks(GRAIN)).enumerate() {
-        let mut rows: [&[u8]; GRAIN] = [&[]; GRAIN];
-        for ((row, scale), &id) in rows.iter_mut().zip(scales).zip(ids) {
-            let found = table.row(usize::from(id));
-            (*row, *scale) = (found.bytes, found.scale);
-        }
-        // Zero for a lane without a token.
-        let column = |at: usize| rows.map(|row| row.get(at).map_or(0, |byte| byte.cast_signed()));
+    for grain in lanes::grains(ids.len()) {
+        // Empty, with a scale of zero, for a lane without a token.
+        let rows: [TableRow<'_>; GRAIN] = array::from_fn(|place| {
+            let id = ids.get(grain * GRAIN + place);
+            table.row(id.map_or(usize::MAX, |&id| id.into()))
+        });
+        lanes::set_grain(&mut scales, grain, rows.map(|row| row.scale));
+        let column = |at: usize| {
+            let bytes = rows.each_ref().map(|row| row.bytes.get(at));
+            bytes.map(|byte| byte.map_or(0, |byte| byte.cast_signed()))
+        };
         match table.row(0).values {
             TableValues::I8 => {
                 for (at, feature) in features.iter_mut().enumerate() {
@@ -77,7 +83,7 @@ fn look_up<'f>(table: &Table<'_>, ids: &[u16], features: &'f mut [Feature]) -> T
             TableValues::I4 => {
                 for (at, features) in features.chunks_mut(2).enumerate() {
                     let bytes = column(at);
-                    for (feature, up) in features.iter_mut().zip([4, 0]) {
+                    for (feature, up) in features.iter_mut().zip(HALVES) {
                         kernels::set_grain(feature, grain, bytes.map(|byte| byte << up >> 4));
                     }
                 }
@@ -89,11 +95,6 @@ fn look_up<'f>(table: &Table<'_>, ids: &[u16], features: &'f mut [Feature]) -> T
         scales,
         tokens: ids.len(),
     }
-}
-
-#[inline(never)]
-fn set_row(sum: &mut [Lanes<f32>], lane: usize, row: TableRow<'_>) {
-    of_row(sum, lane, row, |x, value| *x = value);
 }
 
 /// The sum of two rows of bytes.
@@ -109,31 +110,21 @@ fn set_sum(sum: &mut [Lanes<f32>], lane: usize, one: TableRow<'_>, other: TableR
 
 #[inline(never)]
 fn add_row(sum: &mut [Lanes<f32>], lane: usize, row: TableRow<'_>) {
-    of_row(sum, lane, row, |x, value| *x += value);
-}
-
-#[inline]
-fn of_row(
-    sum: &mut [Lanes<f32>],
-    lane: usize,
-    row: TableRow<'_>,
-    set: impl Fn(&mut f32, f32) + Copy,
-) {
-    let set = |x: &mut Lanes<f32>, weight: i8| {
+    let add = |x: &mut Lanes<f32>, weight: i8| {
         if let Some(x) = x.get_mut(lane) {
-            set(x, f32::from(weight) * row.scale);
+            *x += f32::from(weight) * row.scale;
         }
     };
     match row.values {
         TableValues::I8 => {
-            for (x, &byte) in sum.iter_mut().zip(row.bytes) {
-                set(x, byte.cast_signed());
+            for (x, byte) in sum.iter_mut().zip(row.bytes) {
+                add(x, byte.cast_signed());
             }
         }
         TableValues::I4 => {
-            for (pair, &byte) in sum.chunks_mut(2).zip(row.bytes) {
-                for (x, up) in pair.iter_mut().zip([4, 0]) {
-                    set(x, (byte << up).cast_signed() >> 4);
+            for (pair, byte) in sum.chunks_mut(2).zip(row.bytes) {
+                for (x, up) in pair.iter_mut().zip(HALVES) {
+                    add(x, byte.cast_signed() << up >> 4);
                 }
             }
         }

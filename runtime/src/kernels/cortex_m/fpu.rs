@@ -10,7 +10,7 @@ mod recurrence;
 
 use neuroprune_format::tensor::Norm;
 #[cfg(not(helium))]
-pub use recurrence::quantize_pairs;
+pub(in crate::kernels) use recurrence::quantize_pairs;
 pub use recurrence::{dequantize_bytes, recur};
 
 use crate::kernels::portable::floats::{LARGEST_MIXTURE, MixtureScales};

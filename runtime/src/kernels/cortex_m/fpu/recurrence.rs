@@ -11,7 +11,7 @@ use crate::kernels::tile::{Direction, LANES, Lanes};
 
 /// See [`recurrence::quantize_pairs`](crate::kernels::recurrence::quantize_pairs).
 #[cfg(not(helium))]
-pub fn quantize_pairs(
+pub(in crate::kernels) fn quantize_pairs(
     steps: &[Lanes<i16>],
     after: &mut [i16],
     scales: &PairScales,
