@@ -32,9 +32,7 @@ def fit(arguments, name, size, seed):
     out.mkdir(parents=True, exist_ok=True)
     model = out / "model.neuro"
     if not (out / "model.outcome.json").exists():
-        # Phrases with their own labels are no whole texts.
-        train = find(folder, "train-sentences") or find(folder, "train")
-        command = [arguments.program, "train", "--data", train, "--fit", size, "--seed", str(seed)]
+        command = [arguments.program, "train", "--data", find(folder, "train"), "--fit", size, "--seed", str(seed)]
         command += ["--from", arguments.checkpoint, "--device", arguments.device, "--quiet", "--overwrite"]
         for part in ("dev", "test"):
             if find(folder, part):
@@ -53,12 +51,13 @@ def fit(arguments, name, size, seed):
         return (name, size, seed), None
     outcome = json.loads(outcome.read_text())
     facts = json.loads(subprocess.run(
-        [arguments.program, "inspect", "--json", "--model", str(model)], capture_output=True, text=True).stdout or "{}")
+        [arguments.program, "inspect", "--json", str(model)], capture_output=True, text=True).stdout or "{}")
     return (name, size, seed), {
         "accuracy": outcome["accuracy"]["sparse_int8"],
         "float": outcome["accuracy"]["sparse_float"],
         "teacher": outcome["accuracy"]["dense_float"],
         "linear": outcome.get("baselines", {}),
+        "dev": outcome["history"][-1]["dev_accuracy"],
         "bytes": model.stat().st_size,
         "pieces": facts.get("vocabulary"),
         "seconds": outcome["seconds"],
@@ -91,17 +90,17 @@ def main():
         results = dict(pool.map(lambda cell: fit(arguments, *cell), cells))
     whole = {"-".join(map(str, cell)): result for cell, result in results.items()}
     (pathlib.Path(arguments.out) / "results.json").write_text(json.dumps(whole, indent=1))
-    print("| set | size | accuracy | bytes | pieces | float | teacher | seconds |")
-    print("|---|---|---:|---:|---:|---:|---:|---:|")
+    print("| set | size | accuracy | dev | bytes | pieces | float | teacher | seconds |")
+    print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
     for name in names:
         for size in sizes:
             found = [results[cell] for cell in cells if cell[:2] == (name, size) and results[cell]]
             if not found:
-                print(f"| {name} | {size} | failed | | | | | |")
+                print(f"| {name} | {size} | failed | | | | | | |")
                 continue
             of = lambda key: [one[key] for one in found]
             seconds = statistics.mean(sum(one["seconds"].values()) for one in found)
-            print(f"| {name} | {size} | {spread(of('accuracy'))} | {max(of('bytes'))} | {found[0]['pieces']} "
+            print(f"| {name} | {size} | {spread(of('accuracy'))} | {statistics.mean(of('dev')):.2f} | {max(of('bytes'))} | {found[0]['pieces']} "
                   f"| {statistics.mean(of('float')):.2f} | {statistics.mean(of('teacher')):.2f} | {seconds:.0f} |")
 
 

@@ -157,3 +157,6 @@ impl<'r> Course<'r> {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

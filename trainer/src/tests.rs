@@ -7,3 +7,4 @@ mod gpu;
 mod home_run;
 mod precision;
 mod pruning;
+mod student;

@@ -232,7 +232,9 @@ mod tests {
     }
 
     fn network(recipe: &ModelRecipe) -> Network {
-        let mut network = Network::new(Shape::new(recipe, 9, 3, true), 3).unwrap();
+        let mut shape = Shape::new(recipe, 9, 3, true);
+        shape.bridge = 3 * usize::from(shape.embedding > 0);
+        let mut network = Network::new(shape, 3).unwrap();
         // Embeddings begin too small for differences to tell anything.
         let Network {
             token_embedding,
@@ -282,7 +284,12 @@ mod tests {
     /// Σ weights·values over the logits and the layers' outputs.
     fn objective(outputs: &Outputs, weights: &OutputGradients) -> f64 {
         let values = outputs.layers.iter().chain([&outputs.logits]);
-        let weights = weights.layers.iter().chain([&weights.logits]);
+        let values = values.chain(&outputs.bridged);
+        let weights = weights
+            .layers
+            .iter()
+            .chain([&weights.logits])
+            .chain(&weights.bridged);
         let terms = values.zip(weights).map(|(values, weights)| {
             let pairs = values_of(&values.value).into_iter().zip(values_of(weights));
             pairs.map(|(v, w)| f64::from(v) * f64::from(w)).sum::<f64>()
@@ -292,8 +299,9 @@ mod tests {
 
     fn weights_of(outputs: &Outputs) -> OutputGradients {
         let layers = outputs.layers.iter().zip(1..);
+        let bridged = outputs.bridged.as_ref();
         OutputGradients {
-            bridged: None,
+            bridged: bridged.map(|bridged| numbers(&bridged.value, 9)),
             logits: numbers(&outputs.logits.value, 0),
             layers: layers
                 .map(|(layer, index)| numbers(&layer.value, index))
@@ -346,6 +354,7 @@ mod tests {
         OutputGradients {
             logits,
             layers: Vec::new(),
+            bridged: None,
         }
     }
 

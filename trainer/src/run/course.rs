@@ -96,6 +96,10 @@ fn bytes_of(run: &Run, student: &Network, vocabulary: &Vocabulary) -> Result<usi
     let mut pruned = student.to_device(&candle_core::Device::Cpu)?;
     let parameters = pruned.parameters_mut().into_iter();
     for (index, it) in (0..).zip(parameters) {
+        if it.parameter.value.rank() == 1 {
+            // Biases that are all zero would not be written.
+            it.parameter.value = it.parameter.value.ones_like()?;
+        }
         if let Some(pruning) = &mut it.parameter.pruning {
             let shape = pruning.sensitivity.shape().clone();
             let mut generator = stream(run.recipe.seed, Purpose::Initialization, index);

@@ -477,6 +477,7 @@ mod tests {
             train: examples(&[16; 100]),
             dev: Vec::new(),
             class_counts: vec![100],
+            answers: None,
         };
         assert_eq!(Shortage::foreseen(&run, &examples), None);
         let error = Error::Cuda("CUDA_ERROR_OUT_OF_MEMORY".into());

@@ -102,7 +102,7 @@ pub(in crate::ops) fn recurrence_backward(
         address(gradient, tokens * width)?,
     );
     let cols = size(width)?;
-    let of = |gates: &Tensor, direction: Direction| {
+    let of = |gates: &Tensor, direction: Direction| -> Result<Tensor> {
         let grad_gates = alone(device, (tokens, width))?;
         let (from, to) = (
             address(gates, tokens * width)?,
