@@ -9,7 +9,7 @@ use crate::quantizer::{LARGEST, Quantizer};
 
 /// Where the keys and values of a layer come from.
 ///
-/// Every source leaves them in [`KeyValues`](crate::plan::KeyValues), which is all that the
+/// Every source leaves them in [`KeyValues`](crate::plan::buffers::KeyValues), which is all that the
 /// arithmetic of attention reads. Earlier tokens from a cache, or the tokens of an encoder, would
 /// be variants here.
 #[derive(Clone, Copy, Debug)]
