@@ -1,10 +1,11 @@
 """Fits models into several sizes on several text sets, and puts their tables together.
 
     python3 benchmarks/fit/grid.py --program neuroprune --from all-minilm-l6-v2 --sets DATA --out results \
-        [--device cuda] [--names sst2,trec6] [--sizes 64KB,128KB] [--seeds 0,1,2] [--jobs 6] [--set KEY=VALUE]
+        [--device cuda:0,cuda:1] [--seconds 3600] [--names sst2,trec6] [--sizes 64KB,128KB] [--seeds 0,1,2] [--jobs 6] [--set KEY=VALUE]
 
 DATA holds a folder for each set with train, dev and test files, .tsv or .tsv.gz. Every model is
-made by `neuroprune train --fit SIZE` with the defaults of that command; `--jobs` run side by side.
+made by `neuroprune train --fit SIZE` with the defaults of that command; `--jobs` run side by side, and
+none is begun after `--seconds`. What is there already is not made again.
 Accuracies are those of the file in the runtime on the test set, means over the seeds.
 """
 
@@ -26,14 +27,16 @@ def find(folder, name):
     return None
 
 
-def fit(arguments, name, size, seed):
+def fit(arguments, number, name, size, seed):
     folder = pathlib.Path(arguments.sets) / name
     out = pathlib.Path(arguments.out) / f"{name}-{size}-{seed}"
     out.mkdir(parents=True, exist_ok=True)
     model = out / "model.neuro"
-    if not (out / "model.outcome.json").exists():
+    devices = arguments.device.split(",")
+    is_late = time.time() - arguments.begun > arguments.seconds
+    if not (out / "model.outcome.json").exists() and not is_late:
         command = [arguments.program, "train", "--data", find(folder, "train"), "--fit", size, "--seed", str(seed)]
-        command += ["--from", arguments.checkpoint, "--device", arguments.device, "--quiet", "--overwrite"]
+        command += ["--from", arguments.checkpoint, "--device", devices[number % len(devices)], "--quiet", "--overwrite"]
         for part in ("dev", "test"):
             if find(folder, part):
                 command += [f"--{part}", find(folder, part)]
@@ -81,13 +84,15 @@ def main():
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--jobs", type=int, default=6)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--set", action="append", default=[])
     arguments = parser.parse_args()
+    arguments.begun = time.time()
     arguments.program = str(pathlib.Path(arguments.program).resolve())
     names, sizes = arguments.names.split(","), arguments.sizes.split(",")
-    cells = [(name, size, int(seed)) for seed in arguments.seeds.split(",") for name in names for size in sizes]
+    cells = [(name, size, int(seed)) for seed in arguments.seeds.split(",") for size in sizes for name in names]
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        results = dict(pool.map(lambda cell: fit(arguments, *cell), cells))
+        results = dict(pool.map(lambda cell: fit(arguments, cell[0], *cell[1]), enumerate(cells)))
     whole = {"-".join(map(str, cell)): result for cell, result in results.items()}
     (pathlib.Path(arguments.out) / "results.json").write_text(json.dumps(whole, indent=1))
     print("| set | size | accuracy | dev | bytes | pieces | float | teacher | seconds |")

@@ -49,7 +49,7 @@ impl Default for StudentRecipe {
             heads: 4,
             intermediate: 0,
             positions: PositionsKind::None,
-            texts: 60_000,
+            texts: 200_000,
             batch: 256,
         }
     }
