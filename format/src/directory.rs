@@ -30,7 +30,8 @@ impl Expected {
         for layer in 0..stack.layers {
             cursor.layer = layer;
             cursor.set(Size::Context, 0);
-            let is_recurrent = cursor.is_next(Role::ForwardRecurrence);
+            let is_recurrent =
+                cfg!(feature = "recurrence") && cursor.is_next(Role::ForwardRecurrence);
             cursor.check_part(if is_recurrent {
                 Part::Recurrence
             } else {

@@ -73,7 +73,7 @@ impl<'a> Layer<'a> {
     #[must_use]
     pub fn mixing(&self) -> Mixing<'a> {
         let (tensors, first) = (self.tensors, self.first);
-        if tensors.role(first) == Some(Role::ForwardRecurrence) {
+        if cfg!(feature = "recurrence") && tensors.role(first) == Some(Role::ForwardRecurrence) {
             return Mixing::Recurrence(Recurrence { tensors, first });
         }
         let mut after_heads = first;
@@ -214,6 +214,9 @@ impl<'a> Encoder<'a> {
     /// equally wide.
     #[must_use]
     pub fn embedding_factor(&self) -> Option<Matrix<'a>> {
+        if !cfg!(feature = "factor") {
+            return None;
+        }
         let index = self.embedding(Role::EmbeddingFactor)?;
         Some(self.tensors.matrix_at(index))
     }

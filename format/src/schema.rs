@@ -195,6 +195,49 @@ impl Slot {
 }
 
 impl Role {
+    /// The feature of `neuroprune-runtime` that a program needs for it.
+    #[must_use]
+    pub const fn feature(self) -> Option<&'static str> {
+        match self {
+            Self::ForwardRecurrence | Self::BackwardRecurrence | Self::RecurrenceNorm => {
+                Some("recurrence")
+            }
+            Self::EmbeddingFactor => Some("factor"),
+            Self::TokenEmbedding
+            | Self::PositionEmbedding
+            | Self::SegmentEmbedding
+            | Self::EmbeddingNorm
+            | Self::Head
+            | Self::AttentionOutput
+            | Self::AttentionNorm
+            | Self::MlpInput
+            | Self::MlpOutput
+            | Self::MlpNorm
+            | Self::Classifier => None,
+        }
+    }
+
+    /// Whether this build has it: otherwise no file has it.
+    pub(crate) const fn is_built(self) -> bool {
+        match self {
+            Self::ForwardRecurrence | Self::BackwardRecurrence | Self::RecurrenceNorm => {
+                cfg!(feature = "recurrence")
+            }
+            Self::EmbeddingFactor => cfg!(feature = "factor"),
+            Self::TokenEmbedding
+            | Self::PositionEmbedding
+            | Self::SegmentEmbedding
+            | Self::EmbeddingNorm
+            | Self::Head
+            | Self::AttentionOutput
+            | Self::AttentionNorm
+            | Self::MlpInput
+            | Self::MlpOutput
+            | Self::MlpNorm
+            | Self::Classifier => true,
+        }
+    }
+
     /// Its line of [`SCHEMA`].
     #[must_use]
     pub fn slot(self) -> &'static Slot {

@@ -103,7 +103,7 @@ impl Record {
         let [role, layout, flags, ..] = *bytes;
         let index_at = |at| u32_at(bytes, at) as usize;
         Some(Self {
-            role: Role::of(role)?,
+            role: Role::of(role).filter(|role| role.is_built())?,
             layout: Layout::of(layout, flags)?,
             flags,
             layer: u16_at(bytes, 4),

@@ -135,6 +135,25 @@ impl TableValues {
         }
     }
 
+    /// The feature of `neuroprune-runtime` that a program needs for it.
+    #[must_use]
+    pub const fn feature(self) -> Option<&'static str> {
+        match self {
+            Self::I8 => None,
+            Self::I4 => Some("factor"),
+        }
+    }
+
+    /// Itself; `i8` if this build does not have it, in which case no table has it. So the compiler
+    /// sees which code is never needed.
+    #[inline(always)]
+    pub(crate) const fn built(self) -> Self {
+        match self {
+            Self::I4 if cfg!(feature = "factor") => self,
+            Self::I8 | Self::I4 => Self::I8,
+        }
+    }
+
     /// The largest magnitude of a weight.
     #[must_use]
     pub const fn largest(self) -> i8 {
@@ -171,6 +190,16 @@ impl Layout {
         }
     }
 
+    /// The feature of `neuroprune-runtime` that a program needs for it.
+    #[must_use]
+    pub const fn feature(self) -> Option<&'static str> {
+        match self {
+            Self::Matrix(pattern, _) => pattern.feature(),
+            Self::Table(values) => values.feature(),
+            Self::Norm => None,
+        }
+    }
+
     /// The layout with this number in a record and these flags, if this build has it.
     pub(crate) fn of(number: u8, flags: u8) -> Option<Self> {
         let layout = *NUMBERED.get(usize::from(number).wrapping_sub(1))?;
@@ -179,6 +208,7 @@ impl Layout {
                 Some(Self::Matrix(Pattern::Columns, values))
             }
             Self::Matrix(pattern, _) if pattern.built() != pattern => None,
+            Self::Table(TableValues::I4) if !cfg!(feature = "factor") => None,
             Self::Matrix(..) | Self::Table(_) | Self::Norm => Some(layout),
         }
     }
@@ -259,7 +289,8 @@ mod tests {
             assert_eq!(layout.tag(), number);
             let is_built = match layout {
                 Layout::Matrix(pattern, _) => pattern.built() == pattern,
-                Layout::Table(_) | Layout::Norm => true,
+                Layout::Table(values) => values.built() == values,
+                Layout::Norm => true,
             };
             assert_eq!(Layout::of(number, 0), is_built.then_some(layout));
         }

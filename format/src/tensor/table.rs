@@ -33,6 +33,7 @@ impl<'a> Table<'a> {
         let Layout::Table(values) = record.layout else {
             return fault.found(ErrorKind::Tag, Section::Tensors, 1);
         };
+        let values = values.built();
         let mut reader = tensor_reader(record, section, fault)?;
         let scales = reader.take(record.rows)?;
         let bytes = reader.take_items(record.rows, values.row_bytes(record.cols))?;
@@ -48,7 +49,7 @@ impl<'a> Table<'a> {
     /// Checks the view that [`Table::view`] made of `record`.
     pub(crate) fn check(&self, record: &Record, fault: &Fault) -> Option<()> {
         let begin = record.offset + self.scales.len();
-        let wrong = match self.values {
+        let wrong = match self.values.built() {
             TableValues::I8 => position_of_lowest(self.bytes),
             TableValues::I4 => self.position_of_wrong_half(),
         };
@@ -87,7 +88,7 @@ impl<'a> Table<'a> {
     #[inline(never)]
     #[must_use]
     pub fn row(&self, index: usize) -> TableRow<'a> {
-        let values = self.values;
+        let values = self.values.built();
         let Some(&scale) = self.scales.get(index) else {
             let (scale, bytes) = (0.0, [].as_slice());
             return TableRow {
@@ -108,7 +109,7 @@ impl<'a> Table<'a> {
     /// Number of weights that are not zero.
     #[must_use]
     pub fn count_nonzeros(&self) -> usize {
-        let halves = self.bytes.iter().map(|&byte| match self.values {
+        let halves = self.bytes.iter().map(|&byte| match self.values.built() {
             TableValues::I8 => usize::from(byte != 0),
             TableValues::I4 => usize::from(byte & 0x0f != 0) + usize::from(byte & 0xf0 != 0),
         });
@@ -121,7 +122,7 @@ impl<'a> TableRow<'a> {
     /// with a zero more.
     #[inline]
     pub fn weights(self) -> impl Iterator<Item = i8> + use<'a> {
-        let [whole, halves]: [&[u8]; 2] = match self.values {
+        let [whole, halves]: [&[u8]; 2] = match self.values.built() {
             TableValues::I8 => [self.bytes, &[]],
             TableValues::I4 => [&[], self.bytes],
         };
