@@ -25,11 +25,26 @@ const WASM: &str = "browser/wasm/Cargo.toml";
 const FEATURES: [(&str, &[&str]); 2] = [
     (
         "neuroprune-format",
-        &["", "bitmap", "blocks", "recurrence", "factor", "alloc", "defmt", "alloc,defmt"],
+        &[
+            "",
+            "bitmap",
+            "blocks",
+            "recurrence",
+            "factor",
+            "alloc",
+            "defmt",
+            "alloc,defmt",
+        ],
     ),
     (
         "neuroprune-runtime",
-        &["", "unrolled", "recurrence", "factor", "bitmap,blocks,recurrence,factor,unrolled,defmt"],
+        &[
+            "",
+            "unrolled",
+            "recurrence",
+            "factor",
+            "bitmap,blocks,recurrence,factor,unrolled,defmt",
+        ],
     ),
 ];
 

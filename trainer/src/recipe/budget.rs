@@ -141,6 +141,7 @@ mod tests {
             64 * MB,
         ] {
             let mut recipe = Recipe::fit();
+            recipe.model.from = "folder".to_owned();
             Budget(bytes).apply(&mut recipe);
             recipe.check().unwrap();
             assert_eq!(recipe.student.bytes, bytes);

@@ -5,7 +5,7 @@ use super::*;
 fn the_recipes_that_come_along_are_valid() {
     for (name, text) in bundled::BUNDLED {
         let mut recipe: Recipe = toml::from_str(text).unwrap();
-        if name == "pretrained" {
+        if ["pretrained", "fit"].contains(&name) {
             recipe.model.from = "folder".to_owned();
         }
         recipe.check().unwrap();
