@@ -272,7 +272,7 @@ fn the_program_says_where_a_file_is_wrong() {
         (changed(limits, 0xee, false), "limits at byte 0: the CRC-32"),
         (
             changed(limits + 28, 1, true),
-            "limits at byte 28: a reserved byte",
+            "tensors at byte 0: a shape disagrees with the rest of the model",
         ),
         (
             changed(tensors + RECORD_BYTES, 0x77, true),

@@ -127,7 +127,7 @@ impl RecipeOptions {
         let (mut recipe, mut named) = match &self.recipe {
             Some(path) => Recipe::find(path)?,
             None if self.fit.is_some() && self.from.is_some() => (Recipe::fit(), Vec::new()),
-            None if self.fit.is_some() => (fit_from_scratch(), Vec::new()),
+            None if self.fit.is_some() => (fit_from_scratch(usual), Vec::new()),
             None if self.from.is_some() => (Recipe::pretrained(), Vec::new()),
             None => (usual, Vec::new()),
         };
@@ -180,9 +180,10 @@ impl RecipeOptions {
 }
 
 /// Without a checkpoint a dense network of the usual shape teaches.
-fn fit_from_scratch() -> Recipe {
-    let usual = Recipe::default();
+fn fit_from_scratch(usual: Recipe) -> Recipe {
     Recipe {
+        seed: usual.seed,
+        target: usual.target,
         model: usual.model,
         training: usual.training,
         ..Recipe::fit()
