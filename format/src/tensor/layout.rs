@@ -147,7 +147,8 @@ impl TableValues {
     /// Itself; `i8` if this build does not have it, in which case no table has it. So the compiler
     /// sees which code is never needed.
     #[inline(always)]
-    pub(crate) const fn built(self) -> Self {
+    #[must_use]
+    pub const fn built(self) -> Self {
         match self {
             Self::I4 if cfg!(feature = "factor") => self,
             Self::I8 | Self::I4 => Self::I8,

@@ -26,7 +26,7 @@ pub(crate) fn embed(
     let (token, position) = (encoder.token_embedding(), encoder.position_embedding());
     let (factor, segment) = (encoder.embedding_factor(), encoder.segment_embedding());
     let (norm, epsilon) = (encoder.embedding_norm(), encoder.stack().norm_epsilon);
-    let bytes = |table: &Table<'_>| built(table.row(0).values) == TableValues::I8;
+    let bytes = |table: &Table<'_>| table.row(0).values.built() == TableValues::I8;
     let is_plain = factor.is_none() && position.as_ref().is_some_and(bytes) && bytes(&token);
     let EmbedBuffers { sum, features, ids } =
         EmbedBuffers::split(region, limits, residual.tokens());
@@ -59,17 +59,6 @@ pub(crate) fn embed(
     }
 }
 
-/// How a table is written, in words that a build without the feature understands: no table has four
-/// bits there, and the code for them is left out.
-#[inline(always)]
-fn built(values: TableValues) -> TableValues {
-    if cfg!(feature = "factor") {
-        values
-    } else {
-        TableValues::I8
-    }
-}
-
 /// The rows of up to eight tokens, as a matrix reads them: weights are features as they are.
 #[inline(never)]
 fn look_up<'f>(table: &Table<'_>, ids: &[u16], features: &'f mut [Feature]) -> Tile<'f, Feature> {
@@ -85,7 +74,7 @@ fn look_up<'f>(table: &Table<'_>, ids: &[u16], features: &'f mut [Feature]) -> T
             let bytes = rows.each_ref().map(|row| row.bytes.get(at));
             bytes.map(|byte| byte.map_or(0, |byte| byte.cast_signed()))
         };
-        match built(table.row(0).values) {
+        match table.row(0).values.built() {
             TableValues::I8 => {
                 for (at, feature) in features.iter_mut().enumerate() {
                     kernels::set_grain(feature, grain, column(at));
@@ -126,7 +115,7 @@ fn add_row(sum: &mut [Lanes<f32>], lane: usize, row: TableRow<'_>) {
             *x += f32::from(weight) * row.scale;
         }
     };
-    match built(row.values) {
+    match row.values.built() {
         TableValues::I8 => {
             for (x, byte) in sum.iter_mut().zip(row.bytes) {
                 add(x, byte.cast_signed());
