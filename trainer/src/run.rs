@@ -2,6 +2,7 @@
 
 mod course;
 pub(crate) mod data;
+pub(crate) mod error;
 pub(crate) mod files;
 mod lock;
 pub(crate) mod observer;

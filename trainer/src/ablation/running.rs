@@ -11,10 +11,11 @@ use crate::numbers::hex;
 use crate::ops::device::{DeviceError, DeviceName};
 use crate::pretrained::Pretrained;
 use crate::run::data::Data;
+use crate::run::error::PipelineError;
 use crate::run::files::Files;
 use crate::run::observer::Observer;
 use crate::run::outcome::{OutcomeError, RunOutcome};
-use crate::run::pipeline::{self, End, PipelineError};
+use crate::run::pipeline::{self, End};
 use crate::training::checkpoint::{self, CheckpointError};
 use crate::training::{Examples, Phase, Run};
 

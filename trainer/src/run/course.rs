@@ -2,8 +2,8 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use super::error::PipelineError;
 use super::observer::Observer;
-use super::pipeline::PipelineError;
 use crate::model_file::export::{ExportError, Form, export};
 use crate::model_file::quantization::Calibration;
 use crate::network::Network;

@@ -12,26 +12,27 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
+use neuroprune_format::Model;
 use neuroprune_format::manifest::Scores;
-use neuroprune_format::writer::{ModelSource, WriteError};
-use neuroprune_format::{FormatError, Model};
+use neuroprune_format::writer::ModelSource;
 
 use crate::atomic_file;
 use crate::baselines::Baselines;
 use crate::model_file::export::{ExportError, Form, export};
 use crate::model_file::inspection::Inspection;
 use crate::model_file::quantization::Calibration;
-use crate::model_file::scoring::{Scored, ScoringError, score};
+use crate::model_file::scoring::{Scored, score};
 use crate::network::Network;
-use crate::numbers::{counted, hex, single};
+use crate::numbers::{hex, single};
 use crate::pruning::{cut_all, degree_spreads};
 use crate::recipe::Recipe;
-use crate::report::{self, ReportError};
+use crate::report;
 use crate::run::course;
 use crate::run::data::Data;
+use crate::run::error::PipelineError;
 use crate::run::files::Files;
 use crate::run::lock::Lock;
 use crate::run::observer::Observer;
@@ -39,88 +40,12 @@ use crate::run::outcome::{Accuracies, FileOutcome, MacroF1, Outcome, RunOutcome,
 use crate::run::summary::Summary;
 use crate::text::batch::encode;
 use crate::text::vocabulary::Vocabulary;
-use crate::training::checkpoint::{self, CheckpointError};
+use crate::training::checkpoint;
 use crate::training::memory::{OutOfMemory, Shortage};
 use crate::training::{Examples, Phase, Run, TrainingError, float_accuracy};
 
 /// After a checkpoint, nothing is saved for this many times as long as it took.
 const PAUSE: u32 = 10;
-
-/// Why a run wrote no files.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PipelineError {
-    /// Training stopped.
-    #[error(transparent)]
-    Training(#[from] TrainingError),
-    /// Training diverged, and there is an earlier checkpoint of this run.
-    #[error("{source}; the last good checkpoint is {}", checkpoint.display())]
-    Diverged {
-        /// Where it stopped.
-        source: TrainingError,
-        /// The checkpoint.
-        checkpoint: PathBuf,
-    },
-    /// A step takes more memory than is available.
-    #[error(transparent)]
-    Memory(#[from] OutOfMemory),
-    /// The checkpoint.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The model cannot be exported.
-    #[error(transparent)]
-    Export(#[from] ExportError),
-    /// The model was not scored.
-    #[error("scoring: {0}")]
-    Scoring(#[from] ScoringError),
-    /// The report.
-    #[error("report: {0}")]
-    Report(#[from] ReportError),
-    /// Whoever watches the run does not want it with these data.
-    #[error("the data has {}; --strict makes them errors", counted(*warnings, "warning"))]
-    Misleading {
-        /// Warnings of the summary.
-        warnings: usize,
-    },
-    /// Not even the characters fit.
-    #[error("a student of its shape does not fit {bytes} bytes; allow more, or make it narrower")]
-    TooSmall {
-        /// What its file may have.
-        bytes: usize,
-    },
-    /// Another program works on the run.
-    #[error("{}: another program is training this model", model.display())]
-    Busy {
-        /// The model.
-        model: PathBuf,
-    },
-    /// A file cannot be written.
-    #[error("{path}: {source}")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-}
-
-impl From<FormatError> for PipelineError {
-    fn from(error: FormatError) -> Self {
-        Self::Scoring(error.into())
-    }
-}
-
-impl From<WriteError> for PipelineError {
-    fn from(error: WriteError) -> Self {
-        Self::Export(error.into())
-    }
-}
-
-impl From<candle_core::Error> for PipelineError {
-    fn from(error: candle_core::Error) -> Self {
-        Self::Training(error.into())
-    }
-}
 
 /// How a run ended.
 #[derive(Debug)]
