@@ -256,7 +256,8 @@ fn finish(
     let (sparse_file, sparse_scored) = make(&network, form, &name, scores)?;
     seconds.export = start.elapsed().as_secs_f64();
 
-    let shape = &network.shape;
+    // Of the network before anything was cut; a student has others.
+    let shape = &dense.shape;
     let outcome = Outcome {
         run: RunOutcome {
             name,
