@@ -97,6 +97,15 @@ impl Shape {
         self.hidden / self.heads
     }
 
+    /// Width of the token table's rows.
+    #[must_use]
+    pub fn row_width(&self) -> usize {
+        match self.embedding {
+            0 => self.hidden,
+            width => width,
+        }
+    }
+
     /// Layers with attention.
     #[must_use]
     pub fn attention_layers(&self) -> usize {

@@ -6,8 +6,7 @@
 //!                             teacher's table)       └─► student ◄──────────────────┘
 //! ```
 //!
-//! Below some megabytes a small network that was taught so is more accurate than a pruned large one
-//! of as many bytes. Its pieces are those of the teacher that the texts use most, its rows their
+//! Its pieces are those of the teacher that the texts use most, its rows their
 //! principal components. It is pruned while it learns, like any sparse network.
 
 use candle_core::{Device, Result, Tensor};
@@ -115,12 +114,11 @@ impl<'r> Course<'r> {
         mut goes_on: impl FnMut(usize, usize) -> bool,
     ) -> core::result::Result<Option<Examples>, TrainingError> {
         let tokens = self.teacher.shape.tokens;
-        let spelling = self.lexicon.spelled(self.vocabulary, own, tokens)?;
         let teachers = self.lexicon.teachers(tokens);
         let classes = self.teacher.shape.labels;
         let width = self.teacher.shape.hidden;
         let mut answers = Answers::new(self.texts.len(), classes, width);
-        // Of like lengths: attention is quadratic in the longest of a batch.
+        // Of like lengths: batches are then of like work.
         let encoded: Vec<EncodedExample> = self
             .texts
             .iter()
@@ -143,18 +141,34 @@ impl<'r> Course<'r> {
         }
         goes_on(order.len(), order.len());
         answers.normalize();
+        let mut examples = self.unanswered(own, given)?;
+        examples.answers = Some(answers);
+        Ok(Some(examples))
+    }
+
+    /// The same texts without answers: nothing is learned from them any more.
+    ///
+    /// # Errors
+    /// When a text cannot be spelled.
+    pub(crate) fn unanswered(
+        &self,
+        own: &Vocabulary,
+        given: &Examples,
+    ) -> core::result::Result<Examples, VocabularyError> {
+        let tokens = self.teacher.shape.tokens;
+        let spelling = self.lexicon.spelled(self.vocabulary, own, tokens)?;
         let spelled = |(text, label): &(WordText, u32)| spelling.encode(text, *label);
         let mut lexicon = Lexicon::new(self.vocabulary);
         let dev = given.dev.iter().map(|it| (lexicon.read(it), it.label));
         let dev: Vec<_> = dev.collect();
         let of_dev = lexicon.spelled(self.vocabulary, own, tokens)?;
         let dev = dev.iter().map(|(text, label)| of_dev.encode(text, *label));
-        Ok(Some(Examples {
+        Ok(Examples {
             train: self.texts.iter().map(spelled).collect(),
             dev: dev.collect(),
             class_counts: given.class_counts.clone(),
-            answers: Some(answers),
-        }))
+            answers: None,
+        })
     }
 }
 

@@ -24,7 +24,7 @@ use crate::model_file::quantization::{Calibration, QuantizedMatrix};
 use crate::network::parameter::Parameter;
 use crate::network::{Linear, Network, Norm, Shape};
 use crate::recipe::target::{LAYOUTS_FOR, Target};
-use crate::recipe::{ActivationKind, PoolingKind, PositionsKind, TokenValues};
+use crate::recipe::{ActivationKind, PoolingKind, PositionsKind};
 use crate::text::vocabulary::{Vocabulary, VocabularyError};
 use crate::training::Run;
 
@@ -68,10 +68,7 @@ pub(crate) fn export(
 ) -> Result<ModelSource, ExportError> {
     let shape = &network.shape;
     let (vocabulary, characters) = words;
-    let values = match shape.token_values {
-        TokenValues::Int8 => TableValues::I8,
-        TokenValues::Int4 => TableValues::I4,
-    };
+    let values = shape.token_values.of_table();
     let mut tensors = vec![
         table(Role::TokenEmbedding, &network.token_embedding, values)?,
         norm(Role::EmbeddingNorm, 0, &network.embedding_norm)?,

@@ -5,14 +5,13 @@
 //! ```
 
 use candle_core::{Result, Tensor};
-use neuroprune_format::tensor::TableValues;
 
 use super::Network;
 use super::parameter::Parameter;
 use super::precision::{Operands, Precision};
 use super::tape::{Gradients, Node, Tape};
 use crate::ops::RowIndex;
-use crate::recipe::{PoolingKind, TokenValues};
+use crate::recipe::PoolingKind;
 use crate::text::batch::Batch;
 
 /// What a network computes for a batch, as far as a loss reads it.
@@ -128,10 +127,7 @@ impl Network {
     fn look_up_tokens(&self, tape: &mut Tape, index: &RowIndex) -> Result<Node> {
         let mut found = tape.rows(&self.token_embedding, index)?;
         if self.precision.is_int8() {
-            let values = match self.shape.token_values {
-                TokenValues::Int8 => TableValues::I8,
-                TokenValues::Int4 => TableValues::I4,
-            };
+            let values = self.shape.token_values.of_table();
             let (_, width) = found.value.dims2()?;
             found = tape.round(&found, width, values)?;
         }
@@ -198,12 +194,13 @@ impl Recording {
 #[cfg(test)]
 mod tests {
     use candle_core::{DType, Device};
+    use neuroprune_format::tensor::TableValues;
 
     use super::*;
     use crate::network::{Mixing, Shape};
     use crate::ops::fake_quantize;
     use crate::random::{Purpose, initial_values, stream};
-    use crate::recipe::{ActivationKind, MixingKind, ModelRecipe, PositionsKind};
+    use crate::recipe::{ActivationKind, MixingKind, ModelRecipe, PositionsKind, TokenValues};
     use crate::text::batch::EncodedExample;
 
     fn recipe(pooling: PoolingKind) -> ModelRecipe {

@@ -1,5 +1,6 @@
 //! Section `model` of a recipe: the shape of the network.
 
+use neuroprune_format::tensor::TableValues;
 use serde::{Deserialize, Serialize};
 
 use super::words::words;
@@ -72,6 +73,17 @@ words! {
         Int8 = "int8",
         /// −7…7, half a byte a weight
         Int4 = "int4",
+    }
+}
+
+impl TokenValues {
+    /// The file's form of them.
+    #[must_use]
+    pub fn of_table(self) -> TableValues {
+        match self {
+            Self::Int8 => TableValues::I8,
+            Self::Int4 => TableValues::I4,
+        }
     }
 }
 

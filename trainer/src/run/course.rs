@@ -11,7 +11,7 @@ use crate::pruning::prune_to;
 use crate::random::{Purpose, initial_values, stream};
 use crate::student::Course;
 use crate::text::vocabulary::Vocabulary;
-use crate::training::{Examples, Run, TrainingError};
+use crate::training::{Examples, Phase, Run, TrainingError};
 
 /// Share of a file's bytes that is left for what training decides: which weights are kept.
 const SPARE: usize = 80;
@@ -19,7 +19,7 @@ const SPARE: usize = 80;
 const MEASURED: usize = 4;
 
 /// What the student of `run` learns from; makes it, unless the run was resumed with it. Nothing if
-/// it is to `stop` before its teacher has answered everything.
+/// it is to `stop` before its teacher has answered everything. Of a finished run the texts alone.
 ///
 /// # Errors
 /// Where no student fits the bytes that it may have.
@@ -35,6 +35,10 @@ pub(super) fn begin(
     };
     observer.note("making texts for the student");
     let course = Course::new(&run.recipe, &run.vocabulary, teacher, &examples.train)?;
+    if run.phase == Phase::Finished {
+        let texts = course.unanswered(run.own_vocabulary(), examples);
+        return Ok(Some(texts.map_err(TrainingError::from)?));
+    }
     let begun = match &run.student {
         Some(_) => None,
         None => Some(student(run, &course)?),
@@ -63,11 +67,12 @@ fn student(run: &Run, course: &Course<'_>) -> Result<(Network, Vocabulary), Pipe
         return of(pieces);
     }
     let allowed = recipe.bytes - recipe.bytes / SPARE;
-    // A piece takes about this much besides its row.
-    let a_piece = 4 + match recipe.token_values {
-        crate::recipe::TokenValues::Int8 => recipe.embedding.max(1),
-        crate::recipe::TokenValues::Int4 => recipe.embedding.max(1).div_ceil(2),
+    let width = match recipe.embedding {
+        0 => recipe.hidden,
+        width => width,
     };
+    // The row of a piece, its scale and its letters.
+    let a_piece = recipe.token_values.of_table().row_bytes(width) + 4;
     pieces = pieces.min(allowed / a_piece);
     let mut fitting = None;
     for _ in 0..MEASURED {

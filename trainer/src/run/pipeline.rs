@@ -129,9 +129,19 @@ pub fn train(
         }
     }
     observer.note("quantising, writing and scoring");
+    if course.is_none() && run.student.is_some() {
+        course = course::begin(&mut run, &examples, observer, stop)?;
+    }
     let taught = course.as_ref().unwrap_or(&examples);
     let sets = [&examples, taught];
     let outcome = finish(&run, sets, data, files, seconds, (summary, baselines))?;
+    let (bytes, allowed) = (outcome.sparse.inspection.bytes, run.recipe.student.bytes);
+    if run.student.is_some() && allowed > 0 && bytes > allowed {
+        observer.note(&format!(
+            "the file has {bytes} bytes, more than the {allowed} it may have: which weights are kept \
+             decides some of them"
+        ));
+    }
     if checkpoint != files.checkpoint() {
         let renamed = atomic_file::rename(&checkpoint, &files.checkpoint());
         renamed.map_err(|source| PipelineError::Write {

@@ -79,11 +79,7 @@ impl State {
         }
         let trained = self.trained_shape();
         // One network in it is whole: the only one, or the dense one.
-        let rows = match shape.embedding {
-            0 => shape.hidden,
-            width => width,
-        };
-        let weights = shape.encoder_weights() + rows * vocabulary;
+        let weights = shape.encoder_weights() + shape.row_width() * vocabulary;
         if weights.saturating_mul(size_of::<f32>()) > bytes {
             return wrong("it is shorter than the weights of its shape");
         }
