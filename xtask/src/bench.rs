@@ -22,9 +22,9 @@ mod peers;
 mod record;
 mod recurrent;
 mod tables;
-mod texts;
-mod vocabulary;
-mod workload;
+pub(crate) mod texts;
+pub(crate) mod vocabulary;
+pub(crate) mod workload;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -4,6 +4,7 @@ mod build;
 mod models;
 mod reference;
 mod serve;
+mod texts;
 
 use std::path::PathBuf;
 
@@ -91,6 +92,9 @@ pub(crate) fn test(tally: &mut Tally) {
     if !package(false, tally) {
         return;
     }
+    tally.suite("browser: time of a text over all of Unicode", || {
+        texts::test(&output().join("package/neuroprune.wasm"))
+    });
     tally.suite("browser: in Node", || {
         reference::write(&output().join("reference.json"))?;
         node_tests("node")

@@ -17,10 +17,10 @@ use super::numbers::thousands;
 use super::vocabulary::{Text, WORDS};
 
 /// A character, after normalisation, may cost as much as this many of the sentences.
-const MOST: u64 = 4;
+pub(crate) const MOST: u64 = 4;
 /// Syllables of Hangul, which are up to three characters after normalisation.
-const SYLLABLES: RangeInclusive<u32> = 0xac00..=0xd7a3;
-const LETTERS_OF_SYLLABLE: u64 = 3;
+pub(crate) const SYLLABLES: RangeInclusive<u32> = 0xac00..=0xd7a3;
+pub(crate) const LETTERS_OF_SYLLABLE: u64 = 3;
 
 /// Letters that a vocabulary of many languages has, in the form that normalisation leaves.
 const LETTERS: [(char, char); 11] = [
@@ -46,14 +46,10 @@ const MORE_WORDS: &str = "все люди рождаются свободным�
     ανθρωποι γεννιουνται ελευθεροι כל בני האדם נולדו בני חורין يولد جميع الناس احرارا متساوين \
     सभी मनषय क गरव และ มนษย ความ すへて の 人間 ყველა адамы";
 
-/// The pieces and characters of the `shipped` model, and those of many languages: every Chinese
-/// character, every syllable of Hangul as its two or three letters.
-fn of_many_languages(shipped: &Model<'_>) -> anyhow::Result<Text> {
-    let range = |&(first, last): &(char, char)| first..=last;
-    let letters: BTreeSet<char> = LETTERS.iter().flat_map(range).collect();
-    let isolated: BTreeSet<char> = ISOLATED.iter().flat_map(range).collect();
-    let mut initial = BTreeSet::new();
-    let mut continuation = BTreeSet::new();
+/// The pieces and characters of the `shipped` model.
+fn of_model(shipped: &Model<'_>) -> anyhow::Result<Text> {
+    let mut initial = Vec::new();
+    let mut continuation = Vec::new();
     for id in 0..shipped.vocabulary().len() {
         let mut buffer = [0; PIECE_BYTES];
         let piece = shipped.vocabulary().piece(id, &mut buffer);
@@ -63,8 +59,37 @@ fn of_many_languages(shipped: &Model<'_>) -> anyhow::Result<Text> {
         } else {
             &mut initial
         };
-        half.insert(piece.to_owned());
+        half.push(piece.to_owned());
     }
+    let characters = CharacterMap::new(|character| outcome(shipped, character))?;
+    Ok(Text {
+        initial,
+        continuation,
+        characters,
+    })
+}
+
+/// What `model` does to `character`, as the writer takes it.
+fn outcome(model: &Model<'_>, character: char) -> CharacterOutcome {
+    match model.characters().outcome(character) {
+        Outcome::Unknown => CharacterOutcome::Unknown,
+        Outcome::Dropped => CharacterOutcome::Dropped,
+        Outcome::IsolatedUnknown => CharacterOutcome::IsolatedUnknown,
+        Outcome::Space => CharacterOutcome::Space,
+        Outcome::Word(target) => CharacterOutcome::Word(target.to_owned()),
+        Outcome::Isolated(target) => CharacterOutcome::Isolated(target.to_owned()),
+    }
+}
+
+/// The pieces and characters of the `shipped` model, and those of many languages: every Chinese
+/// character, every syllable of Hangul as its two or three letters.
+fn of_many_languages(shipped: &Model<'_>) -> anyhow::Result<Text> {
+    let range = |&(first, last): &(char, char)| first..=last;
+    let letters: BTreeSet<char> = LETTERS.iter().flat_map(range).collect();
+    let isolated: BTreeSet<char> = ISOLATED.iter().flat_map(range).collect();
+    let known = of_model(shipped)?;
+    let mut initial: BTreeSet<String> = known.initial.into_iter().collect();
+    let mut continuation: BTreeSet<String> = known.continuation.into_iter().collect();
     for letter in letters.iter().copied().chain(range(&FACES)) {
         initial.insert(letter.to_string());
         continuation.insert(letter.to_string());
@@ -85,14 +110,7 @@ fn of_many_languages(shipped: &Model<'_>) -> anyhow::Result<Text> {
         } else if letters.contains(&lower) || range(&FACES).contains(&character) {
             CharacterOutcome::Word(lower.to_string())
         } else {
-            match shipped.characters().outcome(character) {
-                Outcome::Unknown => CharacterOutcome::Unknown,
-                Outcome::Dropped => CharacterOutcome::Dropped,
-                Outcome::IsolatedUnknown => CharacterOutcome::IsolatedUnknown,
-                Outcome::Space => CharacterOutcome::Space,
-                Outcome::Word(target) => CharacterOutcome::Word(target.to_owned()),
-                Outcome::Isolated(target) => CharacterOutcome::Isolated(target.to_owned()),
-            }
+            outcome(shipped, character)
         }
     })?;
     Ok(Text {
@@ -117,6 +135,23 @@ pub(super) fn models(shipped: Vec<u8>) -> anyhow::Result<Vec<Vec<u8>>> {
     let many = of_many_languages(&Model::open(&shipped)?)?;
     let many = model("many languages", 1, 2, &["class"], 0, &many, Vec::new())?;
     Ok(vec![shipped, many])
+}
+
+/// Tokenizers alone, for texts of up to `tokens`: models of one weight without a layer, of the pieces
+/// of the `shipped` one and of many languages.
+pub(crate) fn tokenizers(
+    shipped: &[u8],
+    tokens: usize,
+) -> anyhow::Result<[(&'static str, Vec<u8>); 2]> {
+    let shipped = Model::open(shipped)?;
+    let bare = |name, text: &Text| {
+        let file = model(name, 1, tokens, &["class"], 0, text, Vec::new())?;
+        anyhow::Ok((name, file))
+    };
+    Ok([
+        bare("commands", &of_model(&shipped)?)?,
+        bare("many languages", &of_many_languages(&shipped)?)?,
+    ])
 }
 
 /// What a tokenizer needs for texts of the same number of characters.

@@ -62,7 +62,7 @@ fn batches(all_widths: &[Widths], densities: &[u64]) -> anyhow::Result<Vec<Batch
 }
 
 /// The model of the firmware examples.
-pub(super) fn shipped() -> anyhow::Result<Vec<u8>> {
+pub(crate) fn shipped() -> anyhow::Result<Vec<u8>> {
     let path = repository().join("firmware-examples/models/commands.neuro");
     fs::read(&path).with_context(|| path.display().to_string())
 }
