@@ -27,7 +27,7 @@ fn a_page_is_not_written_over_its_model() {
     run(&mut folder.train(&["--out", "model.neuro"])).assert_code(0);
     let before = folder.read("model.neuro");
     let mut command = folder.neuroprune(&["report", "model.neuro", "--out", "model.neuro"]);
-    run(&mut command).assert_error(1, &["model.neuro", "is a model"]);
+    run(&mut command).assert_error(2, &["model.neuro", "ends in .html"]);
     assert_eq!(folder.read("model.neuro"), before);
 }
 

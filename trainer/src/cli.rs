@@ -19,6 +19,7 @@ mod doctor;
 mod evaluate;
 mod inputs;
 mod inspect;
+mod parts;
 mod predictions;
 mod progress;
 mod quickstart;

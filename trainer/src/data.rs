@@ -39,10 +39,12 @@ mod labelled_texts;
 mod labels;
 pub mod smart_home;
 mod split;
+mod unlabelled;
 
 pub use columns::{Columns, ResolvedColumns, UnusedColumn};
 pub use error::{DataError, Problem};
 pub use labelled_texts::{Example, LabelledTexts};
+pub use unlabelled::read_unlabelled;
 
 use error::Located;
 use labels::Labels;
@@ -165,6 +167,12 @@ pub fn read_from(
     let located = |problem| Located::file(problem).at(path);
     let format = options.format.or_else(|| Format::of_path(path));
     let format = format.ok_or_else(|| located(Problem::UnknownFormat))?;
+    parse(path, format, &bytes_of(file, path)?, options, known_labels)
+}
+
+/// All of a file, unpacked.
+fn bytes_of(file: impl std::io::Read, path: &Path) -> Result<Vec<u8>, DataError> {
+    let located = |problem| Located::file(problem).at(path);
     let is_named_packed = path
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
@@ -187,7 +195,7 @@ pub fn read_from(
     }
     // It has grown by doubling.
     bytes.shrink_to_fit();
-    parse(path, format, &bytes, options, known_labels)
+    Ok(bytes)
 }
 
 /// Reads the decompressed bytes of a file; `path` only names it in messages.

@@ -12,7 +12,7 @@
 //!
 //! let texts = read("train.tsv".as_ref(), &ReadOptions::default(), None)?;
 //! let (texts, dev) = texts.split_dev(0)?;
-//! let data = Data { train: texts, dev, test: None };
+//! let data = Data { train: texts, dev, test: None, unlabelled: None };
 //!
 //! let run = Run::new(Recipe::quickstart(), &data.train)?;
 //! let files = Files { model: "model.neuro".into() };
@@ -68,9 +68,10 @@ mod text;
 mod training;
 
 pub use baselines::{Baselines, LinearScore, Majority};
-pub use model_file::inspection::{CODE_BYTES, Inspection, STACK_BYTES};
+pub use model_file::inspection::Inspection;
 pub use model_file::scoring::{Scored, ScoringError, score};
 pub use pretrained::{FetchObserver, Pretrained, PretrainedError};
+pub use recipe::target::{CODE_BYTES, STACK_BYTES};
 pub use run::data::Data;
 pub use run::error::PipelineError;
 pub use run::files::Files;

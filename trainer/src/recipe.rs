@@ -32,7 +32,7 @@ use crate::input_file;
 use crate::recipe::target::Target;
 
 pub use blocks::Blocks;
-pub use budget::Budget;
+pub use budget::{Budget, Count, Size, TOKENS as BUDGET_TOKENS};
 pub use keys::KeyError;
 pub use methods::{Averaged, Gradual, L1, Method, MethodKind, Neuroprune, Paper, ScoreKind};
 pub use mixings::{MixingKind, Mixings};
@@ -160,6 +160,10 @@ impl Recipe {
         let model = &self.model;
         let pruning = &self.pruning;
         let student = &self.student;
+        if let Some((key, value)) = student.idle() {
+            let expected = "to be left out: without `student.vocabulary` there is no student";
+            return refused(key, value, expected);
+        }
         let student_layers = if student.exists() { student.layers } else { 0 };
         let networks = [
             (model.hidden, model.heads, &model.mixing, model.layers),
@@ -171,12 +175,16 @@ impl Recipe {
             ),
         ];
         let names = [
-            ["model.hidden", "model.heads"],
-            ["student.hidden", "student.heads"],
+            ["model.hidden", "model.heads", "model.mixing"],
+            ["student.hidden", "student.heads", "student.mixing"],
         ];
-        for ((hidden, heads, mixing, layers), [hidden_key, heads_key]) in
+        for ((hidden, heads, mixing, layers), [hidden_key, heads_key, mixing_key]) in
             networks.into_iter().zip(names)
         {
+            if layers > 0 && mixing.named() > layers {
+                let expected = format!("as many mixings as there are layers, {layers}, or fewer");
+                return refused(mixing_key, mixing.to_string(), &expected);
+            }
             let has = |kind| mixing.count(kind, layers) > 0;
             if has(MixingKind::Recurrence) && !hidden.is_multiple_of(2) {
                 let expected = "an even width, of which each direction of a recurrence has half";

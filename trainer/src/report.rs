@@ -42,6 +42,7 @@ pub enum ReportError {
 pub(crate) fn render(outcome: &Outcome, sparse_file: &[u8]) -> Result<String, ReportError> {
     let model = Model::open_whole(sparse_file)?;
     let sparse = &outcome.sparse.inspection;
+    let layers = layers::views(outcome, &model);
     let page = Page {
         outcome,
         summary: facts::summary(outcome),
@@ -60,9 +61,11 @@ pub(crate) fn render(outcome: &Outcome, sparse_file: &[u8]) -> Result<String, Re
             Curve::of_sparsity(&outcome.run),
         ],
         method: method::method(outcome),
+        is_taught: outcome.run.recipe.student.exists(),
         spreads: method::spreads(outcome),
         head_test: method::head_test(&outcome.run.recipe.pruning),
-        layers: layers::views(outcome, &model),
+        has_heads: layers.iter().any(LayerView::has_heads),
+        layers,
         encoder: MatrixRow::of_encoder(sparse),
         bars: bytes::bars(outcome),
         parts: bytes::parts(outcome),
@@ -90,8 +93,11 @@ struct Page<'a> {
     answers: Answers,
     curves: [Curve; 3],
     method: String,
+    /// Whether the sparse network is a student with a shape of its own.
+    is_taught: bool,
     spreads: [SpreadRow; 2],
     head_test: String,
+    has_heads: bool,
     layers: Vec<LayerView>,
     encoder: MatrixRow,
     bars: [Bar; 2],

@@ -11,10 +11,11 @@
 
 use candle_core::{Device, Result, Tensor};
 
+use crate::data::Dataset;
 use crate::network::{Network, Shape};
-use crate::random::{Purpose, permutation, stream};
+use crate::random::{Purpose, permutation, stream, uniform};
 use crate::recipe::Recipe;
-use crate::text::batch::{Batch, EncodedExample};
+use crate::text::batch::{Batch, EncodedExample, encode_some};
 use crate::text::vocabulary::{Vocabulary, VocabularyError};
 use crate::training::{Answers, Examples, TrainingError};
 use augmentation::{augmented, below};
@@ -27,6 +28,10 @@ mod words;
 
 /// Texts that the teacher answers at once.
 const AT_ONCE: usize = 64;
+/// Share of the texts that are made which are taken from those without classes, where there are some.
+const UNLABELLED_TEXTS: f32 = 0.15;
+/// The stream that draws these: that of no text that is made.
+const DRAWN: u64 = (1 << 56) - 1;
 /// The label of a text that has none.
 const UNLABELLED: u32 = u32::MAX;
 
@@ -41,16 +46,18 @@ pub(crate) struct Course<'r> {
 }
 
 impl<'r> Course<'r> {
-    /// The texts of `train`, and others made of them; the same seed gives the same ones.
+    /// The texts of `train`, others made of them, and some of `unlabelled`, none of them twice; the same
+    /// seed gives the same ones.
     ///
     /// # Errors
-    /// When the teacher's table cannot be read.
+    /// When the teacher's table cannot be read, or a text without a class.
     pub(crate) fn new(
         recipe: &'r Recipe,
         vocabulary: &'r Vocabulary,
         teacher: &'r Network,
         train: &[EncodedExample],
-    ) -> Result<Self> {
+        unlabelled: Option<&Dataset>,
+    ) -> core::result::Result<Self, TrainingError> {
         let mut lexicon = Lexicon::new(vocabulary);
         let given: Vec<_> = train
             .iter()
@@ -59,9 +66,32 @@ impl<'r> Course<'r> {
         let neighbours = neighbours::neighbours(&mut lexicon, vocabulary, teacher)?;
         let mut texts = given.clone();
         let made = recipe.student.texts.saturating_sub(given.len());
+        let tokens = teacher.shape.tokens;
+        let mut drawn = match unlabelled {
+            None => Vec::new(),
+            Some(unlabelled) => {
+                let all = &unlabelled.examples;
+                let mut generator = stream(recipe.seed, Purpose::Augmentation, DRAWN);
+                let places = permutation(&mut generator, all.len())
+                    .into_iter()
+                    .take(made);
+                encode_some(
+                    places.filter_map(|place| all.get(place)),
+                    vocabulary,
+                    tokens,
+                )?
+            }
+        };
         let mut order = Vec::new();
         for index in 0..made {
             let mut generator = stream(recipe.seed, Purpose::Augmentation, index as u64);
+            if !drawn.is_empty()
+                && uniform(&mut generator) < UNLABELLED_TEXTS
+                && let Some(text) = drawn.pop()
+            {
+                texts.push((lexicon.read(&text), UNLABELLED));
+                continue;
+            }
             if order.is_empty() {
                 order = permutation(&mut generator, given.len());
             }
@@ -93,10 +123,7 @@ impl<'r> Course<'r> {
 
     /// A student that has learned nothing but what its teacher's table says of its pieces.
     pub(crate) fn student(&self, vocabulary: &Vocabulary) -> Result<Network> {
-        let model = self.recipe.student.model(&self.recipe.model);
-        let shape = &self.teacher.shape;
-        let mut shape = Shape::new(&model, vocabulary.len(), shape.labels, shape.pair);
-        shape.bridge = self.teacher.shape.hidden;
+        let shape = shape(self.recipe, vocabulary, self.teacher);
         let mut student = Network::new(shape, self.recipe.seed)?;
         rows::set(&mut student, vocabulary, self.teacher, self.vocabulary)?;
         student.to_device(self.teacher.device())
@@ -170,6 +197,15 @@ impl<'r> Course<'r> {
             answers: None,
         })
     }
+}
+
+/// The shape of a student with the pieces of `vocabulary`.
+pub(crate) fn shape(recipe: &Recipe, vocabulary: &Vocabulary, teacher: &Network) -> Shape {
+    let model = recipe.student.model(&recipe.model);
+    let of_teacher = &teacher.shape;
+    let mut shape = Shape::new(&model, vocabulary.len(), of_teacher.labels, of_teacher.pair);
+    shape.bridge = of_teacher.hidden;
+    shape
 }
 
 #[cfg(test)]

@@ -144,7 +144,11 @@ impl Comparison {
             false => Axis::covering(least - 2.0, (least + 2.0).min(100.0), 5.0),
         };
         let (least, most) = extremes(ends);
-        (sparsity, Axis::covering(least, most, 5.0))
+        let values = match self.unit {
+            " %" => Axis::of_shares(least, most, 5.0),
+            _ => Axis::covering(least, most, 5.0),
+        };
+        (sparsity, values)
     }
 }
 

@@ -30,15 +30,19 @@ impl Majority {
             accuracy: share(right, measured.examples.len()),
         }
     }
+
+    /// For people; `texts` are those in which the class is the most frequent one.
+    pub(crate) fn described(&self, texts: &str) -> String {
+        let (label, share) = (Quoted(&self.label), percent(self.accuracy));
+        format!(
+            "without a model: always answering {label}, the most frequent class of {texts}, gives \
+             {share}"
+        )
+    }
 }
 
-/// For people.
 impl fmt::Display for Majority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (label, share) = (Quoted(&self.label), percent(self.accuracy));
-        write!(
-            f,
-            "without a model: always answering {label}, the most frequent class, gives {share}"
-        )
+        f.write_str(&self.described("the training texts"))
     }
 }

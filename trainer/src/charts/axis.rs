@@ -28,6 +28,14 @@ impl Axis {
         Self { first, last, step }
     }
 
+    /// The same for shares in per cent: one value alone does not push it above 100.
+    pub(crate) fn of_shares(least: f64, most: f64, intervals: f64) -> Self {
+        match Self::covering(least, most, intervals) {
+            axis if most <= 100.0 && axis.last > 100.0 => Self::covering(75.0, 100.0, 5.0),
+            axis => axis,
+        }
+    }
+
     /// The same for counts: from 0, in whole steps.
     pub(crate) fn counting(most: f64, intervals: f64) -> Self {
         let most = most.max(1.0);

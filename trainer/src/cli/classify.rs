@@ -116,20 +116,20 @@ impl Classify {
             })?;
             answer(&model, text, Some(pair))
         };
-        if self.texts.is_empty() {
+        if self.texts.is_empty() || self.texts == ["-"] {
             let input = std::io::stdin();
             if input.is_terminal() {
                 say!("one text per line; Ctrl-D ends");
             }
-            for line in input.lock().lines() {
-                let answer = ask(&line.context("standard input")?)?;
+            for (number, line) in (1..).zip(input.lock().lines()) {
+                let answer = ask(&line.with_context(|| format!("standard input, line {number}"))?)?;
                 match self.json {
                     true => print_json_line(&answer)?,
                     false => print(&answer.line())?,
                 }
             }
         }
-        for text in &self.texts {
+        for text in self.texts.iter().filter(|_| self.texts != ["-"]) {
             let answer = ask(text)?;
             if self.json {
                 print_json_line(&answer)?;

@@ -110,7 +110,10 @@ impl Evaluate {
             thousands(scored.right),
             thousands(scored.examples)
         ))?;
-        print(&baselines.to_string())?;
+        print(&match &self.train {
+            Some(_) => baselines.to_string(),
+            None => baselines.majority.described("these texts"),
+        })?;
         if let Some(warning) = baselines.warning(scored.accuracy, bytes.len()) {
             print(&format!("warning: {warning}"))?;
         }

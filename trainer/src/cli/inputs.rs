@@ -133,7 +133,12 @@ impl DataOptions {
                 );
             }
         }
-        Ok(Data { train, dev, test })
+        Ok(Data {
+            train,
+            dev,
+            test,
+            unlabelled: None,
+        })
     }
 }
 

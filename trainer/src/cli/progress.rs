@@ -1,5 +1,7 @@
 //! A bar on a terminal, a line an epoch elsewhere.
 
+use core::cell::Cell;
+use core::time::Duration;
 use std::time::Instant;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -17,6 +19,9 @@ const SMOOTHING: f64 = 0.05;
 /// Before the bar of a teacher's answers.
 const ANSWERS: &str = "answers";
 
+/// Where there is no bar, a line says how far a phase is after as long as this.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// Seconds over which speed is measured.
 const SPEED_SECONDS: f64 = 0.5;
 
@@ -29,6 +34,8 @@ pub(super) struct Progress {
     sparsity: f64,
     speed: Speed,
     start: Instant,
+    /// When something was last said.
+    said: Cell<Instant>,
     /// Whether what the run learns from is said, and whether a warning ends it.
     summary: Option<Strictness>,
 }
@@ -85,6 +92,7 @@ impl Progress {
             sparsity: 0.0,
             speed: Speed::new(),
             start: Instant::now(),
+            said: Cell::new(Instant::now()),
             summary: None,
         }
     }
@@ -97,11 +105,28 @@ impl Progress {
 
     /// A line above the bar.
     fn line(&self, text: &str) {
+        self.said.set(Instant::now());
         match &self.bar {
             _ if self.is_quiet => {}
             Some(bar) if !bar.is_hidden() => bar.println(text),
             _ => say!("{text}"),
         }
+    }
+
+    /// Where there is no bar to be seen, says how far it is, once in a while.
+    fn say_progress(&self, what: &str) {
+        let Some(bar) = self.bar.as_ref().filter(|bar| bar.is_hidden()) else {
+            return;
+        };
+        if self.is_quiet || self.said.get().elapsed() < SILENCE {
+            return;
+        }
+        let (done, all) = (bar.position(), bar.length().unwrap_or_default());
+        let left = bar.eta().as_secs();
+        let prefix = bar.prefix();
+        self.line(&format!(
+            "{prefix:>6} {done} of {all} {what}, about {left} s left"
+        ));
     }
 
     fn message(&self) -> String {
@@ -170,12 +195,11 @@ impl Observer for Progress {
                 epoch.dev_accuracy
             );
             if epoch.phase == Phase::Sparse {
-                line += &format!(
-                    ", {:.1} % zero, {} heads, {} neurons",
-                    100.0 * epoch.sparsity,
-                    epoch.heads,
-                    epoch.neurons
-                );
+                line += &format!(", {:.1} % zero", 100.0 * epoch.sparsity);
+                // A student may have neither.
+                if epoch.heads + epoch.neurons > 0 {
+                    line += &format!(", {} heads, {} neurons", epoch.heads, epoch.neurons);
+                }
             }
             line += &format!("  ({:.0} s)", self.start.elapsed().as_secs_f64());
             self.line(&line);
@@ -188,6 +212,7 @@ impl Observer for Progress {
                 bar.finish_and_clear();
             }
         }
+        self.say_progress("steps");
     }
 
     fn answered(&mut self, done: usize, all: usize) {
@@ -208,6 +233,7 @@ impl Observer for Progress {
                 bar.finish_and_clear();
             }
         }
+        self.say_progress("texts");
     }
 
     fn note(&mut self, text: &str) {

@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::classify::{Answer, answer};
 use super::inputs::{DataOptions, print, print_json};
 use super::running::{RunOptions, Trained};
-use super::tables;
 use super::train::RecipeOptions;
+use super::{parts, tables};
 use crate::data::smart_home;
 use crate::numbers::thousands;
 use crate::recipe::Recipe;
@@ -57,6 +57,10 @@ struct Shown<'a> {
 
 impl Quickstart {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        if self.recipe.asks_for_parts() {
+            print(&parts::table())?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let recipe = self.recipe.resolve(Recipe::quickstart())?;
         let folder = &self.out;
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;

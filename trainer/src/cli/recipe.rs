@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::inputs::print;
+use super::parts;
 use super::train::RecipeOptions;
 use crate::recipe::keys::{KEYS, Key};
 use crate::recipe::{MethodKind, Recipe as Resolved};
@@ -32,7 +33,9 @@ Examples:
 
 impl Recipe {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let text = if self.keys {
+        let text = if self.recipe.asks_for_parts() {
+            parts::table()
+        } else if self.keys {
             KEYS.iter().map(explained).collect()
         } else {
             self.recipe.resolve(Resolved::default())?.recipe.to_toml()

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 
-use super::inputs::{print, print_json};
+use super::inputs::{WrongUse, print, print_json};
 use crate::ablation::{self, Finished, Peer, Summary};
 use crate::atomic_file;
 use crate::report;
@@ -24,7 +24,7 @@ pub(super) struct Report {
     /// Models that `train` wrote, or folders that contain some
     #[arg(value_name = "MODEL", required = true)]
     models: Vec<PathBuf>,
-    /// The page to write [default: MODEL.report.html; comparison.html for several]
+    /// The page to write, NAME.html [default: MODEL.report.html; comparison.html for several]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Accuracy of another model on the same set, for pages about several models:
@@ -47,6 +47,16 @@ const OUTCOME: &str = ".outcome.json";
 
 impl Report {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        // Data, a model or the state of a run is never what a page may replace.
+        if let Some(out) = &self.out
+            && out.extension().is_none_or(|extension| extension != "html")
+        {
+            let message = format!(
+                "--out {}: expected a name that ends in .html",
+                out.display()
+            );
+            return Err(WrongUse(message).into());
+        }
         let mut models = Vec::new();
         for path in &self.models {
             if path.is_dir() {
@@ -82,11 +92,6 @@ impl Report {
             }
         };
         let path = self.out.as_ref().unwrap_or(&usual);
-        ensure!(
-            !self.models.contains(path),
-            "{}: that is a model; --out names the page",
-            path.display()
-        );
         atomic_file::write(path, page.as_bytes()).with_context(|| path.display().to_string())?;
         if self.json {
             print_json(&json)?;

@@ -105,7 +105,12 @@ impl RunOptions {
             );
         }
         let recipe = files.recipe();
-        let run = [files.checkpoint(), files.outcome(), files.model.clone()];
+        let run = [
+            files.checkpoint(),
+            files.outcome(),
+            files.model.clone(),
+            files.dense(),
+        ];
         let there = run.iter().find(|path| path.exists());
         if let Some(there) = there.filter(|_| !self.resume && !self.overwrite) {
             anyhow::bail!(

@@ -13,7 +13,7 @@ const SPARSITY_TOLERANCE: f64 = 1e-3;
 const CONFUSIONS: usize = 5;
 
 /// A table with this header; the first column is text, the others are numbers.
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_FULL_CONDENSED)
@@ -76,13 +76,16 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         ],
     );
     let left = |heads, neurons| format!("{heads} / {neurons}");
-    row(
-        "heads / neurons",
-        both(
-            left(run.heads, run.neurons),
-            left(sparse.heads(), sparse.neurons()),
-        ),
-    );
+    // A student was never meant to have its teacher's.
+    if !run.recipe.student.exists() {
+        row(
+            "heads / neurons",
+            both(
+                left(run.heads, run.neurons),
+                left(sparse.heads(), sparse.neurons()),
+            ),
+        );
+    }
     row(
         "file, bytes",
         [
@@ -117,7 +120,9 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
     // One in a thousand; the file has zeros of its own.
     let asked = run.target_sparsity;
     for (name, reached) in [("network", run.sparsity), ("file", sparse.sparsity)] {
-        if (reached - asked).abs() > SPARSITY_TOLERANCE {
+        // A bag has no weights to remove.
+        let has_weights = sparse.dense_weights > 0;
+        if has_weights && (reached - asked).abs() > SPARSITY_TOLERANCE {
             let why = match name {
                 "file" if (run.sparsity - asked).abs() <= SPARSITY_TOLERANCE => {
                     ": int8 rounds some weights to zero"

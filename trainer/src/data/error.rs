@@ -156,6 +156,12 @@ pub enum Problem {
         /// Those that would have been right.
         known: Vec<String>,
     },
+    /// A table where texts alone are expected.
+    #[error("is a table by its name; expected a plain text file, one text on each line")]
+    NotPlainText,
+    /// A line without a second text.
+    #[error("no tab in the line; expected one between the two texts of a pair")]
+    NoTab,
     /// Bytes that are not UTF-8.
     #[error("byte {column} of the line is not valid UTF-8; expected a file in UTF-8")]
     NotUtf8 {

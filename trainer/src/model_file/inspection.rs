@@ -9,15 +9,8 @@ use neuroprune_runtime::required_scratch_with;
 use serde::{Serialize, Serializer};
 
 use crate::numbers::{hex, ratio, real};
-use crate::recipe::target::Target;
 use crate::recipe::target::target_of;
-
-/// Flash that a program needs besides the model on a Cortex-M4F: the budget of the program `hello`
-/// in `firmware-examples/budgets.toml`, which the firmware job enforces.
-pub const CODE_BYTES: usize = 43_600;
-/// Stack of the program `footprint` on a Cortex-M4F, rounded up; its expected output is
-/// in `firmware-examples/src/bin/footprint.mps2-an386.out`.
-pub const STACK_BYTES: usize = 2_600;
+use crate::recipe::target::{CODE_BYTES, STACK_BYTES, Target};
 
 /// Tiles of eight tokens in a text of 16.
 const TILES: u64 = 2;

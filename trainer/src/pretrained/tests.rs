@@ -311,6 +311,7 @@ fn runs_end_in_the_same_file_interrupted_or_not() {
         train: train.clone(),
         dev: train.clone(),
         test: Some(train.clone()),
+        unlabelled: None,
     };
     let begin = || run(folder.path(), VocabularySize::Used, &train).unwrap();
     let outs = [TempDir::new().unwrap(), TempDir::new().unwrap()];

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::methods::{Method, MethodKind, ScoreKind};
 use super::model::{ActivationKind, PoolingKind, PositionsKind, Splitting, TokenValues};
 use super::target::Target;
-use super::{Blocks, ClassWeights, FloatPrecision, Keep, Recipe};
+use super::{Blocks, ClassWeights, FloatPrecision, Keep, MixingKind, Mixings, Recipe};
 
 /// A key of a recipe.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub enum Values {
     Words(&'static [&'static str]),
     /// `true` or `false`.
     Switch,
+    /// Mixings of layers.
+    Mixings,
     /// What the text says.
     Other(&'static str),
 }
@@ -43,6 +45,7 @@ impl fmt::Display for Values {
             Self::Real(least, most) => write!(f, "{least} to {most}"),
             Self::Words(words) => f.write_str(&words.join(", ")),
             Self::Switch => f.write_str("true, false"),
+            Self::Mixings => f.write_str(&MixingKind::WORDS.join(", ")),
             Self::Other(text) => f.write_str(text),
         }
     }
@@ -69,6 +72,9 @@ impl Values {
             Self::Real(least, most) => number.is_some_and(|it| (least..=most).contains(&it)),
             Self::Words(words) => value.as_str().is_some_and(|word| words.contains(&word)),
             Self::Switch => value.is_bool(),
+            Self::Mixings => value
+                .as_str()
+                .is_some_and(|it| it.parse::<Mixings>().is_ok()),
             Self::Other(_) => true,
         }
     }
@@ -129,6 +135,9 @@ fn decimal(real: f64) -> f64 {
 /// What is wrong with a key of a recipe.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum KeyError {
+    /// A section, where a key is expected.
+    #[error("`{}` is a section, expected one of its keys: {}", .0, keys_of(.0).join(", "))]
+    IsSection(String),
     /// There is no such key.
     #[error("there is no key `{}`{}", .0, near(.0))]
     Unknown(String),
@@ -163,7 +172,7 @@ impl KeyError {
     /// The key, with its section, if one is to blame.
     pub(super) fn path(&self) -> Option<String> {
         match self {
-            Self::Unknown(path) => Some(path.clone()),
+            Self::Unknown(path) | Self::IsSection(path) => Some(path.clone()),
             Self::OfAnotherMethod { key, .. } => Some(format!("pruning.{key}")),
             Self::Value { key, .. } => Some((*key).to_owned()),
             Self::Section(_) => None,
@@ -171,10 +180,17 @@ impl KeyError {
     }
 
     fn value(key: &Key, value: String) -> Self {
+        let is_fraction = value.contains('.') && value.parse::<f64>().is_ok();
+        let is_whole = matches!(key.values, Values::Whole(..));
+        let whole = if is_whole && is_fraction {
+            "a whole number, "
+        } else {
+            ""
+        };
         Self::Value {
             key: key.path,
             value,
-            expected: key.values.to_string(),
+            expected: format!("{whole}{}", key.values),
         }
     }
 }
@@ -182,11 +198,7 @@ impl KeyError {
 /// Says what exists where `path` does not.
 fn near(path: &str) -> String {
     let section = path.rsplit_once('.').map(|(section, _)| section);
-    let keys = KEYS.iter().map(Key::parts);
-    let names: Vec<&str> = keys
-        .filter(|(of, _)| *of == section)
-        .map(|(_, name)| name)
-        .collect();
+    let names = section.map(keys_of).unwrap_or_default();
     match (section, names.as_slice()) {
         (Some(section), [_, ..]) => format!("; `{section}` has {}", names.join(", ")),
         (Some(_), []) | (None, _) => {
@@ -198,6 +210,13 @@ fn near(path: &str) -> String {
             format!("; there are {}", all.join(", "))
         }
     }
+}
+
+/// The keys of a section.
+fn keys_of(section: &str) -> Vec<&'static str> {
+    let keys = KEYS.iter().map(Key::parts);
+    let keys = keys.filter(|(of, _)| *of == Some(section));
+    keys.map(|(_, name)| name).collect()
 }
 
 /// `paper and l1`.
@@ -215,9 +234,24 @@ pub(super) fn check(root: &Table) -> Result<(), KeyError> {
     let values = flat(root, "");
     for (path, value) in &values {
         let key = KEYS.iter().find(|key| key.path == path);
-        let key = key.ok_or_else(|| KeyError::Unknown(path.clone()))?;
+        let unknown = || match keys_of(path).is_empty() {
+            true => KeyError::Unknown(path.clone()),
+            false => KeyError::IsSection(path.clone()),
+        };
+        let key = key.ok_or_else(unknown)?;
         if !key.values.contain(value) {
-            return Err(KeyError::value(key, shown(value)));
+            let is_whole = matches!(key.values, Values::Whole(..));
+            let point = match value {
+                Value::Float(real) if is_whole && real.fract() == 0.0 => ".0",
+                Value::Float(_)
+                | Value::String(_)
+                | Value::Integer(_)
+                | Value::Boolean(_)
+                | Value::Datetime(_)
+                | Value::Array(_)
+                | Value::Table(_) => "",
+            };
+            return Err(KeyError::value(key, shown(value) + point));
         }
     }
     let value = |wanted: &str| {
@@ -303,7 +337,7 @@ pub const KEYS: &[Key] = &[
     key("model.positions", Words(PositionsKind::WORDS),
         "a learned row for each position, or none: a recurrence knows the order of the tokens"),
     key("model.layers", Whole(0, 64), "encoder layers; 0: the classifier reads the mean of the embeddings"),
-    key("model.mixing", Other("attention, recurrence"),
+    key("model.mixing", Values::Mixings,
         "how the tokens of a layer read others; several, with commas, are those of the first layers, and the last \
          is that of all further ones"),
     // The exact minimum dominating set tries every subset of the heads.
@@ -345,17 +379,25 @@ pub const KEYS: &[Key] = &[
         "pieces of a small network that the dense one teaches in the sparse phase, those that its texts use most; 0: \
          the sparse network begins as the dense one"),
     key("student.bytes", Whole(0, i64::MAX), "most bytes of its file: as many pieces are kept as fit; 0: `vocabulary` decides"),
+    key("student.ram", Whole(0, i64::MAX),
+        "most bytes of scratch memory and stack on a Cortex-M4, for texts of `model.tokens`; a shape that takes more \
+         is refused before anything is trained; 0: any"),
+    key("student.instructions", Whole(0, i64::MAX),
+        "most instructions of a Cortex-M4F for a text of 16 tokens, without the tokenizer, likewise; 0: any"),
     key("student.embedding", Whole(0, 4096), "width of its token table's rows; 0: that of its residual stream"),
     key("student.token_values", Words(TokenValues::WORDS), "how the file writes these rows"),
     key("student.hidden", Whole(1, 4096), "width of its residual stream"),
     key("student.layers", Whole(0, 64), "its layers; 0: the classifier reads the mean of the embeddings"),
-    key("student.mixing", Other("attention, recurrence"), "how the tokens of its layers read others, as for `model.mixing`"),
+    key("student.mixing", Values::Mixings, "how the tokens of its layers read others, as for `model.mixing`"),
     key("student.heads", Whole(1, 16), "attention heads in a layer; a divisor of `hidden`"),
     key("student.intermediate", Whole(0, 16384), "neurons in a layer's MLP; 0: layers have none"),
     key("student.positions", Words(PositionsKind::WORDS), "a learned row for each position, or none"),
     key("student.texts", Whole(1, 10_000_000),
         "texts that it learns from: those of the data, and others made of them, whose words are replaced by the nearest \
          in the teacher's table, dropped, swapped and spliced; the dense network answers all"),
+    key("student.unlabelled_sha256", Other("64 hexadecimal digits"),
+        "digest of the texts without classes (`--unlabelled`) that 15 % of those it learns from are taken from; \
+         filled in if empty, else checked"),
     key("student.batch", Whole(1, 65_536), "its texts in a step"),
     key("pruning.method", Words(MethodKind::WORDS), "how weights are chosen: \"Methods\""),
     key("pruning.sparsity", Real(0.0, 0.999), "S, the share of encoder weights that end as zero"),
@@ -381,7 +423,7 @@ pub const KEYS: &[Key] = &[
     key("pruning.alpha", Real(0.0, 1.0), "α, the strength of the penalty on L_in and L_out; for `l1` on all matrices"),
     key("pruning.beta", Real(0.0, 1.0), "β, the strength of the penalty on Q, K and V"),
     key("pruning.theta", Real(0.0, 10.0), "θ, the largest difference between weights of two heads that count as the same"),
-    key("quantization.calibration_texts", Other("a whole number from 0"),
+    key("quantization.calibration_texts", Whole(0, i64::MAX),
         "training texts whose activations choose the scales of rows; 0: the weights alone do"),
     key("quantization.aware", Real(0.0, 1.0), "share of the sparse phase's steps, the last ones, that are trained as int8"),
 ];

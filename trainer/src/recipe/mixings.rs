@@ -37,6 +37,12 @@ impl Mixings {
         }
     }
 
+    /// How many layers are named.
+    #[must_use]
+    pub fn named(&self) -> usize {
+        1 + self.others.len()
+    }
+
     /// How many of the first `layers` have this mixing.
     #[must_use]
     pub fn count(&self, kind: MixingKind, layers: usize) -> usize {

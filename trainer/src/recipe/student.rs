@@ -1,7 +1,9 @@
 //! Section `student` of a recipe: a small network that the dense one teaches.
 
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
+use super::keys::KEYS;
 use super::model::{ActivationKind, PoolingKind, PositionsKind, TokenValues};
 use super::{Mixings, ModelRecipe, VocabularySize};
 
@@ -14,6 +16,11 @@ pub struct StudentRecipe {
     pub vocabulary: usize,
     /// Bytes of its file, of which it keeps as many pieces as fit, up to `vocabulary`; 0: any.
     pub bytes: usize,
+    /// Bytes of scratch memory and stack that it may take on a Cortex-M4 for texts of the longest
+    /// length; 0: any.
+    pub ram: usize,
+    /// Instructions of a Cortex-M4F that it may take for a text of 16 tokens; 0: any.
+    pub instructions: usize,
     /// Width of its token table's rows.
     pub embedding: usize,
     /// How the file writes them.
@@ -32,6 +39,8 @@ pub struct StudentRecipe {
     pub positions: PositionsKind,
     /// Texts that it learns from: those of the data, and others made of them.
     pub texts: usize,
+    /// Digest of texts without classes that are among them; empty: none, or those given.
+    pub unlabelled_sha256: String,
     /// Texts in a step.
     pub batch: usize,
 }
@@ -41,6 +50,8 @@ impl Default for StudentRecipe {
         Self {
             vocabulary: 0,
             bytes: 0,
+            ram: 0,
+            instructions: 0,
             embedding: 24,
             token_values: TokenValues::Int4,
             hidden: 128,
@@ -50,6 +61,7 @@ impl Default for StudentRecipe {
             intermediate: 0,
             positions: PositionsKind::None,
             texts: 200_000,
+            unlabelled_sha256: String::new(),
             batch: 256,
         }
     }
@@ -60,6 +72,24 @@ impl StudentRecipe {
     #[must_use]
     pub fn exists(&self) -> bool {
         self.vocabulary > 0
+    }
+
+    /// A key that is set though there is no student, and its value.
+    pub(super) fn idle(&self) -> Option<(&'static str, String)> {
+        let usual = Self::default();
+        if self.exists() || *self == usual {
+            return None;
+        }
+        let table = |recipe: &Self| Table::try_from(recipe).unwrap_or_default();
+        let (set, usual) = (table(self), table(&usual));
+        let keys = KEYS.iter().map(|key| (key.path, key.parts()));
+        let mut keys = keys.filter(|(_, (section, _))| *section == Some("student"));
+        keys.find_map(|(path, (_, name))| {
+            let value = set
+                .get(name)
+                .filter(|value| usual.get(name) != Some(value))?;
+            Some((path, value.to_string()))
+        })
     }
 
     /// Its shape, where `teacher` is that of the dense network.

@@ -8,8 +8,18 @@
 
 use neuroprune_format::tensor::{Matrix, RowWeights};
 use neuroprune_format::writer::LayoutCosts;
+use neuroprune_runtime::kernels::pairs::Feature;
 
 use super::words::words;
+
+/// Flash that a program needs besides the model on a Cortex-M4F: the budget of the program `hello`
+/// in `firmware-examples/budgets.toml`, which the firmware job enforces.
+pub const CODE_BYTES: usize = 43_600;
+/// Stack of the program `footprint` on a Cortex-M4F, rounded up; its expected output is
+/// in `firmware-examples/src/bin/footprint.mps2-an386.out`.
+pub const STACK_BYTES: usize = 2_600;
+/// Bytes of a feature of eight tokens there.
+pub const FEATURE_BYTES: usize = size_of::<Feature>();
 
 words! {
     /// The processor that a file's layouts are chosen for. Any file runs everywhere.

@@ -139,7 +139,10 @@ fn a_recipe_comes_back_from_json() {
         assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe);
     }
     for (json, expected) in [
-        (r#"{"seed": 1.5}"#, "`seed` is 1.5, expected 0 to"),
+        (
+            r#"{"seed": 1.5}"#,
+            "`seed` is 1.5, expected a whole number, 0 to",
+        ),
         (
             r#"{"pruning": {"sparsity": null}}"#,
             "`pruning.sparsity` is \"null\"",

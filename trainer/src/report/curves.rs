@@ -64,16 +64,11 @@ impl Curve {
             value: record.dev_accuracy,
         }));
         let (least, most) = extremes(values(&dense, &sparse));
-        // A single value must not push the axis above 100 %.
-        let axis = match Axis::covering(least, most, 4.0) {
-            axis if axis.last > 100.0 => Axis::covering(75.0, 100.0, 5.0),
-            axis => axis,
-        };
         Self {
             title: "Dev accuracy",
             unit: " %",
             show: percent,
-            axis,
+            axis: Axis::of_shares(least, most, 4.0),
             dense,
             sparse,
         }

@@ -43,7 +43,10 @@ pub(super) fn views(outcome: &Outcome, model: &Model<'_>) -> Vec<LayerView> {
         let rows = rows.filter(|tensor| tensor.is_encoder && tensor.layer == Some(number));
         let heads = heads(outcome, number);
         let heads_left = heads.iter().filter(|head| head.is_left).count();
-        let neurons_before = neurons(&outcome.dense.inspection, number);
+        let neurons_before = match outcome.run.recipe.student.exists() {
+            true => outcome.run.recipe.student.intermediate,
+            false => neurons(&outcome.dense.inspection, number),
+        };
         LayerView {
             number,
             rows: rows.map(MatrixRow::new).collect(),
@@ -75,6 +78,18 @@ pub(super) struct MatrixRow {
     pub(super) sparsity: String,
     pub(super) layout: &'static str,
     pub(super) bytes: String,
+}
+
+impl LayerView {
+    /// Whether it has heads, or had some before pruning.
+    pub(super) fn has_heads(&self) -> bool {
+        !self.heads.is_empty()
+    }
+
+    /// Whether it has heads or neurons, or had some before pruning.
+    pub(super) fn has_parts(&self) -> bool {
+        self.has_heads() || self.neurons_left != "0 of 0"
+    }
 }
 
 impl MatrixRow {
@@ -208,7 +223,11 @@ fn heads(outcome: &Outcome, layer: u16) -> Vec<HeadView> {
     let merged = outcome.run.merged.iter();
     let merged: Vec<&MergedHead> = merged.filter(|m| m.layer == usize::from(layer)).collect();
     let left = in_layer(&outcome.sparse.inspection);
-    let mut numbers = in_layer(&outcome.dense.inspection);
+    let mut numbers = match outcome.run.recipe.student.exists() {
+        // The dense network is another one.
+        true => Vec::new(),
+        false => in_layer(&outcome.dense.inspection),
+    };
     numbers.extend(&left);
     numbers.extend(merged.iter().map(|merged| merged.head));
     numbers.sort_unstable();

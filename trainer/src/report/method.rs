@@ -32,7 +32,10 @@ pub(super) fn method(outcome: &Outcome) -> String {
     let switches = [
         ("preferential attachment", attachment),
         ("group sparsity", groups),
-        ("redundancy of heads", heads),
+        (
+            "redundancy of heads",
+            heads && run.heads > 0 && !run.recipe.student.exists(),
+        ),
         ("distillation", has_teacher(pruning)),
     ];
     let on = switches.iter().filter(|(_, on)| *on).map(|&(name, _)| name);

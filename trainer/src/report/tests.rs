@@ -158,7 +158,7 @@ fn everything_is_on_one_page() {
         "−0.72 points",
         "1,234 examples",
         "dense 93.9\u{a0}%, sparse 92.6\u{a0}%",
-        "the most frequent class, gives 31.2\u{a0}%",
+        "the most frequent class of the training texts, gives 31.2\u{a0}%",
         "a linear model on 812 words and pairs of words gives 90.1\u{a0}% in 9,500 bytes",
         "which is &#60;odd&#62;",
         "99.5\u{a0}%",

@@ -2,17 +2,25 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use neuroprune_format::Model;
+use neuroprune_runtime::{cost, required_scratch_with};
+
 use super::error::PipelineError;
 use super::observer::Observer;
+use crate::data::Dataset;
 use crate::model_file::export::{ExportError, Form, export};
 use crate::model_file::quantization::Calibration;
 use crate::network::Network;
 use crate::pruning::prune_to;
 use crate::random::{Purpose, initial_values, stream};
-use crate::student::Course;
-use crate::text::vocabulary::Vocabulary;
+use crate::recipe::target::{FEATURE_BYTES, STACK_BYTES};
+use crate::recipe::{BUDGET_TOKENS, StudentRecipe};
+use crate::student::{Course, shape};
+use crate::text::vocabulary::{Vocabulary, VocabularyError, count_words};
 use crate::training::{Examples, Phase, Run, TrainingError};
 
+/// What limits the bytes of a file.
+const BYTES: &str = "student.bytes, or --fit,";
 /// Share of a file's bytes that is left for what training decides: which weights are kept.
 const SPARE: usize = 80;
 /// How often a vocabulary is measured; each time the rest of the bytes is less.
@@ -26,6 +34,7 @@ const MEASURED: usize = 4;
 pub(super) fn begin(
     run: &mut Run,
     examples: &Examples,
+    unlabelled: Option<&Dataset>,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Option<Examples>, PipelineError> {
@@ -34,7 +43,8 @@ pub(super) fn begin(
         return Err(TrainingError::Tensor(error).into());
     };
     observer.note("making texts for the student");
-    let course = Course::new(&run.recipe, &run.vocabulary, teacher, &examples.train)?;
+    let (recipe, vocabulary) = (&run.recipe, &run.vocabulary);
+    let course = Course::new(recipe, vocabulary, teacher, &examples.train, unlabelled)?;
     if run.phase == Phase::Finished {
         let texts = course.unanswered(run.own_vocabulary(), examples);
         return Ok(Some(texts.map_err(TrainingError::from)?));
@@ -55,16 +65,104 @@ pub(super) fn begin(
     Ok(taught)
 }
 
+/// Whether there can be a student of the bytes and pieces that it may have, before its teacher is
+/// trained.
+///
+/// # Errors
+/// Where the characters of the training texts alone are more.
+pub(super) fn check(run: &Run, train: &Dataset) -> Result<(), PipelineError> {
+    let recipe = &run.recipe.student;
+    if !recipe.exists() {
+        return Ok(());
+    }
+    let words = count_words(train.texts(), run.vocabulary.normalization());
+    let words = words.map_err(TrainingError::from)?;
+    let vocabulary = |pieces| run.vocabulary.most_used(&words, pieces);
+    let fewest = at_least(0, vocabulary)?;
+    if fewest.len() > recipe.vocabulary {
+        let asked = vocabulary(recipe.vocabulary);
+        return asked
+            .map_err(|error| TrainingError::from(error).into())
+            .map(drop);
+    }
+    if [recipe.bytes, recipe.ram, recipe.instructions] == [0; 3] {
+        return Ok(());
+    }
+    let student = Network::new(shape(&run.recipe, &fewest, &run.network), run.recipe.seed)?;
+    let file = file_of(run, &student, &fewest)?;
+    match excesses(recipe, &file)?.into_iter().next() {
+        Some(Excess {
+            limit,
+            allowed,
+            takes: least,
+        }) => Err(PipelineError::TooSmall {
+            limit,
+            allowed,
+            least,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// More than a student may take.
+pub(super) struct Excess {
+    /// The key and the option that limit it.
+    pub(super) limit: &'static str,
+    /// What it may take.
+    pub(super) allowed: usize,
+    /// What it takes.
+    pub(super) takes: usize,
+}
+
+/// What `file` takes more of than the student of `recipe` may.
+///
+/// # Errors
+/// When it does not open.
+pub(super) fn excesses(recipe: &StudentRecipe, file: &[u8]) -> Result<Vec<Excess>, PipelineError> {
+    let model = Model::open_whole(file)?;
+    let limits = model.limits();
+    let scratch = required_scratch_with(limits, limits.tokens, FEATURE_BYTES);
+    let instructions = usize::try_from(cost(&model, BUDGET_TOKENS)).unwrap_or(usize::MAX);
+    let all = [
+        (BYTES, recipe.bytes, file.len()),
+        ("student.ram, or --ram,", recipe.ram, scratch + STACK_BYTES),
+        (
+            "student.instructions, or --instructions,",
+            recipe.instructions,
+            instructions,
+        ),
+    ];
+    let more = all
+        .into_iter()
+        .filter(|&(_, allowed, takes)| allowed > 0 && takes > allowed);
+    let excess = more.map(|(limit, allowed, takes)| Excess {
+        limit,
+        allowed,
+        takes,
+    });
+    Ok(excess.collect())
+}
+
+/// A vocabulary of so many pieces, or of as many as there must be.
+fn at_least(
+    pieces: usize,
+    vocabulary: impl Fn(usize) -> Result<Vocabulary, VocabularyError>,
+) -> Result<Vocabulary, PipelineError> {
+    let found = match vocabulary(pieces) {
+        Err(VocabularyError::TooFew { needed, .. }) => vocabulary(needed),
+        found => found,
+    };
+    Ok(found.map_err(TrainingError::from)?)
+}
+
 /// A student with as many pieces as its recipe has, or as fit the bytes of its file.
 fn student(run: &Run, course: &Course<'_>) -> Result<(Network, Vocabulary), PipelineError> {
     let recipe = &run.recipe.student;
     let mut pieces = recipe.vocabulary;
-    let of = |pieces: usize| -> Result<_, PipelineError> {
-        let vocabulary = course.vocabulary(pieces).map_err(TrainingError::from)?;
-        Ok((course.student(&vocabulary)?, vocabulary))
-    };
+    let vocabulary = |pieces| course.vocabulary(pieces);
     if recipe.bytes == 0 {
-        return of(pieces);
+        let vocabulary = vocabulary(pieces).map_err(TrainingError::from)?;
+        return Ok((course.student(&vocabulary)?, vocabulary));
     }
     let allowed = recipe.bytes - recipe.bytes / SPARE;
     let width = match recipe.embedding {
@@ -75,9 +173,12 @@ fn student(run: &Run, course: &Course<'_>) -> Result<(Network, Vocabulary), Pipe
     let a_piece = recipe.token_values.of_table().row_bytes(width) + 4;
     pieces = pieces.min(allowed / a_piece);
     let mut fitting = None;
+    let mut least = usize::MAX;
     for _ in 0..MEASURED {
-        let (student, vocabulary) = of(pieces)?;
-        let bytes = bytes_of(run, &student, &vocabulary)?;
+        let vocabulary = at_least(pieces, vocabulary)?;
+        let student = course.student(&vocabulary)?;
+        let bytes = file_of(run, &student, &vocabulary)?.len();
+        least = least.min(bytes);
         let has_all = vocabulary.len() < pieces;
         pieces = vocabulary.len();
         if bytes <= allowed {
@@ -92,12 +193,18 @@ fn student(run: &Run, course: &Course<'_>) -> Result<(Network, Vocabulary), Pipe
         }
     }
     fitting.ok_or(PipelineError::TooSmall {
-        bytes: recipe.bytes,
+        limit: BYTES,
+        allowed: recipe.bytes,
+        least,
     })
 }
 
-/// Bytes of the file of `student`, pruned anyhow.
-fn bytes_of(run: &Run, student: &Network, vocabulary: &Vocabulary) -> Result<usize, PipelineError> {
+/// The file of `student`, pruned anyhow.
+fn file_of(
+    run: &Run,
+    student: &Network,
+    vocabulary: &Vocabulary,
+) -> Result<Vec<u8>, PipelineError> {
     let mut pruned = student.to_device(&candle_core::Device::Cpu)?;
     let parameters = pruned.parameters_mut().into_iter();
     for (index, it) in (0..).zip(parameters) {
@@ -122,5 +229,5 @@ fn bytes_of(run: &Run, student: &Network, vocabulary: &Vocabulary) -> Result<usi
     let form = Form::Sparse(run.recipe.target);
     let words = (vocabulary, &characters);
     let source = export(run, &pruned, &Calibration::default(), words, "", form)?;
-    Ok(source.to_bytes()?.len())
+    Ok(source.to_bytes()?)
 }

@@ -11,6 +11,8 @@ pub struct Data {
     pub dev: Dataset,
     /// Test set: scored once, at the end.
     pub test: Option<Dataset>,
+    /// Texts without classes that a student learns from too.
+    pub unlabelled: Option<Dataset>,
 }
 
 impl Data {

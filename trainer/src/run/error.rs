@@ -8,7 +8,7 @@ use neuroprune_format::writer::WriteError;
 
 use crate::model_file::export::ExportError;
 use crate::model_file::scoring::ScoringError;
-use crate::numbers::counted;
+use crate::numbers::{counted, thousands};
 use crate::report::ReportError;
 use crate::training::TrainingError;
 use crate::training::checkpoint::CheckpointError;
@@ -51,10 +51,19 @@ pub enum PipelineError {
         warnings: usize,
     },
     /// Not even the characters fit.
-    #[error("a student of its shape does not fit {bytes} bytes; allow more, or make it narrower")]
+    #[error(
+        "{limit} is {allowed}: a student of this shape with no pieces but characters \
+         takes {}; expected more, or a smaller student.hidden, student.layers or \
+         student.embedding",
+        thousands(*least)
+    )]
     TooSmall {
-        /// What its file may have.
-        bytes: usize,
+        /// The key and the option that limit it.
+        limit: &'static str,
+        /// What it may take.
+        allowed: usize,
+        /// What it takes at least.
+        least: usize,
     },
     /// Another program works on the run.
     #[error("{}: another program is training this model", model.display())]

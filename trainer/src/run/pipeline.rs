@@ -26,7 +26,7 @@ use crate::model_file::inspection::Inspection;
 use crate::model_file::quantization::Calibration;
 use crate::model_file::scoring::{Scored, score};
 use crate::network::Network;
-use crate::numbers::{hex, single};
+use crate::numbers::{hex, single, thousands};
 use crate::pruning::{cut_all, degree_spreads};
 use crate::recipe::Recipe;
 use crate::report;
@@ -91,6 +91,9 @@ pub fn train(
         let warnings = summary.warnings.len();
         return Err(PipelineError::Misleading { warnings });
     }
+    if run.phase == Phase::Dense {
+        course::check(&run, &data.train)?;
+    }
     let checkpoint = match run.phase {
         Phase::Finished => files.checkpoint_to_resume(),
         Phase::Dense | Phase::Sparse => files.checkpoint_in_progress(),
@@ -104,13 +107,14 @@ pub fn train(
         })?;
     }
     let mut seconds = Seconds::default();
+    let unlabelled = data.unlabelled.as_ref();
     // Of the student, once there is one.
     let mut course = None;
     while run.phase != Phase::Finished {
         let start = Instant::now();
         let phase = run.phase;
         if phase == Phase::Sparse && run.recipe.student.exists() {
-            course = course::begin(&mut run, &examples, observer, stop)?;
+            course = course::begin(&mut run, &examples, unlabelled, observer, stop)?;
             if course.is_none() {
                 return Ok(End::Stopped);
             }
@@ -130,17 +134,20 @@ pub fn train(
     }
     observer.note("quantising, writing and scoring");
     if course.is_none() && run.student.is_some() {
-        course = course::begin(&mut run, &examples, observer, stop)?;
+        course = course::begin(&mut run, &examples, unlabelled, observer, stop)?;
     }
     let taught = course.as_ref().unwrap_or(&examples);
     let sets = [&examples, taught];
-    let outcome = finish(&run, sets, data, files, seconds, (summary, baselines))?;
-    let (bytes, allowed) = (outcome.sparse.inspection.bytes, run.recipe.student.bytes);
-    if run.student.is_some() && allowed > 0 && bytes > allowed {
-        observer.note(&format!(
-            "the file has {bytes} bytes, more than the {allowed} it may have: which weights are kept \
-             decides some of them"
-        ));
+    let (outcome, file) = finish(&run, sets, data, files, seconds, (summary, baselines))?;
+    if run.student.is_some() {
+        for excess in course::excesses(&run.recipe.student, &file)? {
+            observer.note(&format!(
+                "{} is {}, and the file takes {}: which weights are kept decides some of it",
+                excess.limit,
+                thousands(excess.allowed),
+                thousands(excess.takes)
+            ));
+        }
     }
     if checkpoint != files.checkpoint() {
         let renamed = atomic_file::rename(&checkpoint, &files.checkpoint());
@@ -216,7 +223,7 @@ fn finish(
     files: &Files,
     mut seconds: Seconds,
     (summary, baselines): (Summary, Baselines),
-) -> Result<Outcome, PipelineError> {
+) -> Result<(Outcome, Vec<u8>), PipelineError> {
     let start = Instant::now();
     let (measured, scored_on) = data.measured();
     let tokens = run.recipe.model.tokens;
@@ -333,7 +340,7 @@ fn finish(
         path: finished[number].0.clone(),
         source,
     })?;
-    Ok(outcome)
+    Ok((outcome, sparse_file))
 }
 
 /// Whether the recipe is there already, perhaps as the user wrote it, comments and all.

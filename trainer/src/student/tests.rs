@@ -1,9 +1,12 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::Course;
 use super::augmentation::augmented;
 use super::words::{Lexicon, WordText};
-use crate::data::{Dataset, Format, ReadOptions, parse};
+use crate::data::{Dataset, Format, ReadOptions, parse, read_unlabelled};
+use crate::network::{Network, Shape};
 use crate::random::{Purpose, stream};
+use crate::recipe::Recipe;
 use crate::text::batch::encode;
 use crate::text::vocabulary::{Normalization, Vocabulary};
 
@@ -118,5 +121,51 @@ fn augmented_texts_are_others_and_never_empty() {
         words
             .keys()
             .all(|&word| word < 8 || (100..108).contains(&word))
+    );
+}
+
+/// About one in seven of those that are made, as they are, and none of them twice.
+#[test]
+fn some_texts_are_those_that_nobody_has_labelled() {
+    let data = texts(false);
+    let vocabulary = Vocabulary::train(data.texts(), 120, Normalization::default()).unwrap();
+    let examples = encode(&data, &vocabulary, 64).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("more.txt");
+    let word = |is_set: bool| if is_set { "lamp" } else { "lights" };
+    let line = |number: u32| -> String {
+        let words = (0..10).map(|bit| word(number >> bit & 1 == 1));
+        words.collect::<Vec<_>>().join(" ") + "\n"
+    };
+    std::fs::write(&path, (0..1024).map(line).collect::<String>()).unwrap();
+    let unlabelled = read_unlabelled(&path, false).unwrap();
+
+    let mut recipe = Recipe::by_name("tiny").unwrap();
+    recipe.student.texts = 1000 + examples.len();
+    let shape = Shape::new(&recipe.model, vocabulary.len(), data.labels.len(), false);
+    let teacher = Network::new(shape, 0).unwrap();
+    let course = |unlabelled| Course::new(&recipe, &vocabulary, &teacher, &examples, unlabelled);
+    let [with, again] = [(); 2].map(|()| course(Some(&unlabelled)).unwrap());
+    assert_eq!(with.texts, again.texts);
+    assert_eq!(with.texts.len(), recipe.student.texts);
+    let mut lexicon = with.lexicon;
+    let known = encode(&unlabelled, &vocabulary, 64).unwrap();
+    let known: BTreeSet<Vec<u32>> = known.iter().map(|it| lexicon.read(it).first).collect();
+    assert_eq!(known.len(), 1024);
+    let taken = with
+        .texts
+        .iter()
+        .filter(|(text, _)| known.contains(&text.first));
+    let taken: Vec<_> = taken.map(|(text, label)| (&text.first, *label)).collect();
+    assert!((110..190).contains(&taken.len()), "{}", taken.len());
+    let once: BTreeSet<_> = taken.iter().collect();
+    assert_eq!(once.len(), taken.len());
+    assert!(taken.iter().all(|(_, label)| *label == super::UNLABELLED));
+    let without = course(None).unwrap();
+    assert!(
+        without
+            .texts
+            .iter()
+            .all(|(text, _)| !known.contains(&text.first))
     );
 }

@@ -36,7 +36,12 @@ fn recipe(budget: &str) -> Recipe {
     (recipe.student, recipe.pruning) = (fit.student, fit.pruning);
     recipe.quantization = fit.quantization;
     recipe.training.epochs = 6;
-    budget.parse::<Budget>().unwrap().apply(&mut recipe);
+    let budget = Budget {
+        bytes: budget.parse().unwrap(),
+        ram: None,
+        instructions: None,
+    };
+    budget.apply(&mut recipe);
     let student = &mut recipe.student;
     (student.texts, student.batch) = (2_000, 32);
     recipe.pruning.epochs = 8;
@@ -56,6 +61,7 @@ fn data(folder: &Path) -> Data {
         train,
         dev,
         test: None,
+        unlabelled: None,
     }
 }
 

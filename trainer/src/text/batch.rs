@@ -39,6 +39,18 @@ pub(crate) fn encode(
     vocabulary: &Vocabulary,
     tokens: usize,
 ) -> core::result::Result<Vec<EncodedExample>, VocabularyError> {
+    encode_some(dataset.examples.iter(), vocabulary, tokens)
+}
+
+/// These examples as token ids, likewise.
+///
+/// # Errors
+/// What the `tokenizers` crate says.
+pub(crate) fn encode_some<'t>(
+    examples: impl Iterator<Item = Example<'t>>,
+    vocabulary: &Vocabulary,
+    tokens: usize,
+) -> core::result::Result<Vec<EncodedExample>, VocabularyError> {
     let tokenizer = vocabulary.reference(tokens)?;
     let encode = |example: Example<'_>| {
         let encoding = match example.pair {
@@ -55,7 +67,7 @@ pub(crate) fn encode(
             label: example.label,
         })
     };
-    dataset.examples.iter().map(encode).collect()
+    examples.map(encode).collect()
 }
 
 impl Batch {

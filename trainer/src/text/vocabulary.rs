@@ -83,6 +83,14 @@ pub enum VocabularyError {
     /// Fewer pieces than special tokens and one character, or too many.
     #[error("a vocabulary of {0} pieces: 4 to 65535 are possible")]
     Size(usize),
+    /// Fewer pieces than the characters of the texts take.
+    #[error("a vocabulary of {size} pieces: the characters of the texts alone are {needed}")]
+    TooFew {
+        /// Pieces asked for.
+        size: usize,
+        /// Those that cannot be left out.
+        needed: usize,
+    },
     /// The lists of pieces are not sorted, not unique, or lack a special token.
     #[error("not a vocabulary: pieces must ascend by bytes and include [UNK], [CLS] and [SEP]")]
     Pieces,

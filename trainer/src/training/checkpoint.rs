@@ -125,7 +125,9 @@ pub fn resume(path: &Path, recipe: &Recipe, train: &Dataset) -> Result<Run, Chec
     }
     if run.examples != train.fingerprint() {
         let file = train.path.display();
-        return differs(format!("the training texts are not those of {file}"));
+        return differs(format!(
+            "the training texts are not those of {file}, less the dev set where none is given"
+        ));
     }
     let rows = match run.student {
         Some(_) => run.recipe.student.texts.max(train.examples.len()),

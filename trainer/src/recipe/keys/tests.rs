@@ -46,6 +46,10 @@ fn ranges_are_what_a_recipe_accepts() {
                 vec!["true".to_owned(), "false".to_owned()],
                 vec!["2".to_owned()],
             ),
+            Values::Mixings => (
+                vec!["attention".to_owned(), "recurrence, attention".to_owned()],
+                vec![String::new(), "conv".to_owned()],
+            ),
             Other(_) => (Vec::new(), Vec::new()),
         };
         for value in inside {
@@ -89,14 +93,18 @@ fn what_is_no_key_is_said_with_those_that_are() {
             "[shape]\nhidden = 64",
             "there is no key `shape.hidden`; there are seed, target, model, training",
         ),
-        ("pruning = 3", "there is no key `pruning`; there are seed"),
+        (
+            "pruning = 3",
+            "`pruning` is a section, expected one of its keys: method, sparsity",
+        ),
+        ("shape = 3", "there is no key `shape`; there are seed"),
         (
             "[pruning]\nmethod = \"magic\"",
             "recipe key `pruning.method` is \"magic\", expected neuroprune, paper, l1",
         ),
         (
             "[model]\nhidden = 64.0",
-            "recipe key `model.hidden` is 64, expected 1 to 4096",
+            "recipe key `model.hidden` is 64.0, expected a whole number, 1 to 4096",
         ),
         (
             "[pruning]\ngroup_sparsity = 1",
@@ -132,7 +140,7 @@ fn tables() -> String {
         let values = key.values.to_string();
         let values = match key.values {
             Words(words) => format!("`{}`", words.join("`, `")),
-            Whole(..) | Real(..) | Switch | Other(_) => values,
+            Whole(..) | Real(..) | Switch | Values::Mixings | Other(_) => values,
         };
         let default = key.default();
         text += &format!(

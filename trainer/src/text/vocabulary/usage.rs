@@ -12,7 +12,7 @@ impl Vocabulary {
     /// the special tokens and the characters of the words, of which any other word can be spelled.
     ///
     /// # Errors
-    /// [`VocabularyError::Size`] where the characters alone are more.
+    /// [`VocabularyError::TooFew`] where the characters alone are more.
     pub(crate) fn most_used(
         &self,
         words: &BTreeMap<String, usize>,
@@ -35,7 +35,7 @@ impl Vocabulary {
         tokens.retain(|token| is_needed(token) || counts.contains_key(token));
         let needed = tokens.iter().filter(|token| is_needed(token)).count();
         if needed > size {
-            return Err(VocabularyError::Size(size));
+            return Err(VocabularyError::TooFew { size, needed });
         }
         // Stable: pieces of equal frequency keep their order.
         tokens.sort_by_key(|token| {
