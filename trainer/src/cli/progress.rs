@@ -1,4 +1,4 @@
-//! A bar on a terminal, a line an epoch elsewhere.
+//! A bar on a terminal, elsewhere a line an epoch, though no more than one a second.
 
 use core::cell::Cell;
 use core::time::Duration;
@@ -21,6 +21,9 @@ const ANSWERS: &str = "answers";
 
 /// Where there is no bar, a line says how far a phase is after as long as this.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// Between the lines of two epochs.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Seconds over which speed is measured.
 const SPEED_SECONDS: f64 = 0.5;
@@ -202,7 +205,11 @@ impl Observer for Progress {
                 }
             }
             line += &format!("  ({:.0} s)", self.start.elapsed().as_secs_f64());
-            self.line(&line);
+            // Small data have hundreds of epochs.
+            let is_last = report.step == report.steps;
+            if is_last || self.last.is_none() || self.said.get().elapsed() >= PAUSE {
+                self.line(&line);
+            }
             self.last = Some(epoch.clone());
         }
         if let Some(bar) = &self.bar {
