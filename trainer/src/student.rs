@@ -30,6 +30,8 @@ mod words;
 const AT_ONCE: usize = 64;
 /// Share of the texts that are made which are taken from those without classes, where there are some.
 const UNLABELLED_TEXTS: f32 = 0.15;
+/// One of so many is read for that: chance may ask for more than its share.
+const UNLABELLED_READ: usize = 5;
 /// The stream that draws these: that of no text that is made.
 const DRAWN: u64 = (1 << 56) - 1;
 /// The label of a text that has none.
@@ -74,7 +76,7 @@ impl<'r> Course<'r> {
                 let mut generator = stream(recipe.seed, Purpose::Augmentation, DRAWN);
                 let places = permutation(&mut generator, all.len())
                     .into_iter()
-                    .take(made);
+                    .take(made.div_ceil(UNLABELLED_READ));
                 encode_some(
                     places.filter_map(|place| all.get(place)),
                     vocabulary,

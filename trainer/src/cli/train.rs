@@ -282,9 +282,7 @@ impl Train {
         print(&format!("report  {}", files.report().display()))?;
         Ok(ExitCode::SUCCESS)
     }
-}
 
-impl Train {
     /// Whether texts without classes are given where they mean something, and only there.
     fn check_unlabelled(&self, recipe: &Recipe) -> anyhow::Result<()> {
         let known = &recipe.student.unlabelled_sha256;

@@ -4,13 +4,12 @@ use neuroprune_format::architecture::{Activation, Architecture, Head, Pooling};
 use neuroprune_format::container::Container;
 use neuroprune_format::tensor::{Record, Role};
 use neuroprune_format::{FormatError, Model};
-use neuroprune_runtime::kernels::{pairs, scalar};
+use neuroprune_runtime::kernels::scalar;
 use neuroprune_runtime::required_scratch_with;
 use serde::{Serialize, Serializer};
 
 use crate::numbers::{hex, ratio, real};
-use crate::recipe::target::target_of;
-use crate::recipe::target::{CODE_BYTES, STACK_BYTES, Target};
+use crate::recipe::target::{CODE_BYTES, FEATURE_BYTES, STACK_BYTES, Target, target_of};
 
 /// Tiles of eight tokens in a text of 16.
 const TILES: u64 = 2;
@@ -168,7 +167,7 @@ impl Inspection {
             bytes: entry.length,
         });
         let scratch = |kernels| required_scratch_with(limits, limits.tokens, kernels);
-        let scratch_cortex_m4 = scratch(size_of::<pairs::Feature>());
+        let scratch_cortex_m4 = scratch(FEATURE_BYTES);
         let sparsity = 1.0 - real(nonzeros) / f64::from(stack.dense_weights.max(1));
         Ok(Self {
             name: manifest.name.to_owned(),

@@ -123,7 +123,8 @@ impl Tier {
         required_scratch_with(limits, tokens, FEATURE_BYTES) + STACK_BYTES
     }
 
-    /// About what a text of [`TOKENS`] takes, its tokenizer included.
+    /// About what a text of [`TOKENS`] takes, fitted to counts that have the tokenizer in them. Its
+    /// share stands for the margin of `cost`, by which the file is judged later.
     fn instructions(&self) -> usize {
         /// Of the tokenizer and the classifier.
         const OF_TEXT: f64 = 67_000.0;

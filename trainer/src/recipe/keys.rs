@@ -149,18 +149,14 @@ pub(super) fn check(root: &Table) -> Result<(), KeyError> {
         };
         let key = key.ok_or_else(unknown)?;
         if !key.values.contain(value) {
-            let is_whole = matches!(key.values, Values::Whole(..));
-            let point = match value {
-                Value::Float(real) if is_whole && real.fract() == 0.0 => ".0",
-                Value::Float(_)
-                | Value::String(_)
-                | Value::Integer(_)
-                | Value::Boolean(_)
-                | Value::Datetime(_)
-                | Value::Array(_)
-                | Value::Table(_) => "",
-            };
-            return Err(KeyError::value(key, shown(value) + point));
+            return Err(match (key.values, value) {
+                (Values::Whole(..), Value::Float(real)) => KeyError::Value {
+                    key: key.path,
+                    value: format!("{real:?}"),
+                    expected: format!("a whole number, {}", key.values),
+                },
+                _ => KeyError::value(key, shown(value)),
+            });
         }
     }
     let value = |wanted: &str| {

@@ -142,10 +142,10 @@ pub(super) fn macro_f1(outcome: &Outcome) -> String {
     )
 }
 
-/// √(p·(1 − p) / n), in points: what chance alone does to an accuracy.
+/// √(p·(1 − p) / n), in points: what chance alone does to an accuracy. One text more counts as right
+/// and one as wrong (Laplace's rule of succession).
 pub(super) fn standard_error(outcome: &Outcome) -> String {
-    // As if one text more were right and one wrong (Agresti and Coull 1998): of few texts that are
-    // all right, the next may still be wrong.
+    // Of few texts that are all right, the next may still be wrong.
     let examples = real(outcome.run.examples);
     let right = (outcome.run.accuracy.sparse_int8 / 100.0).clamp(0.0, 1.0);
     let right = (right * examples + 1.0) / (examples + 2.0);

@@ -3,17 +3,17 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use neuroprune_format::Model;
-use neuroprune_runtime::{cost, required_scratch_with};
+use neuroprune_runtime::cost;
 
 use super::error::PipelineError;
 use super::observer::Observer;
 use crate::data::Dataset;
 use crate::model_file::export::{ExportError, Form, export};
+use crate::model_file::inspection::Inspection;
 use crate::model_file::quantization::Calibration;
 use crate::network::Network;
 use crate::pruning::prune_to;
 use crate::random::{Purpose, initial_values, stream};
-use crate::recipe::target::{FEATURE_BYTES, STACK_BYTES};
 use crate::recipe::{BUDGET_TOKENS, StudentRecipe};
 use crate::student::{Course, shape};
 use crate::text::vocabulary::{Vocabulary, VocabularyError, count_words};
@@ -120,12 +120,11 @@ pub(super) struct Excess {
 /// When it does not open.
 pub(super) fn excesses(recipe: &StudentRecipe, file: &[u8]) -> Result<Vec<Excess>, PipelineError> {
     let model = Model::open_whole(file)?;
-    let limits = model.limits();
-    let scratch = required_scratch_with(limits, limits.tokens, FEATURE_BYTES);
+    let ram = Inspection::new(file)?.ram_estimate;
     let instructions = usize::try_from(cost(&model, BUDGET_TOKENS)).unwrap_or(usize::MAX);
     let all = [
         (BYTES, recipe.bytes, file.len()),
-        ("student.ram, or --ram,", recipe.ram, scratch + STACK_BYTES),
+        ("student.ram, or --ram,", recipe.ram, ram),
         (
             "student.instructions, or --instructions,",
             recipe.instructions,

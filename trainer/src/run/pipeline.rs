@@ -77,10 +77,6 @@ pub fn train(
         let model = files.model.clone();
         return Err(PipelineError::Busy { model });
     };
-    // The files of a finished run are replaced together, once this one is finished.
-    if !files.outcome().exists() && !has_recipe(files, &run.recipe) {
-        write(&files.recipe(), run.recipe.to_toml().as_bytes())?;
-    }
     let tokens = run.recipe.model.tokens;
     let examples = Examples::new(&data.train, &data.dev, &run.vocabulary, tokens)?;
     let summary = Summary::new(data, &examples, &run.recipe.model, &run.vocabulary);
@@ -93,6 +89,11 @@ pub fn train(
     }
     if run.phase == Phase::Dense {
         course::check(&run, &data.train)?;
+    }
+    // Nothing refuses the run any more, whose recipe would be in the way of another. The files of a
+    // finished run are replaced together, once this one is finished.
+    if !files.outcome().exists() && !has_recipe(files, &run.recipe) {
+        write(&files.recipe(), run.recipe.to_toml().as_bytes())?;
     }
     let checkpoint = match run.phase {
         Phase::Finished => files.checkpoint_to_resume(),

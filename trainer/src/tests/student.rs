@@ -7,6 +7,7 @@ use crate::data::smart_home;
 use crate::data::{ReadOptions, read};
 use crate::recipe::{Budget, MixingKind, Recipe};
 use crate::run::data::Data;
+use crate::run::error::PipelineError;
 use crate::run::files::Files;
 use crate::run::observer::Observer;
 use crate::run::outcome::Outcome;
@@ -145,5 +146,46 @@ fn a_bag_and_attention_can_be_students_too() {
             file.bytes
         );
         assert_eq!(usize::from(file.layers), recipe.student.layers);
+    }
+}
+
+/// With what it takes, and nothing on the disk that would be in the way of the next try.
+#[test]
+fn what_no_student_fits_is_refused_before_its_teacher_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let files = Files {
+        model: folder.path().join("model.neuro"),
+    };
+    let of = |change: fn(&mut Recipe)| {
+        let mut recipe = recipe("24KB");
+        change(&mut recipe);
+        recipe
+    };
+    for (recipe, expected) in [
+        (
+            of(|it| it.student.bytes = 2_048),
+            "student.bytes, or --fit,",
+        ),
+        (of(|it| it.student.ram = 4_096), "student.ram, or --ram,"),
+        (
+            of(|it| it.student.instructions = 50_000),
+            "student.instructions, or --instructions,",
+        ),
+    ] {
+        let run = Run::new(recipe, &data.train).unwrap();
+        let go = AtomicBool::new(false);
+        let error = train(run, &data, &files, &mut (), &go).unwrap_err();
+        let PipelineError::TooSmall {
+            limit,
+            allowed,
+            least,
+        } = error
+        else {
+            panic!("{error}")
+        };
+        assert_eq!(limit, expected);
+        assert!(least > allowed, "{least} of {allowed}");
+        assert!(!files.recipe().exists() && !files.checkpoint().exists());
     }
 }

@@ -1,6 +1,6 @@
 //! What is wrong with a key of a recipe.
 
-use super::{KEYS, Key, Values};
+use super::{KEYS, Key};
 use crate::recipe::methods::MethodKind;
 
 /// What is wrong with a key of a recipe.
@@ -51,17 +51,10 @@ impl KeyError {
     }
 
     pub(super) fn value(key: &Key, value: String) -> Self {
-        let is_fraction = value.contains('.') && value.parse::<f64>().is_ok();
-        let is_whole = matches!(key.values, Values::Whole(..));
-        let whole = if is_whole && is_fraction {
-            "a whole number, "
-        } else {
-            ""
-        };
         Self::Value {
             key: key.path,
             value,
-            expected: format!("{whole}{}", key.values),
+            expected: key.values.to_string(),
         }
     }
 }
