@@ -136,6 +136,21 @@ impl Recipe {
         }
     }
 
+    /// What decides the texts that a student learns from and their answers: students of other shapes
+    /// share them.
+    #[must_use]
+    pub fn pool_part(&self) -> Self {
+        let usual = StudentRecipe::default();
+        Self {
+            student: StudentRecipe {
+                texts: self.student.texts,
+                unlabelled_sha256: self.student.unlabelled_sha256.clone(),
+                ..usual
+            },
+            ..self.dense_part()
+        }
+    }
+
     /// Reads a recipe file.
     ///
     /// # Errors

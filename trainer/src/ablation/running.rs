@@ -16,6 +16,7 @@ use crate::run::files::Files;
 use crate::run::observer::Observer;
 use crate::run::outcome::{OutcomeError, RunOutcome};
 use crate::run::pipeline::{self, End};
+use crate::student::Pools;
 use crate::training::checkpoint::{self, CheckpointError};
 use crate::training::{Examples, Phase, Run};
 
@@ -142,10 +143,11 @@ impl Ablation<'_> {
         });
         // Without its baseline a cell cannot begin; the baseline's error is reported once.
         let ready = locked(&ready);
+        let pools = Pools::default();
         missing.retain(|cell| ready.contains(&self.dense_path(cell)));
         in_turn(jobs, &missing, |worker, cell| {
             if !stop.load(Ordering::Relaxed)
-                && let Err(error) = self.train(cell, self.device(worker), observer, stop)
+                && let Err(error) = self.train(cell, self.device(worker), &pools, observer, stop)
             {
                 note(cell, error);
             }
@@ -203,6 +205,7 @@ impl Ablation<'_> {
         &self,
         cell: &Cell,
         device: DeviceName,
+        pools: &Pools,
         observer: &(dyn Fn(Stage<'_>) -> Box<dyn Observer> + Sync),
         stop: &AtomicBool,
     ) -> Result<(), CellError> {
@@ -219,7 +222,7 @@ impl Ablation<'_> {
         };
         move_run(&mut run, device)?;
         let mut observer = observer(Stage::Cell(cell));
-        match pipeline::train(run, self.data, &files, &mut *observer, stop)? {
+        match pipeline::train_with(run, self.data, &files, pools, &mut *observer, stop)? {
             // Its outcome is on disk; the table reads it from there.
             End::Finished(_) | End::Stopped => Ok(()),
         }

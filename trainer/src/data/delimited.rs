@@ -69,6 +69,7 @@ pub(super) fn quoted(
     columns: &Columns,
     rows: &mut Rows<'_>,
 ) -> Result<ResolvedColumns, Located> {
+    check_width(bytes, delimiter)?;
     // The parser takes the end of the file for the end of a quoted field. So a last
     // record of our own is added: when it does not come back as it is, an open quote
     // has swallowed it. Inside a quote it would have the line end in front.
@@ -119,6 +120,30 @@ pub(super) fn quoted(
         };
     }
     table.finish()
+}
+
+/// Checks that no record has more fields than a table has columns, before the parser makes room for
+/// them.
+fn check_width(bytes: &[u8], delimiter: u8) -> Result<(), Located> {
+    let (mut is_quoted, mut fields, mut line) = (false, 1, 1);
+    for &byte in bytes {
+        match byte {
+            b'"' => is_quoted = !is_quoted,
+            b'\n' => {
+                line += 1;
+                if !is_quoted {
+                    fields = 1;
+                }
+            }
+            _ if byte == delimiter && !is_quoted => fields += 1,
+            _ => {}
+        }
+        if fields > MOST_COLUMNS {
+            let problem = Problem::TooManyColumns { most: MOST_COLUMNS };
+            return Err(Located::line(line, problem));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that a record has quotes only where RFC 4180 has them: around whole fields, and

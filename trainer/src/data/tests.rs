@@ -783,6 +783,15 @@ fn labels_and_columns_have_a_limit() {
         message(parsed(Format::Tsv, header)),
         "train.tsv, line 1: more than 65535 columns; expected a text and its label"
     );
+    for (rows, line) in [("text,label\n", 2), ("text,label\na,\"\n,\"\n", 4)] {
+        let wide = format!("{rows}{}\n", ",".repeat(65_535));
+        assert_eq!(
+            message(parsed(Format::Csv, wide)),
+            format!(
+                "train.csv, line {line}: more than 65535 columns; expected a text and its label"
+            )
+        );
+    }
     let objects = (0..65_536).map(|it| format!("{{\"text\":\"a\",\"label\":\"x\",\"{it}\":0}}\n"));
     assert_eq!(
         message(parsed(Format::JsonLines, objects.collect::<String>())),

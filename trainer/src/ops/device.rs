@@ -4,7 +4,7 @@
 use core::fmt;
 use core::str::FromStr;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
 /// A device by name: `cpu`, `cuda`, `cuda:1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +71,29 @@ fn open_cuda(number: usize) -> candle_core::Result<Device> {
 /// even sizes.
 pub(crate) fn multiplies_whole_lines(device: &Device) -> bool {
     device.is_cuda()
+}
+
+/// Sequences of one forward pass when nothing is learned, none of more than `tokens`: what the cache of
+/// a processor holds, or what keeps a GPU busy.
+pub(crate) fn sequences_at_once(device: &Device, tokens: usize) -> usize {
+    const ON_CPU: usize = 64;
+    const TOKENS_ON_GPU: usize = 16_384;
+    match device {
+        Device::Cpu => ON_CPU,
+        Device::Cuda(_) | Device::Metal(_) => (TOKENS_ON_GPU / tokens.max(1)).max(ON_CPU),
+    }
+}
+
+/// The values of a tensor, row by row.
+///
+/// On a GPU a tensor is often cut from a chunk of memory (`cuda/chunks.rs`), all of which candle's own
+/// `to_vec` functions copy to the host: 64 MiB for a few logits.
+pub(crate) fn values_on_host(tensor: &Tensor) -> candle_core::Result<Vec<f32>> {
+    let own = match tensor.device() {
+        Device::Cpu => tensor.clone(),
+        Device::Cuda(_) | Device::Metal(_) => tensor.force_contiguous()?,
+    };
+    own.flatten_all()?.to_vec1::<f32>()
 }
 
 /// Bytes that this program may use in all on a GPU: what is free, and what it holds; `None` where

@@ -15,7 +15,7 @@ use crate::network::Network;
 use crate::pruning::prune_to;
 use crate::random::{Purpose, initial_values, stream};
 use crate::recipe::{BUDGET_TOKENS, StudentRecipe};
-use crate::student::{Course, shape};
+use crate::student::{Pool, Pools, Texts, shape, student as untaught};
 use crate::text::vocabulary::{Vocabulary, VocabularyError, count_words};
 use crate::training::{Examples, Phase, Run, TrainingError};
 
@@ -35,6 +35,7 @@ pub(super) fn begin(
     run: &mut Run,
     examples: &Examples,
     unlabelled: Option<&Dataset>,
+    pools: &Pools,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Option<Examples>, PipelineError> {
@@ -42,27 +43,37 @@ pub(super) fn begin(
         let error = candle_core::Error::msg("a student without a teacher");
         return Err(TrainingError::Tensor(error).into());
     };
-    observer.note("making texts for the student");
-    let (recipe, vocabulary) = (&run.recipe, &run.vocabulary);
-    let course = Course::new(recipe, vocabulary, teacher, &examples.train, unlabelled)?;
+    let (recipe, teachers, train) = (&run.recipe, &run.vocabulary, &examples.train);
+    let tokens = teacher.shape.tokens;
+    let make = |observer: &mut dyn Observer| {
+        observer.note("making texts for the student");
+        Texts::new(recipe, teachers, teacher, train, unlabelled)
+    };
     if run.phase == Phase::Finished {
-        let texts = course.unanswered(run.own_vocabulary(), examples);
-        return Ok(Some(texts.map_err(TrainingError::from)?));
+        let own = [teachers, run.own_vocabulary()];
+        let taught = make(observer)?.examples(own, tokens, examples);
+        return Ok(Some(taught.map_err(TrainingError::from)?));
     }
+    let pool = pools.shared(recipe.pool_part().sha256(), || {
+        let texts = make(observer)?;
+        Pool::new(texts, teacher, |done, all| {
+            observer.answered(done, all);
+            !stop.load(Ordering::Relaxed)
+        })
+    })?;
+    let Some(pool) = pool else { return Ok(None) };
     let begun = match &run.student {
         Some(_) => None,
-        None => Some(student(run, &course)?),
+        None => Some(student(run, teacher, &pool.texts)?),
     };
     let own = begun.as_ref().map(|(_, vocabulary)| vocabulary);
-    let own = own.or(run.student.as_ref()).unwrap_or(&run.vocabulary);
-    let taught = course.examples(own, examples, |done, all| {
-        observer.answered(done, all);
-        !stop.load(Ordering::Relaxed)
-    })?;
+    let own = own.or(run.student.as_ref()).unwrap_or(teachers);
+    let taught = pool.examples([teachers, own], tokens, examples);
+    let taught = taught.map_err(TrainingError::from)?;
     if let Some((student, vocabulary)) = begun {
         run.teach(student, vocabulary);
     }
-    Ok(taught)
+    Ok(Some(taught))
 }
 
 /// Whether there can be a student of the bytes and pieces that it may have, before its teacher is
@@ -155,13 +166,19 @@ fn at_least(
 }
 
 /// A student with as many pieces as its recipe has, or as fit the bytes of its file.
-fn student(run: &Run, course: &Course<'_>) -> Result<(Network, Vocabulary), PipelineError> {
+fn student(
+    run: &Run,
+    teacher: &Network,
+    texts: &Texts,
+) -> Result<(Network, Vocabulary), PipelineError> {
     let recipe = &run.recipe.student;
+    let teachers = &run.vocabulary;
     let mut pieces = recipe.vocabulary;
-    let vocabulary = |pieces| course.vocabulary(pieces);
+    let vocabulary = |pieces| texts.most_used(teachers, pieces);
+    let with = |own: &Vocabulary| untaught(&run.recipe, [teachers, own], teacher);
     if recipe.bytes == 0 {
         let vocabulary = vocabulary(pieces).map_err(TrainingError::from)?;
-        return Ok((course.student(&vocabulary)?, vocabulary));
+        return Ok((with(&vocabulary)?, vocabulary));
     }
     let allowed = recipe.bytes - recipe.bytes / SPARE;
     let width = match recipe.embedding {
@@ -175,7 +192,7 @@ fn student(run: &Run, course: &Course<'_>) -> Result<(Network, Vocabulary), Pipe
     let mut least = usize::MAX;
     for _ in 0..MEASURED {
         let vocabulary = at_least(pieces, vocabulary)?;
-        let student = course.student(&vocabulary)?;
+        let student = with(&vocabulary)?;
         let bytes = file_of(run, &student, &vocabulary)?.len();
         least = least.min(bytes);
         let has_all = vocabulary.len() < pieces;

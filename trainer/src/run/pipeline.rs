@@ -38,6 +38,7 @@ use crate::run::lock::Lock;
 use crate::run::observer::Observer;
 use crate::run::outcome::{Accuracies, FileOutcome, MacroF1, Outcome, RunOutcome, Seconds};
 use crate::run::summary::Summary;
+use crate::student::Pools;
 use crate::text::batch::encode;
 use crate::text::vocabulary::Vocabulary;
 use crate::training::checkpoint;
@@ -63,9 +64,24 @@ pub enum End {
 /// # Errors
 /// [`PipelineError`]; the last checkpoint is kept.
 pub fn train(
+    run: Run,
+    data: &Data,
+    files: &Files,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<End, PipelineError> {
+    train_with(run, data, files, &Pools::default(), observer, stop)
+}
+
+/// [`train`], as one of several runs on the same data that share `pools`.
+///
+/// # Errors
+/// Likewise.
+pub(crate) fn train_with(
     mut run: Run,
     data: &Data,
     files: &Files,
+    pools: &Pools,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<End, PipelineError> {
@@ -115,7 +131,7 @@ pub fn train(
         let start = Instant::now();
         let phase = run.phase;
         if phase == Phase::Sparse && run.recipe.student.exists() {
-            course = course::begin(&mut run, &examples, unlabelled, observer, stop)?;
+            course = course::begin(&mut run, &examples, unlabelled, pools, observer, stop)?;
             if course.is_none() {
                 return Ok(End::Stopped);
             }
@@ -135,7 +151,7 @@ pub fn train(
     }
     observer.note("quantising, writing and scoring");
     if course.is_none() && run.student.is_some() {
-        course = course::begin(&mut run, &examples, unlabelled, observer, stop)?;
+        course = course::begin(&mut run, &examples, unlabelled, pools, observer, stop)?;
     }
     let taught = course.as_ref().unwrap_or(&examples);
     let sets = [&examples, taught];

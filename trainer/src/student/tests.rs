@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Course;
 use super::augmentation::augmented;
+use super::texts::{Texts, UNLABELLED};
 use super::words::{Lexicon, WordText};
 use crate::data::{Dataset, Format, ReadOptions, parse, read_unlabelled};
 use crate::network::{Network, Shape};
@@ -144,27 +144,27 @@ fn some_texts_are_those_that_nobody_has_labelled() {
     recipe.student.texts = 1000 + examples.len();
     let shape = Shape::new(&recipe.model, vocabulary.len(), data.labels.len(), false);
     let teacher = Network::new(shape, 0).unwrap();
-    let course = |unlabelled| Course::new(&recipe, &vocabulary, &teacher, &examples, unlabelled);
-    let [with, again] = [(); 2].map(|()| course(Some(&unlabelled)).unwrap());
-    assert_eq!(with.texts, again.texts);
-    assert_eq!(with.texts.len(), recipe.student.texts);
+    let made = |unlabelled| Texts::new(&recipe, &vocabulary, &teacher, &examples, unlabelled);
+    let [with, again] = [(); 2].map(|()| made(Some(&unlabelled)).unwrap());
+    assert_eq!(with.all, again.all);
+    assert_eq!(with.all.len(), recipe.student.texts);
     let mut lexicon = with.lexicon;
     let known = encode(&unlabelled, &vocabulary, 64).unwrap();
     let known: BTreeSet<Vec<u32>> = known.iter().map(|it| lexicon.read(it).first).collect();
     assert_eq!(known.len(), 1024);
     let taken = with
-        .texts
+        .all
         .iter()
         .filter(|(text, _)| known.contains(&text.first));
     let taken: Vec<_> = taken.map(|(text, label)| (&text.first, *label)).collect();
     assert!((110..190).contains(&taken.len()), "{}", taken.len());
     let once: BTreeSet<_> = taken.iter().collect();
     assert_eq!(once.len(), taken.len());
-    assert!(taken.iter().all(|(_, label)| *label == super::UNLABELLED));
-    let without = course(None).unwrap();
+    assert!(taken.iter().all(|(_, label)| *label == UNLABELLED));
+    let without = made(None).unwrap();
     assert!(
         without
-            .texts
+            .all
             .iter()
             .all(|(text, _)| !known.contains(&text.first))
     );

@@ -5,7 +5,7 @@ use candle_core::{Device, Result, Tensor};
 use crate::data::{Dataset, Example};
 use crate::numbers::{real, single};
 use crate::ops::{RowIndex, Sequences};
-use crate::text::vocabulary::{Vocabulary, VocabularyError};
+use crate::text::vocabulary::{Vocabulary, VocabularyError, without_endless_words};
 
 /// One text, or pair of texts, as the network sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,9 +53,10 @@ pub(crate) fn encode_some<'t>(
 ) -> core::result::Result<Vec<EncodedExample>, VocabularyError> {
     let tokenizer = vocabulary.reference(tokens)?;
     let encode = |example: Example<'_>| {
-        let encoding = match example.pair {
-            None => tokenizer.encode(example.text, true)?,
-            Some(pair) => tokenizer.encode((example.text, pair), true)?,
+        let text = without_endless_words(example.text);
+        let encoding = match example.pair.map(without_endless_words) {
+            None => tokenizer.encode(text, true)?,
+            Some(pair) => tokenizer.encode((text, pair), true)?,
         };
         Ok(EncodedExample {
             first: encoding

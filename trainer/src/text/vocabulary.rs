@@ -11,6 +11,7 @@
 //! The runtime's tokenizer and [`Vocabulary::reference`] give the same ids.
 
 mod alphabet;
+mod endless;
 mod normalization;
 mod reference;
 mod unicode;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
 use tokenizers::{AddedToken, Model as _, Trainer as _};
 
+pub(crate) use endless::without_endless_words;
 pub(crate) use normalization::Normalization;
 pub(crate) use reference::word_piece;
 use unicode::Form;

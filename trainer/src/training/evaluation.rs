@@ -2,10 +2,8 @@
 
 use crate::network::Network;
 use crate::numbers::share;
+use crate::ops::device::{sequences_at_once, values_on_host};
 use crate::text::batch::{Batch, EncodedExample};
-
-/// Examples of one forward pass when nothing is learned.
-const EVALUATION_BATCH: usize = 64;
 
 /// Logits of every example, `[examples, labels]`, row by row.
 pub(crate) fn logits(
@@ -13,9 +11,10 @@ pub(crate) fn logits(
     examples: &[EncodedExample],
 ) -> candle_core::Result<Vec<f32>> {
     let mut all = Vec::with_capacity(examples.len() * network.shape.labels);
-    for part in examples.chunks(EVALUATION_BATCH) {
+    let at_once = sequences_at_once(network.device(), network.shape.tokens);
+    for part in examples.chunks(at_once) {
         let logits = network.forward(&Batch::new(part.iter()))?;
-        all.extend(logits.flatten_all()?.to_vec1::<f32>()?);
+        all.extend(values_on_host(&logits)?);
     }
     Ok(all)
 }

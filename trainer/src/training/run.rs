@@ -1,5 +1,7 @@
 //! A run at some step.
 
+use std::sync::Arc;
+
 use candle_core::Device;
 
 use crate::data::Dataset;
@@ -25,7 +27,7 @@ pub struct Examples {
     /// Training texts of each class.
     pub class_counts: Vec<usize>,
     /// What a teacher said of each of the training texts, for its student.
-    pub answers: Option<Answers>,
+    pub answers: Option<Arc<Answers>>,
 }
 
 impl Examples {

@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use crate::network::{Network, Precision, Recording};
 use crate::numbers::{real, single};
+use crate::ops::device::values_on_host;
 use crate::pruning::{penalty, schedule};
 use crate::random::{Purpose, stream};
 use crate::text::batch::{Batch, EncodedExample};
@@ -126,6 +127,6 @@ fn first_not_finite(network: &Network, recording: &Recording) -> candle_core::Re
 
 /// Whether every value is finite.
 pub(crate) fn is_finite(tensor: &Tensor) -> candle_core::Result<bool> {
-    let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+    let values = values_on_host(tensor)?;
     Ok(values.into_iter().all(f32::is_finite))
 }

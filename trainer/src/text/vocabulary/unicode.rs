@@ -13,7 +13,7 @@ use tokenizers::{
     NormalizedString, Normalizer as _, OffsetReferential, PreTokenizedString, PreTokenizer as _,
 };
 
-use super::{Normalization, VocabularyError};
+use super::{Normalization, VocabularyError, without_endless_words};
 use crate::recipe::Splitting;
 
 /// What a character between two letters becomes.
@@ -80,7 +80,8 @@ pub(crate) fn for_each_word(
     normalization: Normalization,
     mut visit: impl FnMut(&str),
 ) -> Result<(), VocabularyError> {
-    let mut normalized = NormalizedString::from(text);
+    let text = without_endless_words(text);
+    let mut normalized = NormalizedString::from(&*text);
     normalizer(normalization).normalize(&mut normalized)?;
     let mut words = PreTokenizedString::from(normalized);
     pre_tokenizer(normalization.splitting)?.pre_tokenize(&mut words)?;

@@ -1,0 +1,109 @@
+//! What students of one teacher learn from, made once for all of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::texts::Texts;
+use crate::network::Network;
+use crate::ops::device::{sequences_at_once, values_on_host};
+use crate::text::batch::{Batch, EncodedExample};
+use crate::text::vocabulary::{Vocabulary, VocabularyError};
+use crate::training::{Answers, Examples, TrainingError};
+
+/// Texts, and what the teacher said of each.
+pub(crate) struct Pool {
+    pub(crate) texts: Texts,
+    answers: Arc<Answers>,
+}
+
+impl Pool {
+    /// Has `teacher` answer `texts`: logits and pooled vector of each. `goes_on` is told how many of how
+    /// many are answered; nothing is returned once it says no.
+    ///
+    /// # Errors
+    /// When memory cannot be allocated.
+    pub(crate) fn new(
+        texts: Texts,
+        teacher: &Network,
+        mut goes_on: impl FnMut(usize, usize) -> bool,
+    ) -> Result<Option<Self>, TrainingError> {
+        let shape = &teacher.shape;
+        let (classes, width) = (shape.labels, shape.hidden);
+        let mut answers = Answers::new(texts.all.len(), classes, width);
+        let spelling = texts.lexicon.teachers(shape.tokens);
+        let all = texts.all.iter();
+        let encoded = all.map(|(text, label)| spelling.encode(text, *label));
+        let encoded: Vec<EncodedExample> = encoded.collect();
+        // Of like lengths: batches are then of like work.
+        let mut order: Vec<usize> = (0..encoded.len()).collect();
+        order.sort_by_key(|&at| encoded[at].ids.len());
+        let at_once = sequences_at_once(teacher.device(), shape.tokens);
+        for (number, part) in order.chunks(at_once).enumerate() {
+            if !goes_on(number * at_once, order.len()) {
+                return Ok(None);
+            }
+            let batch = Batch::new(part.iter().map(|&at| &encoded[at]));
+            let outputs = teacher.outputs(&batch)?;
+            let logits = values_on_host(&outputs.logits.value)?;
+            let pooled = values_on_host(&outputs.pooled.value)?;
+            let (logits, pooled) = (logits.chunks_exact(classes), pooled.chunks_exact(width));
+            for ((&at, logits), pooled) in part.iter().zip(logits).zip(pooled) {
+                answers.set(at, logits, pooled);
+            }
+        }
+        goes_on(order.len(), order.len());
+        answers.normalize();
+        let answers = Arc::new(answers);
+        Ok(Some(Self { texts, answers }))
+    }
+
+    /// See [`Texts::examples`]; these have answers.
+    ///
+    /// # Errors
+    /// When a text cannot be spelled.
+    pub(crate) fn examples(
+        &self,
+        vocabularies: [&Vocabulary; 2],
+        tokens: usize,
+        given: &Examples,
+    ) -> Result<Examples, VocabularyError> {
+        Ok(Examples {
+            answers: Some(self.answers.clone()),
+            ..self.texts.examples(vocabularies, tokens, given)?
+        })
+    }
+}
+
+/// The pool of a recipe, once it is made; whoever makes it has it to itself.
+type Place = Arc<Mutex<Option<Arc<Pool>>>>;
+
+/// The pools of runs on the same data, which share them where they have the same teacher.
+#[derive(Default)]
+pub(crate) struct Pools {
+    /// By the digest of what shapes a pool.
+    places: Mutex<BTreeMap<[u8; 32], Place>>,
+}
+
+impl Pools {
+    /// The pool of this digest. The first run that asks makes it, others wait for it; one that was
+    /// stopped makes none.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub(crate) fn shared<E>(
+        &self,
+        digest: [u8; 32],
+        make: impl FnOnce() -> Result<Option<Pool>, E>,
+    ) -> Result<Option<Arc<Pool>>, E> {
+        let place = {
+            let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+            places.entry(digest).or_default().clone()
+        };
+        // A run that panicked has left nothing in it.
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.is_none() {
+            *place = make()?.map(Arc::new);
+        }
+        Ok(place.clone())
+    }
+}
