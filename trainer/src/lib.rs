@@ -27,7 +27,8 @@
 //!
 //! ```text
 //! cli                        the command line
-//! ablation                   a grid of runs, one table and page
+//! ablation ─ search          a grid of runs, one table and page; the best network for each size
+//! sweep                      several runs that share what they can
 //! run ─ report               a whole run, from data to files, and its page
 //! model_file                 quantise, export, score, inspect
 //! baselines                  what a model has to be better than
@@ -61,7 +62,9 @@ mod random;
 pub mod recipe;
 mod report;
 mod run;
+mod search;
 mod student;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -32,7 +32,7 @@ use crate::input_file;
 use crate::recipe::target::Target;
 
 pub use blocks::Blocks;
-pub use budget::{Budget, Count, Size, TOKENS as BUDGET_TOKENS};
+pub use budget::{Budget, Count, Shape, Size, TOKENS as BUDGET_TOKENS};
 pub use keys::KeyError;
 pub use methods::{Averaged, Gradual, L1, Method, MethodKind, Neuroprune, Paper, ScoreKind};
 pub use mixings::{MixingKind, Mixings};
@@ -147,6 +147,16 @@ impl Recipe {
                 unlabelled_sha256: self.student.unlabelled_sha256.clone(),
                 ..usual
             },
+            ..self.dense_part()
+        }
+    }
+
+    /// What decides the file of the dense network.
+    #[must_use]
+    pub fn dense_file_part(&self) -> Self {
+        Self {
+            target: self.target,
+            quantization: self.quantization.clone(),
             ..self.dense_part()
         }
     }

@@ -24,7 +24,6 @@ use crate::recipe::Recipe;
 use crate::text::vocabulary::Vocabulary;
 
 pub(crate) use pool::Pool;
-pub(crate) use pool::Pools;
 pub(crate) use texts::Texts;
 
 /// A student with the pieces of `own` that has learned nothing but what the table of its `teacher`, whose

@@ -7,4 +7,5 @@ mod gpu;
 mod home_run;
 mod precision;
 mod pruning;
+mod search;
 mod student;

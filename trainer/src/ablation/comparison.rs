@@ -249,9 +249,9 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::super::page;
     use super::*;
-    use crate::ablation::Finished;
     use crate::charts::svg_check::{assert_balanced, assert_inside};
     use crate::report::outcome_of_golden;
+    use crate::sweep::Finished;
 
     fn summary(variants: usize) -> Summary {
         let mut cells = Vec::new();

@@ -9,6 +9,7 @@ use super::peer::Peer;
 use crate::input_file;
 use crate::recipe::keys::flat;
 use crate::recipe::{KeyError, MethodKind, NotToml, Recipe, RecipeError};
+use crate::sweep::Cell;
 
 /// A grid of runs.
 #[derive(Clone, Debug)]
@@ -42,23 +43,6 @@ pub(crate) struct DataFiles {
     /// Whether lines that cannot be used are skipped.
     #[serde(default)]
     pub skip_bad_lines: bool,
-}
-
-/// One run.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Cell {
-    /// Its variant.
-    pub variant: String,
-    /// Everything that shapes it, sparsity and seed included.
-    pub recipe: Recipe,
-}
-
-impl Cell {
-    /// Name of its folder: `without-heads-0.9-0`.
-    pub(crate) fn folder(&self) -> String {
-        let Recipe { seed, pruning, .. } = &self.recipe;
-        format!("{}-{}-{seed}", slug(&self.variant), pruning.sparsity)
-    }
 }
 
 #[derive(Deserialize)]
@@ -219,15 +203,6 @@ fn changed(recipe: &Recipe, changes: &Table, of: &str) -> Result<Recipe, Problem
         let of = of.to_owned();
         Problem::Change { of, problem }
     })
-}
-
-/// Letters, digits and dots as they are, dashes for the rest.
-fn slug(name: &str) -> String {
-    let plain = |c: char| match c {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' => c,
-        _ => '-',
-    };
-    name.chars().map(plain).collect()
 }
 
 #[cfg(test)]

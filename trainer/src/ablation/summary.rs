@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::finished::Finished;
 use super::peer::Peer;
 use super::spread::Spread;
 use crate::numbers::real;
 use crate::recipe::Recipe;
+use crate::sweep::Finished;
 
 /// Finished cells, row by row.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -9,17 +9,19 @@ use clap::Args;
 use serde::Serialize;
 
 use super::inputs::{DataOptions, print, print_json};
+use super::lines::Lines;
 use super::progress::{Fetching, Progress};
 use super::quickstart::smart_home_data;
 use super::stop::Stop;
-use crate::ablation::{Ablation, Cell, Finished, Grid, Stage, Summary, page};
+use crate::ablation::{Grid, Summary, page};
 use crate::atomic_file;
 use crate::ops::device::DeviceName;
 use crate::pretrained::Pretrained;
 use crate::run::data::Data;
 use crate::run::observer::Observer;
 use crate::run::outcome::Accuracies;
-use crate::training::{Phase, StepReport};
+use crate::run::shared::Shared;
+use crate::sweep::{Cell, Finished, Stage, Sweep};
 
 /// Compare methods over a grid of variants, sparsities and seeds.
 ///
@@ -108,8 +110,11 @@ impl Ablate {
         let out = self.out.clone().unwrap_or_else(|| grid.name.clone().into());
         std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
         let data = read(&grid, &out)?;
-        let ablation = Ablation {
-            grid: &grid,
+        let shared = Shared::new(out.join("teacher"));
+        let sweep = Sweep {
+            cells: &grid.cells,
+            name: "model",
+            shared: &shared,
             data: &data,
             out: &out,
             pretrained: pretrained.as_ref(),
@@ -120,7 +125,7 @@ impl Ablate {
         let begun = AtomicUsize::new(0);
         let mut done = 0;
         for cell in &grid.cells {
-            done += usize::from(matches!(ablation.finished(cell), Ok(Some(_))));
+            done += usize::from(matches!(sweep.finished(cell), Ok(Some(_))));
         }
         let observer = |stage: Stage<'_>| -> Box<dyn Observer> {
             let title = match stage {
@@ -136,12 +141,9 @@ impl Ablate {
                 }
                 return Box::new(Progress::new(self.quiet));
             }
-            Box::new(Lines {
-                title,
-                is_quiet: self.quiet,
-            })
+            Box::new(Lines::new(title, self.quiet))
         };
-        let failed = ablation.run(jobs, &observer, stop.asked());
+        let failed = sweep.run(jobs, &observer, &|_| true, stop.asked());
         for (cell, error) in &failed {
             say!("error: {}: {error}", cell.folder());
         }
@@ -152,13 +154,16 @@ impl Ablate {
             );
             return Ok(stop.status());
         }
-        self.conclude(&ablation, failed.is_empty())
+        for cell in &grid.cells {
+            shared.forget_answers(cell.recipe.pool_part().sha256());
+        }
+        self.conclude(&grid, &sweep, failed.is_empty())
     }
 
     /// Writes the table of what is there.
-    fn conclude(&self, ablation: &Ablation<'_>, is_whole: bool) -> anyhow::Result<ExitCode> {
-        let (grid, out) = (ablation.grid, ablation.out);
-        let finished = |cell: &Cell| ablation.finished(cell).ok().flatten();
+    fn conclude(&self, grid: &Grid, sweep: &Sweep<'_>, is_whole: bool) -> anyhow::Result<ExitCode> {
+        let out = sweep.out;
+        let finished = |cell: &Cell| sweep.finished(cell).ok().flatten();
         let cells: Vec<Finished> = grid.cells.iter().filter_map(finished).collect();
         anyhow::ensure!(!cells.is_empty(), "no cell is finished");
         let summary = Summary::new(&grid.name, &cells, &grid.peers);
@@ -244,37 +249,4 @@ fn read(grid: &Grid, out: &Path) -> anyhow::Result<Data> {
     };
     let (dev, test) = (data.dev.as_deref(), data.test.as_deref());
     options.read_all(&data.train, dev, test, dev_seed)
-}
-
-/// A line an epoch, with the name of the run: bars of several would overwrite each other.
-struct Lines {
-    title: String,
-    is_quiet: bool,
-}
-
-impl Observer for Lines {
-    fn phase(&mut self, phase: Phase, done: u64, steps: u64) {
-        if !self.is_quiet {
-            say!("{}: {} {done} of {steps} steps", self.title, phase.name());
-        }
-    }
-
-    fn step(&mut self, report: &StepReport) {
-        if let (false, Some(epoch)) = (self.is_quiet, &report.epoch) {
-            say!(
-                "{}: epoch {}, loss {:.3}, dev accuracy {:.2} %, {:.1} % zero",
-                self.title,
-                epoch.epoch,
-                epoch.loss,
-                epoch.dev_accuracy,
-                100.0 * epoch.sparsity
-            );
-        }
-    }
-
-    fn note(&mut self, text: &str) {
-        if !self.is_quiet {
-            say!("{}: {text}", self.title);
-        }
-    }
 }

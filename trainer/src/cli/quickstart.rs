@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::classify::{Answer, answer};
 use super::inputs::{DataOptions, print, print_json};
+use super::recipe_options::RecipeOptions;
 use super::running::{RunOptions, Trained};
-use super::train::RecipeOptions;
 use super::{parts, tables};
 use crate::data::smart_home;
 use crate::numbers::thousands;

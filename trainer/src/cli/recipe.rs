@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::inputs::print;
 use super::parts;
-use super::train::RecipeOptions;
+use super::recipe_options::RecipeOptions;
 use crate::recipe::keys::{KEYS, Key};
 use crate::recipe::{MethodKind, Recipe as Resolved};
 

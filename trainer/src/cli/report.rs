@@ -7,11 +7,12 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 
 use super::inputs::{WrongUse, print, print_json};
-use crate::ablation::{self, Finished, Peer, Summary};
+use crate::ablation::{self, Peer, Summary};
 use crate::atomic_file;
 use crate::report;
 use crate::run::files::Files;
 use crate::run::outcome::{Outcome, RunOutcome};
+use crate::sweep::Finished;
 
 /// Put the results of runs on one page.
 ///

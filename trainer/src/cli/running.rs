@@ -22,17 +22,17 @@ use crate::training::{Run, checkpoint};
 pub(super) struct RunOptions {
     /// Resume an interrupted run from its checkpoint; needs the same options and data
     #[arg(long)]
-    resume: bool,
+    pub(super) resume: bool,
     /// Replace a run of the same name. Its files stay as they are until the new run is finished,
     /// and are then replaced together
     #[arg(long, conflicts_with = "resume")]
-    overwrite: bool,
+    pub(super) overwrite: bool,
     /// Stop before the first step if anything in the data may mislead
     #[arg(long)]
     strict: bool,
     /// Where to train: cpu, cuda or cuda:NUMBER
     #[arg(long, value_name = "DEVICE", default_value_t)]
-    device: DeviceName,
+    pub(super) device: DeviceName,
     /// Print the results as one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -72,11 +72,7 @@ impl RunOptions {
         let mut run = self.begin(asked, files, data)?;
         run.move_to(&device)?;
         let stop = Stop::on_signals()?;
-        let strictness = match self.strict {
-            true => Strictness::Refuses,
-            false => Strictness::Warns,
-        };
-        let mut progress = Progress::new(self.quiet).with_summary(strictness);
+        let mut progress = Progress::new(self.quiet).with_summary(self.strictness());
         match pipeline::train(run, data, files, &mut progress, stop.asked())? {
             End::Finished(outcome) => Ok(Trained::Finished(outcome)),
             End::Stopped => {
@@ -137,18 +133,13 @@ impl RunOptions {
         Ok(())
     }
 
-    /// A new run, or the one that was interrupted.
-    fn begin(&self, asked: Asked, files: &Files, data: &Data) -> anyhow::Result<Run> {
-        let Asked {
-            mut recipe, named, ..
-        } = asked;
-        if self.resume {
-            let run = checkpoint::resume(&files.checkpoint_to_resume(), &recipe, &data.train)?;
-            return Ok(run);
-        }
-        if !recipe.model.is_pretrained() {
-            return Ok(Run::new(recipe, &data.train)?);
-        }
+    /// Opens the checkpoint that `recipe` begins with, which takes its shape, but for the keys of `model`
+    /// that the user `named`.
+    pub(super) fn open_pretrained(
+        &self,
+        recipe: &mut Recipe,
+        named: &[String],
+    ) -> anyhow::Result<Pretrained> {
         let pretrained = Pretrained::open(&recipe.model.from, &mut Fetching::new(self.quiet))?;
         let named = |key: &str| named.iter().any(|named| named == key);
         recipe.model.adopt(&pretrained.model(), named)?;
@@ -161,6 +152,30 @@ impl RunOptions {
             contradictions.is_empty() || !self.strict,
             "--strict makes warnings errors"
         );
+        Ok(pretrained)
+    }
+
+    /// How strict to be about what the data may mislead in.
+    pub(super) fn strictness(&self) -> Strictness {
+        match self.strict {
+            true => Strictness::Refuses,
+            false => Strictness::Warns,
+        }
+    }
+
+    /// A new run, or the one that was interrupted.
+    fn begin(&self, asked: Asked, files: &Files, data: &Data) -> anyhow::Result<Run> {
+        let Asked {
+            mut recipe, named, ..
+        } = asked;
+        if self.resume {
+            let run = checkpoint::resume(&files.checkpoint_to_resume(), &recipe, &data.train)?;
+            return Ok(run);
+        }
+        if !recipe.model.is_pretrained() {
+            return Ok(Run::new(recipe, &data.train)?);
+        }
+        let pretrained = self.open_pretrained(&mut recipe, &named)?;
         let run = Run::from_pretrained(recipe, &data.train, &pretrained)?;
         if !self.quiet {
             say_what_is_kept(&run, &pretrained, data)?;
@@ -170,7 +185,11 @@ impl RunOptions {
 }
 
 /// What a run has of a pretrained checkpoint.
-fn say_what_is_kept(run: &Run, pretrained: &Pretrained, data: &Data) -> anyhow::Result<()> {
+pub(super) fn say_what_is_kept(
+    run: &Run,
+    pretrained: &Pretrained,
+    data: &Data,
+) -> anyhow::Result<()> {
     let model = &run.recipe.model;
     say!(
         "{}: {} layers of width {}, {} heads; {} of {} pieces of the vocabulary kept",

@@ -1,21 +1,27 @@
 //! The beginning of a student: what it learns from, and how large it may be.
 
 use core::sync::atomic::{AtomicBool, Ordering};
+use std::fs;
+use std::path::Path;
 
 use neuroprune_format::Model;
 use neuroprune_runtime::cost;
+use sha2::{Digest as _, Sha256};
 
 use super::error::PipelineError;
 use super::observer::Observer;
+use crate::atomic_file;
 use crate::data::Dataset;
 use crate::model_file::export::{ExportError, Form, export};
 use crate::model_file::inspection::Inspection;
 use crate::model_file::quantization::Calibration;
 use crate::network::Network;
+use crate::ops::device::values_on_host;
 use crate::pruning::prune_to;
 use crate::random::{Purpose, initial_values, stream};
 use crate::recipe::{BUDGET_TOKENS, StudentRecipe};
-use crate::student::{Pool, Pools, Texts, shape, student as untaught};
+use crate::run::shared::Shared;
+use crate::student::{Pool, Texts, shape, student as untaught};
 use crate::text::vocabulary::{Vocabulary, VocabularyError, count_words};
 use crate::training::{Examples, Phase, Run, TrainingError};
 
@@ -35,7 +41,7 @@ pub(super) fn begin(
     run: &mut Run,
     examples: &Examples,
     unlabelled: Option<&Dataset>,
-    pools: &Pools,
+    shared: &Shared,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Option<Examples>, PipelineError> {
@@ -54,12 +60,17 @@ pub(super) fn begin(
         let taught = make(observer)?.examples(own, tokens, examples);
         return Ok(Some(taught.map_err(TrainingError::from)?));
     }
-    let pool = pools.shared(recipe.pool_part().sha256(), || {
+    let part = recipe.pool_part().sha256();
+    let pool = shared.pools.get(part, || {
         let texts = make(observer)?;
-        Pool::new(texts, teacher, |done, all| {
-            observer.answered(done, all);
-            !stop.load(Ordering::Relaxed)
-        })
+        pool(
+            run,
+            teacher,
+            texts,
+            &shared.answers_at(part),
+            observer,
+            stop,
+        )
     })?;
     let Some(pool) = pool else { return Ok(None) };
     let begun = match &run.student {
@@ -74,6 +85,53 @@ pub(super) fn begin(
         run.teach(student, vocabulary);
     }
     Ok(Some(taught))
+}
+
+/// The answers to `texts`: those that an interrupted run has left at `path`, or else the teacher's, which
+/// are left there.
+fn pool(
+    run: &Run,
+    teacher: &Network,
+    texts: Texts,
+    path: &Path,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Option<Pool>, PipelineError> {
+    let digest = digest_of(run, teacher)?;
+    let texts = match fs::read(path) {
+        Err(_) => texts,
+        Ok(bytes) => match Pool::read(texts, teacher, &bytes, digest) {
+            Ok(pool) => {
+                observer.note("the teacher has answered them before");
+                return Ok(Some(pool));
+            }
+            Err(texts) => texts,
+        },
+    };
+    let pool = Pool::new(texts, teacher, |done, all| {
+        observer.answered(done, all);
+        !stop.load(Ordering::Relaxed)
+    })?;
+    if let Some(pool) = &pool
+        && let Err(error) = atomic_file::write(path, &pool.to_bytes(digest))
+    {
+        // Only a resume would read them.
+        observer.note(&format!("{}: {error}", path.display()));
+    }
+    Ok(pool)
+}
+
+/// Of all that decides the answers: data, recipe and every weight of the teacher.
+fn digest_of(run: &Run, teacher: &Network) -> Result<[u8; 32], PipelineError> {
+    let mut digest = Sha256::new();
+    digest.update(run.recipe.pool_part().sha256());
+    digest.update(run.examples);
+    for it in teacher.parameters() {
+        for value in values_on_host(&it.parameter.value)? {
+            digest.update(value.to_le_bytes());
+        }
+    }
+    Ok(digest.finalize().into())
 }
 
 /// Whether there can be a student of the bytes and pieces that it may have, before its teacher is

@@ -10,7 +10,6 @@
 //! Every file appears whole or not at all, and a run that was stopped can be resumed.
 
 use core::sync::atomic::{AtomicBool, Ordering};
-use core::time::Duration;
 use std::io;
 use std::path::Path;
 use std::time::Instant;
@@ -37,16 +36,12 @@ use crate::run::files::Files;
 use crate::run::lock::Lock;
 use crate::run::observer::Observer;
 use crate::run::outcome::{Accuracies, FileOutcome, MacroF1, Outcome, RunOutcome, Seconds};
+use crate::run::phase::train_phase;
+use crate::run::shared::Shared;
 use crate::run::summary::Summary;
-use crate::student::Pools;
 use crate::text::batch::encode;
 use crate::text::vocabulary::Vocabulary;
-use crate::training::checkpoint;
-use crate::training::memory::{OutOfMemory, Shortage};
 use crate::training::{Examples, Phase, Run, TrainingError, float_accuracy};
-
-/// After a checkpoint, nothing is saved for this many times as long as it took.
-const PAUSE: u32 = 10;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -70,10 +65,16 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<End, PipelineError> {
-    train_with(run, data, files, &Pools::default(), observer, stop)
+    let shared = Shared::new(files.model.with_extension(""));
+    let answers = run.recipe.pool_part().sha256();
+    let end = train_with(run, data, files, &shared, observer, stop)?;
+    if matches!(end, End::Finished(_)) {
+        shared.forget_answers(answers);
+    }
+    Ok(end)
 }
 
-/// [`train`], as one of several runs on the same data that share `pools`.
+/// [`train`], as one of several runs on the same data.
 ///
 /// # Errors
 /// Likewise.
@@ -81,7 +82,7 @@ pub(crate) fn train_with(
     mut run: Run,
     data: &Data,
     files: &Files,
-    pools: &Pools,
+    shared: &Shared,
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<End, PipelineError> {
@@ -93,12 +94,7 @@ pub(crate) fn train_with(
         let model = files.model.clone();
         return Err(PipelineError::Busy { model });
     };
-    let tokens = run.recipe.model.tokens;
-    let examples = Examples::new(&data.train, &data.dev, &run.vocabulary, tokens)?;
-    let summary = Summary::new(data, &examples, &run.recipe.model, &run.vocabulary);
-    let normalization = run.vocabulary.normalization();
-    let baselines = Baselines::new(&data.train, data.measured().0, normalization);
-    let baselines = baselines.map_err(TrainingError::from)?;
+    let (examples, summary, baselines) = look(&run, data)?;
     if !observer.summary(&summary, &baselines) {
         let warnings = summary.warnings.len();
         return Err(PipelineError::Misleading { warnings });
@@ -131,7 +127,7 @@ pub(crate) fn train_with(
         let start = Instant::now();
         let phase = run.phase;
         if phase == Phase::Sparse && run.recipe.student.exists() {
-            course = course::begin(&mut run, &examples, unlabelled, pools, observer, stop)?;
+            course = course::begin(&mut run, &examples, unlabelled, shared, observer, stop)?;
             if course.is_none() {
                 return Ok(End::Stopped);
             }
@@ -151,11 +147,12 @@ pub(crate) fn train_with(
     }
     observer.note("quantising, writing and scoring");
     if course.is_none() && run.student.is_some() {
-        course = course::begin(&mut run, &examples, unlabelled, pools, observer, stop)?;
+        course = course::begin(&mut run, &examples, unlabelled, shared, observer, stop)?;
     }
     let taught = course.as_ref().unwrap_or(&examples);
     let sets = [&examples, taught];
-    let (outcome, file) = finish(&run, sets, data, files, seconds, (summary, baselines))?;
+    let read = (summary, baselines);
+    let (outcome, file) = finish(&run, sets, data, files, shared, seconds, read)?;
     if run.student.is_some() {
         for excess in course::excesses(&run.recipe.student, &file)? {
             observer.note(&format!(
@@ -176,58 +173,20 @@ pub(crate) fn train_with(
     Ok(End::Finished(Box::new(outcome)))
 }
 
-/// Trains the rest of the phase that `run` is in. Returns whether the phase is complete.
-///
-/// A checkpoint is written after an epoch, unless the last one took more than a tenth of
-/// the time since; at the end; and when `stop` becomes true.
+/// What `run` is about to learn from, and what it has to be better than.
 ///
 /// # Errors
-/// When training or the checkpoint fails; the last checkpoint is kept.
-pub(crate) fn train_phase(
-    run: &mut Run,
-    examples: &Examples,
-    checkpoint: &Path,
-    observer: &mut dyn Observer,
-    stop: &AtomicBool,
-) -> Result<bool, PipelineError> {
-    observer.phase(run.phase, run.step, run.steps(examples));
-    if let Some(shortage) = Shortage::foreseen(run, examples) {
-        observer.note(&format!("this may run out of GPU memory: {shortage}"));
-    }
-    let mut saved = Ok(());
-    let (mut last, mut pause) = (Instant::now(), Duration::ZERO);
-    let mut is_there = run.step > 0 || run.phase != Phase::Dense;
-    let is_over = run.run_phase(examples, |run, report| {
-        observer.step(report);
-        let stops = stop.load(Ordering::Relaxed);
-        // The end of a phase is saved below, as the beginning of the next.
-        let is_due = report.epoch.is_some() && report.step < report.steps;
-        if stops || (is_due && last.elapsed() >= pause) {
-            let begun = Instant::now();
-            saved = checkpoint::save(run, checkpoint);
-            is_there |= saved.is_ok();
-            last = Instant::now();
-            pause = last.duration_since(begun).saturating_mul(PAUSE);
-        }
-        !stops && saved.is_ok()
-    });
-    saved?;
-    let is_over = is_over.map_err(|source| match source {
-        TrainingError::Diverged { .. } if is_there => PipelineError::Diverged {
-            source,
-            checkpoint: checkpoint.to_owned(),
-        },
-        TrainingError::Tensor(error) => OutOfMemory::of_step(&error, run, examples)
-            .map_or_else(|| TrainingError::Tensor(error).into(), PipelineError::from),
-        TrainingError::Diverged { .. }
-        | TrainingError::NotPretrained(_)
-        | TrainingError::Pretrained(_)
-        | TrainingError::Vocabulary(_) => source.into(),
-    })?;
-    if is_over {
-        checkpoint::save(run, checkpoint)?;
-    }
-    Ok(is_over)
+/// When a text cannot be read.
+pub(crate) fn look(
+    run: &Run,
+    data: &Data,
+) -> Result<(Examples, Summary, Baselines), PipelineError> {
+    let (model, vocabulary) = (&run.recipe.model, &run.vocabulary);
+    let examples = Examples::new(&data.train, &data.dev, vocabulary, model.tokens)?;
+    let summary = Summary::new(data, &examples, model, vocabulary);
+    let measured = data.measured().0;
+    let baselines = Baselines::new(&data.train, measured, vocabulary.normalization());
+    Ok((examples, summary, baselines.map_err(TrainingError::from)?))
 }
 
 /// Writes and measures the files of a finished run.
@@ -238,6 +197,7 @@ fn finish(
     examples: [&Examples; 2],
     data: &Data,
     files: &Files,
+    shared: &Shared,
     mut seconds: Seconds,
     (summary, baselines): (Summary, Baselines),
 ) -> Result<(Outcome, Vec<u8>), PipelineError> {
@@ -271,8 +231,26 @@ fn finish(
         } else {
             Calibration::default()
         };
-        let source = export(run, network, &calibration, words, name, form)?;
-        score_and_write(source, scores, data)
+        let mut source = export(run, network, &calibration, words, name, form)?;
+        source.scores = scores;
+        let score = |source: &ModelSource| -> Result<Scored, PipelineError> {
+            let file = source.to_bytes()?;
+            Ok(score(&Model::open_whole(&file)?, measured)?)
+        };
+        let scored = match form {
+            Form::Sparse(_) => score(&source)?,
+            // Other runs have the same one, which may take longer to score than theirs.
+            Form::Dense => {
+                let digest = run.recipe.dense_file_part().sha256();
+                match shared.scores.get(digest, || score(&source).map(Some))? {
+                    Some(scored) => Scored::clone(&scored),
+                    None => score(&source)?,
+                }
+            }
+        };
+        // A test score is written into the file.
+        source.scores.runtime = data.test.as_ref().map(|_| single(scored.accuracy));
+        Ok::<_, PipelineError>((source.to_bytes()?, scored))
     };
     let name = files.name();
     // Files state test accuracies only.
@@ -363,19 +341,6 @@ fn finish(
 /// Whether the recipe is there already, perhaps as the user wrote it, comments and all.
 fn has_recipe(files: &Files, recipe: &Recipe) -> bool {
     Recipe::read(&files.recipe()).ok().as_ref() == Some(recipe)
-}
-
-/// Scores a file in the runtime; a test score is then written into it.
-fn score_and_write(
-    mut source: ModelSource,
-    scores: Scores,
-    data: &Data,
-) -> Result<(Vec<u8>, Scored), PipelineError> {
-    source.scores = scores;
-    let unscored = source.to_bytes()?;
-    let scored = score(&Model::open_whole(&unscored)?, data.measured().0)?;
-    source.scores.runtime = data.test.as_ref().map(|_| single(scored.accuracy));
-    Ok((source.to_bytes()?, scored))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {

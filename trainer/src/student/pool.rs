@@ -1,7 +1,6 @@
 //! What students of one teacher learn from, made once for all of them.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::texts::Texts;
 use crate::network::Network;
@@ -53,8 +52,33 @@ impl Pool {
         }
         goes_on(order.len(), order.len());
         answers.normalize();
+        Ok(Some(Self::answered(texts, answers)))
+    }
+
+    /// `texts` that `teacher` has answered before, if `bytes` are these answers; see
+    /// [`Pool::to_bytes`].
+    pub(crate) fn read(
+        texts: Texts,
+        teacher: &Network,
+        bytes: &[u8],
+        digest: [u8; 32],
+    ) -> Result<Self, Texts> {
+        let shape = &teacher.shape;
+        let sizes = [shape.labels, shape.hidden];
+        match Answers::read(bytes, digest, texts.all.len(), sizes) {
+            Some(answers) => Ok(Self::answered(texts, answers)),
+            None => Err(texts),
+        }
+    }
+
+    /// The answers, as a file that is known again by `digest`.
+    pub(crate) fn to_bytes(&self, digest: [u8; 32]) -> Vec<u8> {
+        self.answers.to_bytes(digest)
+    }
+
+    fn answered(texts: Texts, answers: Answers) -> Self {
         let answers = Arc::new(answers);
-        Ok(Some(Self { texts, answers }))
+        Self { texts, answers }
     }
 
     /// See [`Texts::examples`]; these have answers.
@@ -71,39 +95,5 @@ impl Pool {
             answers: Some(self.answers.clone()),
             ..self.texts.examples(vocabularies, tokens, given)?
         })
-    }
-}
-
-/// The pool of a recipe, once it is made; whoever makes it has it to itself.
-type Place = Arc<Mutex<Option<Arc<Pool>>>>;
-
-/// The pools of runs on the same data, which share them where they have the same teacher.
-#[derive(Default)]
-pub(crate) struct Pools {
-    /// By the digest of what shapes a pool.
-    places: Mutex<BTreeMap<[u8; 32], Place>>,
-}
-
-impl Pools {
-    /// The pool of this digest. The first run that asks makes it, others wait for it; one that was
-    /// stopped makes none.
-    ///
-    /// # Errors
-    /// Those of `make`.
-    pub(crate) fn shared<E>(
-        &self,
-        digest: [u8; 32],
-        make: impl FnOnce() -> Result<Option<Pool>, E>,
-    ) -> Result<Option<Arc<Pool>>, E> {
-        let place = {
-            let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-            places.entry(digest).or_default().clone()
-        };
-        // A run that panicked has left nothing in it.
-        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-        if place.is_none() {
-            *place = make()?.map(Arc::new);
-        }
-        Ok(place.clone())
     }
 }

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 
 use crate::recipe::Recipe;
 use crate::run::observer::Observer;
-use crate::run::pipeline::train_phase;
+use crate::run::phase::train_phase;
 use crate::training::checkpoint;
 use crate::training::{Examples, Phase, Run, StepReport};
 

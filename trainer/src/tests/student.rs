@@ -31,7 +31,7 @@ impl Observer for StopsAt<'_> {
     fn note(&mut self, _: &str) {}
 }
 
-fn recipe(budget: &str) -> Recipe {
+pub(super) fn recipe(budget: &str) -> Recipe {
     let mut recipe = Recipe::by_name("tiny").unwrap();
     let fit = Recipe::fit();
     (recipe.student, recipe.pruning) = (fit.student, fit.pruning);
@@ -49,7 +49,7 @@ fn recipe(budget: &str) -> Recipe {
     recipe
 }
 
-fn data(folder: &Path) -> Data {
+pub(super) fn data(folder: &Path) -> Data {
     let home = smart_home::generate(1, 800, 150);
     let dataset = |name: &str, rows: &[(String, String)], labels: Option<&[String]>| {
         let path = folder.join(name);

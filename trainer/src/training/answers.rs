@@ -3,8 +3,12 @@
 use candle_core::{Device, Result, Tensor};
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
+use sha2::{Digest as _, Sha256};
 
 use crate::numbers::{real, single};
+
+/// How a file of answers begins.
+const MAGIC: &[u8] = b"neuroprune answers 1\n";
 
 /// Logits and pooled vectors of a teacher, text by text, in half precision: there are hundreds of
 /// thousands, and the student is a rougher likeness of its teacher than that.
@@ -51,6 +55,42 @@ impl Answers {
         }
     }
 
+    /// As a file that [`Answers::read`] knows again by `digest`, that of what they were made from.
+    pub(crate) fn to_bytes(&self, digest: [u8; 32]) -> Vec<u8> {
+        let numbers = self.logits.iter().chain(&self.pooled);
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(digest);
+        bytes.extend(numbers.flat_map(|number| number.to_le_bytes()));
+        let sum = Sha256::digest(&bytes);
+        bytes.extend(sum);
+        bytes
+    }
+
+    /// Those of `texts` texts that were made from what `digest` says; nothing where `bytes` are anything
+    /// else, or not whole.
+    pub(crate) fn read(
+        bytes: &[u8],
+        digest: [u8; 32],
+        texts: usize,
+        [classes, width]: [usize; 2],
+    ) -> Option<Self> {
+        let (content, sum) = bytes.split_last_chunk::<32>()?;
+        let numbers = content.strip_prefix(MAGIC)?.strip_prefix(&digest)?;
+        let (numbers, rest) = numbers.as_chunks::<2>();
+        let is_whole = rest.is_empty() && numbers.len() == texts * (classes + width);
+        if !is_whole || *sum != <[u8; 32]>::from(Sha256::digest(content)) {
+            return None;
+        }
+        let all = |numbers: &[[u8; 2]]| numbers.iter().map(|it| f16::from_le_bytes(*it)).collect();
+        let (logits, pooled) = numbers.split_at(texts * classes);
+        Some(Self {
+            logits: all(logits),
+            classes,
+            pooled: all(pooled),
+            width,
+        })
+    }
+
     /// `[chosen, classes]` and `[chosen, width]`.
     pub(super) fn of(&self, chosen: &[usize], device: &Device) -> Result<[Tensor; 2]> {
         let rows = |values: &[f16], width: usize| {
@@ -64,5 +104,35 @@ impl Answers {
             rows(&self.logits, self.classes)?,
             rows(&self.pooled, self.width)?,
         ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_answers_is_read_back_or_not_at_all() {
+        let mut answers = Answers::new(3, 2, 4);
+        for at in 0..3_u8 {
+            let number = f32::from(at);
+            answers.set(at.into(), &[number, -1.5], &[0.25, number, 3.0, -number]);
+        }
+        answers.normalize();
+        let bytes = answers.to_bytes([7; 32]);
+        let read = |bytes: &[u8], digest, texts| Answers::read(bytes, digest, texts, [2, 4]);
+        let again = read(&bytes, [7; 32], 3).unwrap();
+        assert_eq!(again.logits, answers.logits);
+        assert_eq!(again.pooled, answers.pooled);
+        assert!(read(&bytes, [8; 32], 3).is_none());
+        assert!(read(&bytes, [7; 32], 2).is_none());
+        for length in 0..bytes.len() {
+            assert!(read(&bytes[..length], [7; 32], 3).is_none());
+        }
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            assert!(read(&flipped, [7; 32], 3).is_none(), "byte {at}");
+        }
     }
 }

@@ -1,12 +1,11 @@
-//! Trains the missing cells of a grid.
+//! Trains the missing cells of a sweep.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::finished::Finished;
-use super::grid::{Cell, Grid};
+use super::{Cell, Finished};
 use crate::numbers::hex;
 use crate::ops::device::{DeviceError, DeviceName};
 use crate::pretrained::Pretrained;
@@ -15,16 +14,21 @@ use crate::run::error::PipelineError;
 use crate::run::files::Files;
 use crate::run::observer::Observer;
 use crate::run::outcome::{OutcomeError, RunOutcome};
+use crate::run::phase::train_phase;
 use crate::run::pipeline::{self, End};
-use crate::student::Pools;
+use crate::run::shared::Shared;
 use crate::training::checkpoint::{self, CheckpointError};
 use crate::training::{Examples, Phase, Run};
 
-/// A grid, its data, and where its cells are.
+/// Cells, their data, and where they are.
 #[derive(Clone, Copy)]
-pub(crate) struct Ablation<'a> {
-    /// What is compared.
-    pub grid: &'a Grid,
+pub(crate) struct Sweep<'a> {
+    /// The runs.
+    pub cells: &'a [Cell],
+    /// Name of each cell's model.
+    pub name: &'a str,
+    /// What they share.
+    pub shared: &'a Shared,
     /// What every cell learns from.
     pub data: &'a Data,
     /// Folder of the cells.
@@ -79,11 +83,14 @@ pub(crate) enum CellError {
     },
 }
 
-impl Ablation<'_> {
+impl Sweep<'_> {
     /// The files of a cell.
     pub(crate) fn files(&self, cell: &Cell) -> Files {
         Files {
-            model: self.out.join(cell.folder()).join("model.neuro"),
+            model: self
+                .out
+                .join(cell.folder())
+                .join(format!("{}.neuro", self.name)),
         }
     }
 
@@ -111,12 +118,14 @@ impl Ablation<'_> {
     /// Trains what is missing, `jobs` cells at a time: first dense baselines, then cells.
     /// Returns the cells that failed; one that fails does not stop the others.
     ///
-    /// `observer` makes what watches a stage; once `stop` is true, every run saves its checkpoint.
-    /// Neither the order nor `jobs` changes the result.
+    /// `observer` makes what watches a stage; a cell that `may_begin` refuses when its turn comes is left
+    /// out; once `stop` is true, every run saves its checkpoint. Neither the order nor `jobs` changes the
+    /// result.
     pub(crate) fn run(
         &self,
         jobs: usize,
         observer: &(dyn Fn(Stage<'_>) -> Box<dyn Observer> + Sync),
+        may_begin: &(dyn Fn(&Cell) -> bool + Sync),
         stop: &AtomicBool,
     ) -> Vec<(Cell, CellError)> {
         let failed = Mutex::new(Vec::new());
@@ -124,7 +133,7 @@ impl Ablation<'_> {
             locked(&failed).push((cell.clone(), error));
         };
         let mut missing = Vec::new();
-        for cell in &self.grid.cells {
+        for cell in self.cells {
             match self.finished(cell) {
                 Ok(None) => missing.push(cell),
                 Ok(Some(_)) => {}
@@ -143,11 +152,11 @@ impl Ablation<'_> {
         });
         // Without its baseline a cell cannot begin; the baseline's error is reported once.
         let ready = locked(&ready);
-        let pools = Pools::default();
         missing.retain(|cell| ready.contains(&self.dense_path(cell)));
         in_turn(jobs, &missing, |worker, cell| {
             if !stop.load(Ordering::Relaxed)
-                && let Err(error) = self.train(cell, self.device(worker), &pools, observer, stop)
+                && may_begin(cell)
+                && let Err(error) = self.train(cell, self.device(worker), observer, stop)
             {
                 note(cell, error);
             }
@@ -189,7 +198,7 @@ impl Ablation<'_> {
             let examples = Examples::new(train, &self.data.dev, &run.vocabulary, tokens);
             let examples = examples.map_err(PipelineError::from)?;
             let mut observer = observer(Stage::Dense(cell));
-            pipeline::train_phase(&mut run, &examples, &path, &mut *observer, stop)?;
+            train_phase(&mut run, &examples, &path, &mut *observer, stop)?;
         }
         Ok(())
     }
@@ -205,7 +214,6 @@ impl Ablation<'_> {
         &self,
         cell: &Cell,
         device: DeviceName,
-        pools: &Pools,
         observer: &(dyn Fn(Stage<'_>) -> Box<dyn Observer> + Sync),
         stop: &AtomicBool,
     ) -> Result<(), CellError> {
@@ -222,7 +230,7 @@ impl Ablation<'_> {
         };
         move_run(&mut run, device)?;
         let mut observer = observer(Stage::Cell(cell));
-        match pipeline::train_with(run, self.data, &files, pools, &mut *observer, stop)? {
+        match pipeline::train_with(run, self.data, &files, self.shared, &mut *observer, stop)? {
             // Its outcome is on disk; the table reads it from there.
             End::Finished(_) | End::Stopped => Ok(()),
         }

@@ -1,0 +1,333 @@
+//! `neuroprune train --fit` with several sizes or candidates.
+
+use core::sync::atomic::Ordering;
+use core::time::Duration;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+
+use super::inputs::{print, print_json};
+use super::lines::Lines;
+use super::progress::Progress;
+use super::running::{Asked, RunOptions};
+use super::stop::Stop;
+use super::tables;
+use crate::atomic_file;
+use crate::numbers::thousands;
+use crate::ops::device::DeviceName;
+use crate::recipe::{Shape, Size};
+use crate::run::data::Data;
+use crate::run::error::PipelineError;
+use crate::run::files::Files;
+use crate::run::lock::Lock;
+use crate::run::observer::Observer as _;
+use crate::run::pipeline;
+use crate::run::shared::Shared;
+use crate::search::{self, Candidate, Clock, Found, Search, Searched};
+use crate::sweep::Stage;
+use crate::training::Run;
+
+/// Shapes that there are for a size, at most.
+const MOST: usize = 6;
+/// Trainings that keep a GPU busy: one alone waits for the host most of the time.
+const JOBS_ON_GPU: usize = 8;
+
+/// How to search.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Search, with --fit")]
+pub(super) struct SearchOptions {
+    /// Shapes to try for each size, 1 to 6: the usual one, a dense one of half its width, and others of
+    /// about as many bytes. All are trained with a share of the passes, the better half of them, by the
+    /// dev set, with twice as many, and so on to the best one [default: 1, with --time 6]
+    #[arg(long, value_name = "COUNT", requires = "fit", value_parser = RangedU64ValueParser::<usize>::new().range(1..=6))]
+    candidates: Option<usize>,
+    /// Begin no trial that could not be followed by a training to the end within this time: 20m, 1h 30m;
+    /// the teacher's training and answers are not cut short
+    #[arg(long, value_name = "TIME", requires = "fit", value_parser = humantime::parse_duration)]
+    time: Option<Duration>,
+    /// Students to train at the same time; does not change results [default: 1, on a GPU 8]
+    #[arg(long, value_name = "COUNT", requires = "fit", value_parser = RangedU64ValueParser::<usize>::new().range(1..=64))]
+    jobs: Option<usize>,
+}
+
+impl SearchOptions {
+    /// Shapes to try for each size, if there is anything to search.
+    pub(super) fn candidates(&self, sizes: &[Size]) -> Option<usize> {
+        let usual = if self.time.is_some() { MOST } else { 1 };
+        let most = self.candidates.unwrap_or(usual);
+        let is_search = sizes.len() > 1 || most > 1 || self.candidates.is_some();
+        is_search.then_some(most)
+    }
+
+    /// Searches, with progress; a signal saves every trial and says how to resume.
+    pub(super) fn run(
+        &self,
+        asked: Vec<(Size, Asked)>,
+        running: &RunOptions,
+        files: &Files,
+        data: &Data,
+    ) -> anyhow::Result<ExitCode> {
+        running.device.open()?;
+        let clock = Clock::new(self.time);
+        let out = files.model.with_extension("fit");
+        let sizes = asked.chunk_by(|(a, _), (b, _)| a == b).count();
+        for (size, _) in &asked {
+            check_target(&target(files, *size, sizes), running)?;
+        }
+        let failed = |source| PipelineError::Write {
+            path: files.lock(),
+            source,
+        };
+        let Some(_lock) = Lock::take(files).map_err(failed)? else {
+            let model = files.model.clone();
+            return Err(PipelineError::Busy { model }.into());
+        };
+        prepare_folder(&out, running)?;
+        let mut pretrained = None;
+        let mut candidates = Vec::new();
+        for (size, asked) in asked {
+            let Asked {
+                mut recipe, named, ..
+            } = asked;
+            if recipe.model.is_pretrained() {
+                match &pretrained {
+                    None => pretrained = Some(running.open_pretrained(&mut recipe, &named)?),
+                    Some(pretrained) => {
+                        let named = |key: &str| named.iter().any(|named| named == key);
+                        recipe.model.adopt(&pretrained.model(), named)?;
+                        recipe.check()?;
+                    }
+                }
+            }
+            candidates.push(Candidate {
+                size,
+                shape: Shape::of(&recipe).to_string(),
+                recipe,
+            });
+        }
+        let Some(first) = candidates.first() else {
+            anyhow::bail!("--fit: expected a size");
+        };
+        let recipe = first.recipe.clone();
+        let run = match &pretrained {
+            None => Run::new(recipe, &data.train),
+            Some(pretrained) => Run::from_pretrained(recipe, &data.train, pretrained),
+        }?;
+        let (_, summary, baselines) = pipeline::look(&run, data)?;
+        drop(run);
+        let mut progress = Progress::new(running.quiet).with_summary(running.strictness());
+        if !progress.summary(&summary, &baselines) {
+            let warnings = summary.warnings.len();
+            return Err(PipelineError::Misleading { warnings }.into());
+        }
+        drop(progress);
+        let usual = match running.device {
+            DeviceName::Cpu => 1,
+            DeviceName::Cuda(_) => JOBS_ON_GPU,
+        };
+        let stop = Stop::on_signals()?;
+        let shared = Shared::new(out.join("teacher"));
+        let search = Search {
+            candidates: &candidates,
+            data,
+            out: &out,
+            name: &files.name(),
+            pretrained: pretrained.as_ref(),
+            devices: &[running.device],
+            jobs: self.jobs.unwrap_or(usual),
+            shared: &shared,
+            clock: &clock,
+        };
+        let searched = search.run(
+            &|stage| watch(stage, search.jobs, running.quiet),
+            &mut |text| say!("{text}"),
+            stop.asked(),
+        )?;
+        let Some(searched) = searched.filter(|_| !stop.asked().load(Ordering::Relaxed)) else {
+            say!(
+                "stopped; the trials are saved in {}; to resume, run the same command with --resume{}",
+                out.display(),
+                if running.overwrite {
+                    " in place of --overwrite"
+                } else {
+                    ""
+                }
+            );
+            return Ok(stop.status());
+        };
+        for candidate in &candidates {
+            shared.forget_answers(candidate.recipe.pool_part().sha256());
+        }
+        conclude(searched, files, running.json)
+    }
+}
+
+/// Shows a stage: a bar where it is alone.
+fn watch(stage: Stage<'_>, jobs: usize, is_quiet: bool) -> Box<dyn crate::run::observer::Observer> {
+    let title = match stage {
+        Stage::Dense(_) => "teacher".to_owned(),
+        Stage::Cell(cell) => cell.variant.clone(),
+    };
+    if jobs > 1 {
+        return Box::new(Lines::new(title, is_quiet));
+    }
+    if !is_quiet {
+        say!("{title}");
+    }
+    Box::new(Progress::new(is_quiet))
+}
+
+/// The files of a size: `model-64KB.neuro`, or `model.neuro` where there is no other.
+fn target(files: &Files, size: Size, sizes: usize) -> Files {
+    let model = match sizes {
+        1 => files.model.clone(),
+        _ => {
+            let name = format!("{}-{size}.neuro", files.name());
+            files.model.with_file_name(name)
+        }
+    };
+    Files { model }
+}
+
+fn check_target(files: &Files, running: &RunOptions) -> anyhow::Result<()> {
+    for path in files.all() {
+        anyhow::ensure!(
+            !path.is_dir(),
+            "{}: is a folder, expected a file",
+            path.display()
+        );
+        anyhow::ensure!(
+            !path.exists() || running.resume || running.overwrite,
+            "{}: is there already; --resume continues that search, --overwrite replaces it",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+/// The folder of the trials: empty, unless they are resumed.
+fn prepare_folder(out: &Path, running: &RunOptions) -> anyhow::Result<()> {
+    /// Says that the folder is one of trials.
+    const MARK: &str = ".trials";
+    let at = || out.display().to_string();
+    let mark = out.join(MARK);
+    if out.exists() {
+        anyhow::ensure!(
+            running.resume || running.overwrite,
+            "{}: is there already; --resume continues that search, --overwrite replaces it",
+            out.display()
+        );
+        anyhow::ensure!(
+            mark.exists(),
+            "{}: is no folder of a search; choose another name for the model",
+            out.display()
+        );
+        if running.overwrite {
+            std::fs::remove_dir_all(out).with_context(at)?;
+        }
+    }
+    std::fs::create_dir_all(out).with_context(at)?;
+    std::fs::write(&mark, "").with_context(at)
+}
+
+/// Writes the models, the page and the table.
+fn conclude(mut searched: Searched, files: &Files, is_json: bool) -> anyhow::Result<ExitCode> {
+    let sizes = searched.sizes.len();
+    for found in &mut searched.sizes {
+        let target = target(files, Size(found.size), sizes);
+        copy(&found.files, &target)?;
+        found.model = target.model;
+    }
+    let page = files.model.with_extension("fit.html");
+    let json = files.model.with_extension("fit.json");
+    let html = search::render(&searched)?;
+    let text = serde_json::to_string_pretty(&searched)?;
+    for (path, bytes) in [(&page, html.as_bytes()), (&json, text.as_bytes())] {
+        atomic_file::write(path, bytes).with_context(|| path.display().to_string())?;
+    }
+    if is_json {
+        print_json(&searched)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(&table(&searched))?;
+    for found in &searched.sizes {
+        print(&format!("model   {}", found.model.display()))?;
+    }
+    print(&format!("pictures {}", page.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Copies a finished run, all files or none.
+fn copy(from: &Files, to: &Files) -> anyhow::Result<()> {
+    let pairs: Vec<(PathBuf, PathBuf)> = from
+        .all()
+        .into_iter()
+        .zip(to.all())
+        .filter(|(path, _)| *path != from.checkpoint() && path.exists())
+        .collect();
+    let read = |path: &PathBuf| std::fs::read(path).with_context(|| path.display().to_string());
+    let bytes = pairs.iter().map(|(from, _)| read(from));
+    let bytes = bytes.collect::<anyhow::Result<Vec<_>>>()?;
+    let all: Vec<(&Path, &[u8])> = pairs
+        .iter()
+        .zip(&bytes)
+        .map(|((_, to), bytes)| (to.as_path(), bytes.as_slice()))
+        .collect();
+    let failed = |(number, source): (usize, io::Error)| {
+        let path = pairs.get(number).map(|(_, to)| to.display().to_string());
+        anyhow::Error::new(source).context(path.unwrap_or_default())
+    };
+    atomic_file::write_all(&all).map_err(failed)
+}
+
+/// What was kept, and its rivals.
+fn table(searched: &Searched) -> String {
+    let mut table = tables::table(&[
+        "network",
+        "size",
+        "tried",
+        "dev",
+        &searched.scored_on,
+        "file, bytes",
+        "instructions",
+        "RAM, bytes",
+    ]);
+    for found in &searched.sizes {
+        let Some(best) = found.best() else { continue };
+        table.add_row([
+            found.shape.clone(),
+            Size(found.size).to_string(),
+            found.tried.to_string(),
+            tables::percent(best.dev),
+            tables::percent(best.accuracy),
+            thousands(best.bytes),
+            search::millions(best.instructions),
+            thousands(best.ram),
+        ]);
+    }
+    for rival in &searched.rivals {
+        table.add_row([
+            rival.name.clone(),
+            String::new(),
+            String::new(),
+            String::new(),
+            tables::percent(rival.accuracy),
+            thousands(rival.bytes),
+            rival.instructions.map(search::millions).unwrap_or_default(),
+            String::new(),
+        ]);
+    }
+    let mut text = table.to_string();
+    let reasons = searched.sizes.iter().filter_map(Found::why);
+    for reason in reasons {
+        text += &format!("\n{reason}");
+    }
+    for warning in searched.warnings() {
+        text += &format!("\nwarning: {warning}");
+    }
+    text
+}
