@@ -11,6 +11,8 @@
 
 mod candidate;
 mod clock;
+mod error;
+mod files;
 mod page;
 mod picture;
 mod result;
@@ -18,6 +20,8 @@ mod rounds;
 
 pub(crate) use candidate::Candidate;
 pub(crate) use clock::Clock;
+pub(crate) use files::{Before, SearchFiles};
+#[cfg(test)]
 pub(crate) use page::render;
 #[cfg(test)]
 pub(crate) use result::Trial;

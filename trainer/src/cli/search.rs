@@ -2,11 +2,8 @@
 
 use core::sync::atomic::Ordering;
 use core::time::Duration;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 
@@ -16,7 +13,6 @@ use super::progress::Progress;
 use super::running::{Asked, RunOptions};
 use super::stop::Stop;
 use super::tables;
-use crate::atomic_file;
 use crate::numbers::thousands;
 use crate::ops::device::DeviceName;
 use crate::recipe::{Shape, Size};
@@ -27,7 +23,7 @@ use crate::run::lock::Lock;
 use crate::run::observer::Observer as _;
 use crate::run::pipeline;
 use crate::run::shared::Shared;
-use crate::search::{self, Candidate, Clock, Found, Search, Searched};
+use crate::search::{self, Before, Candidate, Clock, Found, Search, SearchFiles, Searched};
 use crate::sweep::Stage;
 use crate::training::Run;
 
@@ -73,20 +69,25 @@ impl SearchOptions {
     ) -> anyhow::Result<ExitCode> {
         running.device.open()?;
         let clock = Clock::new(self.time);
-        let out = files.model.with_extension("fit");
-        let sizes = asked.chunk_by(|(a, _), (b, _)| a == b).count();
-        for (size, _) in &asked {
-            check_target(&target(files, *size, sizes), running)?;
-        }
+        let sizes = asked.chunk_by(|(a, _), (b, _)| a == b);
+        let files = SearchFiles {
+            asked: files.clone(),
+            sizes: sizes.filter_map(|asked| Some(asked.first()?.0)).collect(),
+        };
+        let out = files.folder();
         let failed = |source| PipelineError::Write {
-            path: files.lock(),
+            path: files.asked.lock(),
             source,
         };
-        let Some(_lock) = Lock::take(files).map_err(failed)? else {
-            let model = files.model.clone();
+        let Some(_lock) = Lock::take(&files.asked).map_err(failed)? else {
+            let model = files.asked.model;
             return Err(PipelineError::Busy { model }.into());
         };
-        prepare_folder(&out, running)?;
+        files.prepare(match (running.resume, running.overwrite) {
+            (true, _) => Before::Resume,
+            (_, true) => Before::Replace,
+            (false, false) => Before::Keep,
+        })?;
         let mut pretrained = None;
         let mut candidates = Vec::new();
         for (size, asked) in asked {
@@ -135,7 +136,7 @@ impl SearchOptions {
             candidates: &candidates,
             data,
             out: &out,
-            name: &files.name(),
+            name: &files.asked.name(),
             pretrained: pretrained.as_ref(),
             devices: &[running.device],
             jobs: self.jobs.unwrap_or(usual),
@@ -147,7 +148,7 @@ impl SearchOptions {
             &mut |text| say!("{text}"),
             stop.asked(),
         )?;
-        let Some(searched) = searched.filter(|_| !stop.asked().load(Ordering::Relaxed)) else {
+        let Some(mut searched) = searched.filter(|_| !stop.asked().load(Ordering::Relaxed)) else {
             say!(
                 "stopped; the trials are saved in {}; to resume, run the same command with --resume{}",
                 out.display(),
@@ -162,7 +163,17 @@ impl SearchOptions {
         for candidate in &candidates {
             shared.forget_answers(candidate.recipe.pool_part().sha256());
         }
-        conclude(searched, files, running.json)
+        files.write(&mut searched)?;
+        if running.json {
+            print_json(&searched)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        print(&table(&searched))?;
+        for found in &searched.sizes {
+            print(&format!("model   {}", found.model.display()))?;
+        }
+        print(&format!("page    {}", files.page().display()))?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -179,109 +190,6 @@ fn watch(stage: Stage<'_>, jobs: usize, is_quiet: bool) -> Box<dyn crate::run::o
         say!("{title}");
     }
     Box::new(Progress::new(is_quiet))
-}
-
-/// The files of a size: `model-64KB.neuro`, or `model.neuro` where there is no other.
-fn target(files: &Files, size: Size, sizes: usize) -> Files {
-    let model = match sizes {
-        1 => files.model.clone(),
-        _ => {
-            let name = format!("{}-{size}.neuro", files.name());
-            files.model.with_file_name(name)
-        }
-    };
-    Files { model }
-}
-
-fn check_target(files: &Files, running: &RunOptions) -> anyhow::Result<()> {
-    for path in files.all() {
-        anyhow::ensure!(
-            !path.is_dir(),
-            "{}: is a folder, expected a file",
-            path.display()
-        );
-        anyhow::ensure!(
-            !path.exists() || running.resume || running.overwrite,
-            "{}: is there already; --resume continues that search, --overwrite replaces it",
-            path.display()
-        );
-    }
-    Ok(())
-}
-
-/// The folder of the trials: empty, unless they are resumed.
-fn prepare_folder(out: &Path, running: &RunOptions) -> anyhow::Result<()> {
-    /// Says that the folder is one of trials.
-    const MARK: &str = ".trials";
-    let at = || out.display().to_string();
-    let mark = out.join(MARK);
-    if out.exists() {
-        anyhow::ensure!(
-            running.resume || running.overwrite,
-            "{}: is there already; --resume continues that search, --overwrite replaces it",
-            out.display()
-        );
-        anyhow::ensure!(
-            mark.exists(),
-            "{}: is no folder of a search; choose another name for the model",
-            out.display()
-        );
-        if running.overwrite {
-            std::fs::remove_dir_all(out).with_context(at)?;
-        }
-    }
-    std::fs::create_dir_all(out).with_context(at)?;
-    std::fs::write(&mark, "").with_context(at)
-}
-
-/// Writes the models, the page and the table.
-fn conclude(mut searched: Searched, files: &Files, is_json: bool) -> anyhow::Result<ExitCode> {
-    let sizes = searched.sizes.len();
-    for found in &mut searched.sizes {
-        let target = target(files, Size(found.size), sizes);
-        copy(&found.files, &target)?;
-        found.model = target.model;
-    }
-    let page = files.model.with_extension("fit.html");
-    let json = files.model.with_extension("fit.json");
-    let html = search::render(&searched)?;
-    let text = serde_json::to_string_pretty(&searched)?;
-    for (path, bytes) in [(&page, html.as_bytes()), (&json, text.as_bytes())] {
-        atomic_file::write(path, bytes).with_context(|| path.display().to_string())?;
-    }
-    if is_json {
-        print_json(&searched)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    print(&table(&searched))?;
-    for found in &searched.sizes {
-        print(&format!("model   {}", found.model.display()))?;
-    }
-    print(&format!("pictures {}", page.display()))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Copies a finished run, all files or none.
-fn copy(from: &Files, to: &Files) -> anyhow::Result<()> {
-    let pairs: Vec<(PathBuf, PathBuf)> = from
-        .all()
-        .into_iter()
-        .zip(to.all())
-        .filter(|(path, _)| *path != from.checkpoint() && path.exists())
-        .collect();
-    let read = |path: &PathBuf| std::fs::read(path).with_context(|| path.display().to_string());
-    let bytes = pairs.iter().map(|(from, _)| read(from));
-    let bytes = bytes.collect::<anyhow::Result<Vec<_>>>()?;
-    let all: Vec<(&Path, &[u8])> = pairs
-        .iter()
-        .zip(&bytes)
-        .map(|((_, to), bytes)| (to.as_path(), bytes.as_slice()))
-        .collect();
-    let failed = |(number, source): (usize, io::Error)| {
-        let path = pairs.get(number).map(|(_, to)| to.display().to_string());
-        anyhow::Error::new(source).context(path.unwrap_or_default())
-    };
-    atomic_file::write_all(&all).map_err(failed)
 }
 
 /// What was kept, and its rivals.

@@ -7,7 +7,7 @@ use neuroprune_runtime::cost;
 use serde::Serialize;
 
 use super::candidate::Candidate;
-use super::rounds::SearchError;
+use super::error::SearchError;
 use crate::input_file;
 use crate::model_file::inspection::Inspection;
 use crate::numbers::{percent, significant, thousands};

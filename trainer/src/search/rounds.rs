@@ -5,15 +5,14 @@ use std::path::Path;
 
 use super::candidate::Candidate;
 use super::clock::Clock;
+use super::error::SearchError;
 use super::result::{Found, Searched, Trial};
 use crate::atomic_file;
 use crate::ops::device::DeviceName;
 use crate::pretrained::Pretrained;
 use crate::recipe::Size;
 use crate::run::data::Data;
-use crate::run::error::PipelineError;
 use crate::run::observer::Observer;
-use crate::run::outcome::OutcomeError;
 use crate::run::shared::Shared;
 use crate::sweep::{Cell, CellError, Stage, Sweep};
 
@@ -37,25 +36,6 @@ pub(crate) struct Search<'a> {
     pub shared: &'a Shared,
     /// When to begin no more of them.
     pub clock: &'a Clock,
-}
-
-/// Why a search has no result.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SearchError {
-    /// No candidate of a size could be trained.
-    #[error("{size}: {source}")]
-    Size {
-        /// The size.
-        size: Size,
-        /// Why its first candidate could not.
-        source: CellError,
-    },
-    /// A finished trial cannot be read.
-    #[error(transparent)]
-    Outcome(#[from] OutcomeError),
-    /// Its file cannot be read.
-    #[error(transparent)]
-    Pipeline(#[from] PipelineError),
 }
 
 /// The candidates of a size.

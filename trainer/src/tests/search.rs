@@ -67,7 +67,7 @@ fn candidates() -> Vec<Candidate> {
             budget.apply_shape(&mut recipe, shape);
         }
         recipe.pruning.epochs = 4;
-        recipe.student.texts = 1_200;
+        recipe.student.texts = 1_000;
         Candidate {
             size,
             shape: Shape::of(&recipe).to_string(),
