@@ -1,6 +1,6 @@
 //! A whole run: from data files to model files, and its outcome.
 
-mod course;
+pub(crate) mod course;
 pub(crate) mod data;
 pub(crate) mod error;
 pub(crate) mod files;

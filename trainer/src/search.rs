@@ -18,9 +18,9 @@ mod picture;
 mod result;
 mod rounds;
 
-pub(crate) use candidate::Candidate;
+pub(crate) use candidate::{Candidate, marks};
 pub(crate) use clock::Clock;
-pub(crate) use files::{Before, SearchFiles};
+pub(crate) use files::{Before, SearchFiles, is_trials};
 #[cfg(test)]
 pub(crate) use page::render;
 #[cfg(test)]

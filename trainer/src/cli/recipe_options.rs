@@ -25,8 +25,8 @@ pub(super) struct RecipeOptions {
     /// Fit the model into this many bytes of flash: 64KB, 2MB, 48000. The network that is trained
     /// first, with --from a checkpoint, then teaches a small one, which is pruned while it learns;
     /// the size decides its shape, and it keeps as many pieces as fit. Uses the recipe `fit` unless
-    /// --recipe names another. Several sizes, 32KB,64KB,128KB, share one teacher and give a model
-    /// each. Without a size: lists common parts and what fits them
+    /// --recipe names another. For `train` also several sizes, 32KB,64KB,128KB, which share one
+    /// teacher and give a model each. Without a size: lists common parts and what fits them
     #[arg(
         long,
         value_name = "SIZE",

@@ -12,6 +12,7 @@ use crate::atomic_file;
 use crate::report;
 use crate::run::files::Files;
 use crate::run::outcome::{Outcome, RunOutcome};
+use crate::search;
 use crate::sweep::Finished;
 
 /// Put the results of runs on one page.
@@ -143,7 +144,10 @@ fn find(folder: &Path, models: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if path.is_dir() {
-            find(&path, models)?;
+            // The best trials of a search are beside it too.
+            if !search::is_trials(&path) {
+                find(&path, models)?;
+            }
         } else if let Some(name) = name.strip_suffix(OUTCOME) {
             models.push(path.with_file_name(format!("{name}.neuro")));
         }

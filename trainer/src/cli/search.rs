@@ -16,6 +16,7 @@ use super::tables;
 use crate::numbers::thousands;
 use crate::ops::device::DeviceName;
 use crate::recipe::{Shape, Size};
+use crate::run::course;
 use crate::run::data::Data;
 use crate::run::error::PipelineError;
 use crate::run::files::Files;
@@ -43,11 +44,18 @@ pub(super) struct SearchOptions {
     candidates: Option<usize>,
     /// Begin no trial that could not be followed by a training to the end within this time: 20m, 1h 30m;
     /// the teacher's training and answers are not cut short
-    #[arg(long, value_name = "TIME", requires = "fit", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", requires = "fit", value_parser = time)]
     time: Option<Duration>,
     /// Students to train at the same time; does not change results [default: 1, on a GPU 8]
     #[arg(long, value_name = "COUNT", requires = "fit", value_parser = RangedU64ValueParser::<usize>::new().range(1..=64))]
     jobs: Option<usize>,
+}
+
+/// As people write it.
+fn time(text: &str) -> Result<Duration, String> {
+    let found = humantime::parse_duration(text).ok();
+    let found = found.filter(|time| !time.is_zero());
+    found.ok_or_else(|| "expected a time, such as 90s, 20m or 1h 30m".to_owned())
 }
 
 impl SearchOptions {
@@ -75,19 +83,12 @@ impl SearchOptions {
             sizes: sizes.filter_map(|asked| Some(asked.first()?.0)).collect(),
         };
         let out = files.folder();
-        let failed = |source| PipelineError::Write {
-            path: files.asked.lock(),
-            source,
-        };
-        let Some(_lock) = Lock::take(&files.asked).map_err(failed)? else {
-            let model = files.asked.model;
-            return Err(PipelineError::Busy { model }.into());
-        };
-        files.prepare(match (running.resume, running.overwrite) {
+        let before = match (running.resume, running.overwrite) {
             (true, _) => Before::Resume,
             (_, true) => Before::Replace,
             (false, false) => Before::Keep,
-        })?;
+        };
+        let _locks = lock(&files)?;
         let mut pretrained = None;
         let mut candidates = Vec::new();
         for (size, asked) in asked {
@@ -110,22 +111,42 @@ impl SearchOptions {
                 recipe,
             });
         }
+        let marks = search::marks(&candidates);
+        files.check(before, &marks)?;
         let Some(first) = candidates.first() else {
             anyhow::bail!("--fit: expected a size");
         };
         let recipe = first.recipe.clone();
-        let run = match &pretrained {
+        let mut run = match &pretrained {
             None => Run::new(recipe, &data.train),
             Some(pretrained) => Run::from_pretrained(recipe, &data.train, pretrained),
         }?;
         let (_, summary, baselines) = pipeline::look(&run, data)?;
-        drop(run);
         let mut progress = Progress::new(running.quiet).with_summary(running.strictness());
         if !progress.summary(&summary, &baselines) {
             let warnings = summary.warnings.len();
             return Err(PipelineError::Misleading { warnings }.into());
         }
         drop(progress);
+        let mut refused = Vec::new();
+        let mut possible = Vec::new();
+        for candidate in candidates {
+            run.recipe.clone_from(&candidate.recipe);
+            match course::check(&run, &data.train) {
+                Ok(()) => possible.push(candidate),
+                Err(error) => refused.push((candidate, error)),
+            }
+        }
+        drop(run);
+        let candidates = possible;
+        for (Candidate { size, shape, .. }, error) in refused {
+            let has_another = candidates.iter().any(|candidate| candidate.size == size);
+            if !has_another {
+                return Err(anyhow::Error::new(error).context(format!("--fit {size}")));
+            }
+            say!("{size}, {shape}: {error}");
+        }
+        files.begin(before, &marks)?;
         let usual = match running.device {
             DeviceName::Cpu => 1,
             DeviceName::Cuda(_) => JOBS_ON_GPU,
@@ -177,6 +198,25 @@ impl SearchOptions {
     }
 }
 
+/// Holds the search, and each model that it is to write.
+fn lock(files: &SearchFiles) -> Result<Vec<Lock>, PipelineError> {
+    let models = files.sizes.iter().map(|size| files.of_size(*size));
+    let mut all: Vec<Files> = models.chain([files.asked.clone()]).collect();
+    // Of one size the model is the one that was asked for.
+    all.dedup_by(|a, b| a.model == b.model);
+    let locks = all.into_iter().map(|files| {
+        let failed = |source| PipelineError::Write {
+            path: files.lock(),
+            source,
+        };
+        let model = files.model.clone();
+        Lock::take(&files)
+            .map_err(failed)?
+            .ok_or(PipelineError::Busy { model })
+    });
+    locks.collect()
+}
+
 /// Shows a stage: a bar where it is alone.
 fn watch(stage: Stage<'_>, jobs: usize, is_quiet: bool) -> Box<dyn crate::run::observer::Observer> {
     let title = match stage {
@@ -194,12 +234,17 @@ fn watch(stage: Stage<'_>, jobs: usize, is_quiet: bool) -> Box<dyn crate::run::o
 
 /// What was kept, and its rivals.
 fn table(searched: &Searched) -> String {
+    // Without a test set the file in the runtime has no other set.
+    let scored_on = match searched.scored_on.as_str() {
+        "dev" => "dev, file",
+        other => other,
+    };
     let mut table = tables::table(&[
         "network",
         "size",
         "tried",
         "dev",
-        &searched.scored_on,
+        scored_on,
         "file, bytes",
         "instructions",
         "RAM, bytes",

@@ -77,7 +77,12 @@ Files beside model.neuro:
   model.recipe.toml   everything that shaped the run
   model.report.html   curves, topology, bytes
   model.outcome.json  the results, for `neuroprune report`
-  model.checkpoint    the state of the run, for --resume";
+  model.checkpoint    the state of the run, for --resume
+
+With several sizes or candidates:
+  model-64KB.neuro    the model of a size, with the files above
+  model.fit.html      all trials in pictures and a table; model.fit.json for programs
+  model.fit/          the trials, for --resume";
 
 impl Train {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {

@@ -139,7 +139,7 @@ fn digest_of(run: &Run, teacher: &Network) -> Result<[u8; 32], PipelineError> {
 ///
 /// # Errors
 /// Where the characters of the training texts alone are more.
-pub(super) fn check(run: &Run, train: &Dataset) -> Result<(), PipelineError> {
+pub(crate) fn check(run: &Run, train: &Dataset) -> Result<(), PipelineError> {
     let recipe = &run.recipe.student;
     if !recipe.exists() {
         return Ok(());

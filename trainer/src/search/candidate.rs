@@ -1,6 +1,6 @@
 //! What may become the network of a size.
 
-use crate::numbers::thousands;
+use crate::numbers::{hex, thousands};
 use crate::recipe::{Recipe, Size};
 use crate::sweep::Cell;
 
@@ -37,6 +37,12 @@ impl Candidate {
             recipe,
         }
     }
+}
+
+/// Which search it is: its candidates, size by size.
+pub(crate) fn marks(candidates: &[Candidate]) -> String {
+    let line = |it: &Candidate| format!("{} {} {}\n", it.size, hex(&it.recipe.sha256()), it.shape);
+    candidates.iter().map(line).collect()
 }
 
 /// `1 pass`, `2 passes`.

@@ -31,6 +31,23 @@ pub(crate) enum SearchError {
     /// A folder, where a file would be.
     #[error("{0}: is a folder, expected a file")]
     Folder(PathBuf),
+    /// A trial cannot be read.
+    #[error(
+        "the trial in {folder}: {problem}; remove this folder to have it trained again, or \
+         --overwrite replaces the whole search"
+    )]
+    Trial {
+        /// Where it is.
+        folder: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Another search.
+    #[error(
+        "{0}: a search with other sizes, shapes or keys; expected the same options to resume it, or \
+         --overwrite to replace it"
+    )]
+    Differs(PathBuf),
     /// A folder that no search has made.
     #[error("{0}: is no folder of a search; choose another name for the model")]
     NotTrials(PathBuf),

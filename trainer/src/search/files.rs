@@ -59,11 +59,22 @@ impl SearchFiles {
         Files { model }
     }
 
-    /// Makes the folder of the trials, if nothing is written over that should not be.
+    /// A finished or interrupted search that is being replaced.
+    fn replaced(&self) -> PathBuf {
+        self.asked.model.with_extension("old.fit")
+    }
+
+    /// Whether nothing is written over that should not be; `marks` says which search it is.
     ///
     /// # Errors
-    /// Where something is in the way, or cannot be written.
-    pub(crate) fn prepare(&self, before: Before) -> Result<(), SearchError> {
+    /// Where something is in the way.
+    pub(crate) fn check(&self, before: Before, marks: &str) -> Result<(), SearchError> {
+        let folder = self.folder();
+        // Without trials there is nothing to resume.
+        let before = match before == Before::Resume && !folder.exists() {
+            true => Before::Keep,
+            false => before,
+        };
         let models = self.sizes.iter().flat_map(|size| self.of_size(*size).all());
         for path in models.chain([self.page(), self.json()]) {
             if path.is_dir() {
@@ -73,21 +84,35 @@ impl SearchFiles {
                 return Err(SearchError::Exists(path));
             }
         }
-        let folder = self.folder();
-        let mark = folder.join(MARK);
-        if folder.exists() {
-            if before == Before::Keep {
-                return Err(SearchError::Exists(folder));
-            }
-            if !mark.exists() {
-                return Err(SearchError::NotTrials(folder));
-            }
-            if before == Before::Replace {
-                fs::remove_dir_all(&folder).map_err(failed(&folder))?;
+        if !folder.exists() {
+            return Ok(());
+        }
+        let known = fs::read_to_string(folder.join(MARK)).ok();
+        match (before, known) {
+            (Before::Keep, _) => Err(SearchError::Exists(folder)),
+            (_, None) => Err(SearchError::NotTrials(folder)),
+            (Before::Resume, Some(known)) if known != marks => Err(SearchError::Differs(folder)),
+            (Before::Resume | Before::Replace, Some(_)) => Ok(()),
+        }
+    }
+
+    /// Makes the folder of the trials. Those of a search that is replaced are kept until
+    /// [`SearchFiles::write`].
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub(crate) fn begin(&self, before: Before, marks: &str) -> Result<(), SearchError> {
+        let (folder, replaced) = (self.folder(), self.replaced());
+        if before == Before::Replace && folder.exists() {
+            match replaced.exists() {
+                // The one before that was not finished.
+                true => fs::remove_dir_all(&folder).map_err(failed(&folder))?,
+                false => fs::rename(&folder, &replaced).map_err(failed(&folder))?,
             }
         }
         fs::create_dir_all(&folder).map_err(failed(&folder))?;
-        fs::write(&mark, "").map_err(failed(&mark))
+        let mark = folder.join(MARK);
+        atomic_file::write(&mark, marks.as_bytes()).map_err(failed(&mark))
     }
 
     /// Writes what was found: the models with all that belongs to them, the page and the table.
@@ -106,8 +131,17 @@ impl SearchFiles {
         for (path, text) in [(self.page(), page), (self.json(), json)] {
             atomic_file::write(&path, text.as_bytes()).map_err(failed(&path))?;
         }
-        Ok(())
+        let replaced = self.replaced();
+        match replaced.join(MARK).exists() {
+            true => fs::remove_dir_all(&replaced).map_err(failed(&replaced)),
+            false => Ok(()),
+        }
     }
+}
+
+/// Whether a folder is one of trials, models of which are beside it.
+pub(crate) fn is_trials(folder: &Path) -> bool {
+    folder.join(MARK).exists()
 }
 
 fn failed(path: &Path) -> impl Fn(std::io::Error) -> SearchError {
@@ -161,22 +195,44 @@ mod tests {
         );
         assert_eq!(name(&files(&[2048]), 2048), "lights");
 
-        both.prepare(Before::Keep).unwrap();
+        let begin = |files: &SearchFiles, before, marks: &str| {
+            files
+                .check(before, marks)
+                .and_then(|()| files.begin(before, marks))
+        };
+        begin(&both, Before::Keep, "a").unwrap();
         let trial = both.folder().join("trial");
         fs::write(&trial, "").unwrap();
         assert!(matches!(
-            both.prepare(Before::Keep),
+            begin(&both, Before::Keep, "a"),
             Err(SearchError::Exists(_))
         ));
-        both.prepare(Before::Resume).unwrap();
+        assert!(matches!(
+            begin(&both, Before::Resume, "b"),
+            Err(SearchError::Differs(_))
+        ));
+        begin(&both, Before::Resume, "a").unwrap();
         assert!(trial.exists());
-        both.prepare(Before::Replace).unwrap();
-        assert!(!trial.exists());
+        // Twice: the finished one is kept, not the one that replaces it.
+        let old = both.replaced().join("trial");
+        for _ in 0..2 {
+            begin(&both, Before::Replace, "b").unwrap();
+            assert!(!trial.exists() && old.exists());
+        }
+        // Where there are no trials, nothing is resumed, and so nothing written over.
+        fs::remove_dir_all(both.folder()).unwrap();
+        let other = both.of_size(Size(2048)).model;
+        fs::write(&other, "").unwrap();
+        assert!(matches!(
+            begin(&both, Before::Resume, "b"),
+            Err(SearchError::Exists(path)) if path == other
+        ));
+        begin(&both, Before::Replace, "b").unwrap();
 
         let foreign = both.of_size(Size(5000)).report();
         fs::create_dir(&foreign).unwrap();
         assert!(matches!(
-            both.prepare(Before::Replace),
+            begin(&both, Before::Replace, "b"),
             Err(SearchError::Folder(_))
         ));
         // A folder of something else is not emptied.
@@ -184,7 +240,7 @@ mod tests {
         fs::write(&trial, "").unwrap();
         let one = files(&[2048]);
         assert!(matches!(
-            one.prepare(Before::Replace),
+            begin(&one, Before::Replace, "b"),
             Err(SearchError::NotTrials(_))
         ));
         assert!(trial.exists());

@@ -1,5 +1,6 @@
 //! What a search found.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use neuroprune_format::Model;
@@ -39,7 +40,7 @@ pub(crate) struct Found {
     pub size: usize,
     /// Its shape, in words.
     pub shape: String,
-    /// Candidates of this size.
+    /// Shapes that were trained.
     pub tried: usize,
     /// All trainings of this size, in their order; the last is the one that was kept.
     pub trials: Vec<Trial>,
@@ -116,11 +117,12 @@ impl Trial {
 }
 
 impl Found {
-    pub(super) fn new(best: &Candidate, tried: usize, trials: Vec<Trial>, files: Files) -> Self {
+    pub(super) fn new(best: &Candidate, trials: Vec<Trial>, files: Files) -> Self {
+        let shapes: BTreeSet<&str> = trials.iter().map(|trial| trial.shape.as_str()).collect();
         Self {
             size: best.size.0,
             shape: best.shape.clone(),
-            tried,
+            tried: shapes.len(),
             trials,
             model: files.model.clone(),
             files,
@@ -141,7 +143,8 @@ impl Found {
         let others = of_round(own.passes).filter(|other| other.shape != self.shape);
         let next = others.max_by(|a, b| a.dev.total_cmp(&b.dev))?;
         Some(format!(
-            "{}: {} on the dev set after {} of {} passes, in {} instructions; next was {}: {}, in {}",
+            "{}, {}: {} on the dev set after {} of {} passes, in {} instructions; next was {}: {}, in {}",
+            Size(self.size),
             own.shape,
             percent(own.dev),
             own.passes,

@@ -1,6 +1,7 @@
 //! Successive halving.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::fmt::Display;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::path::Path;
 
 use super::candidate::Candidate;
@@ -8,6 +9,7 @@ use super::clock::Clock;
 use super::error::SearchError;
 use super::result::{Found, Searched, Trial};
 use crate::atomic_file;
+use crate::numbers::counted;
 use crate::ops::device::DeviceName;
 use crate::pretrained::Pretrained;
 use crate::recipe::Size;
@@ -41,8 +43,6 @@ pub(crate) struct Search<'a> {
 /// The candidates of a size.
 struct Contest<'c> {
     size: Size,
-    /// How many there were.
-    tried: usize,
     /// Those that are trained further, the best first.
     alive: Vec<&'c Candidate>,
     trials: Vec<Trial>,
@@ -72,7 +72,7 @@ impl Search<'_> {
     ) -> Result<Option<Searched>, SearchError> {
         let sizes = self.candidates.chunk_by(|a, b| a.size == b.size);
         let mut contests: Vec<Contest<'_>> = sizes.map(Contest::new).collect();
-        let most = contests.iter().map(|it| it.tried).max().unwrap_or(0);
+        let most = contests.iter().map(|it| it.alive.len()).max().unwrap_or(0);
         let full = self.candidates.iter().map(Candidate::passes).max();
         let full = full.unwrap_or(1);
         let last_round = contests.len();
@@ -95,13 +95,27 @@ impl Search<'_> {
                 .collect();
             let sweep = self.sweep(&cells);
             let to_the_end = full * last_round.div_ceil(self.jobs.max(1));
-            let may_begin = |cell: &Cell| is_last || self.clock.allows(cell, to_the_end);
+            let left_out = AtomicUsize::new(0);
+            let may_begin = |cell: &Cell| {
+                let may = is_last || {
+                    let finished = cells.iter().filter_map(|cell| sweep.finished(cell).ok()?);
+                    finished.for_each(|finished| self.clock.note(&finished));
+                    self.clock.allows(cell, to_the_end)
+                };
+                left_out.fetch_add(usize::from(!may), Ordering::Relaxed);
+                may
+            };
             let mut failed = sweep.run(self.jobs, observer, &may_begin, stop);
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
+            let left_out = left_out.into_inner();
+            if left_out > 0 {
+                let all = counted(cells.len(), "trial");
+                say(&format!("the time is over: {left_out} of {all} left out"));
+            }
             for contest in &mut of_round {
-                self.clock_and_rank(contest, &sweep, passes, &mut failed, say)?;
+                self.rank(contest, &sweep, passes, &mut failed, say)?;
                 contest.alive.truncate(kept);
             }
         }
@@ -109,7 +123,7 @@ impl Search<'_> {
         let found = contests.into_iter().filter_map(|contest| {
             let best = contest.alive.first()?;
             let files = sweep.files(&best.cell(full));
-            Some(Found::new(best, contest.tried, contest.trials, files))
+            Some(Found::new(best, contest.trials, files))
         });
         Ok(Some(Searched::new(self.name, found.collect())?))
     }
@@ -127,7 +141,7 @@ impl Search<'_> {
     }
 
     /// Takes the results of a round: the better half stays in the contest.
-    fn clock_and_rank(
+    fn rank(
         &self,
         contest: &mut Contest<'_>,
         sweep: &Sweep<'_>,
@@ -141,14 +155,18 @@ impl Search<'_> {
             let cell = candidate.cell(passes);
             if let Some(place) = failed.iter().position(|(other, _)| *other == cell) {
                 let (_, error) = failed.swap_remove(place);
+                // Only what training itself says is about the candidate.
+                let CellError::Pipeline(_) = &error else {
+                    return Err(unusable(sweep, &cell, &error));
+                };
                 say(&format!("{}: {error}", cell.variant));
                 first_error = first_error.or(Some(error));
             } else if let Ok(Some(finished)) = sweep.finished(&cell) {
-                self.clock.note(&finished);
                 // It is not resumed any more, and holds its teacher too. What cannot be removed does no
                 // harm.
                 let _ = atomic_file::remove(&sweep.files(&cell).checkpoint());
-                let trial = Trial::new(candidate, passes, &finished)?;
+                let trial = Trial::new(candidate, passes, &finished);
+                let trial = trial.map_err(|error| unusable(sweep, &cell, &error))?;
                 ranked.push((trial.dev, trial.instructions, candidate));
                 contest.trials.push(trial);
             }
@@ -178,11 +196,19 @@ impl Search<'_> {
     }
 }
 
+/// A trial that is there, but damaged, or another.
+fn unusable(sweep: &Sweep<'_>, cell: &Cell, error: &dyn Display) -> SearchError {
+    let model = sweep.files(cell).model;
+    SearchError::Trial {
+        folder: model.parent().unwrap_or(&model).to_owned(),
+        problem: error.to_string(),
+    }
+}
+
 impl<'c> Contest<'c> {
     fn new(candidates: &'c [Candidate]) -> Self {
         Self {
             size: candidates[0].size,
-            tried: candidates.len(),
             alive: candidates.iter().collect(),
             trials: Vec::new(),
         }
