@@ -1,12 +1,13 @@
 """Fits models into several sizes on several text sets, and puts their tables together.
 
     python3 benchmarks/fit/grid.py --program neuroprune --from all-minilm-l6-v2 --sets DATA --out results \
-        [--device cuda:0,cuda:1] [--seconds 3600] [--names sst2,trec6] [--sizes 64KB,128KB] [--seeds 0,1,2] [--at-once 3] [--set KEY=VALUE]
+        [--device cuda:0,cuda:1] [--seconds 3600] [--names sst2,trec6] [--sizes 64KB,128KB] [--seeds 0,1,2] [--at-once 3] [--without-test] [--set KEY=VALUE]
 
 DATA holds a folder for each set with train, dev and test files, .tsv or .tsv.gz. The models of a set
 and a seed are made by one `neuroprune train --fit SIZES` with the defaults of that command, and share
 a teacher; `--at-once` such commands run side by side, and none is begun after `--seconds`. What is there
-already is not made again. Accuracies are those of the file in the runtime on the test set, means over the seeds.
+already is not made again. Accuracies are those of the file in the runtime on the test set, `--without-test` on
+the dev set, means over the seeds.
 """
 
 import argparse
@@ -38,7 +39,7 @@ def fit(arguments, number, name, seed):
         command = [arguments.program, "train", "--data", find(folder, "train"), "--fit", arguments.sizes, "--seed", str(seed)]
         command += ["--from", arguments.checkpoint, "--device", devices[number % len(devices)], "--overwrite"]
         command += ["--candidates", str(arguments.candidates)]
-        for part in ("dev", "test"):
+        for part in ("dev",) if arguments.without_test else ("dev", "test"):
             if find(folder, part):
                 command += [f"--{part}", find(folder, part)]
         for pair in arguments.set:
@@ -70,6 +71,7 @@ def main():
     parser.add_argument("--candidates", type=int, default=1)
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--without-test", action="store_true")
     parser.add_argument("--set", action="append", default=[])
     arguments = parser.parse_args()
     arguments.begun = time.time()
