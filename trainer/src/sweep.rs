@@ -13,4 +13,4 @@ mod running;
 
 pub(crate) use cell::Cell;
 pub(crate) use finished::Finished;
-pub(crate) use running::{CellError, Stage, Sweep};
+pub(crate) use running::{CellError, Observers, Stage, Sweep};

@@ -200,11 +200,7 @@ fn write_peer(f: &mut fmt::Formatter<'_>, peer: &Peer, across: Axis, up: Axis) -
     let x = place(across, 100.0 * share);
     let title = format_args!("{name}: {}", peer.accuracy);
     rectangle(f, "peer", (x - 3.0, y - 3.0), (6.0, 6.0), title)?;
-    // Towards the middle, where there is room.
-    let (aside, anchor) = match x > PLOT.middle() {
-        true => (-6.0, "end"),
-        false => (6.0, "start"),
-    };
+    let (aside, anchor) = PLOT.beside(x);
     text(f, (x + aside, y + 3.5), anchor, name)
 }
 

@@ -38,6 +38,15 @@ impl Plot {
         f64::midpoint(self.left, self.right)
     }
 
+    /// From a mark at `x` to a text about it, and the end of the text that is there: towards the
+    /// middle, where there is room.
+    pub(crate) fn beside(self, x: f64) -> (f64, &'static str) {
+        match x > self.middle() {
+            true => (-6.0, "end"),
+            false => (6.0, "start"),
+        }
+    }
+
     /// How high `value` is drawn.
     pub(crate) fn y(self, axis: Axis, value: f64) -> f64 {
         axis.place(value, self.bottom, self.top)

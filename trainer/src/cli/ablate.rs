@@ -9,8 +9,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::inputs::{DataOptions, print, print_json};
-use super::lines::Lines;
-use super::progress::{Fetching, Progress};
+use super::lines::watch;
+use super::progress::Fetching;
 use super::quickstart::smart_home_data;
 use super::stop::Stop;
 use crate::ablation::{Grid, Summary, page};
@@ -135,13 +135,7 @@ impl Ablate {
                     format!("{number} of {}: {}", grid.cells.len(), cell.folder())
                 }
             };
-            if jobs <= 1 {
-                if !self.quiet {
-                    say!("{title}");
-                }
-                return Box::new(Progress::new(self.quiet));
-            }
-            Box::new(Lines::new(title, self.quiet))
+            watch(title, jobs, self.quiet)
         };
         let failed = sweep.run(jobs, &observer, &|_| true, stop.asked());
         for (cell, error) in &failed {

@@ -1,18 +1,24 @@
 //! Progress of runs that are trained side by side.
 
+use super::progress::Progress;
 use crate::run::observer::Observer;
 use crate::training::{Phase, StepReport};
 
 /// A line an epoch, with the name of the run: bars of several would overwrite each other.
-pub(super) struct Lines {
+struct Lines {
     title: String,
     is_quiet: bool,
 }
 
-impl Lines {
-    pub(super) fn new(title: String, is_quiet: bool) -> Self {
-        Self { title, is_quiet }
+/// What watches a run that is one of `jobs` at a time: a bar, under its title, where it is alone.
+pub(super) fn watch(title: String, jobs: usize, is_quiet: bool) -> Box<dyn Observer> {
+    if jobs > 1 {
+        return Box::new(Lines { title, is_quiet });
     }
+    if !is_quiet {
+        say!("{title}");
+    }
+    Box::new(Progress::new(is_quiet))
 }
 
 impl Observer for Lines {

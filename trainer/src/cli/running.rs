@@ -1,6 +1,6 @@
 //! Training with progress: what `train` and `quickstart` share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -77,15 +77,7 @@ impl RunOptions {
             End::Finished(outcome) => Ok(Trained::Finished(outcome)),
             End::Stopped => {
                 drop(progress);
-                say!(
-                    "stopped; the run is saved in {}; to resume it, run the same command with --resume{}",
-                    files.checkpoint_in_progress().display(),
-                    if self.overwrite {
-                        " in place of --overwrite"
-                    } else {
-                        ""
-                    }
-                );
+                self.say_stopped("the run is saved", &files.checkpoint_in_progress());
                 Ok(Trained::Stopped(stop.status()))
             }
         }
@@ -141,9 +133,7 @@ impl RunOptions {
         named: &[String],
     ) -> anyhow::Result<Pretrained> {
         let pretrained = Pretrained::open(&recipe.model.from, &mut Fetching::new(self.quiet))?;
-        let named = |key: &str| named.iter().any(|named| named == key);
-        recipe.model.adopt(&pretrained.model(), named)?;
-        recipe.check()?;
+        adopt(recipe, named, &pretrained)?;
         let contradictions = pretrained.contradictions(&recipe.model);
         for contradiction in &contradictions {
             say!("warning: {}: {contradiction}", recipe.model.from);
@@ -153,6 +143,18 @@ impl RunOptions {
             "--strict makes warnings errors"
         );
         Ok(pretrained)
+    }
+
+    /// Says that a signal stopped what is saved at `path`, and how to go on.
+    pub(super) fn say_stopped(&self, saved: &str, path: &Path) {
+        say!(
+            "stopped; {saved} in {}; to resume it, run the same command with --resume{}",
+            path.display(),
+            match self.overwrite {
+                true => " in place of --overwrite",
+                false => "",
+            }
+        );
     }
 
     /// How strict to be about what the data may mislead in.
@@ -184,12 +186,20 @@ impl RunOptions {
     }
 }
 
-/// What a run has of a pretrained checkpoint.
-pub(super) fn say_what_is_kept(
-    run: &Run,
+/// `recipe` takes the shape of the checkpoint, but for the keys of `model` that the user `named`.
+pub(super) fn adopt(
+    recipe: &mut Recipe,
+    named: &[String],
     pretrained: &Pretrained,
-    data: &Data,
 ) -> anyhow::Result<()> {
+    let named = |key: &str| named.iter().any(|named| named == key);
+    recipe.model.adopt(&pretrained.model(), named)?;
+    recipe.check()?;
+    Ok(())
+}
+
+/// What a run has of a pretrained checkpoint.
+fn say_what_is_kept(run: &Run, pretrained: &Pretrained, data: &Data) -> anyhow::Result<()> {
     let model = &run.recipe.model;
     say!(
         "{}: {} layers of width {}, {} heads; {} of {} pieces of the vocabulary kept",

@@ -8,20 +8,21 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 
 use super::inputs::{print, print_json};
-use super::lines::Lines;
+use super::lines::watch;
 use super::progress::Progress;
-use super::running::{Asked, RunOptions};
+use super::running::{Asked, RunOptions, adopt};
 use super::stop::Stop;
 use super::tables;
 use crate::numbers::thousands;
 use crate::ops::device::DeviceName;
+use crate::pretrained::Pretrained;
 use crate::recipe::{Shape, Size};
 use crate::run::course;
 use crate::run::data::Data;
 use crate::run::error::PipelineError;
 use crate::run::files::Files;
 use crate::run::lock::Lock;
-use crate::run::observer::Observer as _;
+use crate::run::observer::Observer;
 use crate::run::pipeline;
 use crate::run::shared::Shared;
 use crate::search::{self, Before, Candidate, Clock, Found, Search, SearchFiles, Searched};
@@ -89,35 +90,15 @@ impl SearchOptions {
             (false, false) => Before::Keep,
         };
         let _locks = lock(&files)?;
-        let mut pretrained = None;
-        let mut candidates = Vec::new();
-        for (size, asked) in asked {
-            let Asked {
-                mut recipe, named, ..
-            } = asked;
-            if recipe.model.is_pretrained() {
-                match &pretrained {
-                    None => pretrained = Some(running.open_pretrained(&mut recipe, &named)?),
-                    Some(pretrained) => {
-                        let named = |key: &str| named.iter().any(|named| named == key);
-                        recipe.model.adopt(&pretrained.model(), named)?;
-                        recipe.check()?;
-                    }
-                }
-            }
-            candidates.push(Candidate {
-                size,
-                shape: Shape::of(&recipe).to_string(),
-                recipe,
-            });
-        }
+        check_recipes(&asked, &files)?;
+        let (candidates, pretrained) = open(asked, running)?;
         let marks = search::marks(&candidates);
         files.check(before, &marks)?;
         let Some(first) = candidates.first() else {
             anyhow::bail!("--fit: expected a size");
         };
         let recipe = first.recipe.clone();
-        let mut run = match &pretrained {
+        let run = match &pretrained {
             None => Run::new(recipe, &data.train),
             Some(pretrained) => Run::from_pretrained(recipe, &data.train, pretrained),
         }?;
@@ -128,24 +109,7 @@ impl SearchOptions {
             return Err(PipelineError::Misleading { warnings }.into());
         }
         drop(progress);
-        let mut refused = Vec::new();
-        let mut possible = Vec::new();
-        for candidate in candidates {
-            run.recipe.clone_from(&candidate.recipe);
-            match course::check(&run, &data.train) {
-                Ok(()) => possible.push(candidate),
-                Err(error) => refused.push((candidate, error)),
-            }
-        }
-        drop(run);
-        let candidates = possible;
-        for (Candidate { size, shape, .. }, error) in refused {
-            let has_another = candidates.iter().any(|candidate| candidate.size == size);
-            if !has_another {
-                return Err(anyhow::Error::new(error).context(format!("--fit {size}")));
-            }
-            say!("{size}, {shape}: {error}");
-        }
+        let candidates = possible(candidates, run, data)?;
         files.begin(before, &marks)?;
         let usual = match running.device {
             DeviceName::Cpu => 1,
@@ -165,20 +129,12 @@ impl SearchOptions {
             clock: &clock,
         };
         let searched = search.run(
-            &|stage| watch(stage, search.jobs, running.quiet),
+            &|stage| of_stage(stage, search.jobs, running.quiet),
             &mut |text| say!("{text}"),
             stop.asked(),
         )?;
         let Some(mut searched) = searched.filter(|_| !stop.asked().load(Ordering::Relaxed)) else {
-            say!(
-                "stopped; the trials are saved in {}; to resume, run the same command with --resume{}",
-                out.display(),
-                if running.overwrite {
-                    " in place of --overwrite"
-                } else {
-                    ""
-                }
-            );
+            running.say_stopped("the trials are saved", &out);
             return Ok(stop.status());
         };
         for candidate in &candidates {
@@ -217,19 +173,85 @@ fn lock(files: &SearchFiles) -> Result<Vec<Lock>, PipelineError> {
     locks.collect()
 }
 
-/// Shows a stage: a bar where it is alone.
-fn watch(stage: Stage<'_>, jobs: usize, is_quiet: bool) -> Box<dyn crate::run::observer::Observer> {
+/// Refuses to write over a recipe that the user wrote.
+fn check_recipes(asked: &[(Size, Asked)], files: &SearchFiles) -> anyhow::Result<()> {
+    for (size, asked) in asked {
+        let recipe = files.of_size(*size).recipe();
+        let given = asked.file.as_ref().and_then(|it| it.canonicalize().ok());
+        anyhow::ensure!(
+            given.is_none() || given != recipe.canonicalize().ok(),
+            "{}: the recipe of a model is written there; choose another name for the model",
+            recipe.display()
+        );
+    }
+    Ok(())
+}
+
+/// What was asked for as candidates, and the checkpoint that their teacher starts from.
+fn open(
+    asked: Vec<(Size, Asked)>,
+    running: &RunOptions,
+) -> anyhow::Result<(Vec<Candidate>, Option<Pretrained>)> {
+    let mut pretrained = None;
+    let mut candidates = Vec::new();
+    for (
+        size,
+        Asked {
+            mut recipe, named, ..
+        },
+    ) in asked
+    {
+        if recipe.model.is_pretrained() {
+            match &pretrained {
+                None => pretrained = Some(running.open_pretrained(&mut recipe, &named)?),
+                Some(pretrained) => adopt(&mut recipe, &named, pretrained)?,
+            }
+        }
+        let shape = Shape::of(&recipe).to_string();
+        candidates.push(Candidate {
+            size,
+            shape,
+            recipe,
+        });
+    }
+    Ok((candidates, pretrained))
+}
+
+/// Those of `candidates` that are within their limits, by `run`, the beginning of any of them.
+///
+/// # Errors
+/// Where none of a size is.
+fn possible(
+    candidates: Vec<Candidate>,
+    mut run: Run,
+    data: &Data,
+) -> anyhow::Result<Vec<Candidate>> {
+    let words = course::words_of(&run, &data.train)?;
+    let (mut possible, mut refused) = (Vec::new(), Vec::new());
+    for candidate in candidates {
+        run.recipe.clone_from(&candidate.recipe);
+        match course::check(&run, &words) {
+            Ok(()) => possible.push(candidate),
+            Err(error) => refused.push((candidate, error)),
+        }
+    }
+    for (Candidate { size, shape, .. }, error) in refused {
+        let has_another = possible.iter().any(|candidate| candidate.size == size);
+        if !has_another {
+            return Err(anyhow::Error::new(error).context(format!("--fit {size}")));
+        }
+        say!("{size}, {shape}: {error}");
+    }
+    Ok(possible)
+}
+
+/// Shows a stage.
+fn of_stage(stage: Stage<'_>, jobs: usize, is_quiet: bool) -> Box<dyn Observer> {
     let title = match stage {
         Stage::Dense(_) => "teacher".to_owned(),
         Stage::Cell(cell) => cell.variant.clone(),
     };
-    if jobs > 1 {
-        return Box::new(Lines::new(title, is_quiet));
-    }
-    if !is_quiet {
-        say!("{title}");
-    }
-    Box::new(Progress::new(is_quiet))
+    watch(title, jobs, is_quiet)
 }
 
 /// What was kept, and its rivals.

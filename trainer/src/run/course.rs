@@ -1,6 +1,7 @@
 //! The beginning of a student: what it learns from, and how large it may be.
 
 use core::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -137,16 +138,13 @@ fn digest_of(run: &Run, teacher: &Network) -> Result<[u8; 32], PipelineError> {
 /// Whether there can be a student of the bytes and pieces that it may have, before its teacher is
 /// trained.
 ///
+/// `words` are those of the training texts, which [`words_of`] counts.
+///
 /// # Errors
 /// Where the characters of the training texts alone are more.
-pub(crate) fn check(run: &Run, train: &Dataset) -> Result<(), PipelineError> {
+pub(crate) fn check(run: &Run, words: &BTreeMap<String, usize>) -> Result<(), PipelineError> {
     let recipe = &run.recipe.student;
-    if !recipe.exists() {
-        return Ok(());
-    }
-    let words = count_words(train.texts(), run.vocabulary.normalization());
-    let words = words.map_err(TrainingError::from)?;
-    let vocabulary = |pieces| run.vocabulary.most_used(&words, pieces);
+    let vocabulary = |pieces| run.vocabulary.most_used(words, pieces);
     let fewest = at_least(0, vocabulary)?;
     if fewest.len() > recipe.vocabulary {
         let asked = vocabulary(recipe.vocabulary);
@@ -173,6 +171,18 @@ pub(crate) fn check(run: &Run, train: &Dataset) -> Result<(), PipelineError> {
     }
 }
 
+/// How often each word of the texts occurs.
+///
+/// # Errors
+/// Errors of the `tokenizers` crate.
+pub(crate) fn words_of(
+    run: &Run,
+    train: &Dataset,
+) -> Result<BTreeMap<String, usize>, PipelineError> {
+    let words = count_words(train.texts(), run.vocabulary.normalization());
+    Ok(words.map_err(TrainingError::from)?)
+}
+
 /// More than a student may take.
 pub(super) struct Excess {
     /// The key and the option that limit it.
@@ -183,14 +193,21 @@ pub(super) struct Excess {
     pub(super) takes: usize,
 }
 
+/// The most instructions that a Cortex-M4F takes for a text as long as those of a budget.
+///
+/// # Errors
+/// When `file` does not open.
+pub(crate) fn instructions(file: &[u8]) -> Result<u64, PipelineError> {
+    Ok(cost(&Model::open_whole(file)?, BUDGET_TOKENS))
+}
+
 /// What `file` takes more of than the student of `recipe` may.
 ///
 /// # Errors
 /// When it does not open.
 pub(super) fn excesses(recipe: &StudentRecipe, file: &[u8]) -> Result<Vec<Excess>, PipelineError> {
-    let model = Model::open_whole(file)?;
     let ram = Inspection::new(file)?.ram_estimate;
-    let instructions = usize::try_from(cost(&model, BUDGET_TOKENS)).unwrap_or(usize::MAX);
+    let instructions = usize::try_from(instructions(file)?).unwrap_or(usize::MAX);
     let all = [
         (BYTES, recipe.bytes, file.len()),
         ("student.ram, or --ram,", recipe.ram, ram),

@@ -99,8 +99,8 @@ pub(crate) fn train_with(
         let warnings = summary.warnings.len();
         return Err(PipelineError::Misleading { warnings });
     }
-    if run.phase == Phase::Dense {
-        course::check(&run, &data.train)?;
+    if run.phase == Phase::Dense && run.recipe.student.exists() {
+        course::check(&run, &course::words_of(&run, &data.train)?)?;
     }
     // Nothing refuses the run any more, whose recipe would be in the way of another. The files of a
     // finished run are replaced together, once this one is finished.

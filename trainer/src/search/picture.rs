@@ -114,11 +114,7 @@ impl fmt::Display for Picture {
             let (x, y) = at(rival);
             let title = format_args!("{}: {}", rival.name, percent(rival.accuracy));
             rectangle(f, "peer", (x - 3.0, y - 3.0), (6.0, 6.0), title)?;
-            // Towards the middle, where there is room.
-            let (aside, anchor) = match x > PLOT.middle() {
-                true => (-6.0, "end"),
-                false => (6.0, "start"),
-            };
+            let (aside, anchor) = PLOT.beside(x);
             text(f, (x + aside, y - 5.0), anchor, &rival.name)?;
         }
         PLOT.close(f, self.over)

@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use neuroprune_format::Model;
-use neuroprune_runtime::cost;
 use serde::Serialize;
 
 use super::candidate::Candidate;
@@ -12,7 +10,8 @@ use super::error::SearchError;
 use crate::input_file;
 use crate::model_file::inspection::Inspection;
 use crate::numbers::{percent, significant, thousands};
-use crate::recipe::{BUDGET_TOKENS, Size};
+use crate::recipe::Size;
+use crate::run::course::instructions;
 use crate::run::error::PipelineError;
 use crate::run::files::Files;
 use crate::run::outcome::{Outcome, OutcomeError, RunOutcome};
@@ -82,11 +81,6 @@ pub(crate) struct Rival {
     pub bytes: usize,
     /// Its instructions, where they are known.
     pub instructions: Option<u64>,
-}
-
-/// Instructions of a model for a text as long as those of a budget.
-fn instructions(file: &[u8]) -> Result<u64, PipelineError> {
-    Ok(cost(&Model::open_whole(file)?, BUDGET_TOKENS))
 }
 
 impl Trial {

@@ -14,9 +14,8 @@ use crate::ops::device::DeviceName;
 use crate::pretrained::Pretrained;
 use crate::recipe::Size;
 use crate::run::data::Data;
-use crate::run::observer::Observer;
 use crate::run::shared::Shared;
-use crate::sweep::{Cell, CellError, Stage, Sweep};
+use crate::sweep::{Cell, CellError, Observers, Sweep};
 
 /// A search, its data, and where its trials are.
 pub(crate) struct Search<'a> {
@@ -66,7 +65,7 @@ impl Search<'_> {
     /// When no candidate of a size can be trained, or a finished one cannot be read.
     pub(crate) fn run(
         &self,
-        observer: &(dyn Fn(Stage<'_>) -> Box<dyn Observer> + Sync),
+        observer: &Observers<'_>,
         say: &mut dyn FnMut(&str),
         stop: &AtomicBool,
     ) -> Result<Option<Searched>, SearchError> {

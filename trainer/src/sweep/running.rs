@@ -48,6 +48,9 @@ pub(crate) enum Stage<'a> {
     Cell(&'a Cell),
 }
 
+/// Makes what watches a stage.
+pub(crate) type Observers<'o> = dyn Fn(Stage<'_>) -> Box<dyn Observer> + Sync + 'o;
+
 /// Why a cell could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -124,7 +127,7 @@ impl Sweep<'_> {
     pub(crate) fn run(
         &self,
         jobs: usize,
-        observer: &(dyn Fn(Stage<'_>) -> Box<dyn Observer> + Sync),
+        observer: &Observers<'_>,
         may_begin: &(dyn Fn(&Cell) -> bool + Sync),
         stop: &AtomicBool,
     ) -> Vec<(Cell, CellError)> {
@@ -177,7 +180,7 @@ impl Sweep<'_> {
         &self,
         cell: &Cell,
         device: DeviceName,
-        observer: &(dyn Fn(Stage<'_>) -> Box<dyn Observer> + Sync),
+        observer: &Observers<'_>,
         stop: &AtomicBool,
     ) -> Result<(), CellError> {
         let path = self.dense_path(cell);
@@ -214,7 +217,7 @@ impl Sweep<'_> {
         &self,
         cell: &Cell,
         device: DeviceName,
-        observer: &(dyn Fn(Stage<'_>) -> Box<dyn Observer> + Sync),
+        observer: &Observers<'_>,
         stop: &AtomicBool,
     ) -> Result<(), CellError> {
         let files = self.files(cell);
